@@ -1,0 +1,115 @@
+"""The fully connected layer, forward and its three gradients.
+
+    y[n,o]      = Σ_i  x[n,i] · w[o,i] + b[o]
+    ∂L/∂x[n,i]  = Σ_o  ∂L/∂y[n,o] · w[o,i]
+    ∂L/∂w[o,i]  = Σ_n  ∂L/∂y[n,o] · x[n,i]
+    ∂L/∂b[o]    = Σ_n  ∂L/∂y[n,o]
+
+(Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986; the CS231n notes on
+back-propagation, where they read ∂X = ∂Y·W and ∂W = ∂Yᵀ·X.)
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repronet.functional.precision import autocast, require_real, require_same_dtype
+
+
+def _rows(tensor: Tensor) -> Tensor:
+    """All leading dimensions as one: (…, F) → (N, F)."""
+    return tensor.unsqueeze(0).flatten(0, -2)
+
+
+def linear_forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """y = x·wᵀ + b: (…, I) and (O, I) → (…, O)."""
+    output = input @ weight.t()
+    return output if bias is None else output + bias
+
+
+def linear_input_gradient(grad_output: Tensor, weight: Tensor) -> Tensor:
+    """∂L/∂x = ∂L/∂y · w: (…, O) and (O, I) → (…, I)."""
+    return grad_output @ weight
+
+
+def linear_weight_gradient(grad_output: Tensor, input: Tensor) -> Tensor:
+    """∂L/∂w = (∂L/∂y)ᵀ · x: (…, O) and (…, I) → (O, I)."""
+    return _rows(grad_output).t() @ _rows(input)
+
+
+def linear_bias_gradient(grad_output: Tensor, bias_shape: torch.Size) -> Tensor:
+    """∂L/∂b = Σ ∂L/∂y over every dimension that the bias was broadcast along: (…, O) → `bias_shape`."""
+    return grad_output.sum_to_size(bias_shape)
+
+
+class _Linear(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return linear_forward(input, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, weight, bias = inputs
+        ctx.save_for_backward(input, weight)
+        ctx.bias_shape = None if bias is None else bias.shape
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
+        needs_input, needs_weight, needs_bias = ctx.needs_input_grad
+        return (
+            linear_input_gradient(grad_output, weight) if needs_input else None,
+            linear_weight_gradient(grad_output, input) if needs_weight else None,
+            linear_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
+        )
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Weigh the features of `input`: y = x·wᵀ + b.
+
+    Args:
+        input: (…, I), any number of leading dimensions.
+        weight: (O, I), or (I,) for one output without a dimension of its own.
+        bias: (O,), or anything that broadcasts to the output; None for none.
+
+    Returns:
+        (…, O), or (…) for a weight (I,).
+
+    Raises:
+        RuntimeError: for shapes or dtypes that do not go together.
+        TypeError: for anything but tensors.
+        NotImplementedError: for complex tensors.
+    """
+    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
+        raise TypeError(f"linear needs tensors, got {type(input).__name__} and {type(weight).__name__}")
+    input, weight, bias = autocast(input, weight, bias)
+    _check_operands(input, weight, bias)
+    if weight.dim() == 1:
+        row = None if bias is None else bias.unsqueeze(-1)
+        return _Linear.apply(input, weight.unsqueeze(0), row).squeeze(-1)
+    return _Linear.apply(input, weight, bias)
+
+
+def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    if input.dim() == 0 or weight.dim() not in (1, 2) or input.shape[-1] != weight.shape[-1]:
+        raise RuntimeError(
+            f"linear needs input (…, I) and weight (O, I), got {tuple(input.shape)} and {tuple(weight.shape)}"
+        )
+    if bias is not None:
+        output_shape = (*input.shape[:-1], *weight.shape[:-1])
+        if weight.dim() == 1 and input.dim() > 1:
+            raise RuntimeError(f"a bias needs a weight (O, I), got a weight of shape {tuple(weight.shape)}")
+        if not _broadcasts(tuple(bias.shape), output_shape):
+            raise RuntimeError(f"bias {tuple(bias.shape)} does not broadcast to the output {output_shape}")
+    require_real("linear", input)
+    require_same_dtype("linear", input, weight, bias)
+
+
+def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
+    """Whether a tensor of `shape` can be repeated to fill `target`."""
+    return len(shape) <= len(target) and all(
+        n in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
+    )

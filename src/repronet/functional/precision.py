@@ -1,0 +1,49 @@
+"""Which number type an operator computes in: what autocast asks for, and what sums are kept in."""
+
+import torch
+from torch import Tensor
+
+
+def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Type for long sums and for exp: float32 for the half types, which have too few digits, else the type itself."""
+    return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
+
+
+def _to_autocast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    # Autocast leaves float64 and integers alone.
+    return tensor.to(dtype) if tensor.is_floating_point() and tensor.dtype != torch.float64 else tensor
+
+
+def autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Inside `torch.autocast`, cast the operands of a convolution or matrix product as torch casts its own."""
+    device = input.device.type
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return input, weight, bias
+    dtype = torch.get_autocast_dtype(device)
+    return (
+        _to_autocast(input, dtype),
+        _to_autocast(weight, dtype),
+        None if bias is None else _to_autocast(bias, dtype),
+    )
+
+
+def require_real(name: str, input: Tensor) -> None:
+    """Refuse complex tensors: the gradients here are written for real ones.
+
+    Raises:
+        NotImplementedError: if `input` is complex.
+    """
+    if input.is_complex():
+        raise NotImplementedError(f"{name} is written for real tensors, got {input.dtype}")
+
+
+def require_same_dtype(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Refuse operands of different types, as torch does.
+
+    Raises:
+        RuntimeError: if weight or bias differ in type from the input.
+    """
+    dtypes = [t.dtype for t in (input, weight, bias) if t is not None]
+    if len(set(dtypes)) > 1:
+        shown = ", ".join(str(dtype) for dtype in dtypes)
+        raise RuntimeError(f"{name} needs input, weight and bias of one dtype, got {shown}")

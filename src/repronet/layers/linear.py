@@ -1,0 +1,13 @@
+"""The fully connected layer."""
+
+import torch
+from torch import Tensor
+
+from repronet.functional.linear import linear
+
+
+class Linear(torch.nn.Linear):
+    """torch.nn.Linear computed by `repronet.functional.linear`: (…, I) → (…, O)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, self.weight, self.bias)

@@ -1,0 +1,169 @@
+"""Every operator once more, as loops over single numbers: slow, in float64, and easy to believe."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Pair = tuple[int, int]
+
+
+def _numbers(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().double().numpy()
+
+
+def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool = False) -> int:
+    """Count the windows by sliding one along."""
+    count, start = 0, -padding
+    while start + dilation * (kernel - 1) < size + padding:
+        count, start = count + 1, start + stride
+    overhangs = start - stride + dilation * (kernel - 1) < size + padding - 1 or count == 0
+    return count + 1 if ceil_mode and overhangs and start < size else count
+
+
+def conv2d(x, w, bias=None, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1):
+    """y[n,o,r,c] = Σ x[n, i, r·S−P+a·D, c·S−P+b·D]·w[o,i,a,b] + bias[o]."""
+    x, w = _numbers(x), _numbers(w)
+    (N, _, H, W), (K, per_group, kh, kw) = x.shape, w.shape  # K filters
+    Ho = _count(H, kh, stride[0], padding[0], dilation[0])
+    Wo = _count(W, kw, stride[1], padding[1], dilation[1])
+    y = np.zeros((N, K, Ho, Wo))
+    for n, o, r, c in np.ndindex(N, K, Ho, Wo):
+        first = o // (K // groups) * per_group  # the first channel of this filter's group
+        for i, a, b in np.ndindex(per_group, kh, kw):
+            h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+            if 0 <= h < H and 0 <= v < W:
+                y[n, o, r, c] += x[n, first + i, h, v] * w[o, i, a, b]
+        if bias is not None:
+            y[n, o, r, c] += float(bias[o])
+    return torch.from_numpy(y)
+
+
+def conv2d_gradients(
+    g, x, w, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1), groups: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients for input, weight and bias: every product of the forward sum hands its share back."""
+    g, x, w = _numbers(g), _numbers(x), _numbers(w)
+    (N, K, Ho, Wo), (_, _, H, W), (_, per_group, kh, kw) = g.shape, x.shape, w.shape  # K filters
+    gx, gw, gb = np.zeros_like(x), np.zeros_like(w), np.zeros(K)
+    for n, o, r, c in np.ndindex(N, K, Ho, Wo):
+        gb[o] += g[n, o, r, c]
+        first = o // (K // groups) * per_group
+        for i, a, b in np.ndindex(per_group, kh, kw):
+            h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+            if 0 <= h < H and 0 <= v < W:
+                gw[o, i, a, b] += g[n, o, r, c] * x[n, first + i, h, v]
+                gx[n, first + i, h, v] += g[n, o, r, c] * w[o, i, a, b]
+    return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(gb)
+
+
+def _window(size: Pair, r: int, c: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
+    """Positions inside the picture that window (r, c) covers, in scan order."""
+    for a, b in np.ndindex(*kernel):
+        h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+        if 0 <= h < size[0] and 0 <= v < size[1]:
+            yield h, v
+
+
+def max_pool2d(
+    x, kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1), ceil_mode: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Largest element of each window and its position h·W + w; the first among equals, the last NaN before all."""
+    x = _numbers(x)
+    N, C, H, W = x.shape
+    Ho = _count(H, kernel[0], stride[0], padding[0], dilation[0], ceil_mode)
+    Wo = _count(W, kernel[1], stride[1], padding[1], dilation[1], ceil_mode)
+    y, where = np.zeros((N, C, Ho, Wo)), np.zeros((N, C, Ho, Wo), dtype=np.int64)
+    for n, ch, r, c in np.ndindex(N, C, Ho, Wo):
+        best = None
+        for h, v in _window((H, W), r, c, kernel, stride, padding, dilation):
+            value = x[n, ch, h, v]
+            if best is None or value > best or math.isnan(value):
+                best, where[n, ch, r, c] = value, h * W + v
+        y[n, ch, r, c] = best
+    return torch.from_numpy(y), torch.from_numpy(where)
+
+
+def max_pool2d_gradient(g, where, size: Pair) -> Tensor:
+    """Each output's gradient goes to the position of its maximum."""
+    g, where = _numbers(g), where.numpy()
+    gx = np.zeros((*g.shape[:2], *size))
+    for n, ch, r, c in np.ndindex(*g.shape):
+        gx[n, ch, where[n, ch, r, c] // size[1], where[n, ch, r, c] % size[1]] += g[n, ch, r, c]
+    return torch.from_numpy(gx)
+
+
+def _mean_count(size: Pair, r: int, c: int, kernel: Pair, stride: Pair, padding: Pair, with_padding: bool) -> int:
+    """How many elements of window (r, c) the mean counts: those inside the picture, or inside picture and padding."""
+    count = 0
+    for a, b in np.ndindex(*kernel):
+        h, v = r * stride[0] - padding[0] + a, c * stride[1] - padding[1] + b
+        margins = padding if with_padding else (0, 0)
+        count += -margins[0] <= h < size[0] + margins[0] and -margins[1] <= v < size[1] + margins[1]
+    return count
+
+
+def avg_pool2d(
+    x,
+    kernel: Pair,
+    stride: Pair,
+    padding: Pair = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor: int | None = None,
+) -> Tensor:
+    """Mean of each window."""
+    x = _numbers(x)
+    N, C, H, W = x.shape
+    Ho = _count(H, kernel[0], stride[0], padding[0], 1, ceil_mode)
+    Wo = _count(W, kernel[1], stride[1], padding[1], 1, ceil_mode)
+    y = np.zeros((N, C, Ho, Wo))
+    for n, ch, r, c in np.ndindex(N, C, Ho, Wo):
+        for h, v in _window((H, W), r, c, kernel, stride, padding, (1, 1)):
+            y[n, ch, r, c] += x[n, ch, h, v]
+        y[n, ch, r, c] /= divisor or _mean_count((H, W), r, c, kernel, stride, padding, count_include_pad)
+    return torch.from_numpy(y)
+
+
+def avg_pool2d_gradient(g, size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0)) -> Tensor:
+    """Each output's gradient is shared evenly over its window (padding counted)."""
+    g = _numbers(g)
+    gx = np.zeros((*g.shape[:2], *size))
+    for n, ch, r, c in np.ndindex(*g.shape):
+        for h, v in _window(size, r, c, kernel, stride, padding, (1, 1)):
+            gx[n, ch, h, v] += g[n, ch, r, c] / _mean_count(size, r, c, kernel, stride, padding, True)
+    return torch.from_numpy(gx)
+
+
+def linear(x, w, bias=None) -> Tensor:
+    """y[n,o] = Σ x[n,i]·w[o,i] + bias[o]."""
+    x, w = _numbers(x), _numbers(w)
+    y = np.zeros((x.shape[0], w.shape[0]))
+    for n, o, i in np.ndindex(*y.shape, x.shape[1]):
+        y[n, o] += x[n, i] * w[o, i]
+    return torch.from_numpy(y) + (0 if bias is None else bias.detach().double())
+
+
+def relu(x) -> Tensor:
+    """max(0, x), number by number."""
+    return torch.tensor([value if value > 0 else 0.0 for value in _numbers(x).flat]).double().reshape(x.shape)
+
+
+def tanh(x) -> Tensor:
+    """math.tanh, number by number."""
+    return torch.tensor([math.tanh(v) for v in _numbers(x).flat], dtype=torch.float64).reshape(x.shape)
+
+
+def batch_norm(x, weight, bias, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise channel by channel; also the mean and the biased variance that were used."""
+    x = _numbers(x)
+    y, means, variances = np.zeros_like(x), [], []
+    for ch in range(x.shape[1]):
+        values = [float(v) for v in x[:, ch].flat]
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((v - mean) ** 2 for v in values) / len(values)
+        y[:, ch] = (x[:, ch] - mean) / math.sqrt(variance + eps) * float(weight[ch]) + float(bias[ch])
+        means.append(mean)
+        variances.append(variance)
+    return torch.from_numpy(y), torch.tensor(means).double(), torch.tensor(variances, dtype=torch.float64)
