@@ -1,0 +1,26 @@
+"""Which normalisation layer follows a convolution, for the networks that leave the choice."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from torch import nn
+
+from repronet.errors import UserError
+
+NORMALIZATIONS = ("none", "batch")
+
+
+def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
+    """The layer called ``name`` for (N, ``channels``, H, W); ``none`` is the identity, which holds no parameters."""
+    if name == "none":
+        return nn.Identity()
+    if name == "batch":
+        return layers.BatchNorm2d(channels)
+    raise UserError(f"normalization={name}: no such layer (choices: {', '.join(NORMALIZATIONS)})")
+
+
+def require_none(name: str, network: str) -> None:
+    """Refuse a normalisation for a network whose paper leaves no place for one."""
+    if name != "none":
+        raise UserError(f"normalization={name}: {network} has no place for it; it takes normalization=none")
