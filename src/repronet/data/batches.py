@@ -1,0 +1,83 @@
+"""Batches out of memory: the split is one uint8 tensor, and a batch is rows of it.
+
+Training takes its batches in *chunks*: a chunk is a list of consecutive batches that were gathered, augmented and
+mapped to floats together. That spreads the fixed costs of indexing, of augmentation and of the training loop over many
+steps, which matters where a step takes two milliseconds, and changes no number: which images make a batch and how they
+are augmented depends on (seed, epoch, image) alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from repronet.data.augmentation import Augmentation
+from repronet.data.preprocessing import PixelMap
+from repronet.data.randomness import counter_generator
+from repronet.data.splits import Split
+
+Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
+
+
+class TrainingBatches:
+    """One pass over the training split in an order drawn for the epoch, as chunks of ``batches_per_chunk`` batches.
+
+    Args:
+        epoch: called at the start of each pass; the pass's order and augmentation depend on it and on ``seed``.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        augmentation: Augmentation,
+        pixel_map: PixelMap,
+        *,
+        batch_size: int,
+        batches_per_chunk: int,
+        seed: int,
+        epoch: Callable[[], int],
+    ):
+        self.split = split
+        self.augmentation = augmentation
+        self.pixel_map = pixel_map
+        self.batch_size = batch_size
+        self.batches_per_chunk = batches_per_chunk
+        self.seed = seed
+        self.epoch = epoch
+
+    @property
+    def steps(self) -> int:
+        """Batches in one pass; the last may be smaller."""
+        return math.ceil(len(self.split) / self.batch_size)
+
+    def __len__(self) -> int:
+        return math.ceil(self.steps / self.batches_per_chunk)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        epoch, count = self.epoch(), len(self.split)
+        order = torch.randperm(count, generator=counter_generator("order", self.seed, epoch))
+        draws = self.augmentation.draw(count, counter_generator("augmentation", self.seed, epoch))
+        for rows in order.split(self.batch_size * self.batches_per_chunk):
+            images = self.pixel_map(self.augmentation(self.split.images[rows], draws[rows]))
+            labels = self.split.labels[rows]
+            yield list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
+
+
+class EvaluationBatches:
+    """One pass over a split in its own order, unchanged but for the pixel map."""
+
+    def __init__(self, split: Split, pixel_map: PixelMap, *, batch_size: int):
+        self.split = split
+        self.pixel_map = pixel_map
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.split) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for start in range(0, len(self.split), self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            yield self.pixel_map(self.split.images[rows]), self.split.labels[rows]

@@ -1,0 +1,72 @@
+"""From uint8 pixels to the numbers that a network sees: one gain and one offset a channel, y = gain · x + offset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from repronet.errors import UserError
+
+
+@dataclass(frozen=True)
+class PixelStatistics:
+    """Mean and standard deviation of each channel over all pixels of all training images, pixels in [0, 1]; (C,)."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, images: Tensor) -> PixelStatistics:
+        """Computed from counts of the 256 values, exact up to one float64 division. images: uint8 (N, C, H, W)."""
+        values = torch.arange(256, dtype=torch.float64) / 255
+        means, stds = [], []
+        for channel in range(images.shape[1]):
+            counts = torch.bincount(images[:, channel].flatten(), minlength=256).double()
+            share = counts / counts.sum()
+            mean = (share * values).sum()
+            means.append(mean.item())
+            stds.append((share * (values - mean).square()).sum().sqrt().item())
+        return cls(tuple(means), tuple(stds))
+
+
+@dataclass(frozen=True)
+class PixelMap:
+    """y = gain · pixel/255 + offset, a channel each, after padding with the background (pixel value 0)."""
+
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    @classmethod
+    def standardize(cls, statistics: PixelStatistics) -> PixelMap:
+        """(x − mean) / std with the statistics of the training split."""
+        gain = tuple(1 / std if std > 0 else 1.0 for std in statistics.std)
+        return cls(gain, tuple(-mean * g for mean, g in zip(statistics.mean, gain, strict=True)))
+
+    @classmethod
+    def scale(cls, low: float, high: float, channels: int) -> PixelMap:
+        """Pixel 0 becomes ``low`` and pixel 255 ``high``; LeNet-5's paper has −0.1 and 1.175 (section II.B)."""
+        return cls((high - low,) * channels, (low,) * channels)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 or float pixels 0..255, (N, C, H, W) → float32 of the same shape."""
+        gain = torch.tensor(self.gain, device=images.device).reshape(-1, 1, 1) / 255
+        offset = torch.tensor(self.offset, device=images.device).reshape(-1, 1, 1)
+        return images * gain + offset  # (N, C, H, W) · (C, 1, 1)
+
+
+def pad_to(images: Tensor, size: int) -> Tensor:
+    """Background (0) around each image until it is ``size`` × ``size``: LeNet-5 sees 28-pixel digits in 32 × 32.
+
+    Shapes: (N, C, H, W) → (N, C, size, size).
+
+    Raises:
+        UserError: when an image is larger than ``size``.
+    """
+    height, width = images.shape[-2:]
+    if height > size or width > size:
+        raise UserError(f"the images are {height}×{width}, larger than the {size}×{size} that the network takes")
+    top, left = (size - height) // 2, (size - width) // 2
+    return F.pad(images, (left, size - width - left, top, size - height - top))

