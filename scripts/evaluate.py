@@ -1,0 +1,8 @@
+"""``python scripts/evaluate.py …`` is ``repronet eval …``."""
+
+import sys
+
+from repronet.cli import main
+
+if __name__ == "__main__":
+    main(["eval", *sys.argv[1:]])

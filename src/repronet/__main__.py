@@ -1,0 +1,5 @@
+"""``python -m repronet`` is ``repronet``."""
+
+from repronet.cli import main
+
+main()

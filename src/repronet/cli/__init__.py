@@ -1,0 +1,108 @@
+"""The command line: one file a command. This file reads the words and turns every failure into one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from repronet import __version__
+from repronet.errors import UserError
+
+COMMANDS = ("train", "eval", "list")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(message)
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    words = list(sys.argv[1:] if words is None else words)
+    debug = _take_debug(words)
+    try:
+        code = _dispatch(words)
+    except UserError as error:
+        code = _fail(str(error), 2, debug)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130, debug)
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        sys.stderr.close()
+        code = 1
+    except Exception as error:
+        code = _fail(f"{type(error).__name__}: {error} (debug=true shows where)", 1, debug)
+    sys.exit(code)
+
+
+def _take_debug(words: list[str]) -> bool:
+    """Remove ``debug=…`` from the words, since it is about this program and not about a run."""
+    found = [word for word in words if word.startswith("debug=")]
+    for word in found:
+        words.remove(word)
+    return bool(found) and found[-1].lower() in ("debug=true", "debug=1", "debug=yes", "debug=on")
+
+
+def _fail(message: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"repronet: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _dispatch(words: list[str]) -> int:
+    from repronet.cli.help import command_page, overview
+
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(command_page(words[1]) if len(words) > 1 and words[1] in COMMANDS else overview())
+        return 0
+    if words[0] in ("-V", "--version"):
+        print(f"repronet {__version__}")
+        return 0
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        from repronet.cli.compose import nearest
+
+        raise UserError(f"{command}: no such command{nearest(command, COMMANDS)} (commands: {', '.join(COMMANDS)})")
+    if "-h" in rest or "--help" in rest:
+        print(command_page(command))
+        return 0
+    if command == "list":
+        from repronet.cli.listing import show
+
+        return show(rest)
+    return _run(command, _options(command, rest))
+
+
+def _options(command: str, words: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog=f"repronet {command}", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--config-dir", "-cd", type=Path)
+    parser.add_argument("--cfg", choices=["job"])
+    parser.add_argument("--multirun", "-m", action="store_true")
+    options = parser.parse_intermixed_args(words)
+    if options.config_dir is not None and not options.config_dir.is_dir():
+        raise UserError(f"--config-dir {options.config_dir}: no such folder")
+    if options.multirun and command != "train":
+        raise UserError(f"-m: several runs at once are for train; {command} takes one")
+    return options
+
+
+def _run(command: str, options: argparse.Namespace) -> int:
+    if options.cfg:
+        from omegaconf import OmegaConf
+
+        from repronet.cli.compose import compose
+
+        print(OmegaConf.to_yaml(compose(command, options.overrides, options.config_dir)), end="")
+        return 0
+    from repronet.cli import jobs
+
+    if command == "eval":
+        return jobs.evaluate_one(options.overrides)
+    if options.multirun:
+        return jobs.train_many(options.overrides, options.config_dir)
+    return jobs.train_one(options.overrides, options.config_dir)

@@ -1,0 +1,128 @@
+"""From a checked config to the objects it describes.
+
+The names in a config select rows of tables; nothing is imported or called by a name that a user wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from repronet import models, runs
+from repronet.cli.compose import checked
+from repronet.data import sources
+from repronet.data.augmentation import Augmentation, NoAugmentation, PlanarAffine
+from repronet.data.module import ImageDataModule
+from repronet.data.preprocessing import PixelMap, PixelStatistics
+from repronet.data.splits import ImageDataset
+from repronet.losses import LOSSES
+from repronet.optimizers import OPTIMIZERS
+from repronet.schedules import SCHEDULES
+from repronet.task import ImageClassifier
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a config describes, built and fitted to each other."""
+
+    task: ImageClassifier
+    data: ImageDataModule
+    vendor_twin: nn.Module  # the same network on torch.nn's layers, for TensorBoard's graph
+
+
+AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine}
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The config of the run in ``folder``, checked like one from the command line."""
+    return checked("train", OmegaConf.load(folder / runs.CONFIG))  # type: ignore[arg-type]
+
+
+def run_name(config: DictConfig) -> str:
+    """The experiment's name, or else model and data."""
+    return config.experiment or f"{config.model.name}-{config.data.name}"
+
+
+def assemble(config: DictConfig) -> Parts:
+    """Data, network and task of ``config``, with the weights that its seed gives.
+
+    Raises:
+        UserError: when the parts do not fit each other or the data cannot be had.
+    """
+    images = dataset(config)
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    net = network(config, images)
+    data = data_module(config, images, net.input_size)  # type: ignore[arg-type]
+    return Parts(task(config, net, len(images.classes)), data, vendor_twin(config, images))
+
+
+def settings(group: DictConfig) -> dict[str, Any]:
+    """A group's values without its name, lists as tuples: the arguments of the table's row."""
+    plain = OmegaConf.to_container(group, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(k): tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k != "name"}
+
+
+def dataset(config: DictConfig) -> ImageDataset:
+    """The dataset of ``data.name``, read from ``data.root``."""
+    root = config.data.root
+    return sources.load(config.data.name, Path(root).expanduser() if root is not None else None)
+
+
+def network(config: DictConfig, images: ImageDataset) -> nn.Module:
+    """The network of ``model.name``, fitted to the dataset's classes and channels."""
+    return models.create(
+        config.model.name,
+        num_classes=len(images.classes),
+        in_channels=images.train.images.shape[1],
+        layers=config.layers,
+        normalization=config.normalization.name,
+    )
+
+
+def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
+    """The same network on torch.nn's layers, without a draw from the global generator being missed afterwards."""
+    with torch.random.fork_rng():
+        return network(OmegaConf.merge(config, {"layers": "torch"}), images)  # type: ignore[arg-type]
+
+
+def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> ImageDataModule:
+    """The dataset, preprocessed, augmented and padded to ``image_size``."""
+    augmentation: Augmentation = AUGMENTATIONS[config.augmentation.name](**settings(config.augmentation))
+    return ImageDataModule(
+        images,
+        pixel_map(config.preprocessing, images),
+        augmentation,
+        image_size=image_size,
+        batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        batches_per_chunk=config.data.batches_per_chunk,
+        seed=config.seed,
+    )
+
+
+def pixel_map(preprocessing: DictConfig, images: ImageDataset) -> PixelMap:
+    """The map from pixels to network inputs that ``preprocessing`` names."""
+    if preprocessing.name == "scale":
+        return PixelMap.scale(preprocessing.low, preprocessing.high, images.train.images.shape[1])
+    return PixelMap.standardize(PixelStatistics.of(images.train.images))
+
+
+def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifier:
+    """The network with its loss, optimizer and schedule; the config goes into its checkpoints."""
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return ImageClassifier(
+        net,
+        num_classes,
+        LOSSES[config.model.loss],
+        OPTIMIZERS[config.optimizer.name](**settings(config.optimizer)),
+        SCHEDULES[config.schedule.name](**settings(config.schedule)),
+        config={str(key): value for key, value in plain.items()},
+    )

@@ -1,0 +1,66 @@
+"""Where words go: the terminal, the run's log, and what of the libraries' chatter is kept out of both."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+
+class ConsoleHandler(logging.Handler):
+    """Log records as plain lines on a rich console; above a progress bar when there is one."""
+
+    def __init__(self, console: Console):
+        super().__init__()
+        self.console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def speaking_to(console: Console) -> Iterator[None]:
+    """Show the project's messages on ``console``; its progress lines only where no bar is drawn instead."""
+    handler = ConsoleHandler(console)
+    handler.addFilter(lambda record: not (console.is_terminal and record.name == "repronet.progress"))
+    logger = logging.getLogger("repronet")
+    before = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """Everything that repronet and Lightning say meanwhile is appended to ``path``, with the time."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    loggers = [logging.getLogger(name) for name in ("repronet", "pytorch_lightning")]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+
+
+def quiet_lightning() -> None:
+    """Silence what Lightning says on every run whatever the user did."""
+    for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # The batches come out of memory, so the advice to add loader workers does not apply.
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A resumed run has its checkpoints where it left them.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
+    # Between Lightning and a torch newer than it; nothing that a user could act on.
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

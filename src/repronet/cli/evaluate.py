@@ -1,0 +1,52 @@
+"""``repronet eval``: the test figures of a run, from its folder alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from rich.console import Console
+
+from repronet import runs
+from repronet.checkpoints import load_weights
+from repronet.cli.build import assemble, read_config
+from repronet.cli.console import quiet_lightning
+
+
+def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
+    """Rebuild data and network from ``config.run`` and test the weights of ``config.checkpoint``.
+
+    Raises:
+        UserError: when the folder holds no run, or not yet that checkpoint.
+    """
+    folder = Path(config.run).expanduser()
+    checkpoint = runs.require_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint], "run")
+    recorded = read_config(folder)
+    recorded.layers = config.layers or recorded.layers
+    recorded.data.root = config.data_root or recorded.data.root
+    parts = assemble(recorded)
+    task, data = parts.task, parts.data
+    epoch = load_weights(task, checkpoint)
+    quiet_lightning()
+    trainer = pl.Trainer(
+        accelerator=recorded.trainer.accelerator,
+        precision=recorded.trainer.precision,
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.test(task, datamodule=data, verbose=False)
+    result = {**task.evaluation.compute(), "epoch": epoch, "images": len(data.test)}
+    _report(result, config.checkpoint, console)
+    return result
+
+
+def _report(result: dict[str, Any], which: str, console: Console) -> None:
+    wrong, images, epoch = round(result["error"] * result["images"]), result["images"], result["epoch"]
+    console.print(f"test error  {result['error']:.2%}  {wrong} of {images:,}, weights of epoch {epoch} ({which})")
+    console.print(f"test_error  {result['error']!r}")
+    console.print(f"test_loss   {result['loss']!r}")

@@ -1,0 +1,79 @@
+"""What a run says of itself: at its start, in ``result.json``, and in the few lines at its end."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from repronet import runs
+from repronet.callbacks.recorder import EpochRecorder
+from repronet.cli.build import Parts, run_name
+
+log = logging.getLogger("repronet.train")
+
+
+def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
+    """Network, data, statistics and folder, before the first step."""
+    data = parts.data
+    mean, std = (", ".join(f"{v:.4f}" for v in values) for values in (data.statistics.mean, data.statistics.std))
+    log.info(f"{config.model.name} ({config.layers} layers), {parts.task.parameter_count:,} parameters")
+    log.info(f"{config.data.name}: {len(data.train):,} train, {len(data.val):,} validation, {len(data.test):,} test")
+    log.info(f"pixel mean {mean}, std {std} over the training split")
+    log.info(f"run folder {folder}")
+
+
+def make_result(config: DictConfig, parts: Parts, recorder: EpochRecorder, test_seconds: float) -> dict[str, Any]:
+    """The content of ``result.json``, after the one test with the best-validation weights."""
+    task, data = parts.task, parts.data
+    test, best, last = task.evaluation.compute(), recorder.best, recorder.rows[-1]
+    return {
+        "name": run_name(config),
+        "experiment": config.experiment,
+        "model": config.model.name,
+        "data": config.data.name,
+        "layers": config.layers,
+        "augmented": config.augmentation.name != "none",
+        "seed": config.seed,
+        "test_error": test["error"],
+        "test_loss": test["loss"],
+        "test_images": len(data.test),
+        "test_error_by_class": dict(zip(data.classes, task.evaluation.class_errors(), strict=True)),
+        "best_val_error": best["val_error"],
+        "best_epoch": best["epoch"],
+        "last_val_error": last["val_error"],
+        "last_val_loss": last["val_loss"],
+        "last_train_error": last["train_error"],
+        "last_train_loss": last["train_loss"],
+        "val_images": len(data.val),
+        "epochs": last["epoch"],
+        "steps": last["step"],
+        "parameters": task.parameter_count,
+        "pixel_mean": list(data.statistics.mean),
+        "pixel_std": list(data.statistics.std),
+        "train_seconds": last["seconds"],
+        "test_seconds": round(test_seconds, 3),
+        **runs.environment(),
+    }
+
+
+def report(result: dict[str, Any], folder: Path) -> None:
+    """The result in a few lines, with the commands that come next."""
+    tested, validated = result["test_images"], result["val_images"]
+    wrong, right_epoch = round(result["test_error"] * tested), result["best_epoch"]
+    on = "on augmented images, " if result["augmented"] else ""
+    lines = [
+        "",
+        f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {right_epoch}",
+        f"validation error  {result['best_val_error']:7.2%}  best (epoch {right_epoch}); "
+        f"{result['last_val_error']:.2%} last; of {validated:,}",
+        f"training error    {result['last_train_error']:7.2%}  {on}last epoch",
+        f"training time     {result['train_seconds']:6.1f} s  {result['epochs']} epochs, {result['steps']:,} steps",
+        "",
+        f"see the curves:  tensorboard --logdir {folder}",
+        f"test it again:   repronet eval run={folder}",
+    ]
+    for line in lines:
+        log.info(line)

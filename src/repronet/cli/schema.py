@@ -1,0 +1,215 @@
+"""What a config may hold: one dataclass a named choice, with the type and the range of every value.
+
+The YAML files hold the values, these classes the rules. A name in a config selects a row of :data:`SCHEMAS` and nothing
+else: no key of a config is ever imported, called or evaluated. This file needs no torch, so a wrong value is found
+before the heavy libraries load.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
+
+from omegaconf import MISSING
+
+from repronet.errors import UserError
+from repronet.models import MODELS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on a value and how to say it."""
+
+    holds: Callable[[Any], bool]
+    wanted: str
+
+
+POSITIVE = Rule(lambda x: x > 0, "a number above 0")
+NOT_NEGATIVE = Rule(lambda x: x >= 0, "a number of at least 0")
+SHARE = Rule(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
+FACTOR = Rule(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
+COUNT = Rule(lambda x: x >= 1, "a whole number of at least 1")
+ANGLE = Rule(lambda x: 0 <= x < 90, "degrees from 0 up to but not including 90")
+ANY_NUMBER = Rule(lambda x: True, "a finite number")
+BETAS = Rule(lambda xs: len(xs) == 2 and all(0 <= x < 1 for x in xs), "two numbers from 0 up to but not including 1")
+MILESTONES = Rule(lambda xs: all(x > 0 for x in xs) and sorted(xs) == list(xs), "rising numbers of epochs above 0")
+RATES = Rule(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more numbers above 0")
+LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
+
+
+def one_of(*choices: str) -> Rule:
+    """The value must be one of ``choices``."""
+    return Rule(lambda x: x in choices, "one of " + ", ".join(choices))
+
+
+def value(rule: Rule) -> Any:
+    """A field that must be given and must satisfy ``rule``."""
+    return field(default=MISSING, metadata={"rule": rule})
+
+
+def fixed(name: str) -> Any:
+    """The field that names the choice."""
+    return field(default=name)
+
+
+@dataclass
+class Network:
+    name: str = MISSING
+    loss: str = value(one_of("cross_entropy", "rbf_map"))
+
+
+@dataclass
+class InMemory:
+    name: str = MISSING
+    root: str | None = None
+    batch_size: int = value(COUNT)
+    eval_batch_size: int = value(COUNT)
+    batches_per_chunk: int = value(COUNT)
+
+
+@dataclass
+class Nothing:
+    name: str = fixed("none")
+
+
+@dataclass
+class Affine:
+    name: str = fixed("affine")
+    translate: float = value(NOT_NEGATIVE)
+    scale: float = value(SHARE)
+    squeeze: float = value(SHARE)
+    shear: float = value(ANGLE)
+    rotate: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Standardize:
+    name: str = fixed("standardize")
+
+
+@dataclass
+class Scale:
+    name: str = fixed("scale")
+    low: float = value(ANY_NUMBER)
+    high: float = value(ANY_NUMBER)
+
+
+@dataclass
+class Batch:
+    name: str = fixed("batch")
+
+
+@dataclass
+class Sgd:
+    name: str = fixed("sgd")
+    lr: float = value(POSITIVE)
+    momentum: float = value(SHARE)
+    weight_decay: float = value(NOT_NEGATIVE)
+    nesterov: bool = MISSING
+
+
+@dataclass
+class Adam:
+    name: str = fixed("adam")
+    lr: float = value(POSITIVE)
+    betas: list[float] = value(BETAS)
+    eps: float = value(POSITIVE)
+    weight_decay: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Constant:
+    name: str = fixed("constant")
+
+
+@dataclass
+class Multistep:
+    name: str = fixed("multistep")
+    milestones: list[float] = value(MILESTONES)
+    gamma: float = value(FACTOR)
+
+
+@dataclass
+class Stages:
+    name: str = fixed("stages")
+    rates: list[float] = value(RATES)
+    epochs_each: list[int] = value(LENGTHS)
+
+
+@dataclass
+class Cosine:
+    name: str = fixed("cosine")
+    final_lr: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class OneCycle:
+    name: str = fixed("one_cycle")
+    warmup: float = value(SHARE)
+    start_factor: float = value(FACTOR)
+    final_factor: float = value(FACTOR)
+
+
+@dataclass
+class Trainer:
+    max_epochs: int = value(COUNT)
+    accelerator: str = value(one_of("auto", "cpu", "gpu"))
+    precision: str = value(one_of("32-true", "bf16-mixed", "16-mixed"))
+    log_every_n_steps: int = value(COUNT)
+
+
+@dataclass
+class Train:
+    """The keys of ``repronet train`` outside the groups."""
+
+    layers: str = value(one_of("custom", "torch"))
+    seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
+    run_dir: str | None = None
+    experiment: str | None = None
+
+
+@dataclass
+class Eval:
+    """The keys of ``repronet eval``."""
+
+    run: str = MISSING
+    checkpoint: str = value(one_of("best", "last"))
+    layers: str | None = field(default=None, metadata={"rule": one_of("custom", "torch")})
+    data_root: str | None = None
+
+
+SCHEMAS: dict[str, dict[str, type]] = {
+    "model": dict.fromkeys(MODELS, Network),
+    "data": {"mnist5k": InMemory, "mnist": InMemory},
+    "augmentation": {"none": Nothing, "affine": Affine},
+    "preprocessing": {"standardize": Standardize, "scale": Scale},
+    "normalization": {"none": Nothing, "batch": Batch},
+    "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam},
+    "schedule": {
+        "constant": Constant,
+        "multistep": Multistep,
+        "stages": Stages,
+        "cosine": Cosine,
+        "one_cycle": OneCycle,
+    },
+}
+
+
+def check_rules(config: Any, path: str = "") -> None:
+    """Check every rule of a dataclass instance.
+
+    Raises:
+        UserError: for the first value that breaks its rule or is not finite, with its key and what is wanted.
+    """
+    assert is_dataclass(config)
+    for item in fields(config):
+        found, key = getattr(config, item.name), f"{path}{item.name}"
+        rule = item.metadata.get("rule")
+        if rule is None or found is None:
+            continue
+        numbers = found if isinstance(found, list) else [found]
+        finite = all(math.isfinite(n) for n in numbers if isinstance(n, float))
+        if not finite or not rule.holds(found):
+            raise UserError(f"{key}={found}: must be {rule.wanted}")

@@ -1,0 +1,158 @@
+"""``repronet train``: from a checked config to a run folder with its result."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import ModelCheckpoint
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+
+from repronet import runs
+from repronet.callbacks.curves import Curves, add_hyperparameters
+from repronet.callbacks.pictures import Pictures
+from repronet.callbacks.progress import TrainingProgress
+from repronet.callbacks.recorder import EpochRecorder
+from repronet.checkpoints import load_weights, read_checkpoint
+from repronet.cli.build import Parts, assemble, read_config, run_name
+from repronet.cli.console import log_to_file, quiet_lightning
+from repronet.cli.result import announce, make_result, report
+from repronet.errors import UserError
+
+log = logging.getLogger("repronet.train")
+
+
+class InterruptedRunError(Exception):
+    """Ctrl-C during training; the run can be resumed from ``folder`` once an epoch is finished."""
+
+    def __init__(self, folder: Path):
+        way = f"go on with: repronet train resume={folder}"
+        super().__init__(f"interrupted; {way if (folder / runs.LAST).exists() else 'no epoch was finished'}")
+
+
+@dataclass(frozen=True)
+class Session:
+    """A trainer with what it writes to."""
+
+    trainer: pl.Trainer
+    recorder: EpochRecorder
+    writer: SummaryWriter
+
+
+def train(config: DictConfig, console: Console) -> dict[str, Any]:
+    """Run ``config`` in a run folder of its own and return the result that stands there, with ``run_dir`` added.
+
+    Raises:
+        UserError: when the config's parts do not fit each other or the data cannot be had; no folder is made then.
+        InterruptedRunError: on Ctrl-C.
+    """
+    config = _with_absolute_root(config)
+    parts = assemble(config)
+    folder = _folder(config)
+    runs.write_atomically(folder / runs.CONFIG, OmegaConf.to_yaml(config))
+    return _fit_and_test(config, parts, folder, console)
+
+
+def resume(folder: Path, console: Console) -> dict[str, Any]:
+    """Go on with the run in ``folder`` from the end of its last finished epoch.
+
+    Raises:
+        UserError: when there is no run, when it has no checkpoint yet, or when it has ended.
+    """
+    checkpoint = runs.require_run(folder, runs.LAST, "resume")
+    if (folder / runs.RESULT).exists():
+        raise UserError(f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}")
+    config = read_config(folder)
+    return _fit_and_test(config, assemble(config), folder, console, checkpoint)
+
+
+def _with_absolute_root(config: DictConfig) -> DictConfig:
+    """The config with ``data.root`` absolute, so that the run can be evaluated from any folder."""
+    if config.data.root is None:
+        return config
+    root = str(Path(config.data.root).expanduser().resolve())
+    return OmegaConf.merge(config, {"data": {"root": root}})  # type: ignore[return-value]
+
+
+def _folder(config: DictConfig) -> Path:
+    if config.run_dir is not None:
+        return runs.claim_run_folder(Path(config.run_dir).expanduser())
+    return runs.new_run_folder(Path("runs") / run_name(config), config.seed)
+
+
+def _fit_and_test(
+    config: DictConfig, parts: Parts, folder: Path, console: Console, checkpoint: Path | None = None
+) -> dict[str, Any]:
+    with log_to_file(folder / runs.LOG):
+        announce(config, parts, folder)
+        session = make_session(config, parts, folder, console, checkpoint)
+        _fit(session.trainer, parts, folder, checkpoint)
+        started = time.monotonic()
+        load_weights(parts.task, folder / runs.BEST)
+        session.trainer.test(parts.task, datamodule=parts.data, verbose=False)
+        result = make_result(config, parts, session.recorder, time.monotonic() - started)
+        add_hyperparameters(session.writer, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
+        session.writer.close()
+        runs.write_result(folder, result)
+        report(result, folder)
+    return {**result, "run_dir": str(folder)}
+
+
+def make_session(
+    config: DictConfig, parts: Parts, folder: Path, console: Console, checkpoint: Path | None = None
+) -> Session:
+    """The Trainer with everything that watches it."""
+    quiet_lightning()
+    recorder = EpochRecorder(folder)
+    # A resumed run drops from its curves what was written after the checkpoint that it starts from.
+    purge = read_checkpoint(checkpoint)["global_step"] + 1 if checkpoint else None
+    writer = SummaryWriter(folder, purge_step=purge)
+    trainer = pl.Trainer(
+        max_epochs=config.trainer.max_epochs,
+        accelerator=config.trainer.accelerator,
+        precision=config.trainer.precision,
+        devices=1,
+        default_root_dir=folder,
+        logger=False,  # our callbacks write to TensorBoard themselves
+        callbacks=[
+            recorder,  # first: the others read its row
+            TrainingProgress(recorder, console),
+            Curves(writer, recorder, config.trainer.log_every_n_steps),
+            Pictures(writer, parts.vendor_twin),
+            _checkpoints(folder),
+        ],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    return Session(trainer, recorder, writer)
+
+
+def _checkpoints(folder: Path) -> ModelCheckpoint:
+    best = Path(runs.BEST)
+    return ModelCheckpoint(
+        dirpath=folder / best.parent,
+        filename=best.stem,
+        monitor="val_error",
+        mode="min",
+        save_last=True,  # as last.ckpt
+        save_on_train_epoch_end=True,  # after the recorder's row, at a point from which a resumed run starts cleanly
+        enable_version_counter=False,
+    )
+
+
+def _fit(trainer: pl.Trainer, parts: Parts, folder: Path, checkpoint: Path | None) -> None:
+    if checkpoint is not None:
+        log.info("going on after epoch %d", read_checkpoint(checkpoint)["epoch"] + 1)
+    try:
+        trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=bool(checkpoint) or None)
+    except SystemExit as stop:  # Lightning turns Ctrl-C into this
+        if trainer.interrupted:
+            raise InterruptedRunError(folder) from stop
+        raise

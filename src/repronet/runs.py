@@ -1,0 +1,165 @@
+"""Run folders: one folder a run, which holds all that is known of it.
+
+::
+
+    runs/<experiment or model-data>/<date>_<time>-seed<seed>-<unique>/
+        config.yaml            the resolved config
+        checkpoints/best.ckpt  lowest validation error
+        checkpoints/last.ckpt  end of the last finished epoch
+        history.csv            one row an epoch
+        result.json            the figures, once the run has ended
+        train.log              what was printed
+        events.out.tfevents.*  TensorBoard
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+import secrets
+import subprocess
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import repronet
+from repronet.errors import UserError
+
+CONFIG, RESULT, HISTORY, LOG = "config.yaml", "result.json", "history.csv", "train.log"
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
+
+
+def new_run_folder(parent: Path, seed: int) -> Path:
+    """Make a folder below ``parent`` that no other run has, however many start at the same moment."""
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = parent / f"{moment}-seed{seed}-{secrets.token_hex(3)}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+
+
+def claim_run_folder(folder: Path) -> Path:
+    """Make ``folder``, or take it when it is empty.
+
+    Raises:
+        UserError: when it holds anything: two runs never share a folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        taken = next(folder.iterdir(), None)
+    except OSError as error:
+        raise UserError(f"run_dir={folder}: cannot be made a run folder ({error.strerror})") from error
+    if taken is not None:
+        what = "holds another run" if (folder / CONFIG).exists() else f"is not empty (it holds {taken.name})"
+        raise UserError(f"run_dir={folder}: {what}; name a new folder, or go on with resume={folder}")
+    return folder
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write ``text`` so that ``path`` is at every moment whole: the old content or the new."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(3)}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All epochs so far as comma-separated values; rewritten whole, so that a resumed run has no row twice."""
+    if not rows:
+        return
+    draft = folder / f".{HISTORY}"
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, fieldnames=list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    draft.replace(folder / HISTORY)
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """``result.json``, readable by a person and a program."""
+    write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What :func:`write_result` wrote."""
+    return json.loads((folder / RESULT).read_text("utf-8"))
+
+
+def require_run(folder: Path, needed: str, key: str) -> Path:
+    """The file ``needed`` in the run folder.
+
+    Raises:
+        UserError: when ``folder`` is no run folder, or the file is not there yet.
+    """
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"{key}={folder}: no run there; give the folder that holds {CONFIG}")
+    if not (folder / needed).is_file():
+        raise UserError(f"{key}={folder}: the run has no {needed} yet")
+    return folder / needed
+
+
+def environment() -> dict[str, Any]:
+    """What a result depends on beside its config: commit, versions, hardware."""
+    packages = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy")
+    return {
+        "git_commit": git_commit(),
+        "versions": {
+            "repronet": repronet.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+        },
+        "hardware": hardware(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of the repronet that runs, ``-dirty`` when files differ from it; None when it is no checkout.
+
+    The folder asked is the package's own, not the current one: a run started inside somebody's own repository must not
+    record that repository's commit.
+    """
+    source = Path(repronet.__file__).resolve().parents[2]
+    if not (source / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, threads and accelerator."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "torch_threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,111 @@
+"""The LightningModule: one network that tells images apart, and how it is trained and judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from repronet.data.batches import Batch
+from repronet.losses import Loss
+from repronet.metrics import RunningTraining, SplitEvaluation
+from repronet.optimizers import OptimizerBuilder
+from repronet.schedules import ScheduleBuilder
+
+
+class ImageClassifier(pl.LightningModule):
+    """Trains ``network`` on chunks of batches and judges it by loss, error and accuracy.
+
+    The optimization loop is written out in :meth:`training_step`, the five lines of the textbook, because a chunk holds
+    several batches: Lightning's bookkeeping is then paid once a chunk, not once a step.
+
+    Args:
+        network: images (N, C, H, W) → logits (N, classes).
+        num_classes: classes that are told apart.
+        loss: (logits, labels) → mean loss.
+        optimizer: builds the optimizer for the network's parameters.
+        schedule: builds the learning-rate schedule, which is stepped after every optimizer step.
+        config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        num_classes: int,
+        loss: Loss,
+        optimizer: OptimizerBuilder,
+        schedule: ScheduleBuilder,
+        config: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.network = network
+        self.loss = loss
+        self.build_optimizer = optimizer
+        self.build_schedule = schedule
+        self.running = RunningTraining()
+        self.last_lr = 0.0  # the rate of the latest step, before the schedule moved it
+        self.evaluation = SplitEvaluation(num_classes)
+        self.save_hyperparameters({"config": config or {}}, logger=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images)
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable parameters of the network."""
+        return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in one pass over the training split."""
+        return self.trainer.datamodule.train_dataloader().steps  # type: ignore[attr-defined]
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.build_optimizer(self.network.parameters())
+        schedule = self.build_schedule(optimizer, self.steps_per_epoch, self.trainer.max_epochs or 1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, chunk: list[Batch], chunk_index: int) -> None:
+        optimizer: Optimizer = self.optimizers()  # type: ignore[assignment]
+        schedule: LRScheduler = self.lr_schedulers()  # type: ignore[assignment]
+        for images, labels in chunk:
+            logits = self.network(images)
+            loss = self.loss(logits, labels)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            self.last_lr = optimizer.param_groups[0]["lr"]
+            optimizer.step()
+            schedule.step()
+            self.running.update(loss, logits, labels)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        self._evaluate(batch)
+
+    def test_step(self, batch: Batch, batch_index: int) -> None:
+        self._evaluate(batch)
+
+    def _evaluate(self, batch: Batch) -> None:
+        images, labels = batch
+        logits = self.network(images)
+        self.evaluation.update(self.loss(logits, labels), logits, labels)
+
+    def on_train_epoch_start(self) -> None:
+        self.running.reset()
+
+    def on_validation_epoch_start(self) -> None:
+        self.evaluation.reset()
+
+    def on_test_epoch_start(self) -> None:
+        self.evaluation.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        # Not to the logger: the recorder writes the curves. This feeds checkpointing and early stopping.
+        self.log_dict({f"val_{name}": value for name, value in self.evaluation.compute().items()}, logger=False)
+
+    def on_test_epoch_end(self) -> None:
+        self.log_dict({f"test_{name}": value for name, value in self.evaluation.compute().items()}, logger=False)

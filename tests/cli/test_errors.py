@@ -1,0 +1,146 @@
+"""Bad command lines: one line with the key, the value and what would have been right; exit code 2; nothing made."""
+
+from __future__ import annotations
+
+import pytest
+
+BAD = [
+    # words, what the line must hold
+    (["train", "modle=lenet5"], ["modle=lenet5", "nearest: model"]),
+    (["train", "optimizer.lrr=0.1"], ["optimizer.lrr=0.1", "nearest: optimizer.lr"]),
+    (["train", "lr=0.1"], ["lr=0.1", "nearest: optimizer.lr"]),
+    (["train", "sede=1"], ["sede=1", "nearest: seed"]),
+    (["train", "+optimizer.speed=1"], ["optimizer.speed=1", "no such key"]),
+    (["train", "~optimizer.lr"], ["~optimizer.lr", "cannot be removed"]),
+    (["train", "model=lenet6"], ["model=lenet6", "nearest: lenet5", "lenet5_1998"]),
+    (["train", "data=minst"], ["data=minst", "nearest: mnist"]),
+    (["train", "optimizer=sdg"], ["optimizer=sdg", "nearest: sgd"]),
+    (["train", "optimizer=null"], ["optimizer=null", "adamw"]),
+    (["train", "experiment=lenet5_minst"], ["experiment=lenet5_minst", "nearest: lenet5_mnist"]),
+    (["train", "layers=costum"], ["layers=costum", "custom, torch"]),
+    (["train", "model.name=vgg"], ["model.name=vgg", "lenet5"]),
+    (["train", "optimizer.lr=fast"], ["optimizer.lr=fast", "a number above 0"]),
+    (["train", "optimizer.lr=-1"], ["optimizer.lr=-1", "a number above 0"]),
+    (["train", "optimizer.lr=0"], ["optimizer.lr=0", "a number above 0"]),
+    (["train", "optimizer.lr=nan"], ["optimizer.lr=nan", "a number above 0"]),
+    (["train", "optimizer.lr=inf"], ["optimizer.lr=inf", "a number above 0"]),
+    (["train", "optimizer.lr=null"], ["optimizer.lr=", "a number above 0"]),
+    (["train", "optimizer.lr="], ["optimizer.lr=", "a number above 0"]),
+    (["train", "optimizer.lr=???"], ["optimizer.lr", "missing"]),
+    (["train", "optimizer.lr=${nowhere}"], ["optimizer.lr=${nowhere}", "a number above 0"]),
+    (["train", "optimizer.lr=[1,2]"], ["optimizer.lr=[1, 2]", "a number above 0"]),
+    (["train", "optimizer.nesterov=perhaps"], ["optimizer.nesterov=perhaps", "true or false"]),
+    (["train", "optimizer.momentum=1"], ["optimizer.momentum=1", "not including 1"]),
+    (["train", "optimizer=adam", "optimizer.betas=[0.9]"], ["optimizer.betas=[0.9]", "two numbers"]),
+    (["train", "schedule=multistep", "schedule.milestones=[9,3]"], ["schedule.milestones=[9.0, 3.0]", "rising"]),
+    (["train", "schedule=lecun", "schedule.epochs_each=[1]"], ["schedule=stages", "5 rates for 1 lengths"]),
+    (["train", "trainer.max_epochs=2.5"], ["trainer.max_epochs=2.5", "whole number"]),
+    (["train", "trainer.max_epochs=0"], ["trainer.max_epochs=0", "at least 1"]),
+    (["train", "trainer.accelerator=tpu"], ["trainer.accelerator=tpu", "auto, cpu, gpu"]),
+    (["train", "data.batch_size=-4"], ["data.batch_size=-4", "at least 1"]),
+    (["train", "seed=-1"], ["seed=-1", "whole number from 0"]),
+    (["train", "seed=0,1"], ["seed=0,1", "add -m"]),
+    (["train", "-m", "seed=interval(0,1)"], ["seed=interval(0,1)", "range("]),
+    (["train", "-m", "seed=0,1", "run_dir=x"], ["run_dir=x", "cannot share"]),
+    (["train", "-m", "seed=0,1", "model=lenet5,lenet7"], ["model=lenet7", "nearest: lenet5"]),
+    (["train", "lenet5"], ["lenet5", "key=value"]),
+    (["train", "=3"], ["=3", "no such key"]),
+    (["train", "model@x=lenet5"], ["model@x=lenet5", "package"]),
+    (["train", "--epochs", "3"], ["--epochs"]),
+    (["train", "--config-dir", "nowhere"], ["nowhere", "no such folder"]),
+    (["train", "data=mnist", "data.root=nowhere"], ["data.root=", "nowhere", "no such folder"]),
+    (["train", "data.root=somewhere"], ["data.root=", "mnist5k comes with the package"]),
+    (["train", "model=lenet5_1998", "normalization=batch"], ["normalization=batch", "lenet5_1998"]),
+    (["train", "resume=nowhere"], ["resume=nowhere", "no run there"]),
+    (["train", "resume=x", "seed=1"], ["seed=1", "resume=x alone"]),
+    (["eval"], ["run: missing"]),
+    (["eval", "run=nowhere"], ["run=nowhere", "no run there"]),
+    (["eval", "run=x", "checkpoint=frist"], ["checkpoint=frist", "best, last"]),
+    (["eval", "-m", "run=x"], ["-m"]),
+    (["list", "modles"], ["list modles", "nearest: model"]),
+    (["trian"], ["trian", "nearest: train"]),
+]
+
+
+@pytest.mark.parametrize(("words", "holds"), BAD, ids=[" ".join(words) for words, _ in BAD])
+def test_one_line_and_exit_code_2(repronet, tmp_path, words, holds):
+    outcome = repronet(*words)
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1, outcome.err
+    assert outcome.err.startswith("repronet: ")
+    assert "Traceback" not in outcome.err
+    for part in holds:
+        assert part in outcome.err
+    assert outcome.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_brings_the_traceback(repronet):
+    outcome = repronet("train", "model=lenet6", "debug=true")
+    assert outcome.code == 2
+    assert "Traceback" in outcome.err
+    assert "Traceback" not in repronet("train", "model=lenet6", "debug=false").err
+
+
+def test_an_unforeseen_failure_is_one_line_too(repronet, monkeypatch):
+    monkeypatch.setattr("repronet.cli.build.dataset", lambda config: 1 / 0)
+    outcome = repronet("train")
+    assert outcome.code == 1
+    assert outcome.err == "repronet: ZeroDivisionError: division by zero (debug=true shows where)\n"
+
+
+DANGEROUS = [
+    "+model._target_=os.system",
+    "model._target_=os.system",
+    "++optimizer._target_=builtins.open",
+    "model={_target_: os.system, command: touch hacked}",
+    "optimizer={name: sgd, _target_: os.system}",
+    "+hydra.callbacks.x._target_=os.system",
+    "hydra.job_logging.handlers.x={'()': os.system}",
+    "hydra/launcher=evil",
+    "hydra.searchpath=[pkg://evil]",
+    "run_dir=${oc.eval:1}",
+    "run_dir=${evil:1}",
+    "model.name=os.system",
+    "model.loss=os.system",
+    "data.name=__import__",
+    "optimizer.name=torch.load",
+]
+
+
+@pytest.mark.parametrize("word", DANGEROUS)
+def test_no_override_reaches_code(repronet, tmp_path, word, monkeypatch):
+    monkeypatch.setattr("os.system", lambda command: pytest.fail("os.system was called"))
+    outcome = repronet("train", word)
+    assert outcome.code == 2, outcome
+    assert outcome.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "model:\n  _target_: os.system\n",
+        "optimizer:\n  lr: {_target_: os.system}\n",
+    ],
+)
+def test_no_config_file_reaches_code(repronet, tmp_path, monkeypatch, body):
+    monkeypatch.setattr("os.system", lambda command: pytest.fail("os.system was called"))
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    (folder / "evil.yaml").write_text("# @package _global_\n" + body)
+    outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil", "--cfg", "job")
+    assert "os.system" not in outcome.out
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == 1
+
+
+def test_hydra_settings_in_a_config_file_are_not_acted_on(repronet, tmp_path, monkeypatch):
+    monkeypatch.setattr("os.system", lambda command: pytest.fail("os.system was called"))
+    folder = tmp_path / "mine" / "experiment"
+    folder.mkdir(parents=True)
+    callback = "hydra:\n  callbacks:\n    x:\n      _target_: os.system\n      command: touch hacked\n"
+    (folder / "evil.yaml").write_text("# @package _global_\n" + callback)
+    outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil", "--cfg", "job")
+    assert "os.system" not in outcome.out
+    assert "callbacks" not in outcome.out
