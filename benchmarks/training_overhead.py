@@ -1,6 +1,6 @@
 """What the whole stack costs over a bare PyTorch loop: Lightning, metrics, curves, records, checkpoints.
 
-    python benchmarks/training_overhead.py [layers=torch] [data.batch_size=64] ...
+    python benchmarks/training_overhead.py [layers=torch] [data=mnist trainer.max_epochs=4] ...
 
 One process, one Trainer.fit: after every epoch of ours, the same epoch (same batches, same network, same optimizer and
 schedule, a validation pass) runs once more as a bare loop on a copy of the network. The two alternate, so that a
@@ -25,8 +25,6 @@ from repronet.cli.build import Parts, assemble
 from repronet.cli.compose import compose
 from repronet.cli.train import make_session
 
-EPOCHS = 12
-
 
 class BareLoop(pl.Callback):
     """Repeats each epoch without the stack and notes how long both took."""
@@ -39,7 +37,7 @@ class BareLoop(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.optimizer = self.task.build_optimizer(self.network.parameters())
-        self.schedule = self.task.build_schedule(self.optimizer, self.task.steps_per_epoch, EPOCHS)
+        self.schedule = self.task.build_schedule(self.optimizer, self.task.steps_per_epoch, trainer.max_epochs)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         now = time.perf_counter()
@@ -69,7 +67,7 @@ def train_bare(network: nn.Module, loss_function, optimizer, schedule, data) -> 
 
 
 def main(words: list[str]) -> None:
-    config = compose("train", [f"trainer.max_epochs={EPOCHS + 1}", *words])
+    config = compose("train", ["trainer.max_epochs=13", *words])
     with tempfile.TemporaryDirectory() as folder:
         parts = assemble(config)
         bare = BareLoop(parts)

@@ -41,8 +41,11 @@ def test_class_errors_are_by_true_class():
 
 def test_running_training_weighs_batches_by_their_size():
     running = RunningTraining()
-    running.update(torch.tensor(2.0), torch.tensor([[1.0, 0.0]] * 3), torch.tensor([0, 0, 1]))
-    running.update(torch.tensor(6.0), torch.tensor([[1.0, 0.0]]), torch.tensor([1]))
+    losses = [torch.tensor(2.0), torch.tensor(6.0)]
+    logits = [torch.tensor([[1.0, 0.0]] * 3), torch.tensor([[1.0, 0.0]])]
+    running.update(losses, logits, [torch.tensor([0, 0, 1]), torch.tensor([1])])
     assert running.compute() == {"loss": 3.0, "error": 0.5}
+    running.update(losses[:1], logits[:1], [torch.tensor([1, 1, 1])])
+    assert running.compute() == {"loss": 18 / 7, "error": 5 / 7}
     running.reset()
     assert running.count == 0

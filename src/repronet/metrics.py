@@ -8,7 +8,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 
 
 class RunningTraining:
-    """Loss and error over the training images seen since the last reset: two additions a step, no synchronisation."""
+    """Loss and error over the training images seen since the last reset, added up a chunk of batches at a time."""
 
     def __init__(self) -> None:
         self.reset()
@@ -18,11 +18,15 @@ class RunningTraining:
         self.wrong: Tensor | int = 0
         self.count = 0
 
-    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """``loss`` is the mean over the batch; logits (N, classes), labels (N,)."""
-        self.loss = self.loss + loss.detach() * len(labels)
-        self.wrong = self.wrong + (logits.detach().argmax(dim=1) != labels).sum()
-        self.count += len(labels)
+    def update(self, losses: list[Tensor], logits: list[Tensor], labels: list[Tensor]) -> None:
+        """One entry a batch: the mean loss (), logits (N, classes), labels (N,). No synchronisation with the device.
+
+        A whole chunk costs as many operations as one batch would, which a network of two milliseconds a step notices.
+        """
+        sizes = torch.tensor([len(batch) for batch in labels])
+        self.loss = self.loss + (torch.stack(losses).detach() * sizes.to(losses[0].device)).sum()
+        self.wrong = self.wrong + (torch.cat(logits).detach().argmax(dim=1) != torch.cat(labels)).sum()
+        self.count += int(sizes.sum())
 
     def compute(self) -> dict[str, float]:
         """Mean loss and share of wrong answers."""

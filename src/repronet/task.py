@@ -73,6 +73,7 @@ class ImageClassifier(pl.LightningModule):
     def training_step(self, chunk: list[Batch], chunk_index: int) -> None:
         optimizer: Optimizer = self.optimizers()  # type: ignore[assignment]
         schedule: LRScheduler = self.lr_schedulers()  # type: ignore[assignment]
+        losses, answers = [], []
         for images, labels in chunk:
             logits = self.network(images)
             loss = self.loss(logits, labels)
@@ -81,7 +82,9 @@ class ImageClassifier(pl.LightningModule):
             self.last_lr = optimizer.param_groups[0]["lr"]
             optimizer.step()
             schedule.step()
-            self.running.update(loss, logits, labels)
+            losses.append(loss.detach())
+            answers.append(logits.detach())
+        self.running.update(losses, answers, [labels for _, labels in chunk])
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate(batch)
