@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from repronet import runs
 from repronet.checkpoints import read_checkpoint
 
-TIMING = ("train_seconds", "test_seconds")
+TIMING = ("train_seconds", "test_seconds", "finished")
 
 
 def figures(folder: Path) -> dict:
@@ -255,9 +255,17 @@ def test_a_folder_of_ones_own_experiments(repronet, tmp_path):
 
 @pytest.mark.slow
 def test_the_defaults_learn_the_digits(repronet, tmp_path):
-    errors = {}
+    assert repronet("train", "run_dir=r").code == 0
+    assert runs.read_result(tmp_path / "r")["test_error"] <= 0.03
+
+
+@pytest.mark.slow
+def test_both_layer_families_reach_the_same_error(repronet, tmp_path, mnist_root):
+    # On the 10,000 official test images: on 1,000 the sampling error alone is larger than what is asked for here.
+    errors = []
     for layers in ("custom", "torch"):
-        assert repronet("train", f"layers={layers}", f"run_dir={layers}").code == 0
-        errors[layers] = runs.read_result(tmp_path / layers)["test_error"]
-    assert errors["custom"] <= 0.03
-    assert abs(errors["custom"] - errors["torch"]) <= 0.003
+        words = ("data=mnist", f"data.root={mnist_root}", "trainer.max_epochs=2", f"layers={layers}")
+        assert repronet("train", *words, f"run_dir={layers}").code == 0
+        errors.append(runs.read_result(tmp_path / layers)["test_error"])
+    assert max(errors) <= 0.02
+    assert abs(errors[0] - errors[1]) <= 0.003

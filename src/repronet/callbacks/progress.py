@@ -61,7 +61,7 @@ class TrainingProgress(pl.Callback):
             BarColumn(bar_width=None),
             TextColumn("step {task.completed:.0f}"),
             TextColumn("loss {task.fields[loss]}"),
-            TextColumn("val {task.fields[val]}"),
+            TextColumn("val error {task.fields[val]}"),
             TextColumn("{task.fields[rate]} img/s"),
             _TimeLeft(),
             console=self.console,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def make_result(config: DictConfig, parts: Parts, recorder: EpochRecorder, test_
         "pixel_std": list(data.statistics.std),
         "train_seconds": last["seconds"],
         "test_seconds": round(test_seconds, 3),
+        "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
         **runs.environment(),
     }
 

@@ -174,7 +174,7 @@ class Train:
 class Eval:
     """The keys of ``repronet eval``."""
 
-    run: str = MISSING
+    run: str = value(Rule(bool, "a run folder"))
     checkpoint: str = value(one_of("best", "last"))
     layers: str | None = field(default=None, metadata={"rule": one_of("custom", "torch")})
     data_root: str | None = None
