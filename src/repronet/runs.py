@@ -9,12 +9,14 @@
         history.csv            one row an epoch
         result.json            the figures, once the run has ended
         train.log              what was printed
-        events.out.tfevents.*  TensorBoard
+        events.out.tfevents.*  TensorBoard, over steps
+        by_epoch/              TensorBoard, over epochs
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import platform
@@ -32,6 +34,7 @@ import repronet
 from repronet.errors import UserError
 
 CONFIG, RESULT, HISTORY, LOG = "config.yaml", "result.json", "history.csv", "train.log"
+BY_EPOCH = "by_epoch"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 
@@ -79,17 +82,16 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """All epochs so far as comma-separated values; rewritten whole, so that a resumed run has no row twice."""
     if not rows:
         return
-    draft = folder / f".{HISTORY}"
-    with draft.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, fieldnames=list(rows[0]))
-        table.writeheader()
-        table.writerows(rows)
-    draft.replace(folder / HISTORY)
+    text = io.StringIO()
+    table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_atomically(folder / HISTORY, text.getvalue())
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     """``result.json``, readable by a person and a program."""
-    write_atomically(folder / RESULT, json.dumps(result, indent=2) + "\n")
+    write_atomically(folder / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any]:
@@ -103,10 +105,10 @@ def require_run(folder: Path, needed: str, key: str) -> Path:
     Raises:
         UserError: when ``folder`` is no run folder, or the file is not there yet.
     """
-    if not (folder / CONFIG).is_file():
+    if not folder.is_dir() or not ((folder / CONFIG).exists() or (folder / needed).exists()):
         raise UserError(f"{key}={folder}: no run there; give the folder that holds {CONFIG}")
     if not (folder / needed).is_file():
-        raise UserError(f"{key}={folder}: the run has no {needed} yet")
+        raise UserError(f"{key}={folder}: the run has no {needed}; no epoch was finished")
     return folder / needed
 
 

@@ -5,6 +5,7 @@ A schedule is built once the length of a run is known: ``build(optimizer, steps_
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch.optim import Optimizer
@@ -13,10 +14,7 @@ from torch.optim.lr_scheduler import (
     LambdaLR,
     LRScheduler,
     MultiStepLR,
-    OneCycleLR,
 )
-
-from repronet.errors import UserError
 
 ScheduleBuilder = Callable[[Optimizer, int, int], LRScheduler]
 
@@ -37,13 +35,7 @@ def multistep(milestones: tuple[float, ...], gamma: float) -> ScheduleBuilder:
 
 
 def stages(rates: tuple[float, ...], epochs_each: tuple[int, ...]) -> ScheduleBuilder:
-    """``rates[i]`` times the optimizer's rate for ``epochs_each[i]`` epochs; the last one lasts to the end.
-
-    Raises:
-        UserError: when there are not as many rates as lengths.
-    """
-    if len(rates) != len(epochs_each) or not rates:
-        raise UserError(f"schedule=stages: {len(rates)} rates for {len(epochs_each)} lengths; give one length a rate")
+    """``rates[i]`` times the optimizer's rate for ``epochs_each[i]`` epochs; the last one lasts to the end."""
 
     def build(optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> LRScheduler:
         def factor(step: int) -> float:
@@ -71,22 +63,27 @@ def cosine(final_lr: float) -> ScheduleBuilder:
 def one_cycle(warmup: float, start_factor: float, final_factor: float) -> ScheduleBuilder:
     """Up to the optimizer's rate during the first ``warmup`` of the run, then down, both on half a cosine.
 
-    Starts at the rate times ``start_factor`` and ends at the rate times ``final_factor``. L. N. Smith and N. Topin,
-    "Super-Convergence", 2018. The momentum stays as the optimizer has it.
+    The first step has the rate times ``start_factor``, the last the rate times ``final_factor``. L. N. Smith and
+    N. Topin, "Super-Convergence", 2018. The momentum stays as the optimizer has it.
     """
 
     def build(optimizer: Optimizer, steps_per_epoch: int, epochs: int) -> LRScheduler:
-        return OneCycleLR(
-            optimizer,
-            max_lr=[group["lr"] for group in optimizer.param_groups],
-            total_steps=steps_per_epoch * epochs + 1,  # the run asks for one rate more than it takes steps
-            pct_start=warmup,
-            div_factor=1 / start_factor,
-            final_div_factor=start_factor / final_factor,
-            cycle_momentum=False,
-        )
+        last = max(steps_per_epoch * epochs - 1, 1)
+        peak = warmup * last
+
+        def factor(step: int) -> float:
+            if step < peak:
+                return _half_cosine(start_factor, 1.0, step / peak)
+            return _half_cosine(1.0, final_factor, min((step - peak) / (last - peak), 1.0))
+
+        return LambdaLR(optimizer, factor)
 
     return build
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    """From ``start`` at share 0 to ``end`` at share 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 SCHEDULES: dict[str, Callable[..., ScheduleBuilder]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from repronet.data.batches import Batch
+from repronet.errors import UserError
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
 from repronet.optimizers import OptimizerBuilder
@@ -85,6 +87,8 @@ class ImageClassifier(pl.LightningModule):
             losses.append(loss.detach())
             answers.append(logits.detach())
         self.running.update(losses, answers, [labels for _, labels in chunk])
+        if not math.isfinite(self.running.loss):
+            raise UserError(f"the loss is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate(batch)

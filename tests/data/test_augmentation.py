@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -24,7 +26,7 @@ def extent(image: Tensor) -> tuple[int, int]:
 
 def drawn(policy: PlanarAffine, **values: float) -> Tensor:
     """The picture under ``policy`` with the draws given and all others 0."""
-    names = ("across", "down", "scale", "squeeze", "shear", "rotate")
+    names = ("right", "down", "scale", "squeeze", "shear", "rotate")
     draws = torch.tensor([[values.get(name, 0.0) for name in names]])
     return policy(picture(), draws)
 
@@ -33,10 +35,10 @@ def test_nothing_drawn_changes_nothing():
     assert torch.allclose(drawn(PlanarAffine(3, 0.2, 0.2, 20, 20)), picture().float(), atol=1e-3)
 
 
-@pytest.mark.parametrize(("draw", "axis"), [("across", 3), ("down", 2)])
+@pytest.mark.parametrize(("draw", "axis"), [("right", 3), ("down", 2)])
 def test_translation_moves_by_whole_pixels(draw, axis):
     moved = drawn(PlanarAffine(translate=2.0), **{draw: 1.0})
-    assert torch.allclose(moved, picture().float().roll(-2, dims=axis), atol=1e-3)
+    assert torch.allclose(moved, picture().float().roll(2, dims=axis), atol=1e-3)
 
 
 def test_scale_grows_and_shrinks():
@@ -46,15 +48,47 @@ def test_scale_grows_and_shrinks():
 
 def test_squeeze_trades_width_for_height():
     assert extent(drawn(PlanarAffine(squeeze=0.5), squeeze=-1.0)) == (8, 2)
+    assert extent(drawn(PlanarAffine(squeeze=1.0), squeeze=1.0)) == (2, 8)
 
 
-def test_rotation_by_a_right_angle_is_exact():
+def test_rotation_by_a_right_angle_is_exact_and_clockwise():
     image = picture()
     image[:, :, 6, 6:13] = 200  # an arm that points right along the top
     turned = PlanarAffine(rotate=90.0)(image, torch.tensor([[0.0, 0, 0, 0, 0, 1.0]]))
-    assert torch.allclose(turned, image.float().rot90(1, (2, 3)), atol=0.1) or torch.allclose(
-        turned, image.float().rot90(-1, (2, 3)), atol=0.1
+    assert torch.allclose(turned, image.float().rot90(-1, (2, 3)), atol=0.1)
+
+
+def corners(policy: PlanarAffine, draws: list[float], height: int, width: int, point: tuple[float, float]):
+    """Where a bright dot at ``point`` (x, y from the centre, in pixels) comes to lie, found by its centre of mass."""
+    image = torch.zeros(1, 1, height, width, dtype=torch.uint8)
+    x, y = round(point[0] + width / 2), round(point[1] + height / 2)
+    image[0, 0, y - 1 : y + 1, x - 1 : x + 1] = 250  # 2×2 pixels around the point
+    out = policy(image, torch.tensor([draws]))[0, 0]
+    mass = out.sum()
+    xs, ys = torch.arange(width) + 0.5 - width / 2, torch.arange(height) + 0.5 - height / 2
+    return (out.sum(0) @ xs / mass).item(), (out.sum(1) @ ys / mass).item()
+
+
+def test_all_distortions_together_go_where_the_matrices_say_on_an_oblong_image():
+    policy = PlanarAffine(translate=3.0, scale=0.2, squeeze=0.25, shear=30.0, rotate=40.0)
+    draws = [0.5, -1.0, 1.0, 1.0, 0.5, -0.75]
+    x, y = 6.0, -4.0
+    width, height = 1.2 * 1.25 * x, 1.2 / 1.25 * y  # scale, squeeze
+    slanted = width + math.tan(math.radians(15)) * height  # shear
+    angle = math.radians(-30)  # rotate, clockwise where y points down
+    wanted = (
+        math.cos(angle) * slanted - math.sin(angle) * height + 1.5,
+        math.sin(angle) * slanted + math.cos(angle) * height - 3.0,
     )
+    assert corners(policy, draws, 40, 64, (x, y)) == pytest.approx(wanted, abs=0.15)
+
+
+def test_draws_go_both_ways_over_the_whole_range():
+    draws = PlanarAffine().draw(2000, torch.Generator().manual_seed(0))
+    assert draws.shape == (2000, 6)
+    assert draws.min(0).values.max() < -0.98
+    assert draws.max(0).values.min() > 0.98
+    assert draws.mean(0).abs().max() < 0.05
 
 
 def test_horizontal_shear_slides_rows_and_keeps_them():

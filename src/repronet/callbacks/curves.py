@@ -17,8 +17,6 @@ LAYOUT = {
     "training and validation": {
         "loss": ["Multiline", ["loss/train", "loss/val"]],
         "error": ["Multiline", ["error/train", "error/val"]],
-        "loss by epoch": ["Multiline", ["by_epoch/loss_train", "by_epoch/loss_val"]],
-        "error by epoch": ["Multiline", ["by_epoch/error_train", "by_epoch/error_val"]],
     }
 }
 
@@ -27,16 +25,23 @@ class Curves(pl.Callback):
     """Writes the training loss, error and rate every ``every`` steps, and all figures at the end of each epoch.
 
     A training point is the mean over the steps since the point before it, so the curve is smoothed by nothing but the
-    distance between its points. With chunks of several batches a point comes at the end of the chunk that holds it.
+    distance between its points. With chunks of several batches a point comes at the end of the chunk that holds it; the
+    last steps of an epoch make a point of their own.
+
+    Args:
+        writer: takes the curves over optimizer steps.
+        epoch_writer: takes the same figures over epochs.
     """
 
-    def __init__(self, writer: SummaryWriter, recorder: EpochRecorder, every: int):
+    def __init__(self, writer: SummaryWriter, epoch_writer: SummaryWriter, recorder: EpochRecorder, every: int):
         self.writer = writer
+        self.epoch_writer = epoch_writer
         self.recorder = recorder
         self.every = every
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.writer.add_custom_scalars(LAYOUT)
+        for writer in (self.writer, self.epoch_writer):
+            writer.add_custom_scalars(LAYOUT)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._restart(trainer)
@@ -45,8 +50,10 @@ class Curves(pl.Callback):
         self._step, self._loss, self._wrong, self._count = trainer.global_step, loss, wrong, count
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step - self._step < self.every:
-            return
+        if trainer.global_step - self._step >= self.every:
+            self._add_point(trainer, pl_module)
+
+    def _add_point(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
         running, step = pl_module.running, trainer.global_step
         loss, wrong, count = float(running.loss), int(running.wrong), running.count
@@ -57,13 +64,16 @@ class Curves(pl.Callback):
         self._restart(trainer, loss, wrong, count)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step > self._step:
+            self._add_point(trainer, pl_module)
         row: dict[str, Any] = {**self.recorder.rows[-1]}
         for figure in ("loss", "error"):
             self.writer.add_scalar(f"{figure}/val", row[f"val_{figure}"], row["step"])
             for split in ("train", "val"):
-                self.writer.add_scalar(f"by_epoch/{figure}_{split}", row[f"{split}_{figure}"], row["epoch"])
+                self.epoch_writer.add_scalar(f"{figure}/{split}", row[f"{split}_{figure}"], row["epoch"])
         self.writer.add_scalar("epoch", row["epoch"], row["step"])
-        self.writer.flush()
+        for writer in (self.writer, self.epoch_writer):
+            writer.flush()
 
 
 def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:

@@ -23,13 +23,14 @@ class _Parser(argparse.ArgumentParser):
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     words = list(sys.argv[1:] if words is None else words)
-    debug = _take_debug(words)
+    debug = False
     try:
-        code = _dispatch(words)
+        debug = _take_debug(words)
+        code = _dispatch(words, debug)
     except UserError as error:
         code = _fail(str(error), 2, debug)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", 130, debug)
+    except KeyboardInterrupt as error:
+        code = _fail(str(error) or "interrupted", 130, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         code = 1
@@ -40,10 +41,13 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 def _take_debug(words: list[str]) -> bool:
     """Remove ``debug=…`` from the words, since it is about this program and not about a run."""
-    found = [word for word in words if word.startswith("debug=")]
-    for word in found:
+    debug = False
+    for word in [word for word in words if word.startswith("debug=")]:
+        if word not in ("debug=true", "debug=false"):
+            raise UserError(f"{word}: must be true or false")
         words.remove(word)
-    return bool(found) and found[-1].lower() in ("debug=true", "debug=1", "debug=yes", "debug=on")
+        debug = word == "debug=true"
+    return debug
 
 
 def _fail(message: str, code: int, debug: bool) -> int:
@@ -53,7 +57,7 @@ def _fail(message: str, code: int, debug: bool) -> int:
     return code
 
 
-def _dispatch(words: list[str]) -> int:
+def _dispatch(words: list[str], debug: bool) -> int:
     from repronet.cli.help import command_page, overview
 
     if not words or words[0] in ("-h", "--help", "help"):
@@ -74,24 +78,27 @@ def _dispatch(words: list[str]) -> int:
         from repronet.cli.listing import show
 
         return show(rest)
-    return _run(command, _options(command, rest))
+    return _run(command, _options(command, rest), debug)
 
 
 def _options(command: str, words: list[str]) -> argparse.Namespace:
     parser = _Parser(prog=f"repronet {command}", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
-    parser.add_argument("--config-dir", "-cd", type=Path)
     parser.add_argument("--cfg", choices=["job"])
-    parser.add_argument("--multirun", "-m", action="store_true")
+    if command == "train":
+        parser.add_argument("--config-dir", "-cd", type=Path)
+        parser.add_argument("--multirun", "-m", action="store_true")
+    else:
+        parser.set_defaults(config_dir=None, multirun=False)
     options = parser.parse_intermixed_args(words)
     if options.config_dir is not None and not options.config_dir.is_dir():
         raise UserError(f"--config-dir {options.config_dir}: no such folder")
-    if options.multirun and command != "train":
-        raise UserError(f"-m: several runs at once are for train; {command} takes one")
+    if options.multirun and options.cfg:
+        raise UserError("--cfg job: shows one config; leave -m out")
     return options
 
 
-def _run(command: str, options: argparse.Namespace) -> int:
+def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
     if options.cfg:
         from omegaconf import OmegaConf
 
@@ -104,5 +111,5 @@ def _run(command: str, options: argparse.Namespace) -> int:
     if command == "eval":
         return jobs.evaluate_one(options.overrides)
     if options.multirun:
-        return jobs.train_many(options.overrides, options.config_dir)
+        return jobs.train_many(options.overrides, options.config_dir, debug)
     return jobs.train_one(options.overrides, options.config_dir)

@@ -14,13 +14,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from repronet import models, runs
+from repronet import models
+from repronet.checkpoints import read_checkpoint
 from repronet.cli.compose import checked
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PlanarAffine
 from repronet.data.module import ImageDataModule
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset
+from repronet.errors import UserError
 from repronet.losses import LOSSES
 from repronet.optimizers import OPTIMIZERS
 from repronet.schedules import SCHEDULES
@@ -39,9 +41,16 @@ class Parts:
 AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine}
 
 
-def read_config(folder: Path) -> DictConfig:
-    """The config of the run in ``folder``, checked like one from the command line."""
-    return checked("train", OmegaConf.load(folder / runs.CONFIG))  # type: ignore[arg-type]
+def recorded_config(checkpoint: Path) -> DictConfig:
+    """The config that stands in a checkpoint, checked like one from the command line.
+
+    Raises:
+        UserError: when the checkpoint is damaged or its config is not one of ``repronet train``.
+    """
+    config = read_checkpoint(checkpoint).get("hyper_parameters", {}).get("config")
+    if not isinstance(config, dict) or not {"model", "data", "optimizer"} <= config.keys():
+        raise UserError(f"{checkpoint}: holds no config of a run")
+    return checked("train", OmegaConf.create(config))
 
 
 def run_name(config: DictConfig) -> str:
@@ -55,6 +64,8 @@ def assemble(config: DictConfig) -> Parts:
     Raises:
         UserError: when the parts do not fit each other or the data cannot be had.
     """
+    if config.trainer.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+        raise UserError("trainer.accelerator=gpu: torch sees no GPU here; it takes auto or cpu")
     images = dataset(config)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net = network(config, images)

@@ -2,7 +2,8 @@
 
 Hydra composes the config. What it is asked to compose is looked at before and after: before, so that an unknown key or
 choice is answered with the nearest valid name; after, so that every value has the type and range that
-:mod:`repronet.cli.schema` demands. ``hydra.*`` keys are refused, because Hydra would instantiate some of them.
+:mod:`repronet.cli.schema` demands. ``hydra.*`` keys are refused, because Hydra would instantiate some of them. Paths
+are taken as they stand, so that a folder may have any name; everything else is in Hydra's grammar.
 """
 
 from __future__ import annotations
@@ -13,17 +14,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from repronet.cli import schema
 from repronet.cli.groups import GROUPS, choices
 from repronet.errors import UserError
+
+PATH_KEYS = ("run", "run_dir", "data.root", "data_root")
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
@@ -37,21 +41,52 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     Raises:
         UserError: for anything that Hydra or the schema would not take.
     """
-    parsed = parse(overrides)
-    search_path = [f"hydra.searchpath=[file://{config_dir.resolve()}]"] if config_dir else []
+    paths = dict(map(_path, filter(_is_path, overrides)))
+    words = [word for word in overrides if not _is_path(word)]
+    parsed = parse(words)
     for override in parsed:
         _check_choice(override, config_dir)
-    words = list(zip(overrides, parsed, strict=True))
-    picks = [word for word, o in words if o.key_or_group in GROUPS and o.value() is not None]
-    values = [word for word, o in words if o.key_or_group not in GROUPS]
+    search_path = [_search_path(config_dir)] if config_dir else []
+    # An experiment of null is the default; Hydra has no word for choosing it.
+    picked = [(word, o) for word, o in zip(words, parsed, strict=True) if o.key_or_group in GROUPS]
+    picks = [word for word, o in picked if o.value() is not None]
     base = _hydra(command, [*search_path, *picks])
     for override in parsed:
-        _check_key(override, base)
+        _check_key(override.key_or_group, str(override.input_line), base)
+    for key in paths:
+        _check_key(key, f"{key}={paths[key]}", base)
+    values = [word for word, o in zip(words, parsed, strict=True) if o.key_or_group not in GROUPS]
     config = _hydra(command, [*search_path, *picks, *values])
+    for key, path in paths.items():
+        OmegaConf.update(config, key, path)
     if command == "train":
-        with open_dict(config):
-            config.experiment = next((o.value() for o in parsed if o.key_or_group == "experiment"), None)
+        _name_experiment(config, [o.value() for _, o in picked if o.key_or_group == "experiment"])
     return checked(command, config)
+
+
+def _is_path(word: str) -> bool:
+    return word.partition("=")[0] in PATH_KEYS and "=" in word
+
+
+def _path(word: str) -> tuple[str, str | None]:
+    """Key and value of a path word; ``null`` is None."""
+    key, _, value = word.partition("=")
+    if "${" in value:
+        raise UserError(f"{word}: a path is taken as it stands; ${{…}} has no meaning in it")
+    return key, None if value == "null" else value
+
+
+def _search_path(folder: Path) -> str:
+    quoted = str(folder.resolve()).replace("\\", "\\\\").replace("'", "\\'")
+    return f"hydra.searchpath=['file://{quoted}']"
+
+
+def _name_experiment(config: DictConfig, names: list[Any]) -> None:
+    """Note the experiment's name, which Hydra has used up, in the config."""
+    name = names[-1] if names else None
+    if isinstance(OmegaConf.select(config, "experiment"), DictConfig):
+        raise UserError(f"experiment={name}: its file must begin with the line '# @package _global_'")
+    OmegaConf.update(config, "experiment", name, force_add=True)
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -76,17 +111,27 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """The jobs of a multirun: the product of every sweep, ``seed=0,1`` or ``seed=range(3)`` or ``model=glob(*)``."""
-    options = []
-    for word, override in zip(overrides, parse(overrides), strict=True):
-        if not override.is_sweep_override():
-            options.append([word])
-        elif not override.is_discrete_sweep():
-            raise UserError(f"{word}: an interval cannot be run through; list values, or use range(start, stop, step)")
-        else:
-            key = override.get_key_element()
-            options.append([f"{key}={one}" for one in _sweep_values(override)])
+    """The jobs of a multirun: the product of every sweep, ``seed=0,1`` or ``seed=range(3)`` or ``model=glob(*)``.
+
+    Raises:
+        UserError: for a sweep without values.
+    """
+    options = [[word] if _is_path(word) else _swept(word, *parse([word])) for word in overrides]
     return [list(job) for job in itertools.product(*options)]
+
+
+def _swept(word: str, override: Override) -> list[str]:
+    if not override.is_sweep_override():
+        return [word]
+    if not override.is_discrete_sweep():
+        raise UserError(f"{word}: an interval cannot be run through; list values, or use range(start, stop, step)")
+    try:
+        values = list(_sweep_values(override))
+    except (ValueError, HydraException) as error:
+        raise UserError(f"{word}: {_first_line(error)}") from error
+    if not values:
+        raise UserError(f"{word}: stands for no value, so there is nothing to run")
+    return [f"{override.get_key_element()}={value}" for value in values]
 
 
 def _sweep_values(override: Override) -> Iterable[str]:
@@ -99,10 +144,12 @@ def _check_choice(override: Override, config_dir: Path | None) -> None:
     group, word = override.key_or_group, override.input_line
     if override.is_sweep_override():
         raise UserError(f"{word}: several values make several runs; add -m for that")
+    if override.is_delete():
+        raise UserError(f"{word}: neither a group nor a key can be removed")
+    if override.is_add() or override.is_force_add():
+        raise UserError(f"{word}: nothing can be added; write {group}=…, without the +")
     if group not in GROUPS:
         return
-    if override.is_delete() or override.is_add():
-        raise UserError(f"{word}: a group is chosen with {group}=…, never added or removed")
     available, wanted = choices(group, config_dir), override.value()
     if wanted is None and group == "experiment":
         return
@@ -110,15 +157,21 @@ def _check_choice(override: Override, config_dir: Path | None) -> None:
         raise UserError(f"{word}: no such {group}{nearest(str(wanted), available)} (choices: {', '.join(available)})")
 
 
-def _check_key(override: Override, base: DictConfig) -> None:
-    key, word = override.key_or_group, override.input_line
+def _check_key(key: str, word: str, base: DictConfig) -> None:
     if key in GROUPS:
         return
-    if override.is_delete():
-        raise UserError(f"{word}: a key cannot be removed; every key has its use")
+    group, _, leaf = key.partition(".")
+    if group in GROUPS and leaf == "name":
+        raise UserError(f"{word}: choose with {group}=… (choices: {', '.join(choices(group))})")
     known = list(_leaves(base))
     if key not in known:
-        raise UserError(f"{word}: no such key{nearest(key, known)}")
+        raise UserError(f"{word}: no such key{nearest(key, known)}{_of_choice(group, base)}")
+
+
+def _of_choice(group: str, base: DictConfig) -> str:
+    """Whose keys were looked through, as the keys of a group depend on the choice in it."""
+    name = OmegaConf.select(base, f"{group}.name") if group in GROUPS else None
+    return f" (with {group}={name})" if name else ""
 
 
 def _leaves(config: DictConfig, path: str = "") -> Iterable[str]:
@@ -132,7 +185,7 @@ def _leaves(config: DictConfig, path: str = "") -> Iterable[str]:
 
 def nearest(word: str, valid: Iterable[str]) -> str:
     """``; nearest: X``, or nothing when nothing is near. A dotted key may be near by its last part alone."""
-    valid = list(valid)
+    valid = [key for key in valid if not key.endswith(".name")]
     tails = {key.rsplit(".", 1)[-1]: key for key in valid}
     tail = word.rsplit(".", 1)[-1]
     near = [tails[tail]] if tail in tails else difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
@@ -144,55 +197,64 @@ def _hydra(command: str, overrides: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_module("repronet.configs", version_base="1.3"):
             return hydra_compose(command, list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(_first_line(error)) from error
 
 
 def checked(command: str, config: DictConfig) -> DictConfig:
-    """``config`` with every value converted to its type; interpolations resolved.
+    """``config`` with its interpolations resolved and every value converted to its type.
 
     Raises:
         UserError: for the first key, type or range that the schema does not take.
     """
+    try:
+        plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key}={_raw(config, error)}: {_first_line(error)}") from error
+    groups = [group for group in GROUPS if group in plain and group != "experiment"]
     top = {"train": schema.Train, "eval": schema.Eval}[command]
-    groups = [group for group in GROUPS if group in config and group != "experiment"]
-    plain = OmegaConf.create({key: node for key, node in config.items_ex(resolve=False) if key not in groups})
-    result = OmegaConf.create(_typed(top, plain, ""))
+    result = _typed(top, {key: value for key, value in plain.items() if key not in groups}, "")
     for group in groups:
-        result[group] = _typed(_schema_of(group, config[group]), config[group], f"{group}.")
-    return result
+        result[group] = _typed(_schema_of(group, plain[group]), plain[group], f"{group}.")
+    return OmegaConf.create(result)
 
 
-def _schema_of(group: str, node: Any) -> type:
+def _raw(config: DictConfig, error: OmegaConfBaseException) -> Any:
+    parent = OmegaConf.select(config, str(error.full_key).rpartition(".")[0]) if "." in str(error.full_key) else config
+    return OmegaConf.to_container(parent, resolve=False).get(str(error.key))  # type: ignore[union-attr]
+
+
+def _schema_of(group: str, values: Any) -> type:
     if group == "trainer":
         return schema.Trainer
     table = schema.SCHEMAS[group]
-    name = node.get("name") if isinstance(node, DictConfig) else None
+    name = values.get("name") if isinstance(values, dict) else None
     if name not in table:
-        raise UserError(
-            f"{group}.name={name}: no such {group}{nearest(str(name), table)} (choices: {', '.join(table)})"
-        )
+        hint = nearest(str(name), table)
+        raise UserError(f"{group}.name={name}: no such {group}{hint} (choices: {', '.join(table)})")
     return table[name]
 
 
-def _typed(cls: type, node: DictConfig, path: str) -> dict[str, Any]:
+def _typed(cls: type, values: Any, path: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise UserError(f"{path.rstrip('.')}={values}: must be a group of keys")
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(cls), node)
+        merged = OmegaConf.merge(OmegaConf.structured(cls), values)
         instance = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
-        raise UserError(_explain(error, cls, node, path)) from error
+        raise UserError(_explain(error, cls, values, path)) from error
     schema.check_rules(instance, path)
-    return OmegaConf.to_container(merged, resolve=True, enum_to_str=True)  # type: ignore[return-value]
+    return OmegaConf.to_container(merged)  # type: ignore[return-value]
 
 
-def _explain(error: OmegaConfBaseException, cls: type, node: DictConfig, path: str) -> str:
-    key = str(error.full_key or error.key)
-    item = cls.__dataclass_fields__.get(key.split("[")[0])  # type: ignore[attr-defined]
+def _explain(error: OmegaConfBaseException, cls: type, values: dict[str, Any], path: str) -> str:
+    key, known = str(error.full_key or error.key), cls.__dataclass_fields__  # type: ignore[attr-defined]
+    item = known.get(key.split("[")[0])
     if item is None:
-        return f"{path}{key}: no such key{nearest(key, cls.__dataclass_fields__)}"  # type: ignore[attr-defined]
+        return f"{path}{key}: no such key{nearest(key, known)}"
     rule = item.metadata.get("rule")
-    wanted = rule.wanted if rule else {"bool": "true or false", "str": "a word"}.get(item.type, "a word or null")
-    found = OmegaConf.to_container(node, resolve=False).get(item.name, "???")  # type: ignore[union-attr]
+    wanted = rule.wanted if rule else {"bool": "true or false"}.get(item.type, "a word or null")
+    found = values.get(item.name, "???")
     if found == "???":
         return f"{path}{item.name}: missing; it must be {wanted}"
     return f"{path}{item.name}={found}: must be {wanted}"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytorch_lightning as pl
 from rich.console import Console
 
 
@@ -54,13 +55,22 @@ def log_to_file(path: Path) -> Iterator[None]:
         handler.close()
 
 
+@contextmanager
+def interruptible(trainer: pl.Trainer, hint: Callable[[], str] = str) -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own; ``hint()`` says how to go on."""
+    try:
+        yield
+    except SystemExit as stop:
+        if trainer.interrupted:
+            raise KeyboardInterrupt(hint()) from stop
+        raise
+
+
 def quiet_lightning() -> None:
     """Silence what Lightning says on every run whatever the user did."""
     for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # The batches come out of memory, so the advice to add loader workers does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # A resumed run has its checkpoints where it left them.
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty.*")
     # Between Lightning and a torch newer than it; nothing that a user could act on.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from repronet import runs
 from repronet.checkpoints import load_weights
-from repronet.cli.build import assemble, read_config
-from repronet.cli.console import quiet_lightning
+from repronet.cli.build import assemble, recorded_config
+from repronet.cli.console import interruptible, quiet_lightning
 
 
 def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -23,7 +23,8 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     """
     folder = Path(config.run).expanduser()
     checkpoint = runs.require_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint], "run")
-    recorded = read_config(folder)
+    recorded = recorded_config(checkpoint)
+    recorded.trainer.accelerator = config.accelerator or recorded.trainer.accelerator
     recorded.layers = config.layers or recorded.layers
     recorded.data.root = config.data_root or recorded.data.root
     parts = assemble(recorded)
@@ -39,7 +40,8 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.test(task, datamodule=data, verbose=False)
+    with interruptible(trainer):
+        trainer.test(task, datamodule=data, verbose=False)
     result = {**task.evaluation.compute(), "epoch": epoch, "images": len(data.test)}
     _report(result, config.checkpoint, console)
     return result

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import shlex
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from repronet import runs
@@ -26,7 +29,15 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
     log.info(f"run folder {folder}")
 
 
-def make_result(config: DictConfig, parts: Parts, recorder: EpochRecorder, test_seconds: float) -> dict[str, Any]:
+def resume_hint(folder: Path) -> Callable[[], str]:
+    """What to say when the run is interrupted."""
+    way = f"go on with: repronet train resume={shlex.quote(str(folder))}"
+    return lambda: f"interrupted; {way if (folder / runs.LAST).exists() else 'no epoch was finished'}"
+
+
+def make_result(
+    config: DictConfig, parts: Parts, recorder: EpochRecorder, trainer: pl.Trainer, test_seconds: float
+) -> dict[str, Any]:
     """The content of ``result.json``, after the one test with the best-validation weights."""
     task, data = parts.task, parts.data
     test, best, last = task.evaluation.compute(), recorder.best, recorder.rows[-1]
@@ -38,6 +49,8 @@ def make_result(config: DictConfig, parts: Parts, recorder: EpochRecorder, test_
         "layers": config.layers,
         "augmented": config.augmentation.name != "none",
         "seed": config.seed,
+        "precision": config.trainer.precision,
+        "device": trainer.strategy.root_device.type,
         "test_error": test["error"],
         "test_loss": test["loss"],
         "test_images": len(data.test),
@@ -74,8 +87,8 @@ def report(result: dict[str, Any], folder: Path) -> None:
         f"training error    {result['last_train_error']:7.2%}  {on}last epoch",
         f"training time     {result['train_seconds']:6.1f} s  {result['epochs']} epochs, {result['steps']:,} steps",
         "",
-        f"see the curves:  tensorboard --logdir {folder}",
-        f"test it again:   repronet eval run={folder}",
+        f"see the curves:  tensorboard --logdir {shlex.quote(str(folder))}",
+        f"test it again:   repronet eval run={shlex.quote(str(folder))}",
     ]
     for line in lines:
         log.info(line)

@@ -30,7 +30,8 @@ POSITIVE = Rule(lambda x: x > 0, "a number above 0")
 NOT_NEGATIVE = Rule(lambda x: x >= 0, "a number of at least 0")
 SHARE = Rule(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
 FACTOR = Rule(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
-COUNT = Rule(lambda x: x >= 1, "a whole number of at least 1")
+COUNT = Rule(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648")
+FOLDER = Rule(lambda x: bool(x.strip()), "a folder")
 ANGLE = Rule(lambda x: 0 <= x < 90, "degrees from 0 up to but not including 90")
 ANY_NUMBER = Rule(lambda x: True, "a finite number")
 BETAS = Rule(lambda xs: len(xs) == 2 and all(0 <= x < 1 for x in xs), "two numbers from 0 up to but not including 1")
@@ -63,7 +64,7 @@ class Network:
 @dataclass
 class InMemory:
     name: str = MISSING
-    root: str | None = None
+    root: str | None = field(default=None, metadata={"rule": FOLDER})
     batch_size: int = value(COUNT)
     eval_batch_size: int = value(COUNT)
     batches_per_chunk: int = value(COUNT)
@@ -109,6 +110,10 @@ class Sgd:
     weight_decay: float = value(NOT_NEGATIVE)
     nesterov: bool = MISSING
 
+    def conflict(self) -> str | None:
+        wrong = self.nesterov and self.momentum == 0
+        return f"optimizer.momentum={self.momentum}: Nesterov's method needs one above 0" if wrong else None
+
 
 @dataclass
 class Adam:
@@ -136,6 +141,11 @@ class Stages:
     name: str = fixed("stages")
     rates: list[float] = value(RATES)
     epochs_each: list[int] = value(LENGTHS)
+
+    def conflict(self) -> str | None:
+        rates, lengths = len(self.rates), len(self.epochs_each)
+        wrong = f"schedule.epochs_each={self.epochs_each}: {lengths} lengths for {rates} rates; give each rate one"
+        return wrong if rates != lengths else None
 
 
 @dataclass
@@ -166,7 +176,7 @@ class Train:
 
     layers: str = value(one_of("custom", "torch"))
     seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
-    run_dir: str | None = None
+    run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
     experiment: str | None = None
 
 
@@ -177,7 +187,8 @@ class Eval:
     run: str = value(Rule(bool, "a run folder"))
     checkpoint: str = value(one_of("best", "last"))
     layers: str | None = field(default=None, metadata={"rule": one_of("custom", "torch")})
-    data_root: str | None = None
+    accelerator: str | None = field(default=None, metadata={"rule": one_of("auto", "cpu", "gpu")})
+    data_root: str | None = field(default=None, metadata={"rule": FOLDER})
 
 
 SCHEMAS: dict[str, dict[str, type]] = {
@@ -198,7 +209,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 
 
 def check_rules(config: Any, path: str = "") -> None:
-    """Check every rule of a dataclass instance.
+    """Check every rule of a dataclass instance, then its ``conflict()`` between values where it has one.
 
     Raises:
         UserError: for the first value that breaks its rule or is not finite, with its key and what is wanted.
@@ -213,3 +224,6 @@ def check_rules(config: Any, path: str = "") -> None:
         finite = all(math.isfinite(n) for n in numbers if isinstance(n, float))
         if not finite or not rule.holds(found):
             raise UserError(f"{key}={found}: must be {rule.wanted}")
+    conflict = getattr(config, "conflict", lambda: None)()
+    if conflict:
+        raise UserError(conflict)

@@ -10,30 +10,22 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
 from repronet import runs
+from repronet.callbacks.checkpoints import BestAndLast
 from repronet.callbacks.curves import Curves, add_hyperparameters
 from repronet.callbacks.pictures import Pictures
 from repronet.callbacks.progress import TrainingProgress
 from repronet.callbacks.recorder import EpochRecorder
 from repronet.checkpoints import load_weights, read_checkpoint
-from repronet.cli.build import Parts, assemble, read_config, run_name
-from repronet.cli.console import log_to_file, quiet_lightning
-from repronet.cli.result import announce, make_result, report
+from repronet.cli.build import Parts, assemble, recorded_config, run_name
+from repronet.cli.console import interruptible, log_to_file, quiet_lightning
+from repronet.cli.result import announce, make_result, report, resume_hint
 from repronet.errors import UserError
 
 log = logging.getLogger("repronet.train")
-
-
-class InterruptedRunError(Exception):
-    """Ctrl-C during training; the run can be resumed from ``folder`` once an epoch is finished."""
-
-    def __init__(self, folder: Path):
-        way = f"go on with: repronet train resume={folder}"
-        super().__init__(f"interrupted; {way if (folder / runs.LAST).exists() else 'no epoch was finished'}")
 
 
 @dataclass(frozen=True)
@@ -43,6 +35,7 @@ class Session:
     trainer: pl.Trainer
     recorder: EpochRecorder
     writer: SummaryWriter
+    epoch_writer: SummaryWriter
 
 
 def train(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -50,7 +43,7 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
 
     Raises:
         UserError: when the config's parts do not fit each other or the data cannot be had; no folder is made then.
-        InterruptedRunError: on Ctrl-C.
+        KeyboardInterrupt: on Ctrl-C, with the command that goes on.
     """
     config = _with_absolute_root(config)
     parts = assemble(config)
@@ -68,7 +61,7 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
     checkpoint = runs.require_run(folder, runs.LAST, "resume")
     if (folder / runs.RESULT).exists():
         raise UserError(f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}")
-    config = read_config(folder)
+    config = recorded_config(checkpoint)
     return _fit_and_test(config, assemble(config), folder, console, checkpoint)
 
 
@@ -92,13 +85,13 @@ def _fit_and_test(
     with log_to_file(folder / runs.LOG):
         announce(config, parts, folder)
         session = make_session(config, parts, folder, console, checkpoint)
-        _fit(session.trainer, parts, folder, checkpoint)
-        started = time.monotonic()
-        load_weights(parts.task, folder / runs.BEST)
-        session.trainer.test(parts.task, datamodule=parts.data, verbose=False)
-        result = make_result(config, parts, session.recorder, time.monotonic() - started)
+        with interruptible(session.trainer, resume_hint(folder)):
+            _fit(session.trainer, parts, checkpoint)
+            test_seconds = _test(session.trainer, parts, folder, session.recorder)
+        result = make_result(config, parts, session.recorder, session.trainer, test_seconds)
         add_hyperparameters(session.writer, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
         session.writer.close()
+        session.epoch_writer.close()
         runs.write_result(folder, result)
         report(result, folder)
     return {**result, "run_dir": str(folder)}
@@ -110,9 +103,11 @@ def make_session(
     """The Trainer with everything that watches it."""
     quiet_lightning()
     recorder = EpochRecorder(folder)
-    # A resumed run drops from its curves what was written after the checkpoint that it starts from.
-    purge = read_checkpoint(checkpoint)["global_step"] + 1 if checkpoint else None
-    writer = SummaryWriter(folder, purge_step=purge)
+    # A resumed run drops from its curves what was written after the checkpoint that it starts from. What is dropped is
+    # named by one number, so curves over steps and curves over epochs cannot share a TensorBoard run.
+    content = read_checkpoint(checkpoint) if checkpoint else None
+    writer = SummaryWriter(folder, purge_step=content["global_step"] + 1 if content else None)
+    epoch_writer = SummaryWriter(folder / runs.BY_EPOCH, purge_step=content["epoch"] + 2 if content else None)
     trainer = pl.Trainer(
         max_epochs=config.trainer.max_epochs,
         accelerator=config.trainer.accelerator,
@@ -123,36 +118,28 @@ def make_session(
         callbacks=[
             recorder,  # first: the others read its row
             TrainingProgress(recorder, console),
-            Curves(writer, recorder, config.trainer.log_every_n_steps),
+            Curves(writer, epoch_writer, recorder, config.trainer.log_every_n_steps),
             Pictures(writer, parts.vendor_twin),
-            _checkpoints(folder),
+            BestAndLast(folder, recorder),
         ],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    return Session(trainer, recorder, writer)
+    return Session(trainer, recorder, writer, epoch_writer)
 
 
-def _checkpoints(folder: Path) -> ModelCheckpoint:
-    best = Path(runs.BEST)
-    return ModelCheckpoint(
-        dirpath=folder / best.parent,
-        filename=best.stem,
-        monitor="val_error",
-        mode="min",
-        save_last=True,  # as last.ckpt
-        save_on_train_epoch_end=True,  # after the recorder's row, at a point from which a resumed run starts cleanly
-        enable_version_counter=False,
-    )
-
-
-def _fit(trainer: pl.Trainer, parts: Parts, folder: Path, checkpoint: Path | None) -> None:
+def _fit(trainer: pl.Trainer, parts: Parts, checkpoint: Path | None) -> None:
     if checkpoint is not None:
         log.info("going on after epoch %d", read_checkpoint(checkpoint)["epoch"] + 1)
-    try:
-        trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=bool(checkpoint) or None)
-    except SystemExit as stop:  # Lightning turns Ctrl-C into this
-        if trainer.interrupted:
-            raise InterruptedRunError(folder) from stop
-        raise
+    trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=bool(checkpoint) or None)
+
+
+def _test(trainer: pl.Trainer, parts: Parts, folder: Path, recorder: EpochRecorder) -> float:
+    """Test the best-validation weights; returns the seconds."""
+    started = time.monotonic()
+    epoch, best = load_weights(parts.task, folder / runs.BEST), recorder.best["epoch"]
+    if epoch != best:
+        raise UserError(f"{folder / runs.BEST}: holds epoch {epoch}, but epoch {best} was best; was it replaced?")
+    trainer.test(parts.task, datamodule=parts.data, verbose=False)
+    return time.monotonic() - started

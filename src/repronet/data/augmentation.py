@@ -43,13 +43,14 @@ class NoAugmentation:
 class PlanarAffine:
     """Random planar affine distortion, bilinear: the distortions of LeNet-5's paper, section III.A, and rotation.
 
-    Each strength s is drawn uniformly from [−s, s] for every image and epoch:
+    Each strength s is drawn uniformly from [−s, s] for every image and epoch, and applied about the image's centre in
+    this order:
 
-    * ``translate``: shift in pixels, across and down;
-    * ``scale``: size 1 + s;
-    * ``squeeze``: compression across with elongation down by the same factor 1 + s, or the other way round;
-    * ``shear``: horizontal shear in degrees;
-    * ``rotate``: degrees.
+    * ``scale``: size times 1 + s;
+    * ``squeeze``: width times 1 + s and height divided by it;
+    * ``shear``: horizontal shear by an angle in degrees;
+    * ``rotate``: by an angle in degrees, clockwise;
+    * ``translate``: shift in pixels, to the right and down.
 
     What comes in from outside the image is background, 0.
     """
@@ -69,12 +70,23 @@ class PlanarAffine:
         return F.grid_sample(images.float(), grid, padding_mode="zeros", align_corners=False)
 
     def _matrices(self, draws: Tensor, size: torch.Size) -> Tensor:
-        """The maps from output to input coordinates in [−1, 1] that affine_grid wants; (N, 6) → (N, 2, 3)."""
-        across, down, scale, squeeze, shear, rotate = draws.unbind(1)
-        angle, slant = rotate * math.radians(self.rotate), (shear * math.radians(self.shear)).tan()
-        width = (1 + scale * self.scale) * (1 + squeeze * self.squeeze)
-        height = (1 + scale * self.scale) / (1 + squeeze * self.squeeze)
-        cos, sin = angle.cos(), angle.sin()
-        top = torch.stack([cos / width, (sin + slant * cos) / width, 2 * across * self.translate / size[1]], dim=1)
-        bottom = torch.stack([-sin / height, (cos - slant * sin) / height, 2 * down * self.translate / size[0]], dim=1)
-        return torch.stack([top, bottom], dim=1)
+        """Where each output pixel comes from, in the coordinates of affine_grid, [−1, 1] along each axis.
+
+        With p' = A·p + t in pixels from the centre, an output pixel p' comes from A⁻¹·(p' − t). Half the width and
+        half the height turn pixels into affine_grid's coordinates. (N, 6) → (N, 2, 3).
+        """
+        right, down, scale, squeeze, shear, rotate = draws.unbind(1)
+        grown, squeezed = 1 + scale * self.scale, 1 + squeeze * self.squeeze
+        slant, angle = (shear * math.radians(self.shear)).tan(), rotate * math.radians(self.rotate)
+        zero, one, cos, sin = torch.zeros_like(right), torch.ones_like(right), angle.cos(), angle.sin()
+        stretch = _matrix(grown * squeezed, zero, zero, grown / squeezed)
+        forward = _matrix(cos, -sin, sin, cos) @ _matrix(one, slant, zero, one) @ stretch  # (N, 2, 2)
+        half = torch.tensor([size[1] / 2, size[0] / 2], device=draws.device)  # (x, y)
+        back = torch.linalg.inv(forward) * half / half.unsqueeze(1)  # pixels → [−1, 1] on both sides
+        shift = torch.stack([right, down], dim=1) * self.translate / half  # (N, 2)
+        return torch.cat([back, -back @ shift.unsqueeze(2)], dim=2)  # (N, 2, 2) and (N, 2, 1) → (N, 2, 3)
+
+
+def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
+    """[[a, b], [c, d]] for each image: four of (N,) → (N, 2, 2)."""
+    return torch.stack([torch.stack([a, b], dim=1), torch.stack([c, d], dim=1)], dim=1)

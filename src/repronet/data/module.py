@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytorch_lightning as pl
+import torch
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
 from repronet.data.batches import EvaluationBatches, TrainingBatches
@@ -40,7 +41,6 @@ class ImageDataModule(pl.LightningDataModule):
     ):
         super().__init__()
         self.classes = dataset.classes
-        self.channels = dataset.train.images.shape[1]
         self.statistics = PixelStatistics.of(dataset.train.images)  # before the padding, as everybody quotes them
         self.train, self.val, self.test = (
             _padded(split, image_size) for split in (dataset.train, dataset.val, dataset.test)
@@ -51,6 +51,11 @@ class ImageDataModule(pl.LightningDataModule):
         self.eval_batch_size = eval_batch_size
         self.batches_per_chunk = batches_per_chunk
         self.seed = seed
+
+    def setup(self, stage: str) -> None:
+        """Move the splits to the training device once: batches are gathered, augmented and mapped there."""
+        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+        self.train, self.val, self.test = (split.to(device) for split in (self.train, self.val, self.test))
 
     def _current_epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer is not None else 0

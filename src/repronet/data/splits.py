@@ -28,6 +28,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def to(self, device: torch.device) -> Split:
+        """The same split on ``device``."""
+        return Split(self.images.to(device), self.labels.to(device))
+
     def rows(self, index: Tensor) -> Split:
         """The images and labels at ``index``."""
         return Split(self.images[index], self.labels[index])
