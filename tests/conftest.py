@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,23 +37,39 @@ def repronet(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     return run
 
 
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory) -> Path:
-    """The folder of a two-epoch LeNet-5 on the embedded digits; tests read it and change nothing in it."""
+def _trained(folder: Path, *words: str) -> Path:
     from rich.console import Console
 
     from repronet.cli.compose import compose
     from repronet.cli.train import train
 
-    folder = tmp_path_factory.mktemp("runs") / "finished"
-    train(compose("train", ["trainer.max_epochs=2", f"run_dir={folder}"]), Console(quiet=True))
+    train(compose("train", [*words, f"run_dir={folder}"]), Console(quiet=True))
     return folder
 
 
 @pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> Path:
+    """The folder of a two-epoch LeNet-5 on the embedded digits; tests read it and change nothing in it."""
+    return _trained(tmp_path_factory.mktemp("runs") / "finished", "trainer.max_epochs=2")
+
+
+# A rate that is far too high from the third epoch on, which loses what the first two learned.
+PEAKED = ("schedule=lecun", "schedule.rates=[1,12]", "schedule.epochs_each=[2,1]", "trainer.max_epochs=4")
+
+
+@pytest.fixture(scope="session")
+def peaked_run(tmp_path_factory) -> Path:
+    """The folder of a run whose best epoch is not its last; read only."""
+    return _trained(tmp_path_factory.mktemp("runs") / "peaked", *PEAKED)
+
+
+@pytest.fixture(scope="session")
 def mnist_root() -> Path:
-    """A folder with the official MNIST files beside the checkout; without one the test is skipped."""
-    root = REPOSITORY.parent / "shared" / "datasets"
+    """The folder with the official MNIST files that REPRONET_TEST_DATASETS names, or one beside the checkout.
+
+    Without one the test is skipped.
+    """
+    root = Path(os.environ.get("REPRONET_TEST_DATASETS", REPOSITORY.parent / "shared" / "datasets"))
     if not (root / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
-        pytest.skip("the official MNIST files are not beside this checkout")
+        pytest.skip("the official MNIST files are not there; REPRONET_TEST_DATASETS may name their folder")
     return root

@@ -36,3 +36,8 @@ def test_rbf_map_differentiates():
     logits = torch.randn(4, 5, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 4, 2, 2])
     assert torch.autograd.gradcheck(lambda x: losses.rbf_map(x, labels, rubbish=2.0), logits)
+
+
+def test_the_configured_rubbish_distance_is_the_documented_one():
+    far = losses.LOSSES["rbf_map"](torch.full((1, 10), -1e6), torch.tensor([0]))
+    assert far.item() == pytest.approx(1e6 - 10.0)

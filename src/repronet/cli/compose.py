@@ -47,9 +47,9 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     for override in parsed:
         _check_choice(override, config_dir)
     search_path = [_search_path(config_dir)] if config_dir else []
+    picked = {o.key_or_group: o.value() for o in parsed if o.key_or_group in GROUPS}  # the last word of each group
     # An experiment of null is the default; Hydra has no word for choosing it.
-    picked = [(word, o) for word, o in zip(words, parsed, strict=True) if o.key_or_group in GROUPS]
-    picks = [word for word, o in picked if o.value() is not None]
+    picks = [f"{group}={choice}" for group, choice in picked.items() if choice is not None]
     base = _hydra(command, [*search_path, *picks])
     for override in parsed:
         _check_key(override.key_or_group, str(override.input_line), base)
@@ -60,7 +60,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     for key, path in paths.items():
         OmegaConf.update(config, key, path)
     if command == "train":
-        _name_experiment(config, [o.value() for _, o in picked if o.key_or_group == "experiment"])
+        _name_experiment(config, picked.get("experiment"))
     return checked(command, config)
 
 
@@ -81,9 +81,8 @@ def _search_path(folder: Path) -> str:
     return f"hydra.searchpath=['file://{quoted}']"
 
 
-def _name_experiment(config: DictConfig, names: list[Any]) -> None:
+def _name_experiment(config: DictConfig, name: Any) -> None:
     """Note the experiment's name, which Hydra has used up, in the config."""
-    name = names[-1] if names else None
     if isinstance(OmegaConf.select(config, "experiment"), DictConfig):
         raise UserError(f"experiment={name}: its file must begin with the line '# @package _global_'")
     OmegaConf.update(config, "experiment", name, force_add=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -22,7 +21,6 @@ GROUPS = (
 )
 
 
-@cache
 def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
     """The choices of ``group`` by name, each with the first line of comment in its file.
 
