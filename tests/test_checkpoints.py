@@ -42,7 +42,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, finished_run):
 
 def test_something_else_than_a_checkpoint_is_said(tmp_path):
     torch.save({"weight": torch.zeros(2)}, tmp_path / "w.pth")
-    with pytest.raises(UserError, match="not a checkpoint of a run"):
+    with pytest.raises(UserError, match="not a checkpoint of a run; it lacks"):
         read_checkpoint(tmp_path / "w.pth")
 
 

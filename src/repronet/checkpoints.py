@@ -12,6 +12,8 @@ import torch
 from repronet.errors import UserError
 from repronet.task import ImageClassifier
 
+_NEEDED = {"state_dict", "epoch", "global_step", "optimizer_states", "lr_schedulers", "callbacks", "loops"}
+
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """The content of ``path``: tensors and plain values only.
@@ -26,10 +28,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise UserError(f"{path}: refused, it holds more than tensors and plain values, or is damaged") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{path}: cannot be read as a checkpoint ({reason})") from error
-    if not isinstance(content, dict) or not {"state_dict", "epoch", "global_step"} <= content.keys():
-        raise UserError(f"{path}: not a checkpoint of a run; it lacks state_dict, epoch or global_step")
+        raise UserError(f"{path}: damaged or no checkpoint ({type(error).__name__} while reading it)") from error
+    if not isinstance(content, dict) or not content.keys() >= _NEEDED:
+        raise UserError(f"{path}: not a checkpoint of a run; it lacks one of {', '.join(sorted(_NEEDED))}")
     return content
 
 

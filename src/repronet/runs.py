@@ -22,25 +22,34 @@ import os
 import platform
 import secrets
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 import repronet
 from repronet.errors import UserError
 
-CONFIG, RESULT, HISTORY, LOG = "config.yaml", "result.json", "history.csv", "train.log"
+CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
 BY_EPOCH = "by_epoch"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 
 def new_run_folder(parent: Path, seed: int) -> Path:
-    """Make a folder below ``parent`` that no other run has, however many start at the same moment."""
-    parent.mkdir(parents=True, exist_ok=True)
+    """Make a folder below ``parent`` that no other run has, however many start at the same moment.
+
+    Raises:
+        UserError: when nothing can be made there.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{parent}: cannot be made ({error.strerror}); name a folder with run_dir=") from error
     while True:
         moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
         folder = parent / f"{moment}-seed{seed}-{secrets.token_hex(3)}"
@@ -48,6 +57,8 @@ def new_run_folder(parent: Path, seed: int) -> Path:
             folder.mkdir()
         except FileExistsError:
             continue
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror}); name a folder with run_dir=") from error
         return folder
 
 
@@ -66,6 +77,24 @@ def claim_run_folder(folder: Path) -> Path:
         what = "holds another run" if (folder / CONFIG).exists() else f"is not empty (it holds {taken.name})"
         raise UserError(f"run_dir={folder}: {what}; name a new folder, or go on with resume={folder}")
     return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep every other process out of the run meanwhile.
+
+    Raises:
+        UserError: when another process has it.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"{folder}: another process is at work on this run") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -105,10 +134,10 @@ def require_run(folder: Path, needed: str, key: str) -> Path:
     Raises:
         UserError: when ``folder`` is no run folder, or the file is not there yet.
     """
-    if not folder.is_dir() or not ((folder / CONFIG).exists() or (folder / needed).exists()):
+    if not (folder / CONFIG).is_file() and not (folder / needed).is_file():
         raise UserError(f"{key}={folder}: no run there; give the folder that holds {CONFIG}")
     if not (folder / needed).is_file():
-        raise UserError(f"{key}={folder}: the run has no {needed}; no epoch was finished")
+        raise UserError(f"{key}={folder}: the run has no {needed}; go on with it: repronet train resume={folder}")
     return folder / needed
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -79,6 +81,23 @@ def test_mnist_that_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch):
         sources.load("mnist", tmp_path)
     assert "\n" not in str(caught.value)
     assert "mnist5k" in str(caught.value)
+    assert "no route" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mnist_root_one_folder_too_deep_is_recognised(mnist_root):
+    with pytest.raises(UserError, match="names the MNIST folder itself"):
+        sources.load("mnist", mnist_root / "MNIST")
+
+
+def test_mnist_is_downloaded_once_and_whole(tmp_path, mnist_root, monkeypatch):
+    def deliver(self):
+        shutil.copytree(mnist_root / "MNIST", Path(self.root) / "MNIST", dirs_exist_ok=True)
+
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", deliver)
+    assert len(sources.load("mnist", tmp_path).test) == 10_000
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", lambda self: pytest.fail("downloaded again"))
+    assert len(sources.load("mnist", tmp_path).test) == 10_000
 
 
 def test_mnist_with_a_file_cut_short_is_named(tmp_path, mnist_root):

@@ -71,7 +71,6 @@ class Curves(pl.Callback):
             self.writer.add_scalar(f"{figure}/val", row[f"val_{figure}"], row["step"])
             for split in ("train", "val"):
                 self.epoch_writer.add_scalar(f"{figure}/{split}", row[f"{split}_{figure}"], row["epoch"])
-        self.writer.add_scalar("epoch", row["epoch"], row["step"])
         for writer in (self.writer, self.epoch_writer):
             writer.flush()
 

@@ -54,7 +54,7 @@ class TrainingProgress(pl.Callback):
         self._started, self._first_step = time.monotonic(), trainer.global_step
         self._steps = pl_module.steps_per_epoch * (trainer.max_epochs or 1)
         self._images = 0
-        if not self.console.is_terminal:
+        if not self.console.is_terminal or self.console.is_dumb_terminal:
             return
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
@@ -53,6 +54,21 @@ def recorded_config(checkpoint: Path) -> DictConfig:
     return checked("train", OmegaConf.create(config))
 
 
+def written_config(path: Path) -> DictConfig:
+    """The config of a run that has no checkpoint yet, from its ``config.yaml``.
+
+    Raises:
+        UserError: when the file is damaged or no config of ``repronet train``.
+    """
+    try:
+        config = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path}: cannot be read as YAML") from error
+    if not isinstance(config, DictConfig) or not {"model", "data", "optimizer"} <= config.keys():
+        raise UserError(f"{path}: is no config of a run")
+    return checked("train", config)
+
+
 def run_name(config: DictConfig) -> str:
     """The experiment's name, or else model and data."""
     return config.experiment or f"{config.model.name}-{config.data.name}"
@@ -66,6 +82,8 @@ def assemble(config: DictConfig) -> Parts:
     """
     if config.trainer.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
         raise UserError("trainer.accelerator=gpu: torch sees no GPU here; it takes auto or cpu")
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
     images = dataset(config)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net = network(config, images)

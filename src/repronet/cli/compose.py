@@ -164,7 +164,7 @@ def _check_key(key: str, word: str, base: DictConfig) -> None:
         raise UserError(f"{word}: choose with {group}=… (choices: {', '.join(choices(group))})")
     known = list(_leaves(base))
     if key not in known:
-        raise UserError(f"{word}: no such key{nearest(key, known)}{_of_choice(group, base)}")
+        raise UserError(f"{word}: no such key{nearest(key, [*known, *GROUPS])}{_of_choice(group, base)}")
 
 
 def _of_choice(group: str, base: DictConfig) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,8 +26,8 @@ class ConsoleHandler(logging.Handler):
 @contextmanager
 def speaking_to(console: Console) -> Iterator[None]:
     """Show the project's messages on ``console``; its progress lines only where no bar is drawn instead."""
-    handler = ConsoleHandler(console)
-    handler.addFilter(lambda record: not (console.is_terminal and record.name == "repronet.progress"))
+    handler, bar = ConsoleHandler(console), console.is_terminal and not console.is_dumb_terminal
+    handler.addFilter(lambda record: not (bar and record.name == "repronet.progress"))
     logger = logging.getLogger("repronet")
     before = logger.level
     logger.setLevel(logging.INFO)
@@ -56,13 +56,13 @@ def log_to_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(trainer: pl.Trainer, hint: Callable[[], str] = str) -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own; ``hint()`` says how to go on."""
+def interruptible(trainer: pl.Trainer, hint: str = "interrupted") -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own; ``hint`` says how to go on."""
     try:
         yield
     except SystemExit as stop:
         if trainer.interrupted:
-            raise KeyboardInterrupt(hint()) from stop
+            raise KeyboardInterrupt(hint) from stop
         raise
 
 

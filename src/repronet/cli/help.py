@@ -57,7 +57,7 @@ OPTIONS
 
 EXAMPLES
   repronet train
-  repronet train experiment=lenet5_mnist data.root=datasets
+  repronet train experiment=lenet5_1998_mnist5k
   repronet train -m seed=0,1,2 layers=custom,torch trainer.max_epochs=5
 """
 

@@ -69,10 +69,13 @@ def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -
     console = Console(highlight=False)
     varied = [[word for word in words if word not in _common(job_words)] for words in job_words]
     rows = []
-    for number, (config, words) in enumerate(zip(configs, varied, strict=True), start=1):
-        console.print(f"\njob {number} of {len(configs)}: {' '.join(words)}", markup=False)
-        rows.append((words, _attempt(config, console, debug)))
-    console.print(_table(rows))
+    try:
+        for number, (config, words) in enumerate(zip(configs, varied, strict=True), start=1):
+            console.print(f"\njob {number} of {len(configs)}: {' '.join(words)}", markup=False)
+            rows.append((words, _attempt(config, console, debug)))
+    finally:  # after Ctrl-C too: what was done is shown
+        console.print()
+        console.print(_table(rows))
     return 1 if any(isinstance(outcome, str) for _, outcome in rows) else 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,10 +28,9 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
     log.info(f"run folder {folder}")
 
 
-def resume_hint(folder: Path) -> Callable[[], str]:
+def resume_hint(folder: Path) -> str:
     """What to say when the run is interrupted."""
-    way = f"go on with: repronet train resume={shlex.quote(str(folder))}"
-    return lambda: f"interrupted; {way if (folder / runs.LAST).exists() else 'no epoch was finished'}"
+    return f"interrupted; go on with: repronet train resume={shlex.quote(str(folder))}"
 
 
 def make_result(

@@ -60,6 +60,12 @@ class Network:
     name: str = MISSING
     loss: str = value(one_of("cross_entropy", "rbf_map"))
 
+    def conflict(self) -> str | None:
+        wrong = self.loss == "rbf_map" and self.name != "lenet5_1998"
+        return (
+            f"model.loss=rbf_map: needs an RBF output, which {self.name} has not; take cross_entropy" if wrong else None
+        )
+
 
 @dataclass
 class InMemory:
@@ -95,6 +101,10 @@ class Scale:
     name: str = fixed("scale")
     low: float = value(ANY_NUMBER)
     high: float = value(ANY_NUMBER)
+
+    def conflict(self) -> str | None:
+        wrong = self.low >= self.high
+        return f"preprocessing.low={self.low}: must be below preprocessing.high={self.high}" if wrong else None
 
 
 @dataclass
@@ -168,6 +178,7 @@ class Trainer:
     accelerator: str = value(one_of("auto", "cpu", "gpu"))
     precision: str = value(one_of("32-true", "bf16-mixed", "16-mixed"))
     log_every_n_steps: int = value(COUNT)
+    threads: int | None = field(default=None, metadata={"rule": COUNT})
 
 
 @dataclass

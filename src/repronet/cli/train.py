@@ -20,7 +20,7 @@ from repronet.callbacks.pictures import Pictures
 from repronet.callbacks.progress import TrainingProgress
 from repronet.callbacks.recorder import EpochRecorder
 from repronet.checkpoints import load_weights, read_checkpoint
-from repronet.cli.build import Parts, assemble, recorded_config, run_name
+from repronet.cli.build import Parts, assemble, recorded_config, run_name, written_config
 from repronet.cli.console import interruptible, log_to_file, quiet_lightning
 from repronet.cli.result import announce, make_result, report, resume_hint
 from repronet.errors import UserError
@@ -53,15 +53,19 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
 
 
 def resume(folder: Path, console: Console) -> dict[str, Any]:
-    """Go on with the run in ``folder`` from the end of its last finished epoch.
+    """Go on with the run in ``folder`` from the end of its last finished epoch, or from its start when it has none.
 
     Raises:
-        UserError: when there is no run, when it has no checkpoint yet, or when it has ended.
+        UserError: when there is no run, when it has ended, or when another process is at work on it.
     """
-    checkpoint = runs.require_run(folder, runs.LAST, "resume")
     if (folder / runs.RESULT).exists():
         raise UserError(f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}")
-    config = recorded_config(checkpoint)
+    if (folder / runs.LAST).exists():
+        checkpoint = folder / runs.LAST
+        config = recorded_config(checkpoint)
+    else:
+        checkpoint = None
+        config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
     return _fit_and_test(config, assemble(config), folder, console, checkpoint)
 
 
@@ -82,7 +86,7 @@ def _folder(config: DictConfig) -> Path:
 def _fit_and_test(
     config: DictConfig, parts: Parts, folder: Path, console: Console, checkpoint: Path | None = None
 ) -> dict[str, Any]:
-    with log_to_file(folder / runs.LOG):
+    with runs.locked(folder), log_to_file(folder / runs.LOG):
         announce(config, parts, folder)
         session = make_session(config, parts, folder, console, checkpoint)
         with interruptible(session.trainer, resume_hint(folder)):
@@ -106,8 +110,8 @@ def make_session(
     # A resumed run drops from its curves what was written after the checkpoint that it starts from. What is dropped is
     # named by one number, so curves over steps and curves over epochs cannot share a TensorBoard run.
     content = read_checkpoint(checkpoint) if checkpoint else None
-    writer = SummaryWriter(folder, purge_step=content["global_step"] + 1 if content else None)
-    epoch_writer = SummaryWriter(folder / runs.BY_EPOCH, purge_step=content["epoch"] + 2 if content else None)
+    writer = SummaryWriter(folder, purge_step=content["global_step"] + 1 if content else 0)
+    epoch_writer = SummaryWriter(folder / runs.BY_EPOCH, purge_step=content["epoch"] + 2 if content else 0)
     trainer = pl.Trainer(
         max_epochs=config.trainer.max_epochs,
         accelerator=config.trainer.accelerator,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,28 +77,36 @@ def _torchvision_mnist(root: Path | None, train: bool) -> Split:
     if root is not None and not root.is_dir():
         raise UserError(f"data.root={root}: no such folder (make it to download there, or leave data.root out)")
     folder = root or default_root()
+    if root is not None and (root / "raw" / "train-images-idx3-ubyte").exists():
+        raise UserError(
+            f"data.root={root}: names the MNIST folder itself; give the folder that holds it: {root.parent}"
+        )
     try:
         part = MNIST(folder, train=train, download=False)
     except (RuntimeError, ValueError, AssertionError, EOFError, OSError) as error:
         if "not found" not in str(error):
             raise UserError(f"data.root={folder}: the MNIST files there are damaged ({error}); remove them") from error
-        part = _download_mnist(folder, train)
+        _download_mnist(folder)
+        part = MNIST(folder, train=train, download=False)
     expected = 60_000 if train else 10_000
     if part.data.shape != (expected, 28, 28) or len(part.targets) != expected:
         raise UserError(f"data.root={folder}: MNIST there has {len(part.data)} images where {expected} belong")
     return Split(part.data.unsqueeze(1), part.targets)  # (N, 28, 28) → (N, 1, 28, 28)
 
 
-def _download_mnist(folder: Path, train: bool):
+def _download_mnist(folder: Path) -> None:
+    """Download into a folder of its own and move it when it is whole: a failure leaves nothing behind."""
     from torchvision.datasets import MNIST
 
     log.info("data=mnist: no copy under %s; downloading it (11 MB)", folder)
     try:
-        return MNIST(folder, train=train, download=True)
+        with tempfile.TemporaryDirectory() as draft:
+            MNIST(draft, download=True)
+            shutil.copytree(Path(draft) / "MNIST", folder / "MNIST", dirs_exist_ok=True)
     except Exception as error:  # urllib, ssl, zlib and torchvision each raise their own
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"data=mnist: no copy under {folder} and the download failed ({first_line}); "
+            f"data=mnist: no copy under {folder} and the download failed ({reason}); "
             "point data.root at a folder that holds MNIST/raw, or use data=mnist5k, which needs no network"
         ) from error
 
