@@ -369,9 +369,9 @@ def test_the_training_curve_adds_up_to_the_epoch(peaked_run):
         assert weighed / 3500 == pytest.approx(row["train_loss"], rel=1e-4)
         seen = 0
     rates = dict(points(peaked_run, "rate"))
-    assert rates[55] == pytest.approx(0.05)
-    assert rates[165] == pytest.approx(0.6)
-    assert rows[0]["lr"] == pytest.approx(0.05)
+    assert rates[55] == pytest.approx(0.003)
+    assert rates[165] == pytest.approx(3.0)
+    assert rows[0]["lr"] == pytest.approx(0.003)
 
 
 def test_a_multirun_goes_through_all_jobs_and_ends_with_a_table(repronet, tmp_path):
