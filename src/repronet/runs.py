@@ -74,8 +74,9 @@ def claim_run_folder(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"run_dir={folder}: cannot be made a run folder ({error.strerror})") from error
     if taken is not None:
-        what = "holds another run" if (folder / CONFIG).exists() else f"is not empty (it holds {taken.name})"
-        raise UserError(f"run_dir={folder}: {what}; name a new folder, or go on with resume={folder}")
+        if (folder / CONFIG).exists():
+            raise UserError(f"run_dir={folder}: holds another run; name a new folder, or go on with resume={folder}")
+        raise UserError(f"run_dir={folder}: is not empty (it holds {taken.name}); name a new folder")
     return folder
 
 

@@ -111,7 +111,7 @@ class ImageClassifier(pl.LightningModule):
         self.evaluation.reset()
 
     def on_validation_epoch_end(self) -> None:
-        # Not to the logger: the recorder writes the curves. This feeds checkpointing and early stopping.
+        # For callbacks that watch a metric, as early stopping does; curves and records come from the counts.
         self.log_dict({f"val_{name}": value for name, value in self.evaluation.compute().items()}, logger=False)
 
     def on_test_epoch_end(self) -> None:

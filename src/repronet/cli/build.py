@@ -124,9 +124,11 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
 def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> ImageDataModule:
     """The dataset, preprocessed, augmented and padded to ``image_size``."""
     augmentation: Augmentation = AUGMENTATIONS[config.augmentation.name](**settings(config.augmentation))
+    statistics = PixelStatistics.of(images.train.images)
     return ImageDataModule(
         images,
-        pixel_map(config.preprocessing, images),
+        statistics,
+        pixel_map(config.preprocessing, statistics),
         augmentation,
         image_size=image_size,
         batch_size=config.data.batch_size,
@@ -136,11 +138,11 @@ def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> Im
     )
 
 
-def pixel_map(preprocessing: DictConfig, images: ImageDataset) -> PixelMap:
+def pixel_map(preprocessing: DictConfig, statistics: PixelStatistics) -> PixelMap:
     """The map from pixels to network inputs that ``preprocessing`` names."""
     if preprocessing.name == "scale":
-        return PixelMap.scale(preprocessing.low, preprocessing.high, images.train.images.shape[1])
-    return PixelMap.standardize(PixelStatistics.of(images.train.images))
+        return PixelMap.scale(preprocessing.low, preprocessing.high, channels=len(statistics.mean))
+    return PixelMap.standardize(statistics)
 
 
 def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifier:

@@ -18,6 +18,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     Args:
         dataset: the three splits.
+        statistics: of the training images before any padding, as everybody quotes them; kept to be stated.
         pixel_map: from pixels to network input; see :class:`repronet.data.preprocessing.PixelMap`.
         augmentation: applied to training images only.
         image_size: images are padded with background to this height and width; None leaves them.
@@ -30,6 +31,7 @@ class ImageDataModule(pl.LightningDataModule):
     def __init__(
         self,
         dataset: ImageDataset,
+        statistics: PixelStatistics,
         pixel_map: PixelMap,
         augmentation: Augmentation | None = None,
         *,
@@ -41,7 +43,7 @@ class ImageDataModule(pl.LightningDataModule):
     ):
         super().__init__()
         self.classes = dataset.classes
-        self.statistics = PixelStatistics.of(dataset.train.images)  # before the padding, as everybody quotes them
+        self.statistics = statistics
         self.train, self.val, self.test = (
             _padded(split, image_size) for split in (dataset.train, dataset.val, dataset.test)
         )
