@@ -21,6 +21,14 @@ class Outcome:
     err: str
 
 
+@pytest.fixture(scope="session", autouse=True)
+def algorithm_cache(tmp_path_factory):
+    """Keeps what the tests measure out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REPRONET_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def repronet(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs ``repronet WORDS...`` in an empty folder and returns its exit code and output."""

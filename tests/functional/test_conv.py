@@ -1,15 +1,18 @@
 import warnings
+from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import oracles
 from differential import assert_proved, assert_rejected_alike, assert_same, assert_transforms, random
 from repronet.functional import conv
+from repronet.functional.algorithms import ALGORITHMS
 from repronet.functional.conv import conv2d
+from repronet.functional.convolution import Convolution, im2col
 from repronet.functional.windows import Geometry
 
 # stride, padding, dilation, groups
@@ -30,38 +33,59 @@ def operands(groups: int = 1, dtype: torch.dtype = torch.float64) -> tuple[torch
     return random(2, 4, 7, 6, dtype=dtype), random(8, 4 // groups, 3, 3, dtype=dtype), random(8, dtype=dtype)
 
 
+def applies(algorithm: str, how: dict) -> bool:
+    """Winograd's transforms are written for stride and dilation 1; everything else serves everywhere."""
+    return algorithm != "winograd" or not ({"stride", "dilation"} & how.keys())
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("how", SETTINGS)
-def test_same_as_torch(how):
+def test_same_as_torch(how, algorithm):
+    if not applies(algorithm, how):
+        with pytest.raises(ValueError, match="algorithm='winograd' does not apply: it needs stride 1 and dilation 1"):
+            conv2d(*operands(how.get("groups", 1)), **how, algorithm=algorithm)
+        return
     operands_ = operands(how.get("groups", 1))
-    assert_same(lambda *t: conv2d(*t, **how), lambda *t: F.conv2d(*t, **how), *operands_)
-    assert_same(lambda *t: conv2d(*t, **how), lambda *t: F.conv2d(*t, **how), *operands_[:2])
+    ours = partial(conv2d, **how, algorithm=algorithm)
+    assert_same(ours, partial(F.conv2d, **how), *operands_)
+    assert_same(ours, partial(F.conv2d, **how), *operands_[:2])
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("how", SETTINGS)
-def test_gradients_are_proved(how):
+def test_gradients_are_proved(how, algorithm):
+    if not applies(algorithm, how):
+        pytest.skip("refused, see test_same_as_torch")
     groups = how.get("groups", 1)
-    x, w, b = random(1, groups, 5, 4), random(groups, 1, 3, 2), random(groups)
-    how = {**how, "padding": 2} if "padding" not in how and how.get("dilation") else how
-    assert_proved(lambda *t: conv2d(*t, **how), x, w, b)
+    x, w, b = random(1, groups, 5, 4), random(groups, 1, 3, 3 if algorithm == "winograd" else 2), random(groups)
+    assert_proved(partial(conv2d, **how, algorithm=algorithm), x, w, b)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(
     ("stride", "padding", "dilation", "groups"),
-    [((1, 1), (0, 0), (1, 1), 1), ((2, 1), (1, 2), (1, 2), 2), ((3, 3), (2, 0), (2, 1), 4)],
+    [
+        ((1, 1), (0, 0), (1, 1), 1),
+        ((1, 1), (1, 2), (1, 1), 2),
+        ((2, 1), (1, 2), (1, 2), 2),
+        ((3, 3), (2, 0), (2, 1), 4),
+    ],
 )
-def test_same_as_the_loops(stride, padding, dilation, groups):
+def test_same_as_the_loops(stride, padding, dilation, groups, algorithm):
+    if algorithm == "winograd" and (stride, dilation) != ((1, 1), (1, 1)):
+        pytest.skip("refused, see test_same_as_torch")
     x, w, b = operands(groups)
-    geometry = Geometry((3, 3), stride, padding, dilation)
-    y = conv.conv2d_forward(x, w, b, geometry, groups)
+    how = Convolution(Geometry((3, 3), stride, padding, dilation), groups, algorithm)
+    y = conv.conv2d_forward(x, w, b, how)
     torch.testing.assert_close(y, oracles.conv2d(x, w, b, stride, padding, dilation, groups))
     g = random(*y.shape, seed=5)
     gx, gw, gb = oracles.conv2d_gradients(g, x, w, stride, padding, dilation, groups)
-    torch.testing.assert_close(conv.conv2d_input_gradient(g, w, (7, 6), geometry, groups), gx)
-    torch.testing.assert_close(conv.conv2d_weight_gradient(g, x, geometry, groups), gw)
+    torch.testing.assert_close(conv.conv2d_input_gradient(g, w, (7, 6), how), gx)
+    torch.testing.assert_close(conv.conv2d_weight_gradient(g, x, how), gw)
     torch.testing.assert_close(conv.conv2d_bias_gradient(g), gb)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.data())
 def test_same_as_torch_for_any_shape(data):
     small = st.integers(1, 3)
@@ -78,7 +102,18 @@ def test_same_as_torch_for_any_shape(data):
         random(groups * filters),
     )
     how = (stride, padding, dilation, groups)
-    assert_same(lambda *t: conv2d(*t, *how), lambda *t: F.conv2d(*t, *how), x, w, b)
+    algorithm = data.draw(st.sampled_from(["direct", "im2col", "adjoint", "fft"]))
+    assert_same(lambda *t: conv2d(*t, *how, algorithm), lambda *t: F.conv2d(*t, *how), x, w, b)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.integers(1, 2), st.integers(1, 13), st.integers(1, 13), st.integers(0, 3), st.sampled_from(["winograd"]))
+def test_tiles_of_any_number(groups, height, width, padding, algorithm):
+    """Winograd's last tiles hang over the edge, at every size another way."""
+    assume(min(height, width) + 2 * padding >= 3)
+    x, w = random(2, 2 * groups, height, width), random(2 * groups, 2, 3, 3)
+    how = {"padding": padding, "groups": groups}
+    assert_same(partial(conv2d, **how, algorithm=algorithm), partial(F.conv2d, **how), x, w)
 
 
 def test_same_padding_with_an_even_kernel():
@@ -94,9 +129,10 @@ def test_unbatched():
     assert_same(lambda *t: conv2d(*t, padding=1), lambda *t: F.conv2d(*t, padding=1), x[0], w, b)
 
 
-def test_empty_batch():
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_empty_batch(algorithm):
     x, w, b = operands()
-    assert_same(conv2d, F.conv2d, x[:0], w, b, second=False)
+    assert_same(partial(conv2d, algorithm=algorithm), F.conv2d, x[:0], w, b, second=False)
 
 
 @pytest.mark.parametrize(
@@ -109,21 +145,34 @@ def test_empty_batch():
     ],
     ids=["transposed", "strided", "channels last", "expanded"],
 )
-def test_memory_layouts(layout):
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_memory_layouts(layout, algorithm):
     _, w, b = operands()
-    x = layout(random(2, 4, 9, 8))
-    assert_same(conv2d, F.conv2d, x.detach(), w.flip(0), b)
-    assert_same(conv2d, F.conv2d, x, w.contiguous(memory_format=torch.channels_last), b)
-    for kernel in ((3, 3), (1, 1), x.shape[2:]):  # the last has one output position for each filter
-        assert conv2d(x, random(5, 4, *kernel)).is_contiguous()
+    x, ours = layout(random(2, 4, 9, 8)), partial(conv2d, algorithm=algorithm)
+    assert_same(ours, F.conv2d, x.detach(), w.flip(0), b)
+    assert_same(ours, F.conv2d, x, w.contiguous(memory_format=torch.channels_last), b)
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_output_has_the_layout_that_torch_gives_it(memory_format, algorithm):
+    x, w, _ = (tensor.float() for tensor in operands())
+    x = x.contiguous(memory_format=memory_format).requires_grad_()
+    ours = conv2d(x, w, algorithm=algorithm)
+    assert ours.stride() == F.conv2d(x, w).stride()
+    (gradient,) = torch.autograd.grad(ours, x, torch.ones_like(ours))
+    assert gradient.stride() == x.stride()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 1e-2), (torch.bfloat16, 6e-2)])
-def test_dtypes(dtype, tolerance):
+def test_dtypes(dtype, tolerance, algorithm):
     how = {"padding": 1, "stride": 2}
+    if algorithm == "winograd":  # its transforms lose a digit
+        how, tolerance = {"padding": 1}, 10 * tolerance
     assert_same(
-        lambda *t: conv2d(*t, **how),
-        lambda *t: F.conv2d(*t, **how),
+        partial(conv2d, **how, algorithm=algorithm),
+        partial(F.conv2d, **how),
         *operands(dtype=dtype),
         second=False,
         rtol=tolerance,
@@ -133,21 +182,59 @@ def test_dtypes(dtype, tolerance):
 
 def test_pieces_of_the_batch_add_up(monkeypatch):
     """Large batches are multiplied a few pictures at a time; the result does not show it."""
-    monkeypatch.setattr(conv, "_COLUMN_ELEMENTS_CPU", 1)
-    assert_same(conv2d, F.conv2d, random(5, 4, 7, 6), *operands()[1:])
+    monkeypatch.setattr(im2col, "_COLUMN_ELEMENTS_CPU", 1)
+    assert_same(partial(conv2d, algorithm="im2col"), F.conv2d, random(5, 4, 7, 6), *operands()[1:])
 
 
-def test_integers():
+@pytest.mark.parametrize("algorithm", ["auto", "own", "vendor", "direct", "im2col", "adjoint"])
+def test_integers(algorithm):
     x, w = torch.randint(-9, 9, (2, 3, 5, 5)), torch.randint(-9, 9, (4, 3, 3, 3))
-    assert torch.equal(conv2d(x, w), F.conv2d(x, w))
+    assert torch.equal(conv2d(x, w, algorithm=algorithm), F.conv2d(x, w))
 
 
-def test_torch_func_transforms():
-    assert_transforms(
-        lambda *t: conv2d(*t, stride=2, padding=1, groups=2),
-        lambda *t: F.conv2d(*t, stride=2, padding=1, groups=2),
-        *operands(2),
-    )
+@pytest.mark.parametrize("algorithm", ["auto", "im2col", "fft"])
+def test_torch_func_transforms(algorithm):
+    how = {"stride": 2, "padding": 1, "groups": 2}
+    assert_transforms(partial(conv2d, **how, algorithm=algorithm), partial(F.conv2d, **how), *operands(2))
+
+
+@pytest.mark.parametrize("algorithm", [name for name in ALGORITHMS if name != "own"])
+def test_compiles_into_one_graph(algorithm):
+    torch.compiler.reset()
+    x, w, b = operands(dtype=torch.float64)
+    compiled = torch.compile(partial(conv2d, padding=1, algorithm=algorithm), backend="aot_eager", fullgraph=True)
+    assert_same(compiled, partial(F.conv2d, padding=1), x, w, b, second=False)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "how", "reason"),
+    [
+        ("winograd", {"dilation": 2}, "it needs stride 1 and dilation 1, got stride .1, 1. and dilation .2, 2."),
+        ("fast", {}, "algorithm must be one of auto, own, vendor, direct, .* got 'fast'"),
+    ],
+)
+def test_an_algorithm_that_does_not_apply_is_refused_with_the_reason(algorithm, how, reason):
+    with pytest.raises(ValueError, match=reason):
+        conv2d(*operands(), **how, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ["winograd", "fft"])
+def test_transforms_need_floating_point(algorithm):
+    with pytest.raises(ValueError, match=f"algorithm='{algorithm}' does not apply: .* floating point, got torch.int64"):
+        conv2d(
+            torch.ones(1, 1, 4, 4, dtype=torch.int64), torch.ones(1, 1, 3, 3, dtype=torch.int64), algorithm=algorithm
+        )
+
+
+def test_winograd_needs_filters_of_its_size():
+    with pytest.raises(ValueError, match="written for 3×3 filters, got 5×3"):
+        conv2d(random(1, 1, 6, 6), random(1, 1, 5, 3), algorithm="winograd")
+
+
+def test_shape_without_numbers():
+    """On the meta device, where nothing can be computed or timed."""
+    x, w, b = (tensor.to("meta") for tensor in operands())
+    assert conv2d(x, w, b, stride=2).shape == (2, 8, 3, 2)
 
 
 @pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16])

@@ -87,7 +87,6 @@ GEOMETRIES = [
     square(2, stride=2, ceil_mode=True),
     square(2, stride=3),
     Geometry((3, 2), (1, 2), (2, 1), (1, 3)),
-    Geometry((2, 4), surplus=(1, 1), padding=(0, 1)),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Two-dimensional convolution, forward and its three gradients.
+"""Two-dimensional convolution and its gradients.
 
 What is called convolution here, as everywhere in the field, is cross-correlation. For one channel and stride 1,
 
@@ -8,112 +8,207 @@ What is called convolution here, as everywhere in the field, is cross-correlatio
     ∂L/∂bias    = Σ_rc  ∂L/∂y[r,c]
 
 (LeCun et al., "Gradient-based learning applied to document recognition", 1998; the CS231n notes on convolutional
-networks.) With the windows of x as the columns of a matrix X, the four sums are matrix products: Y = W·X + b,
-∂W = ∂Y·Xᵀ, ∂X = Wᵀ·∂Y, ∂b = ∂Y·1; and ∂x collects ∂X from all the windows that an element lies under.
+networks.) Weights are (O, C/groups, kh, kw): group g joins its own C/groups input channels to its own O/groups filters,
+and groups = C is the depthwise convolution.
 
-Weights are (O, C/groups, kh, kw): group g joins its own C/groups input channels to its own O/groups filters, and
-groups = C is the depthwise convolution.
+Each of the first three sums is linear in both of its factors, and the derivative of each is made of the other two:
+∂x by ∂y is y again, ∂x by w is ∂w, and so on. Three functions therefore give derivatives of every order, by whatever
+algorithm computes their numbers (`repronet.functional.convolution`, one file an algorithm).
 """
 
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from repronet.functional.algorithms import ALGORITHMS
+from repronet.functional.choice import fastest
+from repronet.functional.convolution import ALGORITHMS as FILES
+from repronet.functional.convolution import Convolution, fft, winograd
 from repronet.functional.precision import autocast, require_real, require_same_dtype
-from repronet.functional.windows import Geometry, IntOrPair, Pair, col2im, im2col, image_size, pair
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
 
-# Elements of the column matrix made at a time. The matrix repeats every input element kh·kw times; in pieces it stays
-# near the cache and reuses its memory, which on a CPU is 2-3 times as fast as all at once. A GPU wants large products.
-_COLUMN_ELEMENTS_CPU = 2**21
-_COLUMN_ELEMENTS_GPU = 2**27
-
-
-def _pictures_at_once(device: torch.device, channels: int, output_size: Pair, geometry: Geometry) -> int:
-    """How many pictures of the batch share one column matrix."""
-    limit = _COLUMN_ELEMENTS_CPU if device.type == "cpu" else _COLUMN_ELEMENTS_GPU
-    return max(1, limit // (max(1, channels) * len(geometry.offsets) * output_size[0] * output_size[1]))
-
-
-def _filters(weight: Tensor, groups: int) -> Tensor:
-    """W, one matrix per group: (O, C/G, kh, kw) → (G, O/G, C/G·kh·kw)."""
-    return weight.flatten(1).unflatten(0, (groups, -1))
+# What "auto" and "own" measure, the preferred one first. Winograd in torch's operations and the Fourier transform never
+# won here, and need much memory; adjoint's forward is the vendor's.
+_CANDIDATES = {
+    ("auto", "forward"): ("vendor", "im2col", "direct"),
+    ("auto", "input_gradient"): ("vendor", "adjoint", "im2col", "direct"),
+    ("auto", "weight_gradient"): ("vendor", "adjoint", "im2col", "direct"),
+    ("own", "forward"): ("adjoint", "im2col", "direct"),
+    ("own", "input_gradient"): ("adjoint", "im2col", "direct"),
+    ("own", "weight_gradient"): ("adjoint", "im2col", "direct"),
+}
 
 
-def _columns(input: Tensor, geometry: Geometry, groups: int) -> Tensor:
-    """X, one matrix per group: (N, C, H, W) → (G, C/G·kh·kw, N·Ho·Wo)."""
-    return im2col(input, geometry).unflatten(0, (groups, -1))
+def _compute(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> Tensor:
+    """Run one of the three functions of the algorithm that is asked for, or of the fastest."""
+    algorithm = how.algorithm
+    if algorithm in ("auto", "own"):
+        algorithm = _fastest(step, first, second, extra, how)
+    return _call(FILES[algorithm], step, first, second, extra, how)
 
 
-def _maps(output: Tensor, groups: int) -> Tensor:
-    """Y or ∂Y, one matrix per group: (N, O, Ho, Wo) → (G, O/G, N·Ho·Wo)."""
-    return output.transpose(0, 1).flatten(1).unflatten(0, (groups, -1))
+def _fastest(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> str:
+    names = _CANDIDATES[how.algorithm, step]
+    if first.device.type == "meta":
+        return names[0]
+    candidates = {name: partial(_call, FILES[name], step, first, second, extra, how) for name in names}
+    signature = (*_layout(first), *_layout(second), how)
+    return fastest(f"conv2d {step}", signature, first.device, candidates)
 
 
-def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
-    """Inverse of `_maps`: (G, O/G, N·Ho·Wo) → (N, O, Ho, Wo)."""
-    return maps.flatten(0, 1).unflatten(1, (-1, *output_size)).transpose(0, 1)
+def _layout(tensor: Tensor) -> tuple[object, ...]:
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
-def conv2d_forward(input: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, groups: int) -> Tensor:
+def _call(file: Any, step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> Tensor:
+    if step == "weight_gradient":
+        return file.weight_gradient(first, second, how)
+    return getattr(file, step)(first, second, extra, how)
+
+
+def conv2d_forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
     """y[r,c] = Σ x[r+a,c+b]·w[a,b] + bias: (N, C, H, W) → (N, O, Ho, Wo)."""
-    output_size = geometry.output_size(image_size(input))
-    filters = _filters(weight, groups)
-    pictures = _pictures_at_once(input.device, input.shape[1], output_size, geometry)
-    products = [filters @ _columns(part, geometry, groups) for part in input.split(pictures)]  # (G, O/G, n·Ho·Wo)
-    output = torch.cat([_from_maps(product, output_size) for product in products])  # (N, O, Ho, Wo)
-    return output if bias is None else output + bias[:, None, None]
+    if input.numel() == 0:
+        return input.new_zeros((input.shape[0], weight.shape[0], *how.geometry.output_size(image_size(input))))
+    return _compute("forward", input, weight, bias, how)
 
 
-def conv2d_input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, geometry: Geometry, groups: int) -> Tensor:
+def conv2d_input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
     """∂L/∂x[r,c] = Σ ∂L/∂y[r−a,c−b]·w[a,b]: (N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
-    filters = _filters(weight, groups).transpose(1, 2)  # (G, C/G·kh·kw, O/G)
-    pictures = _pictures_at_once(grad_output.device, weight.shape[1] * groups, image_size(grad_output), geometry)
-    parts = []
-    for grad in grad_output.split(pictures):
-        columns = (filters @ _maps(grad, groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)
-        parts.append(col2im(columns, grad.shape[0], size, geometry))  # (n, C, H, W)
-    return torch.cat(parts)
+    if grad_output.numel() == 0 or weight.numel() == 0:
+        return grad_output.new_zeros((grad_output.shape[0], weight.shape[1] * how.groups, *size))
+    return _compute("input_gradient", grad_output, weight, size, how)
 
 
-def conv2d_weight_gradient(grad_output: Tensor, input: Tensor, geometry: Geometry, groups: int) -> Tensor:
+def conv2d_weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
     """∂L/∂w[a,b] = Σ ∂L/∂y[r,c]·x[r+a,c+b]: (N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
-    pictures = _pictures_at_once(input.device, input.shape[1], image_size(grad_output), geometry)
-    pairs = zip(grad_output.split(pictures), input.split(pictures), strict=True)
-    products = [_maps(grad, groups) @ _columns(part, geometry, groups).transpose(1, 2) for grad, part in pairs]
-    total = torch.stack(products).sum(0).flatten(0, 1)  # (O, C/G·kh·kw)
-    return total.unflatten(1, (input.shape[1] // groups, *geometry.kernel))
+    if grad_output.numel() == 0 or input.numel() == 0:
+        return input.new_zeros((grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel))
+    return _compute("weight_gradient", grad_output, input, None, how)
 
 
 def conv2d_bias_gradient(grad_output: Tensor) -> Tensor:
-    """∂L/∂bias = Σ ∂L/∂y[r,c] over batch and positions: (N, O, Ho, Wo) → (O,)."""
+    """∂L/∂bias = Σ ∂L/∂y over batch and positions: (N, O, Ho, Wo) → (O,)."""
     return grad_output.sum((0, 2, 3))
 
 
-class _Conv2d(torch.autograd.Function):
-    generate_vmap_rule = True
-
+class _Output(torch.autograd.Function):
     @staticmethod
-    def forward(input: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry, groups: int) -> Tensor:
-        return conv2d_forward(input, weight, bias, geometry, groups)
+    def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+        return conv2d_forward(input, weight, bias, how)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, weight, _, ctx.geometry, ctx.groups = inputs
+        input, weight, _, ctx.how = inputs
         ctx.save_for_backward(input, weight)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
-        geometry, groups = ctx.geometry, ctx.groups
-        needs_input, needs_weight, needs_bias = ctx.needs_input_grad[:3]
+        needs_input, needs_weight, needs_bias, _ = ctx.needs_input_grad
         return (
-            conv2d_input_gradient(grad_output, weight, image_size(input), geometry, groups) if needs_input else None,
-            conv2d_weight_gradient(grad_output, input, geometry, groups) if needs_weight else None,
+            _InputGradient.apply(grad_output, weight, image_size(input), ctx.how) if needs_input else None,
+            _WeightGradient.apply(grad_output, input, ctx.how) if needs_weight else None,
             conv2d_bias_gradient(grad_output) if needs_bias else None,
+            None,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        (*tensors, bias, how), many = args, info.batch_size
+        input, weight = _batched(info, in_dims[:2], tensors)
+        output = _Output.apply(_in_channels(input), weight.flatten(0, 1), None, _grouped(how, many))
+        output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo)
+        if bias is None:
+            return output, 0
+        (bias,) = _batched(info, in_dims[2:3], [bias])
+        return output + bias[:, None, :, None, None], 0
+
+
+class _InputGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+        return conv2d_input_gradient(grad_output, weight, size, how)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        grad_output, weight, _, ctx.how = inputs
+        ctx.save_for_backward(grad_output, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (twice,), (grad_output, weight) = grad_outputs, ctx.saved_tensors
+        needs_grad_output, needs_weight, _, _ = ctx.needs_input_grad
+        return (
+            _Output.apply(twice, weight, None, ctx.how) if needs_grad_output else None,
+            _WeightGradient.apply(grad_output, twice, ctx.how) if needs_weight else None,
             None,
             None,
         )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        *tensors, size, how = args
+        grad_output, weight = _batched(info, in_dims[:2], tensors)
+        grouped = _grouped(how, info.batch_size)
+        gradient = _InputGradient.apply(_in_channels(grad_output), weight.flatten(0, 1), size, grouped)
+        return _out_of_channels(gradient, info.batch_size), 0
+
+
+class _WeightGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+        return conv2d_weight_gradient(grad_output, input, how)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        grad_output, input, ctx.how = inputs
+        ctx.save_for_backward(grad_output, input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (twice,), (grad_output, input) = grad_outputs, ctx.saved_tensors
+        needs_grad_output, needs_input, _ = ctx.needs_input_grad
+        return (
+            _Output.apply(input, twice, None, ctx.how) if needs_grad_output else None,
+            _InputGradient.apply(grad_output, twice, image_size(input), ctx.how) if needs_input else None,
+            None,
+        )
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        *tensors, how = args
+        grad_output, input = _batched(info, in_dims[:2], tensors)
+        gradient = _WeightGradient.apply(_in_channels(grad_output), _in_channels(input), _grouped(how, info.batch_size))
+        return gradient.unflatten(0, (info.batch_size, -1)), 0
+
+
+# torch.func.vmap: B convolutions are one with B times the groups.
+
+
+def _batched(info: Any, in_dims: Sequence[int | None], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Every tensor with the mapped dimension first, repeated where it has none."""
+    return [
+        tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+        for tensor, dim in zip(tensors, in_dims, strict=True)
+    ]
+
+
+def _in_channels(maps: Tensor) -> Tensor:
+    """(B, N, C, H, W) → (N, B·C, H, W)."""
+    return maps.transpose(0, 1).flatten(1, 2)
+
+
+def _out_of_channels(maps: Tensor, many: int) -> Tensor:
+    """(N, B·C, H, W) → (B, N, C, H, W)."""
+    return maps.unflatten(1, (many, -1)).transpose(0, 1)
+
+
+def _grouped(how: Convolution, many: int) -> Convolution:
+    return Convolution(how.geometry, how.groups * many, how.algorithm)
 
 
 def conv2d(
@@ -124,6 +219,7 @@ def conv2d(
     padding: str | IntOrPair = 0,
     dilation: IntOrPair = 1,
     groups: int = 1,
+    algorithm: str = "auto",
 ) -> Tensor:
     """Convolve `input` with `weight`: y[o,r,c] = Σ_{i,a,b} x[i, r·S−P+a·D, c·S−P+b·D]·w[o,i,a,b] + bias[o].
 
@@ -134,12 +230,16 @@ def conv2d(
         stride: S, one integer or (height, width); so are `padding` P and `dilation` D.
         padding: zeros on every side; also "valid" for none, "same" for an output as large as the input.
         groups: number of channel groups that do not see each other.
+        algorithm: "direct", "im2col", "adjoint", "winograd", "fft" or "vendor", the same numbers computed in another
+            way; "auto" for the fastest of all, measured once a shape, apart for the output and both gradients; "own"
+            for the fastest without torch's backward kernels.
 
     Returns:
         (N, O, Ho, Wo), or (O, Ho, Wo); Ho = (H − D·(kh−1) − 1 + 2P)/S + 1, rounded down.
 
     Raises:
         RuntimeError: for shapes, dtypes or window settings that do not go together.
+        ValueError: for an unknown algorithm, or one that does not apply here.
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for complex tensors.
     """
@@ -147,24 +247,51 @@ def conv2d(
         raise TypeError(f"conv2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
     input, weight, bias = autocast(input, weight, bias)
     _check_operands(input, weight, bias, groups)
-    geometry = _geometry((weight.shape[2], weight.shape[3]), stride, padding, dilation)
-    if input.dim() == 3:
-        return _Conv2d.apply(input.unsqueeze(0), weight, bias, geometry, groups).squeeze(0)
-    return _Conv2d.apply(input, weight, bias, geometry, groups)
+    kernel, strides, dilations = (weight.shape[2], weight.shape[3]), pair(stride, "stride"), pair(dilation, "dilation")
+    pads, surplus = _padding(padding, kernel, strides, dilations)
+    settings = _convolution.__wrapped__ if torch.compiler.is_compiling() else _convolution  # no caches while tracing
+    how = settings(kernel, strides, pads, dilations, groups, algorithm)
+    if how.algorithm in _REFUSALS:
+        _require(how.algorithm, _REFUSALS[how.algorithm](how.geometry, input.dtype))
+    batch = input if input.dim() == 4 else input.unsqueeze(0)
+    if surplus != (0, 0):
+        batch = torch.constant_pad_nd(batch, (0, surplus[1], 0, surplus[0]))
+    how.geometry.output_size(image_size(batch))  # refuses windows larger than the input
+    output = _Output.apply(batch, weight, bias, how)
+    return output if input.dim() == 4 else output.squeeze(0)
 
 
-def _geometry(kernel: Pair, stride: IntOrPair, padding: str | IntOrPair, dilation: IntOrPair) -> Geometry:
-    strides, dilations = pair(stride, "stride"), pair(dilation, "dilation")
+@lru_cache(maxsize=1024)
+def _convolution(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str) -> Convolution:
+    """The checked settings of a layer; remembered, since a training asks for the same few every step."""
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+    return Convolution(Geometry(kernel, stride, padding, dilation), groups, algorithm)
+
+
+_REFUSALS: dict[str, Callable[[Geometry, torch.dtype], str | None]] = {
+    "winograd": winograd.refusal,
+    "fft": fft.refusal,
+}
+
+
+def _require(algorithm: str, refusal: str | None) -> None:
+    if refusal is not None:
+        raise ValueError(f"algorithm={algorithm!r} does not apply: {refusal}")
+
+
+def _padding(padding: str | IntOrPair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
+    """Zeros on every side, and the surplus at the bottom and the right that "same" needs for even spans."""
     if not isinstance(padding, str):
-        return Geometry(kernel, strides, pair(padding, "padding"), dilations)
+        return pair(padding, "padding"), (0, 0)
     if padding == "valid":
-        return Geometry(kernel, strides, (0, 0), dilations)
+        return (0, 0), (0, 0)
     if padding != "same":
         raise RuntimeError(f"padding must be integers, 'valid' or 'same', got {padding!r}")
-    if strides != (1, 1):
-        raise RuntimeError(f"padding='same' needs stride 1, got {strides}")
-    total = [d * (k - 1) for d, k in zip(dilations, kernel, strict=True)]  # an odd total has its larger half at the end
-    return Geometry(kernel, strides, (total[0] // 2, total[1] // 2), dilations, surplus=(total[0] % 2, total[1] % 2))
+    if stride != (1, 1):
+        raise RuntimeError(f"padding='same' needs stride 1, got {stride}")
+    total = dilation[0] * (kernel[0] - 1), dilation[1] * (kernel[1] - 1)
+    return (total[0] // 2, total[1] // 2), (total[0] % 2, total[1] % 2)
 
 
 def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:

@@ -49,9 +49,7 @@ def pair(value: IntOrPair, name: str) -> Pair:
 class Geometry:
     """Where the windows of one layer lie; every pair is (height, width).
 
-    `surplus` counts zero rows and columns beyond `padding` at the bottom and at the right only: what padding="same"
-    needs when kernel spans are even. `ceil_mode` keeps a last window that runs over the edge, as long as it starts
-    inside the input or its left padding.
+    `ceil_mode` keeps a last window that runs over the edge, as long as it starts inside the input or its left padding.
 
     Raises:
         RuntimeError: for a kernel, stride or dilation below 1, or a negative padding.
@@ -62,7 +60,6 @@ class Geometry:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     ceil_mode: bool = False
-    surplus: Pair = (0, 0)
 
     def __post_init__(self) -> None:
         for name, values, least in (
@@ -113,8 +110,8 @@ class Geometry:
 
     def _room(self, size: Pair) -> Pair:
         """How far the first window can slide: W − F + 2P."""
-        (h, w), (ph, pw), (fh, fw), (eh, ew) = size, self.padding, self.span, self.surplus
-        return h - fh + 2 * ph + eh, w - fw + 2 * pw + ew
+        (h, w), (ph, pw), (fh, fw) = size, self.padding, self.span
+        return h - fh + 2 * ph, w - fw + 2 * pw
 
     def _count(self, axis: int, size: Pair) -> int:
         room, stride = self._room(size)[axis], self.stride[axis]

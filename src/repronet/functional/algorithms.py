@@ -1,0 +1,20 @@
+"""The names of the ways to compute an operator, and what "auto" may choose from.
+
+Most operators have two: `own`, the formulas of this package, and `vendor`, torch's fused kernels for the same numbers.
+Convolution has several of its own (see `repronet.functional.conv`). "auto" takes the fastest, see
+`repronet.functional.choice`; "own" takes the fastest of ours.
+"""
+
+CONVOLUTIONS = ("direct", "im2col", "adjoint", "winograd", "fft")
+ALGORITHMS = ("auto", "own", "vendor", *CONVOLUTIONS)
+
+
+def own_or_vendor(algorithm: str) -> str:
+    """What an algorithm's name means to an operator other than convolution: "auto", "own" or "vendor".
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    if algorithm not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
+    return "own" if algorithm in CONVOLUTIONS else algorithm

@@ -1,0 +1,32 @@
+"""The algorithms of convolution, one file each, all with the same three functions.
+
+    forward(input, weight, bias, how)            (N, C, H, W), (O, C/G, kh, kw), (O,) → (N, O, Ho, Wo)
+    input_gradient(grad_output, weight, size, how)     (N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`
+    weight_gradient(grad_output, input, how)           (N, O, Ho, Wo), (N, C, H, W) → (O, C/G, kh, kw)
+
+They compute plain numbers and need not be differentiable: the derivative of each of the three is made of the other two
+(see `repronet.functional.conv`). All agree to rounding wherever they apply.
+
+| file     | the sums of `repronet.functional.conv` computed as ...                                              |
+|----------|-----------------------------------------------------------------------------------------------------|
+| direct   | one shifted picture a filter element, multiplied and accumulated                                      |
+| im2col   | one matrix product with the windows as columns                                                        |
+| adjoint  | convolutions: forward by the vendor's forward kernel, and both gradients by that same forward kernel |
+| winograd | small transforms that trade multiplications for additions; 3×3, stride 1, dilation 1                  |
+| fft      | products of spectra                                                                                   |
+| vendor   | torch's own kernels, backward ones included                                                           |
+"""
+
+from repronet.functional.convolution import adjoint, direct, fft, im2col, vendor, winograd
+from repronet.functional.convolution.settings import Convolution
+
+ALGORITHMS = {
+    "direct": direct,
+    "im2col": im2col,
+    "adjoint": adjoint,
+    "winograd": winograd,
+    "fft": fft,
+    "vendor": vendor,
+}
+
+__all__ = ["ALGORITHMS", "Convolution"]

@@ -1,0 +1,81 @@
+"""Convolution as the lecture writes it: shift the picture by each filter element, multiply, accumulate.
+
+    y   = Σ_ab  W[a,b] · x shifted by (a, b)
+    ∂x  : Σ_ab  W[a,b]ᵀ · ∂y, added where the shifted picture was read
+    ∂w[a,b] = ∂y · (x shifted by (a, b))ᵀ
+
+Each term is a small matrix product over channels; for depthwise filters, which have one channel, a plain product.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
+from repronet.functional.precision import accumulation_dtype
+from repronet.functional.windows import Pair, image_size, overlap_add, slices
+
+
+def _taps(weight: Tensor, groups: int) -> list[Tensor]:
+    """The filter elements in scan order, one matrix per group: (O, C/G, kh, kw) → kh·kw of (G, O/G, C/G)."""
+    return list(weight.flatten(2).unflatten(0, (groups, -1)).unbind(-1))
+
+
+def _grouped(maps: Tensor, groups: int) -> Tensor:
+    """(N, C, Ho, Wo) → (N, G, C/G, Ho·Wo)."""
+    return maps.flatten(2).unflatten(1, (groups, -1))
+
+
+def _is_depthwise(filters: int, how: Convolution) -> bool:
+    return how.groups == filters
+
+
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+    """(N, C, H, W) → (N, O, Ho, Wo)."""
+    dtype = accumulation_dtype(input.dtype)
+    taps, pictures = _taps(weight.to(dtype), how.groups), slices(input.to(dtype), how.geometry)
+    shape = (input.shape[0], weight.shape[0], *how.geometry.output_size(image_size(input)))
+    if weight.shape[1] == 1 and _is_depthwise(weight.shape[0], how):
+        total = torch.zeros(shape, dtype=dtype, device=input.device)
+        for tap, picture in zip(taps, pictures, strict=True):
+            total.addcmul_(picture, tap[:, :, 0, None])  # (N, C, Ho, Wo) · (C, 1, 1)
+    else:
+        total = _products(taps, pictures, how.groups).view(shape)
+    return with_bias(total, bias).to(input.dtype).contiguous(memory_format=layout_of(input, weight))
+
+
+def _products(taps: list[Tensor], pictures: Iterable[Tensor], groups: int) -> Tensor:
+    """Σ W[a,b] · x[a,b] → (N, G, O/G, Ho·Wo)."""
+    total: Tensor | None = None
+    for tap, picture in zip(taps, pictures, strict=True):
+        product = tap @ _grouped(picture, groups)  # (G, O/G, C/G) @ (N, G, C/G, Ho·Wo)
+        total = product if total is None else total.add_(product)
+    assert total is not None  # a filter has at least one element
+    return total
+
+
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+    """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
+    dtype = accumulation_dtype(grad_output.dtype)
+    taps, wide = _taps(weight.to(dtype), how.groups), grad_output.to(dtype)
+    if weight.shape[1] == 1 and _is_depthwise(weight.shape[0], how):
+        pieces = (wide * tap[:, :, 0, None] for tap in taps)  # (N, C, Ho, Wo)
+    else:
+        grads, output_size = _grouped(wide, how.groups), image_size(wide)  # (N, G, O/G, Ho·Wo)
+        pieces = ((tap.mT @ grads).flatten(1, 2).unflatten(2, output_size) for tap in taps)  # (N, C, Ho, Wo)
+    gradient = overlap_add(pieces, size, how.geometry).to(grad_output.dtype)
+    return gradient.contiguous(memory_format=layout_of(grad_output, weight))
+
+
+def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+    """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
+    dtype = accumulation_dtype(input.dtype)
+    pictures, wide = slices(input.to(dtype), how.geometry), grad_output.to(dtype)
+    if how.groups == input.shape[1] == grad_output.shape[1]:
+        sums = [(wide * picture).sum((0, 2, 3))[:, None] for picture in pictures]  # (C, 1)
+    else:
+        grads = _grouped(wide, how.groups)  # (N, G, O/G, Ho·Wo)
+        products = ((grads @ _grouped(picture, how.groups).mT).sum(0) for picture in pictures)
+        sums = [product.flatten(0, 1) for product in products]  # (O, C/G)
+    return torch.stack(sums, dim=-1).unflatten(-1, how.geometry.kernel).to(input.dtype)

@@ -1,0 +1,88 @@
+"""Convolution as one matrix product: the windows of x are the columns of a matrix X.
+
+    Y = W·X + b,        ∂W = ∂Y·Xᵀ,        ∂X = Wᵀ·∂Y
+
+and ∂x collects ∂X from all the windows that an element lies under. For AlexNet's first layer W is 96×363 and X, one
+picture, 363×3025 (the CS231n notes on convolutional networks; Chellapilla et al., "High performance convolutional
+neural networks for document processing", 2006).
+"""
+
+import torch
+from torch import Tensor
+
+from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
+from repronet.functional.precision import accumulation_dtype
+from repronet.functional.product import product
+from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size
+
+# Elements of the column matrix made at a time. The matrix repeats every input element kh·kw times; in pieces it stays
+# near the cache and reuses its memory, which on a CPU is 2-3 times as fast as all at once. A GPU wants large products.
+_COLUMN_ELEMENTS_CPU = 2**21
+_COLUMN_ELEMENTS_GPU = 2**27
+
+
+def _pictures_at_once(device: torch.device, channels: int, output_size: Pair, geometry: Geometry) -> int:
+    """How many pictures of the batch share one column matrix."""
+    limit = _COLUMN_ELEMENTS_CPU if device.type == "cpu" else _COLUMN_ELEMENTS_GPU
+    return max(1, limit // (max(1, channels) * len(geometry.offsets) * output_size[0] * output_size[1]))
+
+
+def _filters(weight: Tensor, groups: int) -> Tensor:
+    """W, one matrix per group: (O, C/G, kh, kw) → (G, O/G, C/G·kh·kw)."""
+    return weight.flatten(1).unflatten(0, (groups, -1))
+
+
+def _columns(input: Tensor, how: Convolution) -> Tensor:
+    """X, one matrix per group: (N, C, H, W) → (G, C/G·kh·kw, N·Ho·Wo)."""
+    return im2col(input, how.geometry).unflatten(0, (how.groups, -1))
+
+
+def _maps(output: Tensor, groups: int) -> Tensor:
+    """Y or ∂Y, one matrix per group: (N, O, Ho, Wo) → (G, O/G, N·Ho·Wo)."""
+    return output.transpose(0, 1).flatten(1).unflatten(0, (groups, -1))
+
+
+def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
+    """Inverse of `_maps`: (G, O/G, N·Ho·Wo) → (N, O, Ho, Wo)."""
+    return maps.flatten(0, 1).unflatten(1, (-1, *output_size)).transpose(0, 1)
+
+
+def _empty(first: Tensor, second: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Room for a result, in the layout of its operands."""
+    return torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout_of(first, second))
+
+
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+    """(N, C, H, W) → (N, O, Ho, Wo)."""
+    output_size = how.geometry.output_size(image_size(input))
+    filters = _filters(weight, how.groups)
+    output = _empty(input, weight, (input.shape[0], weight.shape[0], *output_size))
+    pictures = _pictures_at_once(input.device, input.shape[1], output_size, how.geometry)
+    for part, result in zip(input.split(pictures), output.split(pictures), strict=True):
+        result.copy_(_from_maps(filters @ _columns(part, how), output_size))  # (n, O, Ho, Wo)
+    return with_bias(output, bias)
+
+
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+    """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
+    filters, channels = _filters(weight, how.groups).mT, weight.shape[1] * how.groups  # (G, C/G·kh·kw, O/G)
+    gradient = _empty(grad_output, weight, (grad_output.shape[0], channels, *size))
+    pictures = _pictures_at_once(grad_output.device, channels, image_size(grad_output), how.geometry)
+    for grad, result in zip(grad_output.split(pictures), gradient.split(pictures), strict=True):
+        columns = (filters @ _maps(grad, how.groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)
+        result.copy_(col2im(columns, grad.shape[0], size, how.geometry))  # (n, C, H, W)
+    return gradient
+
+
+def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+    """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
+    pictures = _pictures_at_once(input.device, input.shape[1], image_size(grad_output), how.geometry)
+    shape = (grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel)
+    total = torch.zeros(shape, dtype=accumulation_dtype(input.dtype), device=input.device).flatten(1)
+    for grad, part in zip(grad_output.split(pictures), input.split(pictures), strict=True):
+        maps, columns = _maps(grad, how.groups), _columns(part, how)
+        if how.groups == 1:
+            total += product(maps[0], columns[0])  # (O, C·kh·kw)
+        else:
+            total += (maps @ columns.mT).flatten(0, 1)  # (O, C/G·kh·kw)
+    return total.view(shape).to(input.dtype)

@@ -1,0 +1,37 @@
+"""Convolution by torch's kernels, forward and backward: what the other algorithms are measured against."""
+
+import torch
+from torch import Tensor
+
+from repronet.functional.convolution.settings import Convolution, layout_of
+from repronet.functional.windows import Pair
+
+
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+    """(N, C, H, W) → (N, O, Ho, Wo)."""
+    g = how.geometry
+    return torch.convolution(input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), how.groups)
+
+
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+    """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
+    shape = (grad_output.shape[0], weight.shape[1] * how.groups, *size)
+    # Only its shape and layout are looked at.
+    input = torch.empty(shape, dtype=weight.dtype, device=weight.device, memory_format=layout_of(grad_output, weight))
+    return _backward(grad_output, input, weight, how, (True, False, False))[0]
+
+
+def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+    """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
+    shape = (grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel)
+    weight = torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=layout_of(grad_output, input))
+    return _backward(grad_output, input, weight, how, (False, True, False))[1]
+
+
+def _backward(
+    grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, wanted: tuple[bool, bool, bool]
+) -> tuple[Tensor, Tensor, Tensor]:
+    g = how.geometry
+    return torch.ops.aten.convolution_backward(
+        grad_output, input, weight, None, g.stride, g.padding, g.dilation, False, (0, 0), how.groups, wanted
+    )
