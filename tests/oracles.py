@@ -136,6 +136,78 @@ def avg_pool2d_gradient(g, size: Pair, kernel: Pair, stride: Pair, padding: Pair
     return torch.from_numpy(gx)
 
 
+def _span(i: int, size: int, count: int) -> range:
+    """The elements that window i of `count` covers along an axis: ⌊i·size/count⌋ … ⌈(i+1)·size/count⌉ − 1."""
+    return range(math.floor(i * size / count), math.ceil((i + 1) * size / count))
+
+
+def adaptive_avg_pool2d(x, size: Pair) -> Tensor:
+    """Mean of each window."""
+    x = _numbers(x)
+    y = np.zeros((*x.shape[:2], *size))
+    for n, ch, r, c in np.ndindex(*y.shape):
+        rows, columns = _span(r, x.shape[2], size[0]), _span(c, x.shape[3], size[1])
+        y[n, ch, r, c] = sum(x[n, ch, h, v] for h in rows for v in columns) / (len(rows) * len(columns))
+    return torch.from_numpy(y)
+
+
+def adaptive_avg_pool2d_gradient(g, size: Pair) -> Tensor:
+    """Each output's gradient is shared evenly over its window."""
+    g = _numbers(g)
+    gx = np.zeros((*g.shape[:2], *size))
+    for n, ch, r, c in np.ndindex(*g.shape):
+        rows, columns = _span(r, size[0], g.shape[2]), _span(c, size[1], g.shape[3])
+        for h in rows:
+            for v in columns:
+                gx[n, ch, h, v] += g[n, ch, r, c] / (len(rows) * len(columns))
+    return torch.from_numpy(gx)
+
+
+def adaptive_max_pool2d(x, size: Pair) -> tuple[Tensor, Tensor]:
+    """Largest element of each window, the first among equals, and its position h·W + w."""
+    x = _numbers(x)
+    y, where = np.zeros((*x.shape[:2], *size)), np.zeros((*x.shape[:2], *size), dtype=np.int64)
+    for n, ch, r, c in np.ndindex(*y.shape):
+        window = [(h, v) for h in _span(r, x.shape[2], size[0]) for v in _span(c, x.shape[3], size[1])]
+        h, v = max(window, key=lambda position: x[n, ch, position[0], position[1]])
+        y[n, ch, r, c], where[n, ch, r, c] = x[n, ch, h, v], h * x.shape[3] + v
+    return torch.from_numpy(y), torch.from_numpy(where)
+
+
+def lp_pool2d(x, p: float, kernel: Pair, stride: Pair) -> Tensor:
+    """(Σ x^p)^(1/p) over each window."""
+    x = _numbers(x)
+    N, C, H, W = x.shape
+    y = np.zeros((N, C, _count(H, kernel[0], stride[0], 0, 1), _count(W, kernel[1], stride[1], 0, 1)))
+    for n, ch, r, c in np.ndindex(*y.shape):
+        window = _window((H, W), r, c, kernel, stride, (0, 0), (1, 1))
+        y[n, ch, r, c] = sum(float(x[n, ch, h, v]) ** p for h, v in window) ** (1 / p)
+    return torch.from_numpy(y)
+
+
+def lp_pool2d_gradient(g, x, p: float, kernel: Pair, stride: Pair) -> Tensor:
+    """The lectures' (Σ|x|^p)^(1/p − 1)·|x_i|^(p − 1)·sign(x_i), which is torch's for even p."""
+    g, x = _numbers(g), _numbers(x)
+    gx = np.zeros_like(x)
+    for n, ch, r, c in np.ndindex(*g.shape):
+        window = list(_window(x.shape[2:], r, c, kernel, stride, (0, 0), (1, 1)))
+        total = sum(abs(float(x[n, ch, h, v])) ** p for h, v in window)
+        for h, v in window:
+            value = float(x[n, ch, h, v])
+            slope = total ** (1 / p - 1) * abs(value) ** (p - 1) * math.copysign(1, value) if total else 0.0
+            gx[n, ch, h, v] += g[n, ch, r, c] * slope
+    return torch.from_numpy(gx)
+
+
+def feature_pool(x, size: int) -> Tensor:
+    """√Σ x² over each `size` channels in a row."""
+    x = _numbers(x)
+    y = np.zeros((x.shape[0], x.shape[1] // size, *x.shape[2:]))
+    for n, o, r, c in np.ndindex(*y.shape):
+        y[n, o, r, c] = math.sqrt(sum(x[n, o * size + i, r, c] ** 2 for i in range(size)))
+    return torch.from_numpy(y)
+
+
 def linear(x, w, bias=None) -> Tensor:
     """y[n,o] = Σ x[n,i]·w[o,i] + bias[o]."""
     x, w = _numbers(x), _numbers(w)
@@ -153,6 +225,55 @@ def relu(x) -> Tensor:
 def tanh(x) -> Tensor:
     """math.tanh, number by number."""
     return torch.tensor([math.tanh(v) for v in _numbers(x).flat], dtype=torch.float64).reshape(x.shape)
+
+
+def leaky_relu(x, slope: float) -> Tensor:
+    """x or slope·x, number by number."""
+    return _each(x, lambda value: value if value > 0 else slope * value)
+
+
+def prelu(x, w) -> Tensor:
+    """x or w·x with the w of its channel, number by number."""
+    x, w = _numbers(x), _numbers(w)
+    y = np.zeros_like(x)
+    for index in np.ndindex(*x.shape):
+        y[index] = x[index] if x[index] > 0 else x[index] * w[index[1] if w.size > 1 else 0]
+    return torch.from_numpy(y)
+
+
+def elu(x, alpha: float) -> Tensor:
+    """x or alpha·(e^x − 1), number by number."""
+    return _each(x, lambda value: value if value > 0 else alpha * (math.exp(value) - 1))
+
+
+def sigmoid(x) -> Tensor:
+    """1/(1 + e^−x), number by number."""
+    return _each(x, lambda value: 1 / (1 + math.exp(-value)))
+
+
+def softmax(x) -> Tensor:
+    """e^x over the sum of its row: (N, C)."""
+    x = _numbers(x)
+    y = np.zeros_like(x)
+    for n, c in np.ndindex(*x.shape):
+        y[n, c] = math.exp(x[n, c]) / math.fsum(math.exp(value) for value in x[n])
+    return torch.from_numpy(y)
+
+
+def maxout(x, size: int) -> tuple[Tensor, Tensor]:
+    """The largest of each `size` channels in a row, and 1 where the first of the largest is: (N, C)."""
+    x = _numbers(x)
+    y, winners = np.zeros((x.shape[0], x.shape[1] // size)), np.zeros_like(x)
+    for n, o in np.ndindex(*y.shape):
+        group = [float(value) for value in x[n, o * size : (o + 1) * size]]
+        y[n, o] = max(group)
+        winners[n, o * size + group.index(max(group))] = 1
+    return torch.from_numpy(y), torch.from_numpy(winners)
+
+
+def _each(x, function) -> Tensor:
+    """The function of every number."""
+    return torch.tensor([function(float(value)) for value in _numbers(x).flat], dtype=torch.float64).reshape(x.shape)
 
 
 def batch_norm(x, weight, bias, eps: float) -> tuple[Tensor, Tensor, Tensor]:

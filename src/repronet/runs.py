@@ -7,6 +7,7 @@
         checkpoints/best.ckpt  lowest validation error
         checkpoints/last.ckpt  end of the last finished epoch
         history.csv            one row an epoch
+        algorithms.json        how each layer computed, where algorithm=auto chose
         result.json            the figures, once the run has ended
         train.log              what was printed
         events.out.tfevents.*  TensorBoard, over steps
@@ -36,7 +37,7 @@ import repronet
 from repronet.errors import UserError
 
 CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
-BY_EPOCH = "by_epoch"
+BY_EPOCH, ALGORITHMS = "by_epoch", "algorithms.json"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 

@@ -130,6 +130,17 @@ def test_unbatched():
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("padding", [0, 1])
+def test_the_output_may_be_written_to(algorithm, padding):
+    """As an in-place ReLU does; autograd forbids it for a Function's output that is a view."""
+    x, w, _ = operands()
+    how = {"padding": padding}
+    assert_same(
+        lambda x, w: conv2d(x, w, **how, algorithm=algorithm).relu_(), lambda x, w: F.conv2d(x, w, **how).relu_(), x, w
+    )
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_empty_batch(algorithm):
     x, w, b = operands()
     assert_same(partial(conv2d, algorithm=algorithm), F.conv2d, x[:0], w, b, second=False)

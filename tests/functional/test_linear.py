@@ -129,3 +129,10 @@ def test_by_hand():
     assert x.grad.tolist() == [[10, 100], [100, 1000]]
     assert w.grad.tolist() == [[31, 42]]
     assert b.grad.tolist() == [11]
+
+
+@pytest.mark.parametrize("shape", [(3,), (), (2, 3)])
+def test_the_output_may_be_written_to(shape):
+    """As an in-place ReLU does; autograd forbids it for a Function's output that is a view."""
+    x, w, b = random(*shape, 5), random(4, 5), random(4)
+    assert_same(lambda *t: linear(*t).relu_(), lambda *t: F.linear(*t).relu_(), x, w, b)

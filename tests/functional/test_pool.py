@@ -1,3 +1,6 @@
+import json
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -6,7 +9,7 @@ from torch.nn import functional as F
 
 import oracles
 from differential import assert_proved, assert_rejected_alike, assert_same, assert_transforms, random
-from repronet.functional import pool
+from repronet.functional import choice, max_pool, pool
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.windows import Geometry
 
@@ -36,28 +39,37 @@ AVG_SETTINGS = [
     pytest.param({"kernel_size": 2, "stride": 1, "divisor_override": 3}, id="divisor"),
     pytest.param({"kernel_size": 2, "stride": 3, "divisor_override": -1}, id="gaps and negative divisor"),
 ]
-OPERATORS = [pytest.param(max_pool2d, F.max_pool2d, id="max"), pytest.param(avg_pool2d, F.avg_pool2d, id="avg")]
+ALGORITHMS = ["own", "vendor", "auto"]
+OPERATORS = [
+    pytest.param(partial(ours, algorithm=algorithm), theirs, id=f"{name} {algorithm}")
+    for name, ours, theirs in (("max", max_pool2d, F.max_pool2d), ("avg", avg_pool2d, F.avg_pool2d))
+    for algorithm in ALGORITHMS
+]
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("how", MAX_SETTINGS)
-def test_max_same_as_torch(how):
+def test_max_same_as_torch(how, algorithm):
     how = {**how, "return_indices": True}
-    assert_same(lambda x: max_pool2d(x, **how), lambda x: F.max_pool2d(x, **how), random(2, 3, 7, 5))
+    ours = partial(max_pool2d, algorithm=algorithm)
+    assert_same(lambda x: ours(x, **how), lambda x: F.max_pool2d(x, **how), random(2, 3, 7, 5))
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("how", AVG_SETTINGS)
-def test_avg_same_as_torch(how):
-    assert_same(lambda x: avg_pool2d(x, **how), lambda x: F.avg_pool2d(x, **how), random(2, 3, 7, 5))
+def test_avg_same_as_torch(how, algorithm):
+    ours = partial(avg_pool2d, algorithm=algorithm)
+    assert_same(lambda x: ours(x, **how), lambda x: F.avg_pool2d(x, **how), random(2, 3, 7, 5))
 
 
 @pytest.mark.parametrize("how", MAX_SETTINGS)
 def test_max_gradients_are_proved(how):
-    assert_proved(lambda x: max_pool2d(x, **how), random(1, 1, 7, 5))
+    assert_proved(lambda x: max_pool2d(x, **how, algorithm="own"), random(1, 1, 7, 5))
 
 
 @pytest.mark.parametrize("how", AVG_SETTINGS)
 def test_avg_gradients_are_proved(how):
-    assert_proved(lambda x: avg_pool2d(x, **how), random(1, 1, 7, 5))
+    assert_proved(lambda x: avg_pool2d(x, **how, algorithm="own"), random(1, 1, 7, 5))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +79,12 @@ def test_avg_gradients_are_proved(how):
 def test_same_as_the_loops(kernel, stride, padding, ceil_mode):
     x, size = random(2, 2, 6, 7), (6, 7)
     geometry = Geometry(kernel, stride, padding, ceil_mode=ceil_mode)
-    y, winner = pool.max_pool2d_forward(x, geometry)
+    y = max_pool.max_pool2d_forward(x, geometry)
     expected, where = oracles.max_pool2d(x, kernel, stride, padding, ceil_mode=ceil_mode)
     assert torch.equal(y, expected)
-    assert torch.equal(pool.max_pool2d_indices(winner, size, geometry), where)
+    assert torch.equal(max_pool.max_pool2d_indices(x, geometry), where)
     g = random(*y.shape, seed=5)
-    gradient = pool.max_pool2d_input_gradient(g, winner, size, geometry)
+    gradient = max_pool.max_pool2d_input_gradient(g, x, geometry)
     torch.testing.assert_close(gradient, oracles.max_pool2d_gradient(g, where, size))
     for counted in (True, False):
         divisor = pool.avg_pool2d_divisor(size, geometry, counted, None, x.device)
@@ -98,9 +110,9 @@ def test_same_as_torch_for_any_shape(data):
     # Few different values, so that ties are common.
     x = x.round() if data.draw(st.booleans()) else x
     how = (kernel, stride, padding, dilation, ceil_mode, True)
-    assert_same(lambda t: max_pool2d(t, *how), lambda t: F.max_pool2d(t, *how), x)
+    assert_same(lambda t: max_pool2d(t, *how, algorithm="own"), lambda t: F.max_pool2d(t, *how), x)
     mean = (kernel, stride, padding, ceil_mode, data.draw(st.booleans()))
-    assert_same(lambda t: avg_pool2d(t, *mean), lambda t: F.avg_pool2d(t, *mean), x)
+    assert_same(lambda t: avg_pool2d(t, *mean, algorithm="own"), lambda t: F.avg_pool2d(t, *mean), x)
 
 
 @pytest.mark.parametrize(("ours", "theirs"), OPERATORS)
@@ -131,7 +143,7 @@ def test_dtypes(ours, theirs, dtype):
 def test_arguments(ours, theirs):
     x = random(1, 2, 6, 6)
     for arguments in ((2, None), (2, []), ([2],), ((2, 1), (1, 2)), (2, (1,), [1])):
-        assert torch.equal(ours(x, *arguments), theirs(x, *arguments))
+        torch.testing.assert_close(ours(x, *arguments), theirs(x, *arguments))
 
 
 @pytest.mark.parametrize(("ours", "theirs"), OPERATORS)
@@ -150,7 +162,8 @@ def test_autocast_keeps_the_dtype(ours, theirs):
 @pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
 def test_max_of_integers(dtype):
     x = torch.randint(0, 9, (2, 3, 7, 7), dtype=dtype)
-    ours, theirs = (f(x, 3, 2, 1, return_indices=True) for f in (max_pool2d, F.max_pool2d))
+    ours = max_pool2d(x, 3, 2, 1, return_indices=True, algorithm="own")
+    theirs = F.max_pool2d(x, 3, 2, 1, return_indices=True)
     assert torch.equal(ours[0], theirs[0])
     assert torch.equal(ours[1], theirs[1])
 
@@ -181,24 +194,95 @@ def test_ties_nan_and_infinity(values, padding):
     """The first of equals wins, the last NaN wins over all, and the padding never wins."""
     x = torch.tensor(values, dtype=torch.float64)[None]
     how = {"kernel_size": 2, "stride": 1, "padding": padding, "return_indices": True}
-    assert_same(lambda t: max_pool2d(t, **how), lambda t: F.max_pool2d(t, **how), x)
+    assert_same(lambda t: max_pool2d(t, **how, algorithm="own"), lambda t: F.max_pool2d(t, **how), x)
 
 
 def test_padding_never_wins_against_the_lowest_values():
     for x in (torch.full((1, 5, 5), -INF), torch.full((1, 5, 5), torch.iinfo(torch.int64).min)):
         for dilation in (1, 2):
             how = {"kernel_size": 2, "stride": 2, "padding": 1, "dilation": dilation, "return_indices": True}
-            assert torch.equal(max_pool2d(x, **how)[1], F.max_pool2d(x, **how)[1])
+            assert torch.equal(max_pool2d(x, **how, algorithm="own")[1], F.max_pool2d(x, **how)[1])
+
+
+def test_a_window_in_the_padding_altogether():
+    """Both elements of the one window are beside the picture: its maximum is −∞, and nobody receives its gradient."""
+    x = random(1, 1, 2, 5).requires_grad_()
+    how = {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": (3, 1)}
+    y = max_pool2d(x, **how, algorithm="own")
+    assert torch.equal(y, F.max_pool2d(x, **how))
+    (gradient,) = torch.autograd.grad(y, x, torch.ones_like(y))
+    assert torch.equal(gradient, torch.zeros_like(x))
 
 
 def test_max_window_of_more_than_256_elements():
     x = random(1, 1, 40, 40)
-    assert_same(lambda t: max_pool2d(t, 20), lambda t: F.max_pool2d(t, 20), x, second=False)
+    assert_same(lambda t: max_pool2d(t, 20, algorithm="own"), lambda t: F.max_pool2d(t, 20), x)
+
+
+def test_max_in_blocks_of_the_batch(monkeypatch):
+    """A large batch is handled a few pictures at a time; the last piece may be smaller."""
+    monkeypatch.setattr(max_pool, "_BLOCK", 150)  # two pictures of 3·5·5
+    x = random(5, 3, 5, 5)
+    for how in ((2, 2), (3, 2, 1)):
+        assert_same(lambda t: max_pool2d(t, *how, algorithm="own"), lambda t: F.max_pool2d(t, *how), x)  # noqa: B023
+
+
+def test_nan_in_the_midst_of_numbers():
+    """One window with a NaN does not change where the others' gradients go."""
+    x = random(2, 2, 8, 8).relu()
+    x[0, 1, 3, 4] = x[0, 1, 3, 5] = x[1, 0, 7, 7] = NAN
+    for how in ((2, 2), (3, 2, 1), (3, 1)):
+        assert_same(lambda t: max_pool2d(t, *how, algorithm="own"), lambda t: F.max_pool2d(t, *how), x)  # noqa: B023
+
+
+def test_strides_far_beyond_the_input():
+    x = random(1, 2, 5, 4)
+    for how in ((2, 1000), (5, 1000, 2), ((1, 4), (3, 7))):
+        assert_same(lambda t: max_pool2d(t, *how, algorithm="own"), lambda t: F.max_pool2d(t, *how), x)  # noqa: B023
+        assert_same(lambda t: avg_pool2d(t, *how, algorithm="own"), lambda t: F.avg_pool2d(t, *how), x)  # noqa: B023
+
+
+def test_auto_chooses_for_output_and_gradient(monkeypatch, tmp_path):
+    monkeypatch.setenv("REPRONET_CACHE", str(tmp_path))
+    choice.forget()
+    x = random(2, 3, 8, 8).requires_grad_()
+    max_pool2d(x, 2).sum().backward()
+    avg_pool2d(x, 2).sum().backward()
+    (file,) = tmp_path.iterdir()
+    kinds = [name.split("'")[1] for name in json.loads(file.read_text())]
+    assert kinds == ["max_pool2d", "avg_pool2d forward", "avg_pool2d input_gradient"]
+    choice.forget()
+
+
+def test_global_average_takes_no_memory_for_its_gradient():
+    x = random(2, 3, 4, 5).requires_grad_()
+    (gradient,) = torch.autograd.grad(avg_pool2d(x, (4, 5), algorithm="own").sum(), x)
+    assert gradient.untyped_storage().nbytes() == 6 * 8
+    assert torch.equal(gradient, torch.full_like(gradient, 1 / 20))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_memory_layout_is_kept(algorithm):
+    x = random(2, 3, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
+    for operator in (max_pool2d, avg_pool2d):
+        y = operator(x, 2, algorithm=algorithm)
+        (gradient,) = torch.autograd.grad(y, x, torch.ones_like(y))
+        for tensor in (y, gradient):
+            assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_max_keeps_no_indices():
+    """What is kept for the gradient is input and output, which the neighbouring layers keep anyway."""
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        x = random(2, 3, 8, 8).requires_grad_()
+        max_pool2d(x, 2, algorithm="own")
+    assert [t.data_ptr() for t in kept] == [x.data_ptr()]
 
 
 def test_max_gradient_goes_to_the_winner_and_adds_where_windows_overlap():
     x = torch.tensor([[[1.0, 2.0, 3.0], [4.0, 9.0, 5.0], [6.0, 7.0, 8.0]]], requires_grad=True)
-    y = max_pool2d(x, 2, 1)
+    y = max_pool2d(x, 2, 1, algorithm="own")
     assert y.tolist() == [[[9, 9], [9, 9]]]
     y.backward(torch.tensor([[[1.0, 10.0], [100.0, 1000.0]]]))
     assert x.grad is not None
@@ -207,14 +291,14 @@ def test_max_gradient_goes_to_the_winner_and_adds_where_windows_overlap():
 
 def test_max_gradient_lets_no_infinity_leak():
     x = torch.tensor([[[1.0, 2.0], [3.0, 4.0]]], requires_grad=True)
-    max_pool2d(x, 2).backward(torch.tensor([[[INF]]]))
+    max_pool2d(x, 2, algorithm="own").backward(torch.tensor([[[INF]]]))
     assert x.grad is not None
     assert x.grad.tolist() == [[[0, 0], [0, INF]]]
 
 
 def test_mean_gradient_is_one_in_m():
     x = torch.arange(16.0).reshape(1, 4, 4).requires_grad_()
-    y = avg_pool2d(x, 2)
+    y = avg_pool2d(x, 2, algorithm="own")
     assert y.tolist() == [[[2.5, 4.5], [10.5, 12.5]]]
     y.backward(torch.tensor([[[4.0, 8.0], [12.0, 16.0]]]))
     assert x.grad is not None
@@ -224,7 +308,13 @@ def test_mean_gradient_is_one_in_m():
 def test_pool_of_the_lecture():
     """CS231n's single depth slice, max-pooled 2×2 with stride 2."""
     x = torch.tensor([[[1, 1, 2, 4], [5, 6, 7, 8], [3, 2, 1, 0], [1, 2, 3, 4]]])
-    assert max_pool2d(x, 2, 2).tolist() == [[[6, 8], [3, 4]]]
+    for algorithm in ALGORITHMS:
+        assert max_pool2d(x, 2, 2, algorithm=algorithm).tolist() == [[[6, 8], [3, 4]]]
+
+
+def test_pool_of_alexnet():
+    """3×3 windows with stride 2 make 27 of 55."""
+    assert max_pool2d(random(1, 1, 55, 55), 3, 2).shape == (1, 1, 27, 27)
 
 
 X = random(2, 3, 6, 6)
@@ -268,7 +358,23 @@ def test_avg_refuses_what_torch_refuses(arguments, how):
     assert_rejected_alike(avg_pool2d, F.avg_pool2d, *arguments, **how)
 
 
+def test_an_unknown_algorithm_is_refused():
+    for operator in (max_pool2d, avg_pool2d):
+        with pytest.raises(ValueError, match=r"algorithm must be one of .*, got 'fast'"):
+            operator(X, 2, algorithm="fast")
+
+
 def test_avg_of_a_matrix_is_refused_as_max_does():
     """torch's avg_pool2d answers with an IndexError about dimensions; ours says what it needs."""
     with pytest.raises(RuntimeError, match=r"needs an input \(N, C, H, W\)"):
         avg_pool2d(X[0, 0], 2)
+
+
+@pytest.mark.parametrize("algorithm", ["own", "vendor"])
+def test_the_output_may_be_written_to(algorithm):
+    """As a ReLU in place after the pool does."""
+    assert_same(
+        lambda x: max_pool2d(x, 2, algorithm=algorithm).relu_(),
+        lambda x: F.max_pool2d(x, 2).relu_(),
+        random(2, 3, 6, 6),
+    )

@@ -12,7 +12,7 @@ from typing import NoReturn
 from repronet import __version__
 from repronet.errors import UserError
 
-COMMANDS = ("train", "eval", "list")
+COMMANDS = ("train", "eval", "gradcheck", "bench", "list")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,7 +78,16 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from repronet.cli.listing import show
 
         return show(rest)
+    if command == "bench":
+        rest = _subject(rest)
     return _run(command, _options(command, rest), debug)
+
+
+def _subject(words: list[str]) -> list[str]:
+    """What stands after ``bench conv``: convolution is all that there is to choose an algorithm for."""
+    if not words or words[0] != "conv":
+        raise UserError(f"bench {words[0] if words else ''}: say what to time; there is: bench conv".replace(" :", ":"))
+    return words[1:]
 
 
 def _options(command: str, words: list[str]) -> argparse.Namespace:
@@ -108,8 +117,8 @@ def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
         return 0
     from repronet.cli import jobs
 
-    if command == "eval":
-        return jobs.evaluate_one(options.overrides)
+    if command in jobs.SINGLE:
+        return jobs.SINGLE[command](options.overrides)
     if options.multirun:
         return jobs.train_many(options.overrides, options.config_dir, debug)
     return jobs.train_one(options.overrides, options.config_dir)

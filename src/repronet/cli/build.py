@@ -24,6 +24,7 @@ from repronet.data.module import ImageDataModule
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset
 from repronet.errors import UserError
+from repronet.layers import set_algorithm
 from repronet.losses import LOSSES
 from repronet.optimizers import OPTIMIZERS
 from repronet.schedules import SCHEDULES
@@ -106,13 +107,15 @@ def dataset(config: DictConfig) -> ImageDataset:
 
 def network(config: DictConfig, images: ImageDataset) -> nn.Module:
     """The network of ``model.name``, fitted to the dataset's classes and channels."""
-    return models.create(
+    net = models.create(
         config.model.name,
         num_classes=len(images.classes),
         in_channels=images.train.images.shape[1],
         layers=config.layers,
         normalization=config.normalization.name,
     )
+    set_algorithm(net, config.algorithm)
+    return net
 
 
 def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:

@@ -45,7 +45,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     words = [word for word in overrides if not _is_path(word)]
     parsed = parse(words)
     for override in parsed:
-        _check_choice(override, config_dir)
+        _check_choice(command, override, config_dir)
     search_path = [_search_path(config_dir)] if config_dir else []
     picked = {o.key_or_group: o.value() for o in parsed if o.key_or_group in GROUPS}  # the last word of each group
     # An experiment of null is the default; Hydra has no word for choosing it.
@@ -139,7 +139,7 @@ def _sweep_values(override: Override) -> Iterable[str]:
     return override.sweep_string_iterator()
 
 
-def _check_choice(override: Override, config_dir: Path | None) -> None:
+def _check_choice(command: str, override: Override, config_dir: Path | None) -> None:
     group, word = override.key_or_group, override.input_line
     if override.is_sweep_override():
         raise UserError(f"{word}: several values make several runs; add -m for that")
@@ -149,8 +149,10 @@ def _check_choice(override: Override, config_dir: Path | None) -> None:
         raise UserError(f"{word}: nothing can be added; write {group}=…, without the +")
     if group not in GROUPS:
         return
+    if group not in schema.GROUPS_OF[command]:
+        raise UserError(f"{word}: repronet {command} has no {group}=")
     available, wanted = choices(group, config_dir), override.value()
-    if wanted is None and group == "experiment":
+    if wanted is None and (group == "experiment" or command != "train"):
         return
     if not isinstance(wanted, str) or wanted not in available:
         raise UserError(f"{word}: no such {group}{nearest(str(wanted), available)} (choices: {', '.join(available)})")
@@ -211,7 +213,7 @@ def checked(command: str, config: DictConfig) -> DictConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}={_raw(config, error)}: {_first_line(error)}") from error
     groups = [group for group in GROUPS if group in plain and group != "experiment"]
-    top = {"train": schema.Train, "eval": schema.Eval}[command]
+    top = schema.COMMANDS[command]
     result = _typed(top, {key: value for key, value in plain.items() if key not in groups}, "")
     for group in groups:
         result[group] = _typed(_schema_of(group, plain[group]), plain[group], f"{group}.")

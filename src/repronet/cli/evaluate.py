@@ -13,6 +13,7 @@ from repronet import runs
 from repronet.checkpoints import load_weights
 from repronet.cli.build import assemble, recorded_config
 from repronet.cli.console import interruptible, quiet_lightning
+from repronet.functional.choice import recorded_in
 
 
 def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with interruptible(trainer):
+    with recorded_in(folder / runs.ALGORITHMS), interruptible(trainer):
         trainer.test(task, datamodule=data, verbose=False)
     result = {**task.evaluation.compute(), "epoch": epoch, "images": len(data.test)}
     _report(result, config.checkpoint, console)

@@ -13,6 +13,8 @@ written out and proved
 USAGE
   repronet train [OVERRIDE ...] [-m]     train a network and test it
   repronet eval run=DIR [OVERRIDE ...]   test the network of a finished run
+  repronet gradcheck [layer=NAME]        prove the gradients of the layers
+  repronet bench conv [KEY=VALUE ...]    time the algorithms of convolution
   repronet list [GROUP ...]              the choices of each config group
   repronet COMMAND --help                the page of a command
   repronet --version
@@ -44,6 +46,8 @@ OVERRIDES
 {groups}
   Values outside the groups:
     layers=custom|torch   whose layers: this project's or torch.nn's
+    algorithm=auto        how our layers compute: auto, own, vendor, direct,
+                          im2col, adjoint, fft; auto measures what is fastest
     seed=0                of the weights, the order and the augmentation
     run_dir=PATH          a new or empty folder for the run
     resume=DIR            go on with a run that was stopped, alone
@@ -84,6 +88,65 @@ EXAMPLES
   repronet eval run=myrun layers=torch
 """
 
+_GRADCHECK = """\
+repronet gradcheck - prove the gradients of the layers, or of a network
+
+USAGE
+  repronet gradcheck [layer=NAME | model=NAME] [KEY=VALUE ...]
+
+DESCRIPTION
+  Compares every gradient of every layer, in float64, with torch.autograd's
+  through a naive forward of plain operations, with central differences, and
+  with torch's own layer; second derivatives as well. A row a layer and case
+  shows the largest relative error of each; the last column is the verdict.
+  With model=, compares the gradient of every parameter under our layers with
+  that under torch's. Leaves with 1 if anything is wrong.
+
+KEYS
+  layer=conv2d         one layer's cases
+  model=lenet5         a network
+  algorithm=own        own, vendor, auto; direct, im2col, adjoint, winograd, fft
+  details=true         a row for every gradient
+  batch=4              pictures, for model=
+  seed=0               of the numbers
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet gradcheck
+  repronet gradcheck layer=max_pool2d details=true
+  repronet gradcheck layer=conv2d algorithm=im2col
+  repronet gradcheck model=lenet5_1998
+"""
+
+_BENCH = """\
+repronet bench - time the algorithms of convolution
+
+USAGE
+  repronet bench conv [KEY=VALUE ...]
+
+DESCRIPTION
+  Times each algorithm for one shape, or for every shape in a network: the
+  forward pass and both gradients, in turn, the least of ten calls. A star marks
+  what algorithm=auto would take; auto chooses for each of the three apart.
+
+KEYS
+  input=[N,C,H,W]      the pictures; [64,16,32,32]
+  filters=16           their number; kernel=3 is their side, or [3,5]
+  stride=1 padding=1 dilation=1 groups=1
+  model=lenet5         every convolution of a network, N pictures at a time
+  algorithms=[direct,im2col,adjoint,winograd,fft,vendor]
+  dtype=float32        or float64, bfloat16
+  memory_format=contiguous  or channels_last
+  accelerator=cpu      or gpu
+  threads=2            processor threads; as many as torch takes if left out
+
+EXAMPLES
+  repronet bench conv
+  repronet bench conv input=[128,64,8,8] filters=64
+  repronet bench conv input=[16,128,28,28] filters=128 groups=128
+  repronet bench conv model=lenet5 input=[256,1,32,32]
+"""
+
 _LIST = """\
 repronet list - the choices of each config group
 
@@ -111,7 +174,7 @@ def command_page(command: str) -> str:
         return _TRAIN.format(groups=_group_lines()).rstrip()
     if command == "list":
         return _LIST.format(groups=textwrap.fill(", ".join(GROUPS), 78, initial_indent="  ", subsequent_indent="  "))
-    return _EVAL.rstrip()
+    return {"eval": _EVAL, "gradcheck": _GRADCHECK, "bench": _BENCH}[command].rstrip()
 
 
 def _group_lines() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,30 @@ def evaluate_one(overrides: Sequence[str]) -> int:
     with speaking_to(console):
         evaluate(config, console)
     return 0
+
+
+def bench(overrides: Sequence[str]) -> int:
+    """``repronet bench conv``."""
+    config = compose("bench", overrides)
+    from repronet.cli.bench import bench
+
+    bench(config, Console(highlight=False))
+    return 0
+
+
+def check_gradients(overrides: Sequence[str]) -> int:
+    """``repronet gradcheck``: 1 if a gradient is wrong."""
+    config = compose("gradcheck", overrides)
+    from repronet.cli.gradcheck import check
+
+    return 0 if check(config, Console(highlight=False)) else 1
+
+
+SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
+    "eval": evaluate_one,
+    "bench": bench,
+    "gradcheck": check_gradients,
+}
 
 
 def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -> int:

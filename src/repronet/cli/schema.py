@@ -14,6 +14,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from repronet.algorithms import ALGORITHMS, CONVOLUTIONS, TRAINING_ALGORITHMS
+from repronet.cli.groups import GROUPS
 from repronet.errors import UserError
 from repronet.models import MODELS
 
@@ -38,6 +40,22 @@ BETAS = Rule(lambda xs: len(xs) == 2 and all(0 <= x < 1 for x in xs), "two numbe
 MILESTONES = Rule(lambda xs: all(x > 0 for x in xs) and sorted(xs) == list(xs), "rising numbers of epochs above 0")
 RATES = Rule(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more numbers above 0")
 LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
+
+
+IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
+ALGORITHM_LIST = Rule(
+    lambda xs: bool(xs) and set(xs) <= {*CONVOLUTIONS, "vendor"}, f"a list of {', '.join(CONVOLUTIONS)}, vendor"
+)
+
+
+def sides(least: int) -> Rule:
+    """One whole number for height and width, or both of them."""
+
+    def holds(found: Any) -> bool:
+        pair = found if isinstance(found, list) else [found]
+        return len(pair) in (1, 2) and all(type(n) is int and least <= n < 2**31 for n in pair)
+
+    return Rule(holds, f"a whole number of at least {least}, or two of them [height,width]")
 
 
 def one_of(*choices: str) -> Rule:
@@ -186,6 +204,7 @@ class Train:
     """The keys of ``repronet train`` outside the groups."""
 
     layers: str = value(one_of("custom", "torch"))
+    algorithm: str = field(default="auto", metadata={"rule": one_of(*TRAINING_ALGORITHMS)})
     seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
     experiment: str | None = None
@@ -200,6 +219,41 @@ class Eval:
     layers: str | None = field(default=None, metadata={"rule": one_of("custom", "torch")})
     accelerator: str | None = field(default=None, metadata={"rule": one_of("auto", "cpu", "gpu")})
     data_root: str | None = field(default=None, metadata={"rule": FOLDER})
+
+
+@dataclass
+class Bench:
+    """The keys of ``repronet bench conv``."""
+
+    input: list[int] = value(IMAGES)
+    filters: int = value(COUNT)
+    kernel: Any = value(sides(1))
+    stride: Any = value(sides(1))
+    padding: Any = value(sides(0))
+    dilation: Any = value(sides(1))
+    groups: int = value(COUNT)
+    algorithms: list[str] = value(ALGORITHM_LIST)
+    dtype: str = value(one_of("float32", "float64", "bfloat16"))
+    memory_format: str = value(one_of("contiguous", "channels_last"))
+    accelerator: str = value(one_of("cpu", "gpu"))
+    threads: int | None = field(default=None, metadata={"rule": COUNT})
+
+    def conflict(self) -> str | None:
+        for key, number in (("filters", self.filters), ("input", self.input[1])):
+            if number % self.groups:
+                return f"groups={self.groups}: must divide the {number} channels of {key}="
+        return None
+
+
+@dataclass
+class Gradcheck:
+    """The keys of ``repronet gradcheck``."""
+
+    layer: str | None = None
+    algorithm: str = value(one_of(*ALGORITHMS))
+    details: bool = MISSING
+    batch: int = value(COUNT)
+    seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
 
 
 SCHEMAS: dict[str, dict[str, type]] = {
@@ -217,6 +271,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "one_cycle": OneCycle,
     },
 }
+
+
+COMMANDS: dict[str, type] = {"train": Train, "eval": Eval, "bench": Bench, "gradcheck": Gradcheck}
+
+GROUPS_OF: dict[str, tuple[str, ...]] = {"train": GROUPS, "eval": (), "bench": ("model",), "gradcheck": ("model",)}
 
 
 def check_rules(config: Any, path: str = "") -> None:

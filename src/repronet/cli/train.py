@@ -24,6 +24,7 @@ from repronet.cli.build import Parts, assemble, recorded_config, run_name, writt
 from repronet.cli.console import interruptible, log_to_file, quiet_lightning
 from repronet.cli.result import announce, make_result, report, resume_hint
 from repronet.errors import UserError
+from repronet.functional.choice import recorded_in
 
 log = logging.getLogger("repronet.train")
 
@@ -86,7 +87,7 @@ def _folder(config: DictConfig) -> Path:
 def _fit_and_test(
     config: DictConfig, parts: Parts, folder: Path, console: Console, checkpoint: Path | None = None
 ) -> dict[str, Any]:
-    with runs.locked(folder), log_to_file(folder / runs.LOG):
+    with runs.locked(folder), log_to_file(folder / runs.LOG), recorded_in(folder / runs.ALGORITHMS):
         announce(config, parts, folder)
         session = make_session(config, parts, folder, console, checkpoint)
         with interruptible(session.trainer, resume_hint(folder)):

@@ -4,10 +4,42 @@ Each operator stands with its gradients side by side: `conv2d_forward`, `conv2d_
 `conv2d_weight_gradient`, `conv2d_bias_gradient` in `repronet.functional.conv`, and so on.
 """
 
-from repronet.functional.activation import relu, tanh
+from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
 from repronet.functional.conv import conv2d
+from repronet.functional.dropout import dropout, dropout2d
 from repronet.functional.linear import linear
+from repronet.functional.lp_pool import feature_pool, lp_pool2d
+from repronet.functional.maxout import maxout
 from repronet.functional.norm import batch_norm
 from repronet.functional.pool import avg_pool2d, max_pool2d
+from repronet.functional.rectifier import elu, leaky_relu, prelu, relu, relu6
+from repronet.functional.sigmoidal import hardsigmoid, hardswish, scaled_tanh, sigmoid, silu, tanh
+from repronet.functional.softmax import log_softmax, softmax
 
-__all__ = ["avg_pool2d", "batch_norm", "conv2d", "linear", "max_pool2d", "relu", "tanh"]
+__all__ = [
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool2d",
+    "avg_pool2d",
+    "batch_norm",
+    "conv2d",
+    "dropout",
+    "dropout2d",
+    "elu",
+    "feature_pool",
+    "hardsigmoid",
+    "hardswish",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "lp_pool2d",
+    "max_pool2d",
+    "maxout",
+    "prelu",
+    "relu",
+    "relu6",
+    "scaled_tanh",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "tanh",
+]

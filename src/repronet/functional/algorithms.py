@@ -1,12 +1,13 @@
-"""The names of the ways to compute an operator, and what "auto" may choose from.
+"""What the name of an algorithm means to an operator.
 
 Most operators have two: `own`, the formulas of this package, and `vendor`, torch's fused kernels for the same numbers.
 Convolution has several of its own (see `repronet.functional.conv`). "auto" takes the fastest, see
 `repronet.functional.choice`; "own" takes the fastest of ours.
 """
 
-CONVOLUTIONS = ("direct", "im2col", "adjoint", "winograd", "fft")
-ALGORITHMS = ("auto", "own", "vendor", *CONVOLUTIONS)
+from repronet.algorithms import ALGORITHMS, CONVOLUTIONS
+
+__all__ = ["ALGORITHMS", "CONVOLUTIONS", "own_or_vendor"]
 
 
 def own_or_vendor(algorithm: str) -> str:

@@ -12,10 +12,10 @@ instead of "auto", and nothing is measured.
 import json
 import os
 import platform
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypedDict
 
@@ -27,7 +27,7 @@ Key = tuple[object, ...]
 
 
 class Measured(TypedDict):
-    """What is known of one signature: the winner, and the median seconds of every candidate."""
+    """What is known of one signature: the winner, and the least seconds that every candidate took."""
 
     fastest: str
     seconds: dict[str, float]
@@ -35,12 +35,14 @@ class Measured(TypedDict):
 
 # A challenger must be faster than the first candidate by this much: a tie would be decided by noise, another way on
 # another day.
-_MARGIN = 0.95
-_ROUNDS = 7
+_MARGIN = 0.9
+_ROUNDS = 9
+_LOADING_SECONDS = 0.1
 _PATIENCE_SECONDS = 0.5  # no further rounds after this; a slow operator needs fewer, since its noise is smaller
 
 _winners: dict[Key, str] = {}
 _remembered: dict[Path, dict[str, Measured]] = {}  # the entries of each file that has been read
+_diary: list[Path] = []  # the file of the run that is going on, see recorded_in
 
 
 def can_measure() -> bool:
@@ -67,18 +69,40 @@ def fastest(operation: str, signature: Key, device: torch.device, candidates: Ca
 
 
 def _look_up(entry: str, device: torch.device, candidates: Candidates) -> str:
-    """The winner that the file remembers, else the winner of a new measurement, which the file then remembers."""
-    file = cache_file(device)
+    """The winner that a file remembers, else the winner of a new measurement, which the files then remember."""
+    files = [*_diary, cache_file(device)]
+    known = (_entries(file).get(entry) for file in files)
+    found = next((measured for measured in known if measured and measured["seconds"].keys() == candidates.keys()), None)
+    if found is None:
+        seconds = measure(candidates, device)
+        found = Measured(fastest=winner_of(seconds), seconds=seconds)
+    for file in files:
+        if entry not in _entries(file) or _entries(file)[entry]["seconds"].keys() != candidates.keys():
+            _entries(file)[entry] = found
+            _write(file, entry, found)
+    return found["fastest"]
+
+
+def _entries(file: Path) -> dict[str, Measured]:
+    """What the file held when it was first looked at, and what was added since."""
     if file not in _remembered:
         _remembered[file] = _read(file)
-    known = _remembered[file].get(entry)
-    if known is not None and known["seconds"].keys() == candidates.keys():
-        return known["fastest"]
-    seconds = measure(candidates, device)
-    found = Measured(fastest=winner_of(seconds), seconds=seconds)
-    _remembered[file][entry] = found
-    _write(file, entry, found)
-    return found["fastest"]
+    return _remembered[file]
+
+
+@contextmanager
+def recorded_in(file: Path) -> Iterator[None]:
+    """Meanwhile, choices that stand in `file` are taken before all others, and every choice made is written there.
+
+    A training that goes on, or is tested again, then computes as it did before, whatever became of the user's cache.
+    """
+    forget()
+    _diary.append(file)
+    try:
+        yield
+    finally:
+        _diary.remove(file)
+        forget()
 
 
 def winner_of(seconds: Mapping[str, float]) -> str:
@@ -88,26 +112,26 @@ def winner_of(seconds: Mapping[str, float]) -> str:
 
 
 def measure(candidates: Candidates, device: torch.device) -> dict[str, float]:
-    """Median seconds of every candidate, run in turn so that a drifting machine slows them alike."""
+    """The least seconds that every candidate took, run in turn so that a drifting machine slows them alike.
+
+    The least, not the median: another process can only make a call slower, and while one does, the median tells more
+    of it than of the candidate.
+    """
     if len(candidates) == 1:
         return dict.fromkeys(candidates, 0.0)
     with torch.no_grad():
         first = {name: _time(run, device) for name, run in candidates.items()}  # allocates, loads kernels
-        # Who is far behind need not be timed to the percent.
-        second = {name: _time(candidates[name], device) for name in _within(10, first)}
-        times = {name: [second[name]] for name in _within(3, second)}
+        # Who is far behind need not be timed to the percent. Loading a kernel may take _LOADING_SECONDS.
+        limit = max(10 * min(first.values()), _LOADING_SECONDS)
+        second = {name: _time(run, device) for name, run in candidates.items() if first[name] <= limit}
+        times = {name: [second[name]] for name in second if second[name] <= 3 * min(second.values())}
         begun = time.perf_counter()
         for _ in range(_ROUNDS):
             for name, found in times.items():
                 found.append(_time(candidates[name], device))
             if time.perf_counter() - begun > _PATIENCE_SECONDS:
                 break
-    return {**first, **second, **{name: statistics.median(found) for name, found in times.items()}}
-
-
-def _within(factor: float, seconds: Mapping[str, float]) -> list[str]:
-    """The names whose time is at most `factor` times the least."""
-    return [name for name in seconds if seconds[name] <= factor * min(seconds.values())]
+    return {**first, **second, **{name: min(found) for name, found in times.items()}}
 
 
 def _time(run: Callable[[], object], device: torch.device) -> float:

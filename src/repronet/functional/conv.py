@@ -26,7 +26,8 @@ from torch import Tensor
 from repronet.functional.algorithms import ALGORITHMS
 from repronet.functional.choice import fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
-from repronet.functional.convolution import Convolution, fft, winograd
+from repronet.functional.convolution import Convolution, fft, vendor, winograd
+from repronet.functional.function import Function, is_plain
 from repronet.functional.precision import autocast, require_real, require_same_dtype
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
 
@@ -42,21 +43,20 @@ _CANDIDATES = {
 }
 
 
-def _compute(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> Tensor:
-    """Run one of the three functions of the algorithm that is asked for, or of the fastest."""
-    algorithm = how.algorithm
-    if algorithm in ("auto", "own"):
-        algorithm = _fastest(step, first, second, extra, how)
-    return _call(FILES[algorithm], step, first, second, extra, how)
-
-
-def _fastest(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> str:
+def _algorithm(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> str:
+    """The algorithm that is asked for, or the fastest one for these tensors."""
+    if how.algorithm not in ("auto", "own"):
+        return how.algorithm
     names = _CANDIDATES[how.algorithm, step]
     if first.device.type == "meta":
         return names[0]
     candidates = {name: partial(_call, FILES[name], step, first, second, extra, how) for name in names}
-    signature = (*_layout(first), *_layout(second), how)
-    return fastest(f"conv2d {step}", signature, first.device, candidates)
+    return fastest(f"conv2d {step}", (*_layout(first), *_layout(second), how), first.device, candidates)
+
+
+def _compute(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> Tensor:
+    """Run one of the three functions of the algorithm."""
+    return _call(FILES[_algorithm(step, first, second, extra, how)], step, first, second, extra, how)
 
 
 def _layout(tensor: Tensor) -> tuple[object, ...]:
@@ -95,7 +95,7 @@ def conv2d_bias_gradient(grad_output: Tensor) -> Tensor:
     return grad_output.sum((0, 2, 3))
 
 
-class _Output(torch.autograd.Function):
+class _Output(Function):
     @staticmethod
     def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
         return conv2d_forward(input, weight, bias, how)
@@ -109,6 +109,8 @@ class _Output(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
         needs_input, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        if needs_input and needs_weight and _is_vendor_alone(grad_output, input, weight, ctx.how):
+            return *vendor.gradients(grad_output, input, weight, ctx.how, needs_bias), None
         return (
             _InputGradient.apply(grad_output, weight, image_size(input), ctx.how) if needs_input else None,
             _WeightGradient.apply(grad_output, input, ctx.how) if needs_weight else None,
@@ -128,7 +130,7 @@ class _Output(torch.autograd.Function):
         return output + bias[:, None, :, None, None], 0
 
 
-class _InputGradient(torch.autograd.Function):
+class _InputGradient(Function):
     @staticmethod
     def forward(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
         return conv2d_input_gradient(grad_output, weight, size, how)
@@ -158,7 +160,7 @@ class _InputGradient(torch.autograd.Function):
         return _out_of_channels(gradient, info.batch_size), 0
 
 
-class _WeightGradient(torch.autograd.Function):
+class _WeightGradient(Function):
     @staticmethod
     def forward(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
         return conv2d_weight_gradient(grad_output, input, how)
@@ -184,6 +186,17 @@ class _WeightGradient(torch.autograd.Function):
         grad_output, input = _batched(info, in_dims[:2], tensors)
         gradient = _WeightGradient.apply(_in_channels(grad_output), _in_channels(input), _grouped(how, info.batch_size))
         return gradient.unflatten(0, (info.batch_size, -1)), 0
+
+
+def _is_vendor_alone(grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution) -> bool:
+    """Whether both gradients fall to the vendor, who then saves a step by computing them in one call."""
+    if not is_plain() or grad_output.numel() == 0 or how.algorithm not in ("auto", "vendor"):
+        return False
+    return (
+        "vendor"
+        == _algorithm("input_gradient", grad_output, weight, image_size(input), how)
+        == _algorithm("weight_gradient", grad_output, input, None, how)
+    )
 
 
 # torch.func.vmap: B convolutions are one with B times the groups.
@@ -251,8 +264,9 @@ def conv2d(
     pads, surplus = _padding(padding, kernel, strides, dilations)
     settings = _convolution.__wrapped__ if torch.compiler.is_compiling() else _convolution  # no caches while tracing
     how = settings(kernel, strides, pads, dilations, groups, algorithm)
-    if how.algorithm in _REFUSALS:
-        _require(how.algorithm, _REFUSALS[how.algorithm](how.geometry, input.dtype))
+    reason = refusal(algorithm, how.geometry, input.dtype)
+    if reason is not None:
+        raise ValueError(f"algorithm={algorithm!r} does not apply: {reason}")
     batch = input if input.dim() == 4 else input.unsqueeze(0)
     if surplus != (0, 0):
         batch = torch.constant_pad_nd(batch, (0, surplus[1], 0, surplus[0]))
@@ -275,9 +289,10 @@ _REFUSALS: dict[str, Callable[[Geometry, torch.dtype], str | None]] = {
 }
 
 
-def _require(algorithm: str, refusal: str | None) -> None:
-    if refusal is not None:
-        raise ValueError(f"algorithm={algorithm!r} does not apply: {refusal}")
+def refusal(algorithm: str, geometry: Geometry, dtype: torch.dtype) -> str | None:
+    """Why an algorithm does not apply to these windows or numbers, or None if it does."""
+    reason = _REFUSALS.get(algorithm)
+    return reason(geometry, dtype) if reason else None
 
 
 def _padding(padding: str | IntOrPair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:

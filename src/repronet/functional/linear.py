@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repronet.functional.function import Function
 from repronet.functional.precision import autocast, require_real, require_same_dtype
 
 
@@ -24,6 +25,8 @@ def _rows(tensor: Tensor) -> Tensor:
 
 def linear_forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """y = x·wᵀ + b: (…, I) and (O, I) → (…, O)."""
+    if input.dim() == 2 and bias is not None:
+        return torch.addmm(bias, input, weight.t())  # adds the bias while the product is still in the cache
     output = input @ weight.t()
     return output if bias is None else output + bias
 
@@ -43,7 +46,7 @@ def linear_bias_gradient(grad_output: Tensor, bias_shape: torch.Size) -> Tensor:
     return grad_output.sum_to_size(bias_shape)
 
 
-class _Linear(torch.autograd.Function):
+class _Linear(Function):
     generate_vmap_rule = True
 
     @staticmethod

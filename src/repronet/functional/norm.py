@@ -14,11 +14,15 @@ running statistics, constants, and only the first factor remains: ∂L/∂x = γ
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from repronet.functional.algorithms import own_or_vendor
+from repronet.functional.choice import fastest
+from repronet.functional.function import Function, is_plain
 from repronet.functional.precision import accumulation_dtype, require_real
 
 
@@ -32,18 +36,24 @@ def _over_batch(values: Tensor) -> Tensor:
     return values.sum((0, *range(2, values.dim())))
 
 
+def _dot_over_batch(left: Tensor, right: Tensor) -> Tensor:
+    """Sum of products over everything but channels, if it can without room for them: two of (N, C, …) → (C,)."""
+    if left.dim() == 2 or not (left.is_contiguous() and right.is_contiguous()):
+        return _over_batch(left * right)
+    return torch.linalg.vecdot(left.flatten(2), right.flatten(2)).sum(0)
+
+
 def _elements(input: Tensor) -> int:
     """m: how many elements a channel has in the batch."""
     return input.shape[0] * math.prod(input.shape[2:])
 
 
-def batch_statistics(input: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and (biased) variance of each channel: (N, C, …) → (C,), (C,)."""
-    x = input.to(accumulation_dtype(input.dtype))
-    mean = _over_batch(x) / _elements(x)
+def batch_statistics(input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and (biased) variance of each channel, and x − μ: (N, C, …) → (C,), (C,), (N, C, …)."""
+    mean = _over_batch(input) / _elements(input)
     # Two passes: E[x²] − μ² would cancel where the mean is large.
-    centred = x - _along_channels(mean, x)
-    return mean, _over_batch(centred.mul_(centred)) / _elements(x)
+    centred = input - _along_channels(mean, input)
+    return mean, _dot_over_batch(centred, centred) / _elements(input), centred
 
 
 def batch_statistics_input_gradient(
@@ -60,21 +70,40 @@ def batch_statistics_input_gradient(
 
 
 def batch_norm_forward(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y = γ·x̂ + β with the batch's own statistics, and these: (N, C, …) → (N, C, …), (C,), (C,)."""
+    mean, variance, centred = batch_statistics(input)
+    scale = _scale(variance, weight, eps)
+    return _scaled(centred, _along_channels(scale, input), bias), mean, variance
+
+
+def _scale(variance: Tensor, weight: Tensor | None, eps: float) -> Tensor:
+    """γ/√(σ² + ε): (C,)."""
+    scale = (variance + eps).rsqrt()
+    return scale if weight is None else scale * weight
+
+
+def _scaled(centred: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
+    """(x − μ)·scale + β, in the memory of x − μ where nobody looks."""
+    if not is_plain():
+        return centred * scale if bias is None else centred * scale + _along_channels(bias, centred)
+    centred.mul_(scale)
+    return centred if bias is None else centred.add_(_along_channels(bias, centred))
+
+
+def batch_norm_constant_forward(
     input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    """y = γ·(x − μ)/√(σ² + ε) + β: (N, C, …) → (N, C, …)."""
-    scale = (variance + eps).rsqrt()
-    scale = scale if weight is None else scale * weight  # (C,)
+    """y = γ·(x − μ)/√(σ² + ε) + β with μ and σ² given, as in evaluation: (N, C, …) → (N, C, …)."""
+    scale = _scale(variance, weight, eps)  # (C,)
     shift = -mean * scale if bias is None else bias - mean * scale  # (C,)
     return torch.addcmul(_along_channels(shift, input), input, _along_channels(scale, input))
 
 
-def batch_norm_weight_gradient(
-    grad_output: Tensor, input: Tensor, mean: Tensor, variance: Tensor, eps: float
-) -> Tensor:
-    """∂L/∂γ = Σ ∂L/∂y · x̂: (N, C, …) → (C,)."""
-    centred = input - _along_channels(mean, input)
-    return _over_batch(grad_output * centred) * (variance + eps).rsqrt()
+def batch_norm_weight_gradient(grad_output: Tensor, centred: Tensor, variance: Tensor, eps: float) -> Tensor:
+    """∂L/∂γ = Σ ∂L/∂y · x̂, with x̂ = `centred`/√(σ² + ε): (N, C, …) → (C,)."""
+    return _dot_over_batch(grad_output, centred) * (variance + eps).rsqrt()
 
 
 def batch_norm_bias_gradient(grad_output: Tensor) -> Tensor:
@@ -84,43 +113,96 @@ def batch_norm_bias_gradient(grad_output: Tensor) -> Tensor:
 
 def batch_norm_input_gradient(
     grad_output: Tensor,
-    input: Tensor,
-    mean: Tensor,
+    centred: Tensor,
     variance: Tensor,
     weight: Tensor | None,
     weight_gradient: Tensor,
     bias_gradient: Tensor,
     eps: float,
 ) -> Tensor:
-    """∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (∂L/∂β + x̂·∂L/∂γ)/m) with the batch's own μ and σ²: (N, C, …)."""
-    centred = input - _along_channels(mean, input)
-    slope = weight_gradient * (variance + eps).rsqrt() / _elements(input)  # x̂·∂L/∂γ/m = centred·slope
-    level = grad_output - _along_channels(bias_gradient / _elements(input), input)
-    along_batch = torch.addcmul(level, centred, _along_channels(-slope, input))
-    return batch_norm_constant_input_gradient(along_batch, variance, weight, eps)
+    """∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (∂L/∂β + x̂·∂L/∂γ)/m) with the batch's own μ and σ²: (N, C, …).
+
+    It is put together as scale·∂L/∂y + slope·(x − μ) + level, two passes in the memory of x − μ where nobody looks.
+    """
+    scale, elements = _scale(variance, weight, eps), _elements(grad_output)  # (C,)
+    slope = -scale * weight_gradient * (variance + eps).rsqrt() / elements
+    level = _along_channels(-scale * bias_gradient / elements, grad_output)
+    slope, scale = _along_channels(slope, grad_output), _along_channels(scale, grad_output)
+    if not is_plain():
+        return level + centred * slope + grad_output * scale
+    return torch.addcmul(level, centred, slope, out=centred).addcmul_(grad_output, scale)
 
 
 def batch_norm_constant_input_gradient(
     grad_output: Tensor, variance: Tensor, weight: Tensor | None, eps: float
 ) -> Tensor:
     """∂L/∂x = γ/√(σ² + ε) · ∂L/∂y with μ and σ² constant, as in evaluation: (N, C, …)."""
-    scale = (variance + eps).rsqrt()
-    return grad_output * _along_channels(scale if weight is None else scale * weight, grad_output)
+    return grad_output * _along_channels(_scale(variance, weight, eps), grad_output)
 
 
-class _BatchNorm(torch.autograd.Function):
+def _gradients(
+    grad_output: Tensor, input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients for input, γ and β: ours."""
+    centred = input - _along_channels(mean, input)
+    of_weight = batch_norm_weight_gradient(grad_output, centred, variance, eps)
+    of_bias = batch_norm_bias_gradient(grad_output)
+    of_input = batch_norm_input_gradient(grad_output, centred, variance, weight, of_weight, of_bias, eps)
+    return of_input, of_weight, of_bias
+
+
+def _vendor_forward(
+    input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_norm_forward` by torch's kernel, which tells the variance only as a running one, unbiased."""
+    unbiased, elements = input.new_zeros(input.shape[1]), _elements(input)
+    ignored = torch.zeros_like(unbiased)
+    output, mean, _ = torch.native_batch_norm(input, weight, bias, ignored, unbiased, True, 1.0, eps)
+    return output, mean, unbiased * ((elements - 1) / max(elements, 1))
+
+
+def _vendor_gradients(
+    grad_output: Tensor, input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_gradients` by torch's kernel."""
+    deviation, wanted = (variance + eps).rsqrt(), [True, weight is not None, True]
+    found = torch.ops.aten.native_batch_norm_backward(
+        grad_output, input, weight, None, None, mean, deviation, True, eps, wanted
+    )
+    return found[0], found[1], found[2]
+
+
+_FORWARDS = {"own": batch_norm_forward, "vendor": _vendor_forward}
+_GRADIENTS = {"own": _gradients, "vendor": _vendor_gradients}
+
+
+def _chosen(operation: str, algorithm: str, functions: dict[str, Any], *args: Any) -> Any:
+    """Run the function of the algorithm, or for "auto" the faster one. Where a graph is wanted, ours."""
+    input: Tensor = args[0]
+    if algorithm == "auto":
+        if not is_plain() or input.device.type == "meta" or input.numel() == 0:
+            algorithm = "own"
+        else:
+            signature = (tuple(input.shape), input.stride(), input.dtype)
+            candidates = {name: partial(function, *args) for name, function in functions.items()}
+            algorithm = fastest(f"batch_norm {operation}", signature, input.device, candidates)
+    return functions[algorithm](*args)
+
+
+class _BatchNorm(Function):
     """Training. Mean and variance are outputs with gradients of their own, so that second derivatives flow through."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-        mean, variance = batch_statistics(input)
-        return batch_norm_forward(input, mean, variance, weight, bias, eps), mean, variance
+    def forward(
+        input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, algorithm: str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        return _chosen("forward", algorithm, _FORWARDS, input, weight, bias, eps)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        input, weight, _, ctx.eps = inputs
+        input, weight, _, ctx.eps, ctx.algorithm = inputs
         ctx.save_for_backward(input, weight, output[1], output[2])
         ctx.set_materialize_grads(False)  # first derivatives never reach mean and variance
 
@@ -130,24 +212,23 @@ class _BatchNorm(torch.autograd.Function):
         input, weight, mean, variance = ctx.saved_tensors
         of_input = of_weight = of_bias = None
         if grad_output is not None:
-            of_weight = batch_norm_weight_gradient(grad_output, input, mean, variance, ctx.eps)
-            of_bias = batch_norm_bias_gradient(grad_output)
-            of_input = batch_norm_input_gradient(
-                grad_output, input, mean, variance, weight, of_weight, of_bias, ctx.eps
-            )
+            algorithm = ctx.algorithm if is_plain() else "own"  # second derivatives are those of our formula
+            known = (grad_output, input, mean, variance, weight, ctx.eps)
+            of_input, of_weight, of_bias = _chosen("gradient", algorithm, _GRADIENTS, *known)
         if grad_mean is not None or grad_variance is not None:
             through = batch_statistics_input_gradient(grad_mean, grad_variance, input, mean)
             of_input = through if of_input is None else of_input + through
-        needs_input, needs_weight, needs_bias, _ = ctx.needs_input_grad
+        needs_input, needs_weight, needs_bias, _, _ = ctx.needs_input_grad
         return (
             of_input if needs_input else None,
             of_weight if needs_weight else None,
             of_bias if needs_bias else None,
             None,
+            None,
         )
 
 
-class _BatchNormConstant(torch.autograd.Function):
+class _BatchNormConstant(Function):
     """Evaluation: mean and variance are constants."""
 
     generate_vmap_rule = True
@@ -156,7 +237,7 @@ class _BatchNormConstant(torch.autograd.Function):
     def forward(
         input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
     ) -> Tensor:
-        return batch_norm_forward(input, mean, variance, weight, bias, eps)
+        return batch_norm_constant_forward(input, mean, variance, weight, bias, eps)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -167,12 +248,15 @@ class _BatchNormConstant(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad_output,), (input, mean, variance, weight) = grad_outputs, ctx.saved_tensors
         needs_input, _, _, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        eps = ctx.eps
+        of_weight = None
+        if needs_weight:
+            centred = input - _along_channels(mean, input)
+            of_weight = batch_norm_weight_gradient(grad_output, centred, variance, ctx.eps)
         return (
-            batch_norm_constant_input_gradient(grad_output, variance, weight, eps) if needs_input else None,
+            batch_norm_constant_input_gradient(grad_output, variance, weight, ctx.eps) if needs_input else None,
             None,
             None,
-            batch_norm_weight_gradient(grad_output, input, mean, variance, eps) if needs_weight else None,
+            of_weight,
             batch_norm_bias_gradient(grad_output) if needs_bias else None,
             None,
         )
@@ -187,6 +271,7 @@ def batch_norm(
     training: bool = False,
     momentum: float = 0.1,
     eps: float = 1e-5,
+    algorithm: str = "auto",
 ) -> Tensor:
     """Normalise each channel: y = γ·(x − μ)/√(σ² + ε) + β.
 
@@ -196,9 +281,12 @@ def batch_norm(
             running ← (1 − momentum)·running + momentum·batch, the variance in its unbiased form. Both or neither.
         weight, bias: γ and β, (C,); None for 1 and 0.
         training: use the statistics of this batch.
+        algorithm: of the training, "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of
+            the two, apart for output and gradients.
 
     Raises:
-        ValueError: in training with a single value per channel, with only one of the running statistics, or ε < 0.
+        ValueError: in training with a single value per channel, with only one of the running statistics, ε < 0, or an
+            unknown algorithm.
         RuntimeError: for sizes or dtypes that do not go together, in evaluation without running statistics, or for
             running statistics that require grad.
         TypeError: for a momentum that is not a number.
@@ -211,7 +299,7 @@ def batch_norm(
     gamma = None if weight is None else weight.flatten().to(dtype)
     beta = None if bias is None else bias.flatten().to(dtype)
     if training:
-        output, mean, variance = _BatchNorm.apply(x, gamma, beta, eps)
+        output, mean, variance = _BatchNorm.apply(x, gamma, beta, eps, own_or_vendor(algorithm))
         if running_mean is not None and running_var is not None and input.numel() > 0:
             _move_running_statistics(
                 running_mean, running_var, mean.detach(), variance.detach(), _elements(x), momentum

@@ -1,79 +1,28 @@
-"""Max and average pooling, forward and gradient.
+"""Average pooling, forward and gradient; max pooling stands in `repronet.functional.max_pool`.
 
-    max pool:   y[r,c] = max_ab  x[r·S−P+a·D, c·S−P+b·D]     all of ∂L/∂y[r,c] goes to the element that won
-    mean pool:  y[r,c] = 1/m Σ_ab x[r·S−P+a, c·S−P+b]        every element of the window gets 1/m of ∂L/∂y[r,c]
+    y[r,c] = 1/m Σ_ab x[r·S−P+a, c·S−P+b]            every element of the window gets 1/m of ∂L/∂y[r,c]
 
-Where windows overlap, an element adds up what it receives from each. (The CS231n notes on pooling; overlapping 3×3
-windows with stride 2 are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural
-networks", 2012.)
+Where windows overlap, an element adds up what it receives from each. Both are linear, and each is the other's adjoint:
+the derivative of the gradient is the pool again. (The CS231n notes on pooling; LeCun et al., "Gradient-based learning
+applied to document recognition", 1998, subsamples so.)
 """
 
-from collections.abc import Sequence
-from typing import Any, Literal, overload
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from repronet.functional.algorithms import own_or_vendor
+from repronet.functional.convolution.settings import layout_of
+from repronet.functional.function import Function
+from repronet.functional.max_pool import max_pool2d
+from repronet.functional.pool_windows import Axis, axes, chosen, mapped, pool_geometry
 from repronet.functional.precision import accumulation_dtype
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, overlap_add, pair, slices
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size
 
-
-def _lowest(dtype: torch.dtype) -> float:
-    """What max pooling pads with: it loses to every element."""
-    return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
-
-
-def _first_inside(size: Pair, axis: int, geometry: Geometry) -> list[int]:
-    """For each window along one axis, the first of its elements that is not padding."""
-    pad, stride, dilation = geometry.padding[axis], geometry.stride[axis], geometry.dilation[axis]
-    # The first a with r·S − P + a·D ≥ 0.
-    return [max(0, -((r * stride - pad) // dilation)) for r in range(geometry.output_size(size)[axis])]
-
-
-def _first_elements(size: Pair, geometry: Geometry, device: torch.device) -> Tensor:
-    """Scan-order number of each window's first element that is not padding: (Ho, Wo)."""
-    rows = torch.tensor(_first_inside(size, 0, geometry), device=device)
-    columns = torch.tensor(_first_inside(size, 1, geometry), device=device)
-    return rows[:, None] * geometry.kernel[1] + columns
-
-
-def max_pool2d_forward(input: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
-    """Maximum of every window and which element won: (N, C, H, W) → two of (N, C, Ho, Wo).
-
-    The winner is the window element's number a·kw + b in scan order. The first of equal elements wins, and the last
-    NaN wins over everything, as in torch.
-    """
-    pictures = slices(input, geometry, _lowest(input.dtype))
-    best = next(pictures)  # (N, C, Ho, Wo)
-    # One byte an output: this is all that the gradient has to remember.
-    winner = torch.zeros_like(best, dtype=torch.uint8 if len(geometry.offsets) <= 256 else torch.int32)
-    if geometry.padding != (0, 0):  # a window of −∞ alone must not be won by the padding
-        winner = winner + _first_elements(image_size(input), geometry, input.device).to(winner.dtype)
-    for number, picture in enumerate(pictures, start=1):
-        better = (picture > best).logical_or_(picture != picture)
-        winner = torch.maximum(winner, better.to(winner.dtype) * number)  # numbers rise: the latest better one stays
-        best = torch.maximum(best, picture)
-    return best, winner
-
-
-def max_pool2d_indices(winner: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-    """Position h·W + w, in the input of this size, of each window's winner: (N, C, Ho, Wo), int64."""
-    (ho, wo), width, device = image_size(winner), size[1], winner.device
-    (sh, sw), (ph, pw), (dh, dw) = geometry.stride, geometry.padding, geometry.dilation
-    top = torch.arange(ho, device=device) * sh - ph
-    left = torch.arange(wo, device=device) * sw - pw
-    corner = top[:, None] * width + left  # (Ho, Wo)
-    step = torch.tensor([a * dh * width + b * dw for a, b in geometry.offsets], device=device)  # (kh·kw,)
-    return corner + step.index_select(0, winner.flatten().int()).reshape(winner.shape)
-
-
-def max_pool2d_input_gradient(grad_output: Tensor, winner: Tensor, size: Pair, geometry: Geometry) -> Tensor:
-    """All of ∂L/∂y goes to the winner, added up where windows overlap: (N, C, Ho, Wo) → (N, C, H, W)."""
-    indices = max_pool2d_indices(winner, size, geometry).flatten(2)  # (N, C, Ho·Wo)
-    dtype = accumulation_dtype(grad_output.dtype)
-    nothing = grad_output.new_zeros((*grad_output.shape[:2], size[0] * size[1]), dtype=dtype)
-    total = nothing.scatter_add(2, indices, grad_output.flatten(2).to(dtype))  # (N, C, H·W)
-    return total.unflatten(2, size).to(grad_output.dtype)
+__all__ = ["avg_pool2d", "max_pool2d"]
 
 
 def _elements_counted(size: Pair, axis: int, geometry: Geometry, with_padding: bool) -> list[int]:
@@ -100,133 +49,139 @@ def avg_pool2d_divisor(
     return rows[:, None] * columns
 
 
+def _sum_along(input: Tensor, axis: Axis) -> Tensor:
+    """Sum of the windows along one axis: (N, C, H, W) → (N, C, Ho, W) or (N, C, H, Wo)."""
+    phases = axis.phases(input)
+    elements = [axis.elements(phases, step) for step in axis.steps]
+    if len(elements) > 1 and all(step.count == axis.windows for step in axis.steps):
+        return reduce(Tensor.add_, elements[2:], elements[0] + elements[1])
+    total = _zeros_like(input, axis, axis.windows)
+    for step, element in zip(axis.steps, elements, strict=True):
+        axis.owners(total, step).add_(element)
+    return total
+
+
+def _spread_along(output: Tensor, axis: Axis) -> Tensor:
+    """Adjoint of `_sum_along`: every window hands its number to each of its elements, which add up what they get."""
+    total = _zeros_like(output, axis, axis.length)
+    phases = axis.phases(total)
+    for step in axis.steps:
+        axis.elements(phases, step).add_(axis.owners(output, step))
+    return total
+
+
+def _zeros_like(maps: Tensor, axis: Axis, length: int) -> Tensor:
+    """Zeros of the type and memory layout of `maps`, of another length along the axis."""
+    shape = list(maps.shape)
+    shape[axis.dim] = length
+    return torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout_of(maps, maps)).zero_()
+
+
+def _is_global(size: Pair, geometry: Geometry) -> bool:
+    """Whether one window is the whole picture."""
+    return geometry.kernel == size and geometry.padding == (0, 0)
+
+
 def avg_pool2d_forward(input: Tensor, geometry: Geometry, divisor: int | Tensor) -> Tensor:
     """y = 1/m Σ x over each window: (N, C, H, W) → (N, C, Ho, Wo)."""
-    pictures = slices(input.to(accumulation_dtype(input.dtype)), geometry)
-    total = next(pictures).clone()
-    for picture in pictures:
-        total = total.add_(picture)
+    x = input.to(accumulation_dtype(input.dtype))
+    if _is_global(image_size(x), geometry):
+        total = x.sum((2, 3), keepdim=True)  # (N, C, 1, 1)
+    else:
+        rows, columns = axes(image_size(x), geometry)
+        # Rows first: that pass reads neighbours in memory, and leaves less for the one that does not.
+        total = _sum_along(_sum_along(x, rows), columns)  # (N, C, Ho, W), then (N, C, Ho, Wo)
     rounding = None if input.is_floating_point() else "trunc"
     return torch.div(total, divisor, rounding_mode=rounding).to(input.dtype)
 
 
 def avg_pool2d_input_gradient(grad_output: Tensor, size: Pair, geometry: Geometry, divisor: int | Tensor) -> Tensor:
     """∂L/∂x = 1/m Σ ∂L/∂y over the windows that hold x: (N, C, Ho, Wo) → (N, C, H, W)."""
-    share = grad_output / divisor
-    return overlap_add((share for _ in geometry.offsets), size, geometry)
+    share = grad_output.to(accumulation_dtype(grad_output.dtype)) / divisor
+    if _is_global(size, geometry):
+        return share.to(grad_output.dtype).expand(-1, -1, *size)  # (N, C, H, W), without a copy
+    rows, columns = axes(size, geometry)
+    by_row = _spread_along(share, columns)  # (N, C, Ho, W)
+    return _spread_along(by_row, rows).to(grad_output.dtype)  # (N, C, H, W)
 
 
-class _MaxPool2d(torch.autograd.Function):
-    generate_vmap_rule = True
+@dataclass(frozen=True)
+class _Mean:
+    """The settings of one average pool."""
 
+    geometry: Geometry
+    count_include_pad: bool
+    divisor_override: int | None
+    algorithm: str
+
+    def divisor(self, size: Pair, device: torch.device) -> int | Tensor:
+        return avg_pool2d_divisor(size, self.geometry, self.count_include_pad, self.divisor_override, device)
+
+    @property
+    def for_torch(self) -> tuple[Any, ...]:
+        g = self.geometry
+        return g.kernel, g.stride, g.padding, g.ceil_mode, self.count_include_pad, self.divisor_override
+
+
+def _forward(input: Tensor, how: _Mean) -> Tensor:
+    candidates = {
+        "vendor": lambda: torch.ops.aten.avg_pool2d(input, *how.for_torch),
+        "own": lambda: avg_pool2d_forward(input, how.geometry, how.divisor(image_size(input), input.device)),
+    }
+    return candidates[chosen("avg_pool2d forward", how.algorithm, input, (how,), candidates)]()
+
+
+def _input_gradient(grad_output: Tensor, size: Pair, how: _Mean) -> Tensor:
+    def vendor() -> Tensor:
+        # Of the input, only shape and layout are looked at.
+        shape, layout = (*grad_output.shape[:2], *size), layout_of(grad_output, grad_output)
+        input = torch.empty(shape, dtype=grad_output.dtype, device=grad_output.device, memory_format=layout)
+        return torch.ops.aten.avg_pool2d_backward(grad_output, input, *how.for_torch)
+
+    def own() -> Tensor:
+        return avg_pool2d_input_gradient(grad_output, size, how.geometry, how.divisor(size, grad_output.device))
+
+    candidates = {"vendor": vendor, "own": own}
+    return candidates[chosen("avg_pool2d input_gradient", how.algorithm, grad_output, (size, how), candidates)]()
+
+
+class _AvgPool2d(Function):
     @staticmethod
-    def forward(input: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
-        return max_pool2d_forward(input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        input, ctx.geometry = inputs
-        ctx.size = image_size(input)
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(output[1])
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output, _), (winner,) = grad_outputs, ctx.saved_tensors
-        return max_pool2d_input_gradient(grad_output, winner, ctx.size, ctx.geometry), None
-
-
-class _AvgPool2d(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, geometry: Geometry, count_include_pad: bool, divisor_override: int | None) -> Tensor:
-        size = image_size(input)
-        divisor = avg_pool2d_divisor(size, geometry, count_include_pad, divisor_override, input.device)
-        return avg_pool2d_forward(input, geometry, divisor)
+    def forward(input: Tensor, how: _Mean) -> Tensor:
+        return _forward(input, how)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.geometry, ctx.count_include_pad, ctx.divisor_override = inputs
+        input, ctx.how = inputs
         ctx.size = image_size(input)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None, None]:
-        (grad_output,) = grad_outputs
-        divisor = avg_pool2d_divisor(
-            ctx.size, ctx.geometry, ctx.count_include_pad, ctx.divisor_override, grad_output.device
-        )
-        return avg_pool2d_input_gradient(grad_output, ctx.size, ctx.geometry, divisor), None, None, None
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        return _InputGradient.apply(grad_outputs[0], ctx.size, ctx.how), None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        input, how = args
+        return mapped(_AvgPool2d, info, in_dims, [input], how)
 
 
-@overload
-def max_pool2d(
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: Literal[False] = False,
-) -> Tensor: ...
-@overload
-def max_pool2d(
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    *,
-    return_indices: Literal[True],
-) -> tuple[Tensor, Tensor]: ...
-@overload
-def max_pool2d(
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]: ...
-def max_pool2d(
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Tensor | tuple[Tensor, Tensor]:
-    """Maximum of every window: y[r,c] = max_ab x[r·S−P+a·D, c·S−P+b·D].
+class _InputGradient(Function):
+    @staticmethod
+    def forward(grad_output: Tensor, size: Pair, how: _Mean) -> Tensor:
+        return _input_gradient(grad_output, size, how)
 
-    Args:
-        input: (N, C, H, W) or (C, H, W), floating point or integer.
-        kernel_size: (kh, kw), or one integer for both; so are `stride` S (None: the kernel size), `padding` P
-            (of −∞) and `dilation` D.
-        ceil_mode: keep a last window that runs over the edge.
-        return_indices: also return where each maximum stood, as h·W + w.
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, _, ctx.how = inputs
 
-    Returns:
-        (N, C, Ho, Wo) or (C, Ho, Wo), with the indices of that shape if asked for.
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return _AvgPool2d.apply(grad_outputs[0], ctx.how), None, None
 
-    Raises:
-        RuntimeError: for shapes or window settings that do not go together.
-        TypeError: for arguments of the wrong kind.
-        NotImplementedError: for bool and complex tensors.
-    """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"max_pool2d needs a tensor, got {type(input).__name__}")
-    geometry = _pool_geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
-    if input.dtype == torch.bool or input.is_complex():
-        raise NotImplementedError(f"max_pool2d needs real numbers, got {input.dtype}")
-    batch = input.unsqueeze(0) if input.dim() == 3 else input
-    output, winner = _MaxPool2d.apply(batch, geometry)
-    output = output.squeeze(0) if input.dim() == 3 else output
-    if not return_indices:
-        return output
-    return output, max_pool2d_indices(winner, image_size(input), geometry).reshape(output.shape)
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        grad_output, size, how = args
+        return mapped(_InputGradient, info, in_dims, [grad_output], size, how)
 
 
 def avg_pool2d(
@@ -237,6 +192,7 @@ def avg_pool2d(
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
+    algorithm: str = "auto",
 ) -> Tensor:
     """Mean of every window: y[r,c] = 1/m Σ_ab x[r·S−P+a, c·S−P+b].
 
@@ -246,44 +202,27 @@ def avg_pool2d(
         ceil_mode: keep a last window that runs over the edge; what lies beyond the padding is not counted in m.
         count_include_pad: whether m counts the zeros of the padding.
         divisor_override: use this m for every window.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two,
+            measured once a shape, apart for the output and the gradient.
 
     Returns:
         (N, C, Ho, Wo) or (C, Ho, Wo).
 
     Raises:
         RuntimeError: for shapes or window settings that do not go together, or a divisor of 0.
+        ValueError: for an unknown algorithm.
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for other dtypes.
     """
     if not isinstance(input, Tensor) or not (divisor_override is None or isinstance(divisor_override, int)):
         got = f"{type(input).__name__} and divisor_override={divisor_override!r}"
         raise TypeError(f"avg_pool2d needs a tensor and an integer divisor, got {got}")
-    geometry = _pool_geometry("avg_pool2d", input, kernel_size, stride, padding, 1, ceil_mode)
+    geometry = pool_geometry("avg_pool2d", input, kernel_size, stride, padding, ceil_mode=ceil_mode)
     if divisor_override == 0:
         raise RuntimeError("divisor_override must not be 0")
     if not input.is_floating_point() and input.dtype != torch.int64:
         raise NotImplementedError(f"avg_pool2d needs floating point or int64, got {input.dtype}")
+    how = _Mean(geometry, bool(count_include_pad), divisor_override, own_or_vendor(algorithm))
     if input.dim() == 3:
-        return _AvgPool2d.apply(input.unsqueeze(0), geometry, count_include_pad, divisor_override).squeeze(0)
-    return _AvgPool2d.apply(input, geometry, count_include_pad, divisor_override)
-
-
-def _pool_geometry(
-    name: str,
-    input: Tensor,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None,
-    padding: IntOrPair,
-    dilation: IntOrPair,
-    ceil_mode: bool,
-) -> Geometry:
-    if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
-        raise RuntimeError(f"{name} needs an input (N, C, H, W) or (C, H, W) with channels, got {tuple(input.shape)}")
-    kernel, pads = pair(kernel_size, "kernel_size"), pair(padding, "padding")
-    # torch takes an empty stride for a missing one.
-    strides = kernel if stride is None or (isinstance(stride, Sequence) and not stride) else pair(stride, "stride")
-    geometry = Geometry(kernel, strides, pads, pair(dilation, "dilation"), ceil_mode)
-    if any(2 * p > k for p, k in zip(pads, kernel, strict=True)):
-        raise RuntimeError(f"padding must be at most half the kernel, got padding {pads} for kernel {kernel}")
-    geometry.output_size(image_size(input))
-    return geometry
+        return _AvgPool2d.apply(input.unsqueeze(0), how).squeeze(0)
+    return _AvgPool2d.apply(input, how)

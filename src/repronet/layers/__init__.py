@@ -1,29 +1,69 @@
 """Layers with torch.nn's names, signatures, defaults and state_dict keys, computed by repronet.functional.
 
-`repronet.layers` can stand wherever `torch.nn` stands in our models. Every layer is a subclass of torch.nn's, which
-keeps its initialisation, parameters and repr, and replaces its computation. Containers, which compute nothing, are
-torch.nn's own. A name that is not here is missing on purpose: falling back to a vendor's layer would go unseen.
+`repronet.layers` can stand wherever `torch.nn` stands in our models. Every layer that torch.nn has too is a subclass of
+torch's, which keeps its initialisation, parameters and repr, and replaces its computation. Containers, which compute
+nothing, are torch.nn's own. A name that is not here is missing on purpose: falling back to a vendor's layer would go
+unseen. `convert` puts any other network on these layers.
 """
 
 from torch.nn import Flatten, Identity, Module, ModuleList, Sequential
 
-from repronet.layers.activation import ReLU, Tanh
+from repronet.layers.activation import (
+    ELU,
+    Hardsigmoid,
+    Hardswish,
+    LeakyReLU,
+    LogSoftmax,
+    Maxout,
+    PReLU,
+    ReLU,
+    ReLU6,
+    ScaledTanh,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Tanh,
+)
 from repronet.layers.conv import Conv2d
+from repronet.layers.convert import convert, set_algorithm, unconverted
+from repronet.layers.dropout import Dropout, Dropout2d
 from repronet.layers.linear import Linear
-from repronet.layers.norm import BatchNorm2d
-from repronet.layers.pool import AvgPool2d, MaxPool2d
+from repronet.layers.norm import BatchNorm1d, BatchNorm2d
+from repronet.layers.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, FeaturePool, LPPool2d, MaxPool2d
 
 __all__ = [
+    "ELU",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool2d",
     "AvgPool2d",
+    "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "Dropout",
+    "Dropout2d",
+    "FeaturePool",
     "Flatten",
+    "Hardsigmoid",
+    "Hardswish",
     "Identity",
+    "LPPool2d",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "MaxPool2d",
+    "Maxout",
     "Module",
     "ModuleList",
+    "PReLU",
     "ReLU",
+    "ReLU6",
+    "ScaledTanh",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
+    "Softmax",
     "Tanh",
+    "convert",
+    "set_algorithm",
+    "unconverted",
 ]

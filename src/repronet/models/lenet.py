@@ -119,10 +119,11 @@ class ScaledTanh(nn.Module):
 
     def __init__(self, layers: ModuleType):
         super().__init__()
-        self.tanh = layers.Tanh()
+        self.is_one_layer = hasattr(layers, "ScaledTanh")  # torch.nn has none
+        self.tanh = layers.ScaledTanh(1.7159, 2.0 / 3.0) if self.is_one_layer else layers.Tanh()
 
     def forward(self, x: Tensor) -> Tensor:
-        return 1.7159 * self.tanh(x * (2.0 / 3.0))
+        return self.tanh(x) if self.is_one_layer else 1.7159 * self.tanh(x * (2.0 / 3.0))
 
 
 class EuclideanRBF(nn.Module):

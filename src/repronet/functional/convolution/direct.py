@@ -7,8 +7,6 @@
 Each term is a small matrix product over channels; for depthwise filters, which have one channel, a plain product.
 """
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
@@ -36,23 +34,14 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution
     dtype = accumulation_dtype(input.dtype)
     taps, pictures = _taps(weight.to(dtype), how.groups), slices(input.to(dtype), how.geometry)
     shape = (input.shape[0], weight.shape[0], *how.geometry.output_size(image_size(input)))
-    if weight.shape[1] == 1 and _is_depthwise(weight.shape[0], how):
-        total = torch.zeros(shape, dtype=dtype, device=input.device)
-        for tap, picture in zip(taps, pictures, strict=True):
-            total.addcmul_(picture, tap[:, :, 0, None])  # (N, C, Ho, Wo) · (C, 1, 1)
-    else:
-        total = _products(taps, pictures, how.groups).view(shape)
-    return with_bias(total, bias).to(input.dtype).contiguous(memory_format=layout_of(input, weight))
-
-
-def _products(taps: list[Tensor], pictures: Iterable[Tensor], groups: int) -> Tensor:
-    """Σ W[a,b] · x[a,b] → (N, G, O/G, Ho·Wo)."""
-    total: Tensor | None = None
+    total = torch.zeros(shape, dtype=dtype, device=input.device)
     for tap, picture in zip(taps, pictures, strict=True):
-        product = tap @ _grouped(picture, groups)  # (G, O/G, C/G) @ (N, G, C/G, Ho·Wo)
-        total = product if total is None else total.add_(product)
-    assert total is not None  # a filter has at least one element
-    return total
+        if weight.shape[1] == 1 and _is_depthwise(weight.shape[0], how):
+            total.addcmul_(picture, tap[:, :, 0, None])  # (N, C, Ho, Wo) · (C, 1, 1)
+        else:
+            product = tap @ _grouped(picture, how.groups)  # (G, O/G, C/G) @ (N, G, C/G, Ho·Wo)
+            total += product.flatten(1, 2).view(shape)
+    return with_bias(total, bias).to(input.dtype).contiguous(memory_format=layout_of(input, weight))
 
 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:

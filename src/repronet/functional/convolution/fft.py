@@ -52,7 +52,7 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution
     filters = _filters(weight, geometry, how.groups, size)  # (G, H, W/2+1, O/G, C/G)
     spectrum = _spectrum(padded, how.groups) @ filters.conj().mT  # (G, H, W/2+1, N, O/G)
     output = _picture(spectrum, size)[:, :, : (ho - 1) * sh + 1 : sh, : (wo - 1) * sw + 1 : sw]  # (N, O, Ho, Wo)
-    return with_bias(output.to(input.dtype).contiguous(memory_format=layout_of(input, weight)), bias)
+    return with_bias(output.to(input.dtype).clone(memory_format=layout_of(input, weight)), bias)
 
 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:

@@ -28,10 +28,17 @@ def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Ten
     return _backward(grad_output, input, weight, how, (False, True, False))[1]
 
 
+def gradients(
+    grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, with_bias: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """The gradients for input, weight and bias in one call."""
+    return _backward(grad_output, input, weight, how, (True, True, with_bias))
+
+
 def _backward(
     grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, wanted: tuple[bool, bool, bool]
-) -> tuple[Tensor, Tensor, Tensor]:
-    g = how.geometry
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    g, bias = how.geometry, [weight.shape[0]]
     return torch.ops.aten.convolution_backward(
-        grad_output, input, weight, None, g.stride, g.padding, g.dilation, False, (0, 0), how.groups, wanted
+        grad_output, input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), how.groups, wanted
     )

@@ -112,7 +112,7 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     geometry = how.geometry
     output = _filtered(input, weight, geometry.output_size(image_size(input)), geometry.padding, how.groups)
-    return with_bias(output.to(input.dtype).contiguous(memory_format=layout_of(input, weight)), bias)
+    return with_bias(output.to(input.dtype).clone(memory_format=layout_of(input, weight)), bias)
 
 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:

@@ -1,0 +1,99 @@
+"""Every convolution of the classic networks: our layer over torch's, forward, forward and backward, peak memory.
+
+    python benchmarks/conv_layers.py [lenet5 alexnet vgg11 googlenet resnet20 resnet50 resnext50 depthwise dilated]
+
+Both layers hold the same weights and take turns; the ratios are medians of 7 rounds. "own" is our layer without any of
+torch's backward kernels. The last line of a network weighs each shape with how often it occurs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from memory import peak_megabytes
+from networks import SHAPES_OF
+from torch import nn
+
+from repronet import layers
+from repronet.analysis.conv_speed import ConvShape, conv_shapes
+
+VARIANTS = ("torch", "auto", "own")
+ROUNDS = 7
+
+
+def layer_of(shape: ConvShape, v: str) -> nn.Conv2d:
+    g = shape.geometry
+    how = (shape.input[1], shape.filters, g.kernel, g.stride, g.padding, g.dilation, shape.groups)
+    torch.manual_seed(0)
+    return nn.Conv2d(*how) if v == "torch" else layers.Conv2d(*how, algorithm=v)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    work()
+    return time.perf_counter() - begun
+
+
+def measure(shape: ConvShape) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
+    """Median seconds forward, forward and backward, and peak MB, by variant."""
+    x = torch.randn(shape.input, requires_grad=True)
+    made = {v: layer_of(shape, v) for v in VARIANTS}
+    g = torch.randn_like(made["torch"](x))
+
+    def both(layer: nn.Module) -> None:
+        layer(x).backward(g)
+        layer.zero_grad()
+        x.grad = None
+
+    forward: dict[str, list[float]] = {v: [] for v in VARIANTS}
+    whole: dict[str, list[float]] = {v: [] for v in VARIANTS}
+    for layer in made.values():
+        both(layer)
+        both(layer)
+    for _ in range(ROUNDS):
+        for v, layer in made.items():
+            with torch.no_grad():
+                forward[v].append(seconds_of(lambda layer=layer: layer(x)))
+            whole[v].append(seconds_of(lambda layer=layer: both(layer)))
+    memory = {v: peak_megabytes(lambda layer=layer: both(layer)) for v, layer in made.items()}
+    return _medians(forward), _medians(whole), memory
+
+
+def _medians(times: dict[str, list[float]]) -> dict[str, float]:
+    return {v: statistics.median(found) for v, found in times.items()}
+
+
+def report(name: str) -> None:
+    build, images = SHAPES_OF[name]
+    totals = dict.fromkeys(VARIANTS, 0.0)
+    print(f"\n{name}: shape, how often, torch ms, then auto/torch and own/torch: forward | with backward | peak memory")
+    for shape, count in conv_shapes(build(), torch.zeros(images)).items():
+        forward, whole, memory = measure(shape)
+        for v in VARIANTS:
+            totals[v] += count * whole[v]
+        cells = " | ".join(
+            f"{found['auto'] / found['torch']:5.2f} {found['own'] / found['torch']:5.2f}" for found in (forward, whole)
+        )
+        print(
+            f"  {shape!s:<46} {count:2}× {whole['torch'] * 1e3:8.2f}  {cells} | {memory['auto'] / memory['torch']:.2f} {memory['own'] / memory['torch']:.2f}",
+            flush=True,
+        )
+    auto, own = (totals[v] / totals["torch"] for v in ("auto", "own"))
+    print(f"  all of them, with backward: auto {auto:.2f}, own {own:.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(SHAPES_OF), choices=[[], *SHAPES_OF], metavar="NAME")
+    options = parser.parse_args()
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    for name in options.names:
+        report(name)
+
+
+if __name__ == "__main__":
+    main()

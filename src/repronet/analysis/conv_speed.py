@@ -1,0 +1,114 @@
+"""How long each algorithm of convolution takes for a shape, forward and for both gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from repronet.functional import choice
+from repronet.functional.conv import refusal
+from repronet.functional.convolution import ALGORITHMS, Convolution
+from repronet.functional.windows import Geometry, Pair
+
+STEPS = ("forward", "input_gradient", "weight_gradient")
+
+
+@dataclass(frozen=True)
+class ConvShape:
+    """One convolution: the input (N, C, H, W), the filters (O, C/G, kh, kw) and the windows."""
+
+    input: tuple[int, int, int, int]
+    filters: int
+    geometry: Geometry
+    groups: int = 1
+
+    @property
+    def multiplications(self) -> int:
+        """Of the forward pass; each gradient needs as many."""
+        batch, channels, *size = self.input
+        height, width = self.geometry.output_size((size[0], size[1]))
+        per_output = channels // self.groups * len(self.geometry.offsets)
+        return batch * self.filters * height * width * per_output
+
+    def __str__(self) -> str:
+        kernel, stride, padding, dilation = map(_sides, (*_pairs(self.geometry),))
+        text = f"{'×'.join(map(str, self.input))} → {self.filters}, {kernel}"
+        for name, value, plain in (("/", stride, "1"), (" pad ", padding, "0"), (" dil ", dilation, "1")):
+            text += "" if value == plain else f"{name}{value}"
+        return text + (f" groups {self.groups}" if self.groups > 1 else "")
+
+
+def _pairs(geometry: Geometry) -> Iterator[Pair]:
+    yield from (geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
+
+
+def _sides(pair: Pair) -> str:
+    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}×{pair[1]}"
+
+
+def conv_shapes(network: nn.Module, images: Tensor) -> dict[ConvShape, int]:
+    """The convolutions of a network for these images, each with how often it occurs, in the order of the forward."""
+    found: dict[ConvShape, int] = {}
+
+    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        shape = _shape_of(layer, inputs[0])  # type: ignore[arg-type]
+        found[shape] = found.get(shape, 0) + 1
+
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    hooks = [layer.register_forward_hook(note) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def _shape_of(layer: nn.Conv2d, input: Tensor) -> ConvShape:
+    padding = (0, 0) if isinstance(layer.padding, str) else layer.padding
+    kernel, stride, pads, dilation = (
+        (pair[0], pair[1]) for pair in (layer.kernel_size, layer.stride, padding, layer.dilation)
+    )
+    n, c, h, w = input.shape
+    return ConvShape((n, c, h, w), layer.out_channels, Geometry(kernel, stride, pads, dilation), layer.groups)
+
+
+def measure(
+    shape: ConvShape,
+    algorithms: Iterable[str] = ALGORITHMS,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> dict[str, dict[str, float]]:
+    """The least seconds of each step and algorithm that applies, run in turn: {"forward": {"im2col": …}, …}."""
+    device = device or torch.device("cpu")
+    x, w, g = _operands(shape, dtype, device, memory_format)
+    size = (shape.input[2], shape.input[3])
+    names = [name for name in algorithms if refusal(name, shape.geometry, dtype) is None]
+    times = {}
+    for step, arguments in zip(STEPS, ((x, w, None), (g, w, size), (g, x)), strict=True):
+        how = Convolution(shape.geometry, shape.groups)
+        runs = {name: partial(getattr(ALGORITHMS[name], step), *arguments, how) for name in names}
+        times[step] = choice.measure(runs, device)
+    return times
+
+
+def _operands(
+    shape: ConvShape, dtype: torch.dtype, device: torch.device, memory_format: torch.memory_format
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Random x, w and ∂y."""
+    batch, channels, height, width = shape.input
+    output = shape.geometry.output_size((height, width))
+    generator = torch.Generator(device).manual_seed(0)
+    sizes = (
+        shape.input,
+        (shape.filters, channels // shape.groups, *shape.geometry.kernel),
+        (batch, shape.filters, *output),
+    )
+    x, w, g = (torch.randn(size, dtype=dtype, device=device, generator=generator) for size in sizes)
+    return x.contiguous(memory_format=memory_format), w, g.contiguous(memory_format=memory_format)

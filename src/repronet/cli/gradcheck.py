@@ -1,0 +1,105 @@
+"""``repronet gradcheck``: a table of how far every gradient is from what it should be."""
+
+from __future__ import annotations
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from repronet import models
+from repronet.analysis.gradient_cases import all_cases
+from repronet.analysis.gradients import LIMITS, Case, Errors, check_network, worst
+from repronet.analysis.gradients import check as check_case
+from repronet.cli.compose import nearest
+from repronet.errors import UserError
+
+
+def check(config: DictConfig, console: Console) -> bool:
+    """Print the table for the layers or the network of ``config``; whether every gradient is right."""
+    if "model" not in config:
+        return _check_layers(config, console)
+    if config.layer is not None:
+        raise UserError(f"layer={config.layer}: one thing at a time; leave model={config.model.name} out")
+    return _check_network(config, console)
+
+
+def _check_layers(config: DictConfig, console: Console) -> bool:
+    cases = all_cases(config.algorithm, config.seed)
+    names = list(dict.fromkeys(case.layer for case in cases))
+    if config.layer is not None and config.layer not in names:
+        raise UserError(
+            f"layer={config.layer}: no such layer{nearest(config.layer, names)} (layers: {', '.join(names)})"
+        )
+    chosen = [case for case in cases if config.layer in (None, case.layer)]
+    table = _layer_table()
+    results = []
+    for case in track(chosen, "checking", console=console, transient=True, disable=not console.is_terminal):
+        errors = check_case(case)
+        results.append(worst(list(errors.values())))
+        _add_rows(table, case, errors, config.details)
+    console.print(table)
+    limits = ", ".join(f"{name} {limit:.0e}" for name, limit in LIMITS.items())
+    return _say(console, [result.passed for result in results], "cases", f"largest relative errors; allowed: {limits}")
+
+
+def _layer_table() -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("layer")
+    table.add_column("case", max_width=30)
+    for name in LIMITS:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    return table
+
+
+def _add_rows(table: Table, case: Case, errors: dict[str, Errors], details: bool) -> None:
+    """One row for the case, or one for each of its gradients."""
+    rows = {f"{case.label}: ∂{name}": error for name, error in errors.items()} if details else {}
+    for label, error in (rows or {case.label: worst(list(errors.values()))}).items():
+        figures = (_figure(getattr(error, name)) for name in LIMITS)
+        table.add_row(case.layer, Text(label), *figures, _verdict(error.passed))
+
+
+def _check_network(config: DictConfig, console: Console) -> bool:
+    torch.manual_seed(config.seed)
+    ours = models.create(config.model.name).double()
+    vendor = models.create(config.model.name, layers="torch").double()
+    vendor.load_state_dict(ours.state_dict())
+    _set_algorithm(ours, config.algorithm)
+    size = int(ours.input_size)  # type: ignore[arg-type]
+    errors = check_network(ours, vendor, torch.randn(config.batch, 1, size, size, dtype=torch.float64))
+    table = Table("parameter", "shape", box=None, pad_edge=False)
+    table.add_column("relative error", justify="right")
+    table.add_column("verdict")
+    shapes = {name: "×".join(map(str, parameter.shape)) for name, parameter in ours.named_parameters()}
+    for name, error in errors.items():
+        table.add_row(name, shapes.get(name, ""), _figure(error), _verdict(error <= LIMITS["vendor"]))
+    console.print(table)
+    passed = [error <= LIMITS["vendor"] for error in errors.values()]
+    return _say(console, passed, "gradients", f"our layers against torch's; allowed: {LIMITS['vendor']:.0e}")
+
+
+def _set_algorithm(network: torch.nn.Module, algorithm: str) -> None:
+    for layer in network.modules():
+        if hasattr(layer, "algorithm"):
+            layer.algorithm = algorithm  # type: ignore[assignment]
+
+
+def _say(console: Console, passed: list[bool], what: str, note: str) -> bool:
+    """The last lines: how many were right."""
+    wrong = passed.count(False)
+    console.print(Text(f"\n{note}"))
+    style = "bold red" if wrong else "bold green"
+    console.print(Text(f"{wrong} of {len(passed)} {what} wrong" if wrong else f"all {len(passed)} {what} right", style))
+    return wrong == 0
+
+
+def _figure(error: float | None) -> str:
+    return "-" if error is None else f"{error:.1e}"
+
+
+def _verdict(passed: bool) -> Text:
+    return Text("right", "green") if passed else Text("WRONG", "bold red")

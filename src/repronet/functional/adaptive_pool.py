@@ -1,0 +1,301 @@
+"""Pooling to a given size, whatever the size of the input, forward and gradient.
+
+Along an axis of length H, window i of Ho spans the elements ⌊i·H/Ho⌋ … ⌈(i+1)·H/Ho⌉ − 1. Where Ho divides H these are
+the windows of an ordinary pool with kernel and stride H/Ho, and that pool is used. Elsewhere they differ in length by
+one, and neighbours may share an element:
+
+    average:   y = sum over the window / number of its elements, an axis at a time; each element gets 1/m of ∂L/∂y
+    maximum:   windows are laid out side by side, filled up to one length with their last element (which changes no
+               maximum, and is never the first of equals), and pooled; ∂L/∂x adds up what its copies receive
+
+(He et al., "Spatial pyramid pooling in deep convolutional networks for visual recognition", 2014, section 2.2; Lin,
+Chen and Yan, "Network in network", 2014, section 3.2, for the global average.)
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+
+from repronet.functional.algorithms import own_or_vendor
+from repronet.functional.convolution.settings import layout_of
+from repronet.functional.function import Function
+from repronet.functional.max_pool import Maxima, Ways, fastest_maximum, max_pool2d
+from repronet.functional.pool import avg_pool2d
+from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, mapped
+from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.windows import Pair, image_size, pair
+
+OutputSize = int | Sequence[int | None]
+
+
+def adaptive_spans(length: int, windows: int) -> list[Pair]:
+    """First element and length of each window along an axis."""
+    starts = [i * length // windows for i in range(windows)]
+    ends = [-(-(i + 1) * length // windows) for i in range(windows)]
+    return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
+
+
+def _counts(size: Pair, output_size: Pair, device: torch.device) -> Tensor:
+    """The number of elements of each window: (Ho, Wo)."""
+    rows, columns = (
+        torch.tensor([count for _, count in adaptive_spans(length, windows)], device=device, dtype=torch.int64)
+        for length, windows in zip(size, output_size, strict=True)
+    )
+    return rows[:, None] * columns
+
+
+def _sum_along(input: Tensor, axis: int, windows: int) -> Tensor:
+    """Sum of the windows along one axis: (N, C, H, W) → (N, C, Ho, W) or (N, C, H, Wo)."""
+    if windows == 0:
+        return input.narrow(axis, 0, 0)
+    spans = adaptive_spans(input.shape[axis], windows)
+    return torch.stack([input.narrow(axis, *span).sum(axis) for span in spans], axis)
+
+
+def _spread_along(output: Tensor, axis: int, length: int) -> Tensor:
+    """Adjoint of `_sum_along`: every window hands its number to each of its elements, which add up what they get."""
+    shape = list(output.shape)
+    shape[axis] = length
+    total = output.new_zeros(shape)
+    for number, span in enumerate(adaptive_spans(length, output.shape[axis])):
+        total.narrow(axis, *span).add_(output.narrow(axis, number, 1))
+    return total
+
+
+def adaptive_avg_pool2d_forward(input: Tensor, output_size: Pair) -> Tensor:
+    """y = 1/m Σ x over each window: (N, C, H, W) → (N, C, Ho, Wo)."""
+    x = input.to(accumulation_dtype(input.dtype))
+    total = _sum_along(_sum_along(x, ROWS, output_size[0]), COLUMNS, output_size[1])  # (N, C, Ho, Wo)
+    return (total / _counts(image_size(x), output_size, x.device)).to(input.dtype)
+
+
+def adaptive_avg_pool2d_input_gradient(grad_output: Tensor, size: Pair) -> Tensor:
+    """∂L/∂x = Σ 1/m ∂L/∂y over the windows that hold x: (N, C, Ho, Wo) → (N, C, H, W)."""
+    g = grad_output.to(accumulation_dtype(grad_output.dtype))
+    share = g / _counts(size, image_size(g), g.device)
+    by_row = _spread_along(share, COLUMNS, size[1])  # (N, C, Ho, W)
+    return _spread_along(by_row, ROWS, size[0]).to(grad_output.dtype)  # (N, C, H, W)
+
+
+def _forward(input: Tensor, output_size: Pair, algorithm: str) -> Tensor:
+    candidates = {
+        "vendor": lambda: torch.ops.aten._adaptive_avg_pool2d(input, output_size),
+        "own": lambda: adaptive_avg_pool2d_forward(input, output_size),
+    }
+    return candidates[chosen("adaptive_avg_pool2d forward", algorithm, input, (output_size,), candidates)]()
+
+
+def _input_gradient(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
+    def vendor() -> Tensor:
+        # Of the input, only shape and layout are looked at.
+        shape, layout = (*grad_output.shape[:2], *size), layout_of(grad_output, grad_output)
+        input = torch.empty(shape, dtype=grad_output.dtype, device=grad_output.device, memory_format=layout)
+        return torch.ops.aten._adaptive_avg_pool2d_backward(grad_output, input)
+
+    if grad_output.numel() == 0:
+        return grad_output.new_zeros((*grad_output.shape[:2], *size))
+    candidates = {"vendor": vendor, "own": lambda: adaptive_avg_pool2d_input_gradient(grad_output, size)}
+    return candidates[chosen("adaptive_avg_pool2d input_gradient", algorithm, grad_output, (size,), candidates)]()
+
+
+class _AdaptiveAvgPool2d(Function):
+    @staticmethod
+    def forward(input: Tensor, output_size: Pair, algorithm: str) -> Tensor:
+        return _forward(input, output_size, algorithm)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, _, ctx.algorithm = inputs
+        ctx.size = image_size(input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return _InputGradient.apply(grad_outputs[0], ctx.size, ctx.algorithm), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        return mapped(_AdaptiveAvgPool2d, info, in_dims, args[:1], *args[1:])
+
+
+class _InputGradient(Function):
+    @staticmethod
+    def forward(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
+        return _input_gradient(grad_output, size, algorithm)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        grad_output, _, ctx.algorithm = inputs
+        ctx.output_size = image_size(grad_output)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return _AdaptiveAvgPool2d.apply(grad_outputs[0], ctx.output_size, ctx.algorithm), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        return mapped(_InputGradient, info, in_dims, args[:1], *args[1:])
+
+
+def lay_out_forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Copies of the rows and columns that are numbered: (N, C, H, W) → (N, C, len(rows), len(columns))."""
+    return input.index_select(ROWS, rows).index_select(COLUMNS, columns)
+
+
+def lay_out_input_gradient(grad_output: Tensor, rows: Tensor, columns: Tensor, size: Pair) -> Tensor:
+    """Every element adds up what its copies receive: (N, C, len(rows), len(columns)) → (N, C, H, W)."""
+    g = grad_output.to(accumulation_dtype(grad_output.dtype))
+    by_row = g.new_zeros((*g.shape[:3], size[1])).index_add(COLUMNS, columns, g)  # (N, C, len(rows), W)
+    total = g.new_zeros((*g.shape[:2], *size)).index_add(ROWS, rows, by_row)  # (N, C, H, W)
+    return total.to(grad_output.dtype)
+
+
+class _LayOut(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        return lay_out_forward(input, rows, columns)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, rows, columns = inputs
+        ctx.size = image_size(input)
+        ctx.save_for_backward(rows, columns)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (grad_output,), (rows, columns) = grad_outputs, ctx.saved_tensors
+        return lay_out_input_gradient(grad_output, rows, columns, ctx.size), None, None
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str = "auto") -> Tensor:
+    """Average to a given size: y[r,c] is the mean over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns alike.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        output_size: (Ho, Wo), None for the input's; or one integer for both.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two,
+            measured once a shape, apart for the output and the gradient.
+
+    Returns:
+        (N, C, Ho, Wo) or (C, Ho, Wo).
+
+    Raises:
+        RuntimeError: for another shape, or an output size that is negative or not of two numbers.
+        ValueError: for an unknown algorithm.
+        TypeError: for arguments of the wrong kind.
+        NotImplementedError: for integers and complex tensors.
+    """
+    size = _checked_size("adaptive_avg_pool2d", input, output_size)
+    algorithm = own_or_vendor(algorithm)
+    kernel = _even_kernel(image_size(input), size)
+    if kernel is not None and input.shape[-3] > 0:
+        return avg_pool2d(input, kernel, algorithm=algorithm)
+    if input.dim() == 3:
+        return _AdaptiveAvgPool2d.apply(input.unsqueeze(0), size, algorithm).squeeze(0)
+    return _AdaptiveAvgPool2d.apply(input, size, algorithm)
+
+
+@overload
+def adaptive_max_pool2d(
+    input: Tensor, output_size: OutputSize, return_indices: Literal[False] = False, algorithm: str = "auto"
+) -> Tensor: ...
+@overload
+def adaptive_max_pool2d(
+    input: Tensor, output_size: OutputSize, return_indices: Literal[True], algorithm: str = "auto"
+) -> tuple[Tensor, Tensor]: ...
+@overload
+def adaptive_max_pool2d(
+    input: Tensor, output_size: OutputSize, return_indices: bool = False, algorithm: str = "auto"
+) -> Tensor | tuple[Tensor, Tensor]: ...
+def adaptive_max_pool2d(
+    input: Tensor, output_size: OutputSize, return_indices: bool = False, algorithm: str = "auto"
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Maximum to a given size: y[r,c] = max over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns alike.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point, with channels.
+        output_size: (Ho, Wo), None for the input's; or one integer for both.
+        return_indices: also return where each maximum stood, as h·W + w.
+        algorithm: "own" for the computation above, "vendor" for torch's kernels, "auto" for the faster of the two,
+            measured once a shape.
+
+    Returns:
+        (N, C, Ho, Wo) or (C, Ho, Wo), with the indices of that shape if asked for.
+
+    Raises:
+        RuntimeError: for another shape, or an output size that is negative or not of two numbers.
+        ValueError: for an unknown algorithm.
+        TypeError: for arguments of the wrong kind.
+        NotImplementedError: for integers and complex tensors.
+    """
+    size = _checked_size("adaptive_max_pool2d", input, output_size)
+    if input.shape[-3] == 0:
+        raise RuntimeError(f"adaptive_max_pool2d needs an input with channels, got {tuple(input.shape)}")
+    kernel = _even_kernel(image_size(input), size)
+    if kernel is not None:
+        return max_pool2d(input, kernel, return_indices=return_indices, algorithm=algorithm)
+    batch = input.unsqueeze(0) if input.dim() == 3 else input
+    ways: Ways = {
+        "vendor": lambda x: torch.ops.aten.adaptive_max_pool2d(x, size),
+        "own": lambda x: _maximum_side_by_side(x, size, return_indices),
+    }
+    algorithm = "own" if 0 in size else own_or_vendor(algorithm)  # torch has no gradient for an empty output
+    output, indices = fastest_maximum("adaptive_max_pool2d", algorithm, batch, (size, return_indices), ways)
+    output = output.squeeze(0) if input.dim() == 3 else output
+    if not return_indices:
+        return output
+    assert indices is not None  # they were asked for
+    return output, indices.reshape(output.shape)
+
+
+def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool) -> Maxima:
+    """Lay the windows out side by side, and pool them: (N, C, H, W) → (N, C, Ho, Wo)."""
+    (rows, kh), (columns, kw) = (
+        _numbers(length, windows, input.device) for length, windows in zip(image_size(input), output_size, strict=True)
+    )
+    side_by_side = _LayOut.apply(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
+    if 0 in output_size:
+        nothing = side_by_side[..., : output_size[0], : output_size[1]]
+        return nothing, nothing.to(torch.int64)
+    if not return_indices:
+        return max_pool2d(side_by_side, (kh, kw), algorithm="own"), None
+    output, where = max_pool2d(side_by_side, (kh, kw), return_indices=True, algorithm="own")
+    width = side_by_side.shape[-1]
+    return output, rows[where // width] * input.shape[-1] + columns[where % width]
+
+
+def _even_kernel(size: Pair, output_size: Pair) -> Pair | None:
+    """The kernel and stride of the ordinary pool with the same windows, if there is one."""
+    if 0 in output_size or size[0] % output_size[0] or size[1] % output_size[1]:
+        return None
+    return size[0] // output_size[0], size[1] // output_size[1]
+
+
+def _numbers(length: int, windows: int, device: torch.device) -> tuple[Tensor, int]:
+    """The elements of all windows along an axis, each filled up to the longest with its last one; that length."""
+    spans = adaptive_spans(length, windows)
+    longest = max((count for _, count in spans), default=1)
+    numbers = [start + min(k, count - 1) for start, count in spans for k in range(longest)]
+    return torch.tensor(numbers, device=device, dtype=torch.int64), longest
+
+
+def _checked_size(name: str, input: Tensor, output_size: OutputSize) -> Pair:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    if input.dim() not in (3, 4) or 0 in image_size(input):
+        raise RuntimeError(f"{name} needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+    wanted: Any = output_size
+    if isinstance(output_size, list | tuple):
+        if len(output_size) != 2:
+            raise RuntimeError(f"output_size must be one integer or two (height, width), got {output_size!r}")
+        wanted = [own if length is None else length for own, length in zip(image_size(input), output_size, strict=True)]
+    size = pair(wanted, "output_size")
+    if min(size) < 0:
+        raise RuntimeError(f"output_size must not be negative, got {size}")
+    require_real(name, input)
+    if not input.is_floating_point():
+        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    return size

@@ -1,0 +1,115 @@
+"""Dropout, forward and gradient: in training, each number is dropped with probability p and the others grow.
+
+    y = x · m,    m = 0 with probability p, else 1/(1 − p)          ∂L/∂x = ∂L/∂y · m
+
+The mean of y is x, so evaluation changes nothing; the paper shrinks the weights there instead, which is the same.
+dropout2d draws one m for each map. (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple
+way to prevent neural networks from overfitting", 2014, section 4; whole maps: Tompson et al., "Efficient object
+localization using convolutional networks", 2015, section 3.2.)
+"""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repronet.functional.elementwise import applied
+from repronet.functional.function import Function
+from repronet.functional.precision import require_real
+
+
+def dropout_mask(like: Tensor, p: float) -> Tensor:
+    """m: 0 with probability p, else 1/(1 − p), of the shape and dtype of `like`; the draws of torch's on a CPU."""
+    if p == 1:
+        return torch.zeros_like(like)
+    return torch.empty_like(like).bernoulli_(1 - p).div_(1 - p)
+
+
+def dropout_forward(input: Tensor, mask: Tensor, out: Tensor | None = None) -> Tensor:
+    """y = x·m, where m may be broadcast: any shape."""
+    return torch.mul(input, mask, out=out)
+
+
+def dropout_input_gradient(grad_output: Tensor, mask: Tensor) -> Tensor:
+    """∂L/∂x = ∂L/∂y · m."""
+    return grad_output * mask
+
+
+class _Dropout(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, inplace: bool, mask: Tensor) -> Tensor:
+        return dropout_forward(input, mask, out=input if inplace else None)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, inplace, mask = inputs
+        if inplace:
+            ctx.mark_dirty(input)
+        ctx.save_for_backward(mask)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        (grad_output,), (mask,) = grad_outputs, ctx.saved_tensors
+        return dropout_input_gradient(grad_output, mask), None, None
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Drop each number with probability p, and divide the others by 1 − p.
+
+    Args:
+        input: any shape, floating point.
+        p: probability of being dropped, 0 to 1.
+        training: if false, the input is returned as it is.
+        inplace: write the result into `input` and return it.
+
+    Raises:
+        ValueError: for a p outside 0 to 1.
+        TypeError: for anything but a tensor and a number.
+        NotImplementedError: for complex tensors.
+        RuntimeError: in training, for integers; for `inplace` on a leaf that requires grad, or on memory that is
+            written more than once.
+    """
+    if _changes_nothing("dropout", input, p, training):
+        return input
+    return applied(_Dropout, input, inplace, dropout_mask(input, p))
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Drop each map with probability p, and divide the others by 1 − p: (N, C, H, W).
+
+    Other shapes are taken for (N, C, …), as by torch, with a warning.
+
+    Args:
+        input: floating point.
+        p: probability of being dropped, 0 to 1.
+        training: if false, the input is returned as it is.
+        inplace: write the result into `input` and return it.
+
+    Raises:
+        As `dropout`, and RuntimeError in training for fewer than two dimensions.
+    """
+    nothing = _changes_nothing("dropout2d", input, p, training)
+    if input.dim() != 4:
+        warnings.warn(f"dropout2d takes {tuple(input.shape)} for (N, C, …); use dropout?", stacklevel=2)
+    if nothing:
+        return input
+    if input.dim() < 2:
+        raise RuntimeError(f"dropout2d needs an input (N, C, …), got shape {tuple(input.shape)}")
+    maps = input.new_empty((*input.shape[:2], *[1] * (input.dim() - 2)))  # (N, C, 1, 1)
+    return applied(_Dropout, input, inplace, dropout_mask(maps, p))
+
+
+def _changes_nothing(name: str, input: Tensor, p: float, training: bool) -> bool:
+    """Whether the output is the input, after checking the arguments."""
+    if not isinstance(input, Tensor) or not isinstance(p, int | float):
+        raise TypeError(f"{name} needs a tensor and a probability, got {type(input).__name__} and {p!r}")
+    if not 0 <= p <= 1:
+        raise ValueError(f"p must be from 0 to 1, got {p}")
+    require_real(name, input)
+    nothing = p == 0 or not training or input.numel() == 0
+    if not nothing and not input.is_floating_point():
+        raise RuntimeError(f"{name} needs floating point in training, got {input.dtype}")
+    return nothing

@@ -1,0 +1,97 @@
+"""What the elementwise operators share: which tensors they take, writing in place, and a fast e^x."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repronet.functional.function import Function, is_plain
+from repronet.functional.precision import accumulation_dtype, require_real
+
+_LOG2_E = math.log2(math.e)
+
+
+def exp_of(input: Tensor, factor: float = 1.0) -> Tensor:
+    """e^{factor·x} as 2^{factor·x·log₂e}, which takes a quarter of the time: in float32 for the half types.
+
+    The product is rounded once, which changes the result as much as half a digit in the last place of x would.
+    """
+    return torch.mul(input.to(accumulation_dtype(input.dtype)), factor * _LOG2_E).exp2_()
+
+
+def require_floating(name: str, input: Tensor) -> None:
+    """Refuse anything but real floating-point tensors.
+
+    Raises:
+        TypeError: for anything but a tensor.
+        NotImplementedError: for integer, bool and complex tensors.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    if not input.is_floating_point():
+        raise NotImplementedError(f"{name} needs real floating point, got {input.dtype}")
+
+
+def as_floating(name: str, input: Tensor) -> Tensor:
+    """The input; integers and bool as the default floating type.
+
+    Raises:
+        TypeError: for anything but a tensor.
+        NotImplementedError: for complex tensors.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_real(name, input)
+    return input if input.is_floating_point() else input.to(torch.get_default_dtype())
+
+
+def require_number(name: str, value: float) -> None:
+    """Refuse a setting that is not a plain number.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+
+
+def require_writable(input: Tensor) -> None:
+    """Refuse to write into what autograd needs as it is.
+
+    Raises:
+        RuntimeError: for a leaf that requires grad, or a view of one.
+    """
+    whole = input if input._base is None else input._base
+    if whole.requires_grad and whole.is_leaf and torch.is_grad_enabled():
+        kind = "a leaf" if whole is input else "a view of a leaf"
+        raise RuntimeError(f"cannot write in place into {kind} that requires grad, of shape {tuple(input.shape)}")
+
+
+def applied(function: type[Function], input: Tensor, inplace: bool, *settings: Any) -> Tensor:
+    """The output of a Function with `forward(input, inplace, *settings)`; `inplace` writes it into `input`.
+
+    In place, nothing of the size of the input is allocated. So the gradient must do without the input's old values.
+
+    Raises:
+        RuntimeError: for `inplace` on a leaf that requires grad, or on memory that is written more than once.
+    """
+    if is_plain():
+        return function.forward(input, inplace, *settings)
+    if not inplace:
+        return function.apply(input, False, *settings)
+    require_writable(input)
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return input.copy_(function.apply(input, False, *settings))  # transforms know no mark_dirty
+    return function.apply(input, True, *settings)
+
+
+def rewritten(operator: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
+    """Write `operator(input)` into `input`, for an operator whose gradient needs the old values: it gets a copy.
+
+    Raises:
+        RuntimeError: for a leaf that requires grad, or memory that is written more than once.
+    """
+    require_writable(input)
+    return input.copy_(operator(input.clone()))

@@ -1,0 +1,191 @@
+"""Pooling by a norm, of a window's elements or of neighbouring channels, forward and gradient.
+
+    L^p pool:       y = (Σ_i x_i^p)^(1/p)        ∂L/∂x_i = ∂L/∂y · (Σ x^p)^(1/p − 1) · x_i^(p − 1)
+    feature pool:   y = √(Σ_i x_i²)              ∂L/∂x_i = ∂L/∂y · x_i/y
+
+The lectures write (Σ|x|^p)^(1/p − 1)·|x_i|^(p − 1)·sign(x_i), which is the same for even p. For odd p torch takes
+signed powers, and so do we: a window whose powers sum to less than 0 has no root, and its output is NaN. Where the sum
+is 0 the root has no slope; its gradient is set to 0, as in torch. (Sermanet, Chintala and LeCun, "Convolutional neural
+networks applied to house numbers digit classification", 2012, for L^p; Le et al., "Building high-level features using
+large scale unsupervised learning", 2012, for L2 pooling.)
+
+The L^p pool is three operators in a row, each with its own gradient here: power, average (times the number of elements)
+and root.
+"""
+
+import math
+from typing import Any
+
+from torch import Tensor
+
+from repronet.functional.function import Function
+from repronet.functional.pool import avg_pool2d, max_pool2d
+from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.windows import IntOrPair, pair
+
+
+def _one_where_zero(values: Tensor) -> Tensor:
+    return (values == 0).to(values.dtype)
+
+
+def power_forward(input: Tensor, exponent: float) -> Tensor:
+    """x^p, any shape."""
+    return input.pow(exponent)
+
+
+def power_input_gradient(grad_output: Tensor, input: Tensor, exponent: float) -> Tensor:
+    """∂L/∂x = ∂L/∂y · p·x^(p − 1)."""
+    if exponent == 2:
+        return grad_output * input * 2
+    return grad_output * input.pow(exponent - 1) * exponent
+
+
+def root_forward(sums: Tensor, degree: float) -> Tensor:
+    """y = s^(1/p), any shape."""
+    return sums.pow(1.0 / degree)
+
+
+def root_input_gradient(grad_output: Tensor, sums: Tensor, degree: float) -> Tensor:
+    """∂L/∂s = ∂L/∂y · s^(1/p − 1)/p, but 0 at s = 0."""
+    zero = _one_where_zero(sums)
+    slope = (sums + zero).pow(1.0 / degree - 1) * ((1 - zero) / degree)  # at no point infinite
+    return grad_output * slope
+
+
+def feature_pool_forward(input: Tensor, pool_size: int) -> Tensor:
+    """y = √Σ x² over each `pool_size` neighbouring channels: (N, C, H, W) → (N, C/pool_size, H, W)."""
+    groups = input.to(accumulation_dtype(input.dtype)).unflatten(1, (-1, pool_size))  # (N, C/s, s, H, W)
+    return (groups * groups).sum(2).sqrt().to(input.dtype)  # (N, C/s, H, W)
+
+
+def feature_pool_input_gradient(grad_output: Tensor, input: Tensor, output: Tensor, pool_size: int) -> Tensor:
+    """∂L/∂x = ∂L/∂y · x/y, but 0 at y = 0: (N, C/pool_size, H, W) → (N, C, H, W)."""
+    zero = _one_where_zero(output)
+    ratio = grad_output * ((1 - zero) / (output + zero))  # (N, C/s, H, W)
+    return (input.unflatten(1, (-1, pool_size)) * ratio.unsqueeze(2)).flatten(1, 2)  # (N, C, H, W)
+
+
+class _Power(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, exponent: float) -> Tensor:
+        return power_forward(input, exponent)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, ctx.exponent = inputs
+        ctx.save_for_backward(input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (grad_output,), (input,) = grad_outputs, ctx.saved_tensors
+        return power_input_gradient(grad_output, input, ctx.exponent), None
+
+
+class _Root(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(sums: Tensor, degree: float) -> Tensor:
+        return root_forward(sums, degree)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        sums, ctx.degree = inputs
+        ctx.save_for_backward(sums)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (grad_output,), (sums,) = grad_outputs, ctx.saved_tensors
+        return root_input_gradient(grad_output, sums, ctx.degree), None
+
+
+class _FeaturePool(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, pool_size: int) -> Tensor:
+        return feature_pool_forward(input, pool_size)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, ctx.pool_size = inputs
+        ctx.save_for_backward(input, output)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (grad_output,), (input, output) = grad_outputs, ctx.saved_tensors
+        return feature_pool_input_gradient(grad_output, input, output, ctx.pool_size), None
+
+
+def lp_pool2d(
+    input: Tensor,
+    norm_type: float,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    ceil_mode: bool = False,
+    algorithm: str = "auto",
+) -> Tensor:
+    """Norm of every window: y[r,c] = (Σ_ab x[r·S+a, c·S+b]^p)^(1/p).
+
+    Args:
+        input: (N, C, H, W) or (C, H, W).
+        norm_type: p, not 0; ∞ gives the largest |x| of the window, −∞ the smallest.
+        kernel_size: (kh, kw), or one integer for both; so is `stride` S (None: the kernel size).
+        ceil_mode: keep a last window that runs over the edge. As in torch, its sum is stretched to kh·kw elements.
+        algorithm: how the sums are pooled, see `avg_pool2d`, or the maxima, see `max_pool2d`.
+
+    Returns:
+        (N, C, Ho, Wo) or (C, Ho, Wo).
+
+    Raises:
+        ValueError: for a norm_type of 0, a kernel size of other than one or two numbers, or an unknown algorithm.
+        RuntimeError: for shapes or window settings that do not go together.
+        TypeError: for arguments of the wrong kind.
+        NotImplementedError: for complex tensors and integers that torch cannot average.
+    """
+    if not isinstance(input, Tensor) or not isinstance(norm_type, int | float):
+        raise TypeError(f"lp_pool2d needs a tensor and a number, got {type(input).__name__} and {norm_type!r}")
+    if norm_type == 0:
+        raise ValueError(f"norm_type must not be 0, got {norm_type}")
+    require_real("lp_pool2d", input)
+    if hasattr(kernel_size, "__len__") and len(kernel_size) != 2:  # type: ignore[arg-type]
+        raise ValueError(f"kernel_size must be one integer or (height, width), got {kernel_size!r}")
+    if math.isinf(norm_type):
+        sign = 1 if norm_type > 0 else -1
+        return sign * max_pool2d(sign * input.abs(), kernel_size, stride, 0, 1, ceil_mode, algorithm=algorithm)
+    kernel = pair(kernel_size, "kernel_size")
+    powers = _Power.apply(input.to(accumulation_dtype(input.dtype)), norm_type)
+    means = avg_pool2d(powers, kernel, stride, 0, ceil_mode, algorithm=algorithm)
+    roots = _Root.apply(means * (kernel[0] * kernel[1]), norm_type)
+    return roots.to(input.dtype) if input.is_floating_point() else roots
+
+
+def feature_pool(input: Tensor, pool_size: int) -> Tensor:
+    """L2 norm of neighbouring channels: y[o] = √(x[o·s]² + … + x[o·s+s−1]²) at every position.
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point.
+        pool_size: s, how many channels become one; it divides C.
+
+    Returns:
+        (N, C/s, H, W) or (C/s, H, W).
+
+    Raises:
+        RuntimeError: for another shape, or a pool size that does not divide the channels.
+        TypeError: for arguments of the wrong kind.
+        NotImplementedError: for integers and complex tensors.
+    """
+    if not isinstance(input, Tensor) or isinstance(pool_size, bool) or not isinstance(pool_size, int):
+        raise TypeError(f"feature_pool needs a tensor and an integer, got {type(input).__name__} and {pool_size!r}")
+    require_real("feature_pool", input)
+    if not input.is_floating_point():
+        raise NotImplementedError(f"feature_pool needs floating point, got {input.dtype}")
+    if input.dim() not in (3, 4):
+        raise RuntimeError(f"feature_pool needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
+    if pool_size < 1 or input.shape[-3] % pool_size or input.shape[-3] == 0:
+        raise RuntimeError(f"pool_size must divide the {input.shape[-3]} channels, got {pool_size}")
+    if input.dim() == 3:
+        return _FeaturePool.apply(input.unsqueeze(0), pool_size).squeeze(0)
+    return _FeaturePool.apply(input, pool_size)

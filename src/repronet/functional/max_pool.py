@@ -1,0 +1,341 @@
+"""Max pooling, forward and gradient.
+
+    y[r,c] = max_ab x[r·S−P+a·D, c·S−P+b·D]          all of ∂L/∂y[r,c] goes to the element that won
+
+Where windows overlap, an element adds up what it receives from each. The first of equal elements in scan order wins,
+and the last NaN wins over everything, as in torch. (The CS231n notes on pooling; overlapping 3×3 windows with stride 2
+are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.)
+
+No winner is remembered. The gradient meets the input again and finds the winners anew: first, for each window, the row
+whose maximum is the window's, then the column whose element is the row's. This costs a few passes over memory, and
+saves a window's index of 8 bytes and the comparisons that the forward would need for it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial, reduce
+from typing import Any, Literal, overload
+
+import torch
+from torch import Tensor
+
+from repronet.functional.algorithms import own_or_vendor
+from repronet.functional.function import Function
+from repronet.functional.pool_windows import (
+    Axis,
+    Phases,
+    Step,
+    axes,
+    chosen,
+    mapped,
+    phased,
+    pool_geometry,
+    unphased_into,
+)
+from repronet.functional.precision import accumulation_dtype
+from repronet.functional.windows import Geometry, IntOrPair, image_size
+
+Maxima = tuple[Tensor, Tensor | None]  # with indices, if they were asked for or came along
+Ways = Mapping[str, Callable[[Tensor], Maxima]]
+
+# The gradient handles so many input elements at a time, so that what one pass leaves is in the cache for the next.
+_BLOCK = 2**19
+
+# To hand a number to the winner and 0 to all others, its bits are multiplied by 1 and 0: as a floating-point product
+# ∞ · 0 would be NaN, and torch.where takes ten times as long.
+_BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def _lowest(dtype: torch.dtype) -> float:
+    """What loses to every element."""
+    return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
+
+
+def _maximum_along(phases: Phases, axis: Axis) -> Tensor:
+    """Maximum of the windows along one axis, given what `axis.phases` or `phased` makes of the input."""
+    elements = [axis.elements(phases, step) for step in axis.steps]
+    everywhere = [element for element, step in zip(elements, axis.steps, strict=True) if step.count == axis.windows]
+    if len(everywhere) == len(elements) > 1:
+        return reduce(torch.maximum, everywhere)
+    shape = list(phases[0].shape)
+    shape[axis.dim] = axis.windows
+    best = phases[0].new_full(shape, _lowest(phases[0].dtype))
+    for element, step in zip(elements, axis.steps, strict=True):
+        axis.owners(best, step).clamp_(min=element)
+    return best
+
+
+def max_pool2d_forward(input: Tensor, geometry: Geometry) -> Tensor:
+    """Maximum of every window: (N, C, H, W) → (N, C, Ho, Wo)."""
+    rows, columns = axes(image_size(input), geometry)
+    # Rows first: that pass reads neighbours in memory, and leaves less for the one that does not.
+    best = _maximum_along(rows.phases(input), rows)  # (N, C, Ho, W)
+    return _maximum_along(columns.phases(best), columns)  # (N, C, Ho, Wo)
+
+
+def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterator[tuple[Step, Tensor]]:
+    """What each window element receives if its window's winner receives all of `rest`, bits in an integer type.
+
+    `rest` is used up, and what is handed out is valid until the next step.
+    """
+    if not axis.steps:  # dilated windows may lie in the padding altogether
+        return
+    room = rest.new_empty(rest.numel())
+
+    def hand_out(step: Step, compare: Callable[..., Tensor], element: Tensor, other: Tensor) -> Tensor:
+        left = axis.owners(rest, step)
+        share = compare(element, other, out=room[: left.numel()].view(left.shape)).mul_(left)
+        left.sub_(share)  # nothing is left for a later one of equal elements
+        return share
+
+    *steps, last = axis.steps
+    nan = _may_hold_nan(output)
+    for step in axis.steps if nan or last.count < axis.windows else steps:
+        yield step, hand_out(step, torch.eq, axis.elements(phases, step), axis.owners(output, step))
+    if not nan and last.count == axis.windows:
+        yield last, rest  # who has not found its winner yet finds it here
+    if nan:  # which equals nothing, not even itself
+        for step in reversed(axis.steps):
+            element = axis.elements(phases, step)
+            yield step, hand_out(step, torch.ne, element, element)
+
+
+def _may_hold_nan(output: Tensor) -> bool:
+    """Whether to look for NaN. Elsewhere than on the CPU, waiting for the answer costs more than to look."""
+    return torch.compiler.is_compiling() or not output.is_cpu or bool(output.sum().isnan())
+
+
+def _add_to_winners(totals: Tensor, gradient: Tensor, phases: Tensor, output: Tensor, axis: Axis) -> None:
+    """Along one axis, move each window's gradient to its winner in `totals`, which has phases like the input's."""
+    for step, share in _shares(gradient.view(_BITS[gradient.itemsize]), phases, output, axis):
+        axis.elements(totals, step).add_(share.view(gradient.dtype))
+
+
+def _of_winners(values: Tensor, phases: Tensor, output: Tensor, axis: Axis) -> Tensor:
+    """Along one axis, the value that stands where each window's winner stands."""
+    bits = _BITS[values.itemsize]
+    found = torch.zeros_like(output, dtype=bits)
+    for step, ones in _shares(torch.full_like(found, -1), phases, output, axis):  # −1 is all ones
+        axis.owners(found, step).bitwise_or_(axis.elements(values.view(bits), step) & ones)
+    return found.view(values.dtype)
+
+
+def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Cut all tensors alike along the batch, the first one into pieces of about _BLOCK elements."""
+    first = tensors[0]
+    if first.device.type != "cpu" or first.numel() <= _BLOCK:
+        return iter([tensors])
+    images = max(1, _BLOCK * first.shape[0] // first.numel())
+    return zip(*(tensor.split(images) for tensor in tensors), strict=True)
+
+
+def max_pool2d_input_gradient(grad_output: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
+    """All of ∂L/∂y goes to the winner, added up where windows overlap: (N, C, Ho, Wo) → (N, C, H, W)."""
+    gradient = torch.empty_like(input, dtype=grad_output.dtype)
+    dtype = accumulation_dtype(grad_output.dtype)
+    rows, columns = axes(image_size(input), geometry)
+    for x, g, into in _blocks(input, grad_output, gradient):
+        phases = phased(x, rows, columns)  # (Sw, Sh, N, C, H/Sh, W/Sw)
+        best = _maximum_along(phases, columns)  # (Sh, N, C, H/Sh, Wo), of each row of a window
+        of_best = torch.zeros_like(best, dtype=dtype)
+        output = _maximum_along(best, rows)  # (N, C, Ho, Wo)
+        _add_to_winners(of_best, g.to(dtype, copy=True), best, output, rows)  # (Sh, N, C, H/Sh, Wo)
+        total = torch.zeros_like(phases, dtype=dtype)
+        _add_to_winners(total, of_best, phases, best, columns)  # (Sw, Sh, N, C, H/Sh, W/Sw)
+        unphased_into(into, total)  # (N, C, H, W)
+    return gradient
+
+
+def max_pool2d_at_winners(values: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
+    """Of each window the value that stands where its winner stands: (N, C, H, W) → (N, C, Ho, Wo).
+
+    This is the adjoint of `max_pool2d_input_gradient`, and so gives the second derivative.
+    """
+    rows, columns = axes(image_size(input), geometry)
+    pieces = []
+    for x, v in _blocks(input, values):
+        phases = phased(x, rows, columns)  # (Sw, Sh, N, C, H/Sh, W/Sw)
+        best = _maximum_along(phases, columns)  # (Sh, N, C, H/Sh, Wo)
+        of_best = _of_winners(phased(v, rows, columns), phases, best, columns)  # (Sh, N, C, H/Sh, Wo)
+        pieces.append(_of_winners(of_best, best, _maximum_along(best, rows), rows))  # (N, C, Ho, Wo)
+    return torch.cat(pieces)
+
+
+def max_pool2d_indices(input: Tensor, geometry: Geometry) -> Tensor:
+    """Position h·W + w, in the input, of each window's winner: (N, C, Ho, Wo), int64."""
+    h, w = image_size(input)
+    positions = torch.arange(h * w, device=input.device).reshape(h, w).expand(input.shape)
+    return _AtWinners.apply(positions, input, geometry)
+
+
+class _MaxPool2d(Function):
+    @staticmethod
+    def forward(input: Tensor, geometry: Geometry) -> Tensor:
+        return max_pool2d_forward(input, geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, ctx.geometry = inputs
+        ctx.save_for_backward(input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        (grad_output,), (input,) = grad_outputs, ctx.saved_tensors
+        return _InputGradient.apply(grad_output, input.detach(), ctx.geometry), None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        *tensors, geometry = args
+        return mapped(_MaxPool2d, info, in_dims, tensors, geometry)
+
+
+class _InputGradient(Function):
+    """Linear in the gradient; the winners are constants, as nearby inputs have the same."""
+
+    @staticmethod
+    def forward(grad_output: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
+        return max_pool2d_input_gradient(grad_output, input, geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, input, ctx.geometry = inputs
+        ctx.save_for_backward(input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return _AtWinners.apply(grad_outputs[0], *ctx.saved_tensors, ctx.geometry), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        *tensors, geometry = args
+        return mapped(_InputGradient, info, in_dims, tensors, geometry)
+
+
+class _AtWinners(Function):
+    @staticmethod
+    def forward(values: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
+        return max_pool2d_at_winners(values, input, geometry)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, input, ctx.geometry = inputs
+        ctx.save_for_backward(input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        return _InputGradient.apply(grad_outputs[0], *ctx.saved_tensors, ctx.geometry), None, None
+
+    @staticmethod
+    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
+        *tensors, geometry = args
+        return mapped(_AtWinners, info, in_dims, tensors, geometry)
+
+
+def _own(input: Tensor, geometry: Geometry, return_indices: bool) -> Maxima:
+    output = _MaxPool2d.apply(input, geometry)
+    return output, max_pool2d_indices(input.detach(), geometry) if return_indices else None
+
+
+def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
+    g = geometry
+    return torch.ops.aten.max_pool2d_with_indices(input, g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode)
+
+
+def fastest_maximum(operation: str, algorithm: str, input: Tensor, settings: tuple[Any, ...], ways: Ways) -> Maxima:
+    """Pool in the way that is asked for, or in the fastest for output and gradient together.
+
+    The two are timed as one, since the vendor's gradient needs indices that only its output makes.
+    """
+    with_gradient = input.requires_grad and torch.is_grad_enabled()
+
+    def run(name: str) -> None:
+        with torch.set_grad_enabled(with_gradient):
+            x = input.detach().requires_grad_(with_gradient)
+            output, _ = ways[name](x)
+            if with_gradient:
+                torch.autograd.grad(output, x, output.detach())
+
+    candidates = {name: partial(run, name) for name in ways}
+    return ways[chosen(operation, algorithm, input, (*settings, with_gradient), candidates)](input)
+
+
+@overload
+def max_pool2d(
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+    algorithm: str = "auto",
+) -> Tensor: ...
+@overload
+def max_pool2d(
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: Literal[True],
+    algorithm: str = "auto",
+) -> tuple[Tensor, Tensor]: ...
+@overload
+def max_pool2d(
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    algorithm: str = "auto",
+) -> Tensor | tuple[Tensor, Tensor]: ...
+def max_pool2d(
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+    algorithm: str = "auto",
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Maximum of every window: y[r,c] = max_ab x[r·S−P+a·D, c·S−P+b·D].
+
+    Args:
+        input: (N, C, H, W) or (C, H, W), floating point or integer.
+        kernel_size: (kh, kw), or one integer for both; so are `stride` S (None: the kernel size), `padding` P
+            (of −∞) and `dilation` D.
+        ceil_mode: keep a last window that runs over the edge.
+        return_indices: also return where each maximum stood, as h·W + w.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two,
+            measured once a shape.
+
+    Returns:
+        (N, C, Ho, Wo) or (C, Ho, Wo), with the indices of that shape if asked for.
+
+    Raises:
+        RuntimeError: for shapes or window settings that do not go together.
+        ValueError: for an unknown algorithm.
+        TypeError: for arguments of the wrong kind.
+        NotImplementedError: for bool and complex tensors.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"max_pool2d needs a tensor, got {type(input).__name__}")
+    geometry = pool_geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
+    if input.dtype == torch.bool or input.is_complex():
+        raise NotImplementedError(f"max_pool2d needs real numbers, got {input.dtype}")
+    batch = input.unsqueeze(0) if input.dim() == 3 else input
+    ways: Ways = {
+        "vendor": lambda x: _vendor(x, geometry),
+        "own": lambda x: _own(x, geometry, return_indices),
+    }
+    settings = (geometry, return_indices)
+    output, indices = fastest_maximum("max_pool2d", own_or_vendor(algorithm), batch, settings, ways)
+    output = output.squeeze(0) if input.dim() == 3 else output
+    if not return_indices:
+        return output
+    assert indices is not None  # they were asked for
+    return output, indices.reshape(output.shape)

@@ -1,0 +1,177 @@
+"""What the pools share: their settings, and windows taken apart into two axes.
+
+A maximum or a sum over a window is one along its columns, then one along its rows. So each pool takes kh + kw steps
+instead of kh·kw, and every step here looks along one axis only. Padding is never written down: a step covers just the
+windows whose element lies inside the input.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor
+
+from repronet.functional.choice import Candidates, fastest
+from repronet.functional.function import Function
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
+
+Phases = Tensor | Sequence[Tensor]  # a tensor's first dimension counts the phases
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+ROWS, COLUMNS = -2, -1  # the dimensions along which the two passes go
+
+
+def _remembered(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Keep the results: a training asks for the same few every step. Not while torch.compile traces, which warns."""
+    cached = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return (function if torch.compiler.is_compiling() else cached)(*args, **kwargs)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Step:
+    """Element number a of the windows along one axis.
+
+    It is inside the input for `count` windows from number `window` on. Split the input by stride into S phases, phase c
+    holding every S-th element from c on: then those elements lie side by side in phase `phase` from `start` on.
+    """
+
+    window: int
+    count: int
+    phase: int
+    start: int
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The windows along one axis: dimension `dim` of an input that is `length` long there, with `windows` windows."""
+
+    dim: int
+    length: int
+    windows: int
+    stride: int
+    steps: tuple[Step, ...]
+
+    def phases(self, input: Tensor) -> Phases:
+        """Views of every S-th row or column, one from each of 0 … S−1 on."""
+        if self.dim == ROWS:
+            return [input[..., c :: self.stride, :] for c in range(self.stride)]
+        return [input[..., c :: self.stride] for c in range(self.stride)]
+
+    def elements(self, phases: Phases, step: Step) -> Tensor:
+        """The step's element of each window that has it, a view."""
+        return phases[step.phase].narrow(self.dim, step.start, step.count)
+
+    def owners(self, output: Tensor, step: Step) -> Tensor:
+        """The windows that have the step's element, a view."""
+        return output.narrow(self.dim, step.window, step.count)
+
+
+def phased(input: Tensor, rows: Axis, columns: Axis) -> Tensor:
+    """Copy the phases of both axes apart: (N, C, H, W) → (Sw, Sh, N, C, ⌈H/Sh⌉, ⌈W/Sw⌉), filled up with zeros.
+
+    What a step looks at then lies side by side in memory, which repays the copy where there are many passes.
+    """
+    (n, c, h, w), (sh, sw) = input.shape, (rows.stride, columns.stride)
+    fresh = input.new_zeros if h % sh or w % sw else input.new_empty
+    apart = fresh((sw, sh, n, c, -(-h // sh), -(-w // sw)))
+    for phase, part in _pairs(apart, input):
+        phase.copy_(part)
+    return apart
+
+
+def unphased_into(output: Tensor, apart: Tensor) -> None:
+    """Write the phases together again: (Sw, Sh, N, C, ⌈H/Sh⌉, ⌈W/Sw⌉) → (N, C, H, W)."""
+    for phase, part in _pairs(apart, output):
+        part.copy_(phase)
+
+
+def _pairs(apart: Tensor, whole: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Each phase, as it stands apart and as it stands in the whole."""
+    sw, sh = apart.shape[:2]
+    for column in range(sw):
+        for row in range(sh):
+            part = whole[:, :, row::sh, column::sw]
+            yield apart[column, row, :, :, : part.shape[2], : part.shape[3]], part
+
+
+@_remembered
+def axes(size: Pair, geometry: Geometry) -> tuple[Axis, Axis]:
+    """The windows over an input of this size, along its rows and along its columns."""
+    rows, columns = (_axis(number, size[number], geometry.output_size(size)[number], geometry) for number in (0, 1))
+    return rows, columns
+
+
+def _axis(number: int, length: int, windows: int, geometry: Geometry) -> Axis:
+    dilation = geometry.dilation[number]
+    stride = geometry.stride[number] if windows > 1 else min(geometry.stride[number], length)
+    steps = []
+    for a in range(geometry.kernel[number]):
+        first = a * dilation - geometry.padding[number]  # where the element of window 0 lies
+        window = max(0, -(first // stride))
+        count = min(windows, (length - 1 - first) // stride + 1) - window
+        if count > 0:
+            phase, start = (window * stride + first) % stride, (window * stride + first) // stride
+            steps.append(Step(window, count, phase, start))
+    return Axis((ROWS, COLUMNS)[number], length, windows, stride, tuple(steps))
+
+
+def pool_geometry(
+    name: str,
+    input: Tensor,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None,
+    padding: IntOrPair = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+) -> Geometry:
+    """The checked settings of a pool.
+
+    Raises:
+        RuntimeError: for shapes or window settings that do not go together.
+        TypeError: for settings that are not integers.
+    """
+    if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
+        raise RuntimeError(f"{name} needs an input (N, C, H, W) or (C, H, W) with channels, got {tuple(input.shape)}")
+    kernel, pads = pair(kernel_size, "kernel_size"), pair(padding, "padding")
+    # torch takes an empty stride for a missing one.
+    strides = kernel if stride is None or (isinstance(stride, Sequence) and not stride) else pair(stride, "stride")
+    geometry = _checked(kernel, strides, pads, pair(dilation, "dilation"), bool(ceil_mode))
+    axes(image_size(input), geometry)  # refuses windows larger than the input
+    return geometry
+
+
+@_remembered
+def _checked(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Geometry:
+    geometry = Geometry(kernel, stride, padding, dilation, ceil_mode)
+    if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
+        raise RuntimeError(f"padding must be at most half the kernel, got padding {padding} for kernel {kernel}")
+    return geometry
+
+
+def chosen(operation: str, algorithm: str, input: Tensor, settings: tuple[Any, ...], candidates: Candidates) -> str:
+    """The algorithm to take: the one named, or for "auto" the fastest here."""
+    if algorithm != "auto":
+        return algorithm
+    if input.device.type == "meta" or input.numel() == 0:
+        return next(iter(candidates))
+    signature = (tuple(input.shape), input.stride(), input.dtype, *settings)
+    return fastest(operation, signature, input.device, candidates)
+
+
+def mapped(function: type[Function], info: Any, in_dims: Any, tensors: Sequence[Tensor], *settings: Any) -> Any:
+    """torch.func.vmap for a pool: pictures know nothing of each other, so B batches of N are one of B·N."""
+    many = info.batch_size
+    folded = [
+        (tensor.expand(many, *tensor.shape) if dim is None else tensor.movedim(dim, 0)).flatten(0, 1)
+        for tensor, dim in zip(tensors, in_dims, strict=False)
+    ]
+    result = function.apply(*folded, *settings)
+    return result.unflatten(0, (many, result.shape[0] // many)), 0

@@ -1,0 +1,70 @@
+import pytest
+import torch
+
+from repronet.algorithms import CONVOLUTIONS
+from repronet.functional import conv
+
+
+def test_a_layer_is_proved_case_by_case(repronet):
+    outcome = repronet("gradcheck", "layer=max_pool2d")
+    assert outcome.code == 0
+    rows = [line for line in outcome.out.splitlines() if line.startswith("max_pool2d")]
+    assert len(rows) >= 4
+    assert all(row.split()[-1] == "right" for row in rows)
+    assert f"all {len(rows)} cases right" in outcome.out
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+def test_convolution_is_proved_under_every_algorithm(repronet):
+    outcome = repronet("gradcheck", "layer=conv2d")
+    assert outcome.code == 0
+    for algorithm in CONVOLUTIONS:
+        assert f"conv2d  {algorithm}, padding" in outcome.out
+
+
+def test_details_name_every_gradient(repronet):
+    outcome = repronet("gradcheck", "layer=linear", "details=true")
+    for name in ("input", "weight", "bias"):
+        assert f"a batch: ∂{name} " in outcome.out
+
+
+def test_a_wrong_gradient_is_found_and_fails(repronet, monkeypatch):
+    right = conv.conv2d_bias_gradient
+    monkeypatch.setattr(conv, "conv2d_bias_gradient", lambda grad: right(grad) * 1.001)
+    outcome = repronet("gradcheck", "layer=conv2d", "algorithm=im2col")
+    assert outcome.code == 1
+    assert "WRONG" in outcome.out
+    assert "8 of 8 cases wrong" in outcome.out
+
+
+@pytest.mark.parametrize("model", ["lenet5", "lenet5_1998"])
+def test_a_network_is_compared_parameter_by_parameter(repronet, model):
+    outcome = repronet("gradcheck", f"model={model}", "batch=2")
+    assert outcome.code == 0
+    assert "logits" in outcome.out
+    assert "WRONG" not in outcome.out
+    assert "gradients right" in outcome.out
+
+
+def test_a_wrong_layer_in_a_network_is_found(repronet, monkeypatch):
+    monkeypatch.setattr(conv, "conv2d_bias_gradient", lambda grad: torch.zeros(grad.shape[1], dtype=grad.dtype))
+    outcome = repronet("gradcheck", "model=lenet5", "batch=2", "algorithm=im2col")
+    assert outcome.code == 1
+    assert "2 of 11 gradients wrong" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["layer=conv"], "layer=conv: no such layer; nearest: conv2d (layers: conv2d,"),
+        (["model=lenet"], "model=lenet: no such model; nearest: lenet5"),
+        (["layer=conv2d", "model=lenet5"], "layer=conv2d: one thing at a time; leave model=lenet5 out"),
+        (["algorithm=fast"], "algorithm=fast: must be one of auto, own"),
+        (["layers=conv2d"], "layers=conv2d: no such key; nearest: layer"),
+    ],
+)
+def test_mistakes(repronet, words, message):
+    outcome = repronet("gradcheck", *words)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
