@@ -88,10 +88,13 @@ def report(name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(SHAPES_OF), choices=[[], *SHAPES_OF], metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all if none is named")
     options = parser.parse_args()
+    unknown = set(options.names) - set(SHAPES_OF)
+    if unknown:
+        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(SHAPES_OF)}")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
-    for name in options.names:
+    for name in options.names or SHAPES_OF:
         report(name)
 
 

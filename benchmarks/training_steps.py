@@ -82,12 +82,15 @@ def peak_memory(name: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(WORKLOADS), choices=[[], *WORKLOADS], metavar="NAME")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="all if none is named")
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
+    unknown = set(options.names) - set(WORKLOADS)
+    if unknown:
+        parser.error(f"{', '.join(sorted(unknown))}: not one of {', '.join(WORKLOADS)}")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.rounds} alternating rounds")
     print("network           torch ms   auto/torch        own/torch         memory MB  auto/torch  own/torch")
-    for name in options.names:
+    for name in options.names or WORKLOADS:
         seconds = time_steps(name, options.rounds)
         cells = [_ratio(seconds[v], seconds["torch"]) for v in ("auto", "own")]
         memory = peak_memory(name)

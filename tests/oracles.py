@@ -288,3 +288,62 @@ def batch_norm(x, weight, bias, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         means.append(mean)
         variances.append(variance)
     return torch.from_numpy(y), torch.tensor(means).double(), torch.tensor(variances, dtype=torch.float64)
+
+
+def layer_norm(x, weight, bias, dims: int, eps: float) -> Tensor:
+    """Normalise each row of the last `dims` dimensions."""
+    x, y = _numbers(x), np.zeros(tuple(x.shape))
+    for row in np.ndindex(*x.shape[: x.ndim - dims]):
+        values = [float(v) for v in x[row].flat]
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((v - mean) ** 2 for v in values) / len(values)
+        y[row] = (x[row] - mean) / math.sqrt(variance + eps) * _numbers(weight) + _numbers(bias)
+    return torch.from_numpy(y)
+
+
+def group_norm(x, groups: int, weight, bias, eps: float) -> Tensor:
+    """Normalise each picture's channels, `C/groups` at a time."""
+    x, y = _numbers(x), np.zeros(tuple(x.shape))
+    size = x.shape[1] // groups
+    for n, group in np.ndindex(x.shape[0], groups):
+        channels = range(group * size, (group + 1) * size)
+        values = [float(v) for ch in channels for v in x[n, ch].flat]
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((v - mean) ** 2 for v in values) / len(values)
+        for ch in channels:
+            y[n, ch] = (x[n, ch] - mean) / math.sqrt(variance + eps) * float(weight[ch]) + float(bias[ch])
+    return torch.from_numpy(y)
+
+
+def local_response_norm(x, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """b_i = a_i/(k + α·Σ a_j²)^β with j from i − n/2 to i + n/2, as far as there are channels."""
+    x, y = _numbers(x), np.zeros(tuple(x.shape))
+    for n, i, r, c in np.ndindex(*x.shape):
+        first = i - size // 2
+        around = [j for j in range(first, first + size) if 0 <= j < x.shape[1]]
+        y[n, i, r, c] = x[n, i, r, c] / (k + alpha * sum(x[n, j, r, c] ** 2 for j in around)) ** beta
+    return torch.from_numpy(y)
+
+
+def local_contrast_norm(x, size: int, deviation: float) -> tuple[Tensor, Tensor]:
+    """Jarrett's subtractive v and the y that division makes of it, one position after another."""
+    x = _numbers(x)
+    (N, C, H, W), half = x.shape, size // 2
+
+    def mean(maps, r, c):
+        total = weights = 0.0
+        for p, q in np.ndindex(size, size):
+            h, w = r + p - half, c + q - half
+            if 0 <= h < H and 0 <= w < W:
+                weight = math.exp(-((p - half) ** 2 + (q - half) ** 2) / (2 * deviation**2))
+                weights += weight
+                total += weight * sum(maps[ch, h, w] for ch in range(C)) / C
+        return total / weights
+
+    v, y = np.zeros_like(x), np.zeros_like(x)
+    for n in range(N):
+        for r, c in np.ndindex(H, W):
+            v[n, :, r, c] = x[n, :, r, c] - mean(x[n], r, c)
+        sigma = np.array([[math.sqrt(mean(v[n] ** 2, r, c)) for c in range(W)] for r in range(H)])
+        y[n] = v[n] / np.maximum(sigma, sigma.mean())
+    return torch.from_numpy(v), torch.from_numpy(y)

@@ -7,7 +7,15 @@ Each operator stands with its gradients side by side: `conv2d_forward`, `conv2d_
 from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
 from repronet.functional.conv import conv2d
 from repronet.functional.dropout import dropout, dropout2d
+from repronet.functional.layer_norm import group_norm, layer_norm
 from repronet.functional.linear import linear
+from repronet.functional.local_norm import (
+    divisive_norm,
+    local_contrast_norm,
+    local_response_norm,
+    local_response_norm_krizhevsky,
+    subtractive_norm,
+)
 from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.maxout import maxout
 from repronet.functional.norm import batch_norm
@@ -22,14 +30,20 @@ __all__ = [
     "avg_pool2d",
     "batch_norm",
     "conv2d",
+    "divisive_norm",
     "dropout",
     "dropout2d",
     "elu",
     "feature_pool",
+    "group_norm",
     "hardsigmoid",
     "hardswish",
+    "layer_norm",
     "leaky_relu",
     "linear",
+    "local_contrast_norm",
+    "local_response_norm",
+    "local_response_norm_krizhevsky",
     "log_softmax",
     "lp_pool2d",
     "max_pool2d",
@@ -41,5 +55,6 @@ __all__ = [
     "sigmoid",
     "silu",
     "softmax",
+    "subtractive_norm",
     "tanh",
 ]

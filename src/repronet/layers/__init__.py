@@ -28,7 +28,15 @@ from repronet.layers.conv import Conv2d
 from repronet.layers.convert import convert, set_algorithm, unconverted
 from repronet.layers.dropout import Dropout, Dropout2d
 from repronet.layers.linear import Linear
-from repronet.layers.norm import BatchNorm1d, BatchNorm2d
+from repronet.layers.norm import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    KrizhevskyResponseNorm,
+    LayerNorm,
+    LocalContrastNorm,
+    LocalResponseNorm,
+)
 from repronet.layers.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, FeaturePool, LPPool2d, MaxPool2d
 
 __all__ = [
@@ -43,12 +51,17 @@ __all__ = [
     "Dropout2d",
     "FeaturePool",
     "Flatten",
+    "GroupNorm",
     "Hardsigmoid",
     "Hardswish",
     "Identity",
+    "KrizhevskyResponseNorm",
     "LPPool2d",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalContrastNorm",
+    "LocalResponseNorm",
     "LogSoftmax",
     "MaxPool2d",
     "Maxout",

@@ -3,6 +3,12 @@
 import torch
 from torch import Tensor
 
+from repronet.functional.layer_norm import group_norm, layer_norm
+from repronet.functional.local_norm import (
+    local_contrast_norm,
+    local_response_norm,
+    local_response_norm_krizhevsky,
+)
 from repronet.functional.norm import batch_norm
 
 
@@ -47,3 +53,53 @@ class BatchNorm1d(_BatchNorm, torch.nn.BatchNorm1d):
 
 class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
     """torch.nn.BatchNorm2d computed by `repronet.functional.batch_norm`: (N, C, H, W) → (N, C, H, W)."""
+
+
+class LayerNorm(torch.nn.LayerNorm):
+    """torch.nn.LayerNorm computed by `repronet.functional.layer_norm`: (…, *normalized_shape), unchanged in shape."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class GroupNorm(torch.nn.GroupNorm):
+    """torch.nn.GroupNorm computed by `repronet.functional.group_norm`: (N, C, …), unchanged in shape."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class LocalResponseNorm(torch.nn.LocalResponseNorm):
+    """torch.nn.LocalResponseNorm computed by `repronet.functional.local_response_norm`: α is divided by the size."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+
+class KrizhevskyResponseNorm(torch.nn.LocalResponseNorm):
+    """AlexNet's: `repronet.functional.local_response_norm_krizhevsky`, with its constants as defaults."""
+
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return local_response_norm_krizhevsky(input, self.size, self.alpha, self.beta, self.k)
+
+
+class LocalContrastNorm(torch.nn.Module):
+    """`repronet.functional.local_contrast_norm` (Jarrett et al. 2009): (N, C, H, W), unchanged in shape.
+
+    Args:
+        size: side of the Gaussian window, odd.
+        deviation: of the Gaussian; None for size/4.
+    """
+
+    def __init__(self, size: int = 9, deviation: float | None = None):
+        super().__init__()
+        self.size, self.deviation = size, deviation
+
+    def forward(self, input: Tensor) -> Tensor:
+        return local_contrast_norm(input, self.size, self.deviation)
+
+    def extra_repr(self) -> str:
+        return f"size={self.size}, deviation={self.deviation}"

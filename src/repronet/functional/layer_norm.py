@@ -1,0 +1,195 @@
+"""Layer and group normalisation: each picture by itself, whatever else is in the batch.
+
+Over the M elements that are normalised together, with their mean μ and variance σ²,
+
+    x̂ = (x − μ)/√(σ² + ε),      y = γ·x̂ + β
+    ∂L/∂x = (ĝ − mean(ĝ) − x̂·mean(ĝ·x̂))/√(σ² + ε),      ĝ = ∂L/∂y · γ
+    ∂L/∂γ = Σ ∂L/∂y · x̂,        ∂L/∂β = Σ ∂L/∂y
+
+(Ba, Kiros and Hinton, "Layer normalization", 2016; Wu and He, "Group normalization", 2018.) The two differ in which
+elements go together and in the shape of γ and β.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repronet.functional.function import Function
+from repronet.functional.precision import accumulation_dtype, require_real
+
+
+def standardized_forward(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """x̂ and 1/√(σ² + ε) of each row: (…, M) → (…, M), (…, 1)."""
+    centred = input - input.mean(-1, keepdim=True)
+    scale = ((centred * centred).mean(-1, keepdim=True) + eps).rsqrt()
+    return centred * scale, scale
+
+
+def standardized_input_gradient(grad_output: Tensor, output: Tensor, scale: Tensor) -> Tensor:
+    """∂L/∂x = (∂L/∂x̂ − mean(∂L/∂x̂) − x̂·mean(∂L/∂x̂ · x̂))/√(σ² + ε): (…, M)."""
+    mean, slope = grad_output.mean(-1, keepdim=True), (grad_output * output).mean(-1, keepdim=True)
+    return (grad_output - mean - output * slope) * scale
+
+
+def standardized_scale_gradient(grad_scale: Tensor, output: Tensor, scale: Tensor) -> Tensor:
+    """What flows to x through 1/√(σ² + ε), whose derivative is −x̂/(M·(σ² + ε)): (…, 1) → (…, M)."""
+    return grad_scale * scale * scale * output / -output.shape[-1]
+
+
+def affine_weight_gradient(grad_output: Tensor, standardized: Tensor, shape: torch.Size) -> Tensor:
+    """∂L/∂γ = Σ ∂L/∂y · x̂ over all that share a γ: → `shape`."""
+    return (grad_output * standardized).sum_to_size(shape)
+
+
+def affine_bias_gradient(grad_output: Tensor, shape: torch.Size) -> Tensor:
+    """∂L/∂β = Σ ∂L/∂y over all that share a β: → `shape`."""
+    return grad_output.sum_to_size(shape)
+
+
+class _Standardized(Function):
+    """The scale is an output with a gradient of its own, so that second derivatives flow through it."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+        return standardized_forward(input, eps)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*output)
+        ctx.set_materialize_grads(False)  # first derivatives never reach the scale
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None]:
+        (grad_output, grad_scale), (output, scale) = grad_outputs, ctx.saved_tensors
+        gradient = None if grad_output is None else standardized_input_gradient(grad_output, output, scale)
+        if grad_scale is not None:
+            through = standardized_scale_gradient(grad_scale, output, scale)
+            gradient = through if gradient is None else gradient + through
+        return gradient, None
+
+
+class _Affine(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(standardized: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+        scaled = standardized.clone() if weight is None else standardized * weight
+        return scaled if bias is None else scaled + bias
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        standardized, weight, bias = inputs
+        ctx.bias_shape = None if bias is None else bias.shape
+        ctx.save_for_backward(standardized, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (grad_output,), (standardized, weight) = grad_outputs, ctx.saved_tensors
+        needs_input, needs_weight, needs_bias = ctx.needs_input_grad
+        of_input = grad_output if weight is None else grad_output * weight
+        return (
+            of_input if needs_input else None,
+            affine_weight_gradient(grad_output, standardized, weight.shape) if needs_weight else None,
+            affine_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
+        )
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise over the last dimensions: y = γ·(x − μ)/√(σ² + ε) + β.
+
+    Args:
+        input: (…, *normalized_shape).
+        normalized_shape: the dimensions that go together, at least one.
+        weight, bias: γ and β, of `normalized_shape`; None for 1 and 0.
+
+    Raises:
+        RuntimeError: for shapes or dtypes that do not go together.
+        TypeError: for anything but a tensor and a sequence of sizes.
+        NotImplementedError: for integer and complex tensors.
+    """
+    _require_floating("layer_norm", input)
+    shape = tuple(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise RuntimeError(f"layer_norm needs an input (…, *normalized_shape), got {tuple(input.shape)} and {shape}")
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is not None and tuple(values.shape) != shape:
+            raise RuntimeError(f"{name} must have the normalized shape {shape}, got {tuple(values.shape)}")
+    if input.numel() == 0:
+        return _affine(input.clone(), weight, bias, input.dtype)
+    rows = _wide(input).flatten(-len(shape))  # (…, M)
+    standardized, _ = _Standardized.apply(rows, eps)
+    return _affine(standardized.unflatten(-1, shape), weight, bias, input.dtype)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalise over groups of C/num_groups channels and all positions: y = γ·(x − μ)/√(σ² + ε) + β.
+
+    Args:
+        input: (N, C, …).
+        num_groups: 1 for all channels together, C for each by itself.
+        weight, bias: γ and β, (C,); None for 1 and 0.
+
+    Raises:
+        RuntimeError: for shapes or dtypes that do not go together, or groups that do not divide the channels.
+        ValueError: for a single value in each group.
+        TypeError: for anything but a tensor.
+        NotImplementedError: for integer and complex tensors.
+    """
+    _require_floating("group_norm", input)
+    if input.dim() < 2:
+        raise RuntimeError(f"group_norm needs an input (N, C, …), got shape {tuple(input.shape)}")
+    channels = input.shape[1]
+    if num_groups < 1 or channels % num_groups:
+        raise RuntimeError(f"num_groups must divide the {channels} channels, got {num_groups}")
+    if input.numel() == num_groups:  # one picture, one channel a group, one position
+        raise ValueError(f"group_norm needs more than one value a group, got input {tuple(input.shape)}")
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is not None and values.shape != (channels,):
+            raise RuntimeError(f"{name} must have shape ({channels},), one a channel, got {tuple(values.shape)}")
+    along = (channels, *(1,) * (input.dim() - 2))  # to broadcast against the input
+    gamma, beta = (None if values is None else values.reshape(along) for values in (weight, bias))
+    if input.numel() == 0:
+        return _affine(input.clone(), gamma, beta, input.dtype)
+    rows = _wide(input).reshape(input.shape[0], num_groups, -1)  # (N, G, C/G·…)
+    standardized, _ = _Standardized.apply(rows, eps)
+    return _affine(standardized.reshape(input.shape), gamma, beta, input.dtype)
+
+
+def _wide(input: Tensor) -> Tensor:
+    return input.to(accumulation_dtype(input.dtype))
+
+
+def _affine(standardized: Tensor, weight: Tensor | None, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """γ·x̂ + β in the input's dtype."""
+    for name, values in (("weight", weight), ("bias", bias)):
+        if values is not None and values.dtype not in (dtype, accumulation_dtype(dtype)):
+            raise RuntimeError(f"{name} must have the input's dtype {dtype}, got {values.dtype}")
+    if weight is None and bias is None:
+        return standardized.to(dtype)
+    wide = accumulation_dtype(dtype)
+    gamma, beta = (None if values is None else values.to(wide) for values in (weight, bias))
+    return _Affine.apply(standardized.to(wide), gamma, beta).to(dtype)
+
+
+def _require_floating(name: str, input: Tensor) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_real(name, input)
+    if not input.is_floating_point():
+        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")

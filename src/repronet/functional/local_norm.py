@@ -1,0 +1,267 @@
+"""Normalisation by the neighbours: local response and local contrast.
+
+Local response normalisation divides by the activity of n neighbouring channels at the same position,
+
+    s_i = k + α·Σ_j x_j²  (j among the n channels around i),      y_i = x_i·s_i^−β
+    ∂L/∂x_j = ∂L/∂y_j · s_j^−β − 2αβ·x_j·Σ_i ∂L/∂y_i·x_i·s_i^(−β−1)  (i such that j is around i)
+
+(Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 3.3, with k = 2,
+n = 5, α = 1e-4, β = 0.75.) torch's function of this name takes the mean of the squares where the paper has the sum, so
+its α is the paper's times n: the two are named apart here.
+
+Local contrast normalisation takes the weighted mean of the neighbourhood away, over all channels and a Gaussian window,
+and divides by its weighted deviation, where that is above the picture's average (Jarrett et al., "What is the best
+multi-stage architecture for object recognition?", 2009, section 3.1):
+
+    v = x − A(x),      y = v/max(c, σ),      σ = √A(v²),      c = mean of σ over the picture
+
+with A the weighted mean. At the edges A weighs only what lies inside the picture; its weights always sum to 1.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from repronet.functional.conv import conv2d
+from repronet.functional.function import Function
+from repronet.functional.precision import accumulation_dtype, require_real
+
+
+def _around(values: Tensor, size: int, before: int) -> Tensor:
+    """Sum over `size` neighbouring channels, `before` of them before each: (N, C, …) → (N, C, …)."""
+    padding = (0, 0) * (values.dim() - 2) + (before, size - 1 - before)
+    padded = torch.constant_pad_nd(values, padding)
+    total = padded.narrow(1, 0, values.shape[1])
+    for offset in range(1, size):
+        total = total + padded.narrow(1, offset, values.shape[1])
+    return total
+
+
+def local_response_norm_activity(input: Tensor, size: int, alpha: float, k: float) -> Tensor:
+    """s = k + α·Σ x² over the channels around each: (N, C, …) → (N, C, …)."""
+    return _around(input * input, size, size // 2) * alpha + k
+
+
+def local_response_norm_forward(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """y = x·s^−β: (N, C, …) → (N, C, …)."""
+    return input * local_response_norm_activity(input, size, alpha, k) ** -beta
+
+
+def local_response_norm_input_gradient(
+    grad_output: Tensor, input: Tensor, size: int, alpha: float, beta: float, k: float
+) -> Tensor:
+    """∂L/∂x_j = ∂L/∂y_j·s_j^−β − 2αβ·x_j·Σ_i ∂L/∂y_i·x_i·s_i^(−β−1): (N, C, …)."""
+    activity = local_response_norm_activity(input, size, alpha, k)
+    direct = grad_output * activity**-beta
+    # j is around i where i is around j the other way round.
+    through = _around(direct * input / activity, size, size - 1 - size // 2)
+    return direct - 2 * alpha * beta * input * through
+
+
+class _LocalResponseNorm(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+        return local_response_norm_forward(input, size, alpha, beta, k)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        input, *ctx.settings = inputs
+        ctx.save_for_backward(input)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+        (input,) = ctx.saved_tensors
+        return local_response_norm_input_gradient(grad_outputs[0], input, *ctx.settings), None, None, None, None
+
+
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
+    """Divide by (k + α·mean of x²)^β over `size` neighbouring channels, in torch's scaling: α is divided by `size`.
+
+    Args:
+        input: (N, C, …) with at least one dimension after the channels.
+        size: n, the channels that count, those beyond the ends as zeros; size // 2 of them lie before.
+
+    Raises:
+        ValueError: for an input with fewer than 3 dimensions.
+        RuntimeError: for a size below 1.
+        TypeError: for anything but a tensor.
+        NotImplementedError: for integer and complex tensors.
+    """
+    if isinstance(input, Tensor) and input.dim() < 3:
+        raise ValueError(f"local_response_norm needs an input (N, C, …) of 3 dimensions or more, got {input.dim()}")
+    _check("local_response_norm", input, size)
+    return _responded(input, size, alpha / size, beta, k)
+
+
+def local_response_norm_krizhevsky(
+    input: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
+) -> Tensor:
+    """Divide by (k + α·Σ x²)^β over `size` neighbouring channels, as the paper has it: α is not divided.
+
+    b_i = a_i/(k + α·Σ_j a_j²)^β with j from i − n/2 to i + n/2 within the C channels (Krizhevsky et al. 2012, section
+    3.3); its constants are the defaults. Arguments and errors are those of `local_response_norm`.
+    """
+    if isinstance(input, Tensor) and input.dim() < 3:
+        raise ValueError(f"local_response_norm needs an input (N, C, …) of 3 dimensions or more, got {input.dim()}")
+    _check("local_response_norm_krizhevsky", input, size)
+    return _responded(input, size, alpha, beta, k)
+
+
+def _responded(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    if input.numel() == 0:
+        return input
+    wide = input.to(accumulation_dtype(input.dtype))
+    return _LocalResponseNorm.apply(wide, size, alpha, beta, k).to(input.dtype)
+
+
+def gaussian_window(size: int, deviation: float, like: Tensor) -> Tensor:
+    """w_pq ∝ e^{−(p² + q²)/2·deviation²} around the middle, summing to 1: (1, 1, size, size)."""
+    positions = torch.arange(size, dtype=like.dtype, device=like.device) - (size - 1) / 2
+    side = torch.exp(-(positions**2) / (2 * deviation**2))
+    window = side[:, None] * side
+    return (window / window.sum())[None, None]
+
+
+def _neighbourhood(input: Tensor, window: Tensor) -> Tensor:
+    """A: the weighted mean over all channels and the window, of what lies inside: (N, C, H, W) → (N, 1, H, W)."""
+    padding = window.shape[-1] // 2
+    means = conv2d(input.mean(1, keepdim=True), window, padding=padding)
+    return means / _weight_inside(input, window)
+
+
+def _weight_inside(input: Tensor, window: Tensor) -> Tensor:
+    """The sum of the weights that lie inside the picture: (1, 1, H, W)."""
+    ones = torch.ones((1, 1, *input.shape[-2:]), dtype=input.dtype, device=input.device)
+    return conv2d(ones, window, padding=window.shape[-1] // 2)
+
+
+def _neighbourhood_adjoint(grad: Tensor, window: Tensor, channels: int) -> Tensor:
+    """The gradient of A: (N, 1, H, W) → (N, C, H, W). The window is symmetric, so it is its own adjoint."""
+    spread = conv2d(grad / _weight_inside(grad, window), window, padding=window.shape[-1] // 2)
+    return (spread / channels).expand(-1, channels, -1, -1)
+
+
+def _divisor(deviation: Tensor) -> tuple[Tensor, Tensor]:
+    """max(c, σ), and [σ > c] as numbers; 1 where both are 0, since there v is 0 too: (N, 1, H, W)."""
+    average = deviation.mean((2, 3), keepdim=True)
+    above = (deviation > average).to(deviation.dtype)
+    divisor = torch.maximum(deviation, average)
+    return divisor + (divisor == 0).to(divisor.dtype), above
+
+
+def divisive_norm_forward(input: Tensor, window: Tensor) -> Tensor:
+    """y = v/max(c, σ): (N, C, H, W) → (N, C, H, W)."""
+    return input / _divisor(_neighbourhood(input * input, window).clamp(min=0).sqrt())[0]
+
+
+def divisive_norm_input_gradient(grad_output: Tensor, input: Tensor, window: Tensor) -> Tensor:
+    """∂L/∂v = ∂L/∂y/d + 2v·Aᵀ(∂L/∂σ/2σ), with d = max(c, σ) and ∂L/∂d = −Σ ∂L/∂y·v/d²: (N, C, H, W).
+
+    ∂L/∂σ is ∂L/∂d where σ > c, and everywhere its share 1/HW of ∂L/∂c = Σ ∂L/∂d where σ ≤ c. Where σ is 0 it moves
+    nothing: v is 0 in the whole neighbourhood.
+    """
+    square = _neighbourhood(input * input, window).clamp(min=0)
+    nothing = (square == 0).to(square.dtype)
+    deviation = (square + nothing).sqrt() * (1 - nothing)  # no infinite slope at 0
+    divisor, above = _divisor(deviation)
+    of_divisor = -(grad_output * input).sum(1, keepdim=True) / divisor**2
+    of_average = (of_divisor * (1 - above)).mean((2, 3), keepdim=True)
+    of_deviation = (of_divisor * above + of_average) * (1 - nothing)
+    of_square = of_deviation / (2 * (deviation + nothing))
+    return grad_output / divisor + 2 * input * _neighbourhood_adjoint(of_square, window, input.shape[1])
+
+
+class _DivisiveNorm(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, window: Tensor) -> Tensor:
+        return divisive_norm_forward(input, window)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        return divisive_norm_input_gradient(grad_outputs[0], *ctx.saved_tensors), None
+
+
+class _SubtractiveNorm(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(input: Tensor, window: Tensor) -> Tensor:
+        return input - _neighbourhood(input, window)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
+        return subtractive_norm_input_gradient(grad_outputs[0], *ctx.saved_tensors), None
+
+
+def subtractive_norm_input_gradient(grad_output: Tensor, window: Tensor) -> Tensor:
+    """∂L/∂x = ∂L/∂v − Aᵀ(Σ over channels of ∂L/∂v): (N, C, H, W)."""
+    summed = grad_output.sum(1, keepdim=True)
+    return grad_output - _neighbourhood_adjoint(summed, window, grad_output.shape[1])
+
+
+def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
+    """v = x − A(x): take away the weighted mean of the neighbourhood.
+
+    Args:
+        input: (N, C, H, W).
+        size: side of the Gaussian window, odd; 9 in the paper.
+        deviation: of the Gaussian, which the paper does not tell; None for size/4.
+
+    Raises:
+        RuntimeError: for an input of another shape, an even size, or a deviation that is not above 0.
+        TypeError: for anything but a tensor.
+        NotImplementedError: for integer and complex tensors.
+    """
+    window, wide = _prepared("subtractive_norm", input, size, deviation)
+    return _SubtractiveNorm.apply(wide, window).to(input.dtype)
+
+
+def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
+    """y = v/max(c, σ): divide by the weighted deviation of the neighbourhood where it is above the picture's average.
+
+    Arguments and errors are those of `subtractive_norm`.
+    """
+    window, wide = _prepared("divisive_norm", input, size, deviation)
+    return _DivisiveNorm.apply(wide, window).to(input.dtype)
+
+
+def local_contrast_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
+    """Subtractive, then divisive normalisation. Arguments and errors are those of `subtractive_norm`."""
+    return divisive_norm(subtractive_norm(input, size, deviation), size, deviation)
+
+
+def _prepared(name: str, input: Tensor, size: int, deviation: float | None) -> tuple[Tensor, Tensor]:
+    """The window, and the input in the type that sums are kept in."""
+    _check(name, input, size)
+    if input.dim() != 4 or 0 in input.shape[1:]:
+        raise RuntimeError(f"{name} needs an input (N, C, H, W), got shape {tuple(input.shape)}")
+    if size % 2 == 0:
+        raise RuntimeError(f"{name} needs a window with a middle, got size={size}")
+    spread = size / 4 if deviation is None else deviation
+    if spread <= 0:
+        raise RuntimeError(f"deviation must be above 0, got {deviation}")
+    wide = input.to(accumulation_dtype(input.dtype))
+    return gaussian_window(size, spread, wide), wide
+
+
+def _check(name: str, input: Tensor, size: int) -> None:
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_real(name, input)
+    if not input.is_floating_point():
+        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    if size < 1:
+        raise RuntimeError(f"{name} needs a size of at least 1, got {size}")
