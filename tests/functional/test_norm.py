@@ -70,7 +70,7 @@ def test_statistics_gradients_are_proved():
     """Mean and variance, which only second derivatives go through, have gradients of their own."""
     x = random(2, C, 2, 2).requires_grad_()
     for algorithm in ALGORITHMS:
-        statistics = lambda t, a=algorithm: norm._BatchNorm.apply(t, None, None, 1e-5, a)  # noqa: E731
+        statistics = lambda t, a=algorithm: norm._BatchNorm.apply(t, None, None, None, None, 0.0, 1e-5, a)  # noqa: E731
         assert torch.autograd.gradcheck(statistics, (x,))
         assert torch.autograd.gradcheck(lambda t, f=statistics: f(t)[2], (x,))
 
@@ -236,7 +236,7 @@ def test_by_hand():
     """1, 3 has mean 2 and variance 1; γ = 10 and β = 5 give −5, 15."""
     x = torch.tensor([[1.0], [3.0]])
     mean, var = torch.zeros(1), torch.zeros(1)
-    y = batch_norm(x, mean, var, torch.tensor([10.0]), torch.tensor([5.0]), training=True, momentum=0.5, eps=0.0)
+    y = batch_norm(x, mean, var, torch.tensor([10.0]), torch.tensor([5.0]), training=True, momentum=0.5, eps=1e-30)
     assert y.tolist() == [[-5], [15]]
     assert mean.tolist() == [1]
     assert var.tolist() == [1]  # the unbiased variance is 2
@@ -245,7 +245,7 @@ def test_by_hand():
 def test_gradient_ignores_shift_and_scale_of_the_batch():
     """Adding a constant to a channel or stretching it changes nothing, so ∂L/∂x is orthogonal to 1 and to x̂."""
     x = random(4, C, 3, 3).requires_grad_()
-    y = batch_norm(x, None, None, training=True, eps=0.0)
+    y = batch_norm(x, None, None, training=True, eps=1e-30)
     (gradient,) = torch.autograd.grad((y * random(4, C, 3, 3, seed=9)).sum(), x)
     torch.testing.assert_close(gradient.sum((0, 2, 3)), torch.zeros(C).double(), rtol=0, atol=1e-12)
     torch.testing.assert_close((gradient * y).sum((0, 2, 3)), torch.zeros(C).double(), rtol=0, atol=1e-12)

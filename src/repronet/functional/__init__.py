@@ -5,10 +5,12 @@ Each operator stands with its gradients side by side: `conv2d_forward`, `conv2d_
 """
 
 from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
+from repronet.functional.binary_loss import binary_cross_entropy_with_logits, multiclass_hinge
 from repronet.functional.conv import conv2d
 from repronet.functional.dropout import dropout, dropout2d
 from repronet.functional.layer_norm import group_norm, layer_norm
 from repronet.functional.linear import linear
+from repronet.functional.local import locally_connected2d
 from repronet.functional.local_norm import (
     divisive_norm,
     local_contrast_norm,
@@ -16,6 +18,7 @@ from repronet.functional.local_norm import (
     local_response_norm_krizhevsky,
     subtractive_norm,
 )
+from repronet.functional.loss import cross_entropy, mse_loss, rbf_loss
 from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.maxout import maxout
 from repronet.functional.norm import batch_norm
@@ -29,7 +32,9 @@ __all__ = [
     "adaptive_max_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "binary_cross_entropy_with_logits",
     "conv2d",
+    "cross_entropy",
     "divisive_norm",
     "dropout",
     "dropout2d",
@@ -44,11 +49,15 @@ __all__ = [
     "local_contrast_norm",
     "local_response_norm",
     "local_response_norm_krizhevsky",
+    "locally_connected2d",
     "log_softmax",
     "lp_pool2d",
     "max_pool2d",
     "maxout",
+    "mse_loss",
+    "multiclass_hinge",
     "prelu",
+    "rbf_loss",
     "relu",
     "relu6",
     "scaled_tanh",

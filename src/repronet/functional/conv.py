@@ -28,7 +28,7 @@ from repronet.functional.choice import fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
 from repronet.functional.convolution import Convolution, fft, vendor, winograd
 from repronet.functional.function import Function, is_plain
-from repronet.functional.precision import autocast, require_real, require_same_dtype
+from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
 
 # What "auto" and "own" measure, the preferred one first. Winograd in torch's operations and the Fourier transform never
@@ -258,6 +258,9 @@ def conv2d(
     """
     if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
         raise TypeError(f"conv2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
+    require_tensors("conv2d", bias)
+    if not isinstance(groups, int):
+        raise TypeError(f"groups must be an integer, got {groups!r}")
     input, weight, bias = autocast(input, weight, bias)
     _check_operands(input, weight, bias, groups)
     kernel, strides, dilations = (weight.shape[2], weight.shape[3]), pair(stride, "stride"), pair(dilation, "dilation")
@@ -327,4 +330,6 @@ def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None, groups: 
     if bias is not None and bias.shape != weight.shape[:1]:
         raise RuntimeError(f"bias must have shape ({weight.shape[0]},), one per filter, got {tuple(bias.shape)}")
     require_real("conv2d", input)
+    if input.dtype == torch.bool:
+        raise NotImplementedError("conv2d needs numbers, got torch.bool")
     require_same_dtype("conv2d", input, weight, bias)

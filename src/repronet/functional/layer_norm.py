@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.function import Function
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, require_real, require_tensors
 
 
 def standardized_forward(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -118,6 +118,9 @@ def layer_norm(
         NotImplementedError: for integer and complex tensors.
     """
     _require_floating("layer_norm", input)
+    require_tensors("layer_norm", weight, bias)
+    if isinstance(normalized_shape, str):
+        raise TypeError(f"normalized_shape must be a sequence of sizes, got {normalized_shape!r}")
     shape = tuple(normalized_shape)
     if not shape or tuple(input.shape[-len(shape) :]) != shape:
         raise RuntimeError(f"layer_norm needs an input (…, *normalized_shape), got {tuple(input.shape)} and {shape}")
@@ -152,8 +155,11 @@ def group_norm(
         NotImplementedError: for integer and complex tensors.
     """
     _require_floating("group_norm", input)
-    if input.dim() < 2:
-        raise RuntimeError(f"group_norm needs an input (N, C, …), got shape {tuple(input.shape)}")
+    require_tensors("group_norm", weight, bias)
+    if not isinstance(num_groups, int):
+        raise TypeError(f"num_groups must be an integer, got {num_groups!r}")
+    if input.dim() < 2 or 0 in input.shape[1:]:
+        raise RuntimeError(f"group_norm needs an input (N, C, …) with elements, got shape {tuple(input.shape)}")
     channels = input.shape[1]
     if num_groups < 1 or channels % num_groups:
         raise RuntimeError(f"num_groups must divide the {channels} channels, got {num_groups}")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.function import Function
-from repronet.functional.precision import autocast, require_real, require_same_dtype
+from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -88,7 +88,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
         raise TypeError(f"linear needs tensors, got {type(input).__name__} and {type(weight).__name__}")
+    require_tensors("linear", bias)
     input, weight, bias = autocast(input, weight, bias)
+    if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
+        bias = bias.squeeze(0)  # torch takes one picture's bias as a row
     _check_operands(input, weight, bias)
     if weight.dim() == 1:
         row = None if bias is None else bias.unsqueeze(-1)

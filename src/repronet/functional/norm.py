@@ -23,7 +23,7 @@ from torch import Tensor
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.choice import fastest
 from repronet.functional.function import Function, is_plain
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, is_lowered, require_real, require_tensors
 
 
 def _along_channels(values: Tensor, input: Tensor) -> Tensor:
@@ -38,14 +38,15 @@ def _over_batch(values: Tensor) -> Tensor:
 
 def _dot_over_batch(left: Tensor, right: Tensor) -> Tensor:
     """Sum of products over everything but channels, if it can without room for them: two of (N, C, …) → (C,)."""
-    if left.dim() == 2 or not (left.is_contiguous() and right.is_contiguous()):
+    # Under autocast vecdot would be computed in half precision.
+    if is_lowered(left) or left.dim() == 2 or not (left.is_contiguous() and right.is_contiguous()):
         return _over_batch(left * right)
     return torch.linalg.vecdot(left.flatten(2), right.flatten(2)).sum(0)
 
 
 def _elements(input: Tensor) -> int:
-    """m: how many elements a channel has in the batch."""
-    return input.shape[0] * math.prod(input.shape[2:])
+    """m: how many elements a channel has in the batch; 1 for an empty one, whose sums are 0."""
+    return max(1, input.shape[0] * math.prod(input.shape[2:]))
 
 
 def batch_statistics(input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,7 +159,7 @@ def _vendor_forward(
     unbiased, elements = input.new_zeros(input.shape[1]), _elements(input)
     ignored = torch.zeros_like(unbiased)
     output, mean, _ = torch.native_batch_norm(input, weight, bias, ignored, unbiased, True, 1.0, eps)
-    return output, mean, unbiased * ((elements - 1) / max(elements, 1))
+    return output, mean, unbiased * ((elements - 1) / elements)
 
 
 def _vendor_gradients(
@@ -196,13 +197,23 @@ class _BatchNorm(Function):
 
     @staticmethod
     def forward(
-        input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, algorithm: str
+        input: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        running_mean: Tensor | None,
+        running_var: Tensor | None,
+        momentum: float,
+        eps: float,
+        algorithm: str,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        return _chosen("forward", algorithm, _FORWARDS, input, weight, bias, eps)
+        output, mean, variance = _chosen("forward", algorithm, _FORWARDS, input, weight, bias, eps)
+        if running_mean is not None and running_var is not None and input.numel() > 0:
+            _move_running_statistics(running_mean, running_var, mean, variance, _elements(input), momentum)
+        return output, mean, variance
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        input, weight, _, ctx.eps, ctx.algorithm = inputs
+        input, weight, *_, ctx.eps, ctx.algorithm = inputs
         ctx.save_for_backward(input, weight, output[1], output[2])
         ctx.set_materialize_grads(False)  # first derivatives never reach mean and variance
 
@@ -218,13 +229,12 @@ class _BatchNorm(Function):
         if grad_mean is not None or grad_variance is not None:
             through = batch_statistics_input_gradient(grad_mean, grad_variance, input, mean)
             of_input = through if of_input is None else of_input + through
-        needs_input, needs_weight, needs_bias, _, _ = ctx.needs_input_grad
+        needs_input, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         return (
             of_input if needs_input else None,
             of_weight if needs_weight else None,
             of_bias if needs_bias else None,
-            None,
-            None,
+            *(None,) * 5,
         )
 
 
@@ -292,18 +302,20 @@ def batch_norm(
         TypeError: for a momentum that is not a number.
         NotImplementedError: for integer and complex tensors.
     """
+    require_tensors("batch_norm", running_mean, running_var, weight, bias)
+    if isinstance(input, Tensor) and input.shape == (0,):  # nothing at all, which torch takes for no channels
+        return input.clone()
     _check_settings(input, running_mean, running_var, training, momentum, eps)
     _check_operands(input, running_mean, running_var, weight, bias)
+    if input.shape[1] == 0:
+        return input.clone()
     dtype = accumulation_dtype(input.dtype)
     x = input.to(dtype)
     gamma = None if weight is None else weight.flatten().to(dtype)
     beta = None if bias is None else bias.flatten().to(dtype)
     if training:
-        output, mean, variance = _BatchNorm.apply(x, gamma, beta, eps, own_or_vendor(algorithm))
-        if running_mean is not None and running_var is not None and input.numel() > 0:
-            _move_running_statistics(
-                running_mean, running_var, mean.detach(), variance.detach(), _elements(x), momentum
-            )
+        settings = (running_mean, running_var, momentum, eps, own_or_vendor(algorithm))
+        output, _, _ = _BatchNorm.apply(x, gamma, beta, *settings)
     else:
         assert running_mean is not None  # _check_settings
         assert running_var is not None
@@ -330,11 +342,11 @@ def _check_settings(
 ) -> None:
     if not isinstance(input, Tensor) or not isinstance(momentum, int | float):
         raise TypeError(f"batch_norm needs a tensor and a momentum, got {type(input).__name__} and {momentum!r}")
-    if eps < 0:
-        raise ValueError(f"eps must not be negative, got {eps}")
+    if eps < 0 or (training and eps == 0):
+        raise ValueError(f"eps must be above 0, in evaluation at least 0, got {eps}")
     if input.dim() < 2:
         raise RuntimeError(f"batch_norm needs an input (N, C, …), got shape {tuple(input.shape)}")
-    if training and _elements(input) == 1:
+    if training and input.numel() == input.shape[1] > 0:
         raise ValueError(f"training needs more than one value per channel, got input {tuple(input.shape)}")
     if not training and (running_mean is None or running_var is None):
         raise RuntimeError("evaluation needs running_mean and running_var, got None")
@@ -355,7 +367,8 @@ def _check_operands(
     given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     present = {name: values for name, values in given.items() if values is not None}
     for name, values in present.items():
-        if values.numel() != input.shape[1]:
+        wrong = values.numel() != input.shape[1] or (name.startswith("running") and values.dim() != 1)
+        if wrong and input.shape[1] > 0:  # without channels, torch looks at none of these
             raise RuntimeError(f"{name} must hold {input.shape[1]} values, one a channel, got {tuple(values.shape)}")
         if name.startswith("running") and values.requires_grad:
             raise RuntimeError(f"{name} is a constant, but requires grad")

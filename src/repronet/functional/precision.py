@@ -14,12 +14,17 @@ def _to_autocast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() and tensor.dtype != torch.float64 else tensor
 
 
+def is_lowered(input: Tensor) -> bool:
+    """Whether `torch.autocast` lowers the precision of products on this tensor's device."""
+    device = input.device.type
+    return torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+
+
 def autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Inside `torch.autocast`, cast the operands of a convolution or matrix product as torch casts its own."""
-    device = input.device.type
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if not is_lowered(input):
         return input, weight, bias
-    dtype = torch.get_autocast_dtype(device)
+    dtype = torch.get_autocast_dtype(input.device.type)
     return (
         _to_autocast(input, dtype),
         _to_autocast(weight, dtype),
@@ -35,6 +40,17 @@ def require_real(name: str, input: Tensor) -> None:
     """
     if input.is_complex():
         raise NotImplementedError(f"{name} is written for real tensors, got {input.dtype}")
+
+
+def require_tensors(name: str, *optional: object) -> None:
+    """Refuse anything but tensors and None.
+
+    Raises:
+        TypeError: for the first that is neither.
+    """
+    for value in optional:
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(f"{name} needs tensors for weights and biases, got {type(value).__name__}")
 
 
 def require_same_dtype(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:

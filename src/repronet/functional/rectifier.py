@@ -79,14 +79,14 @@ def elu_forward(input: Tensor, alpha: float, out: Tensor | None = None) -> Tenso
     return y.to(input.dtype) if out is None else out.copy_(y)
 
 
-def elu_input_gradient(grad_output: Tensor, side: Tensor, alpha: float) -> Tensor:
+def elu_input_gradient(grad_output: Tensor, side: Tensor, alpha: float, from_output: bool) -> Tensor:
     """∂L/∂x = ∂L/∂y · (1 if x > 0, else α·e^x), and α·e^x = y + α.
 
     Args:
-        side: y if α ≥ 0; else x, since y is then positive on both sides.
+        side: y if `from_output`, which needs α ≥ 0, since y is else positive on both sides; else x.
     """
     s = side.to(accumulation_dtype(side.dtype))
-    below = s.clamp(max=0) if alpha >= 0 else s.clamp(max=0).expm1() * alpha  # min(y, 0), or y of min(x, 0)
+    below = s.clamp(max=0) if from_output else s.clamp(max=0).expm1() * alpha  # min(y, 0), or y of min(x, 0)
     slope = below + alpha  # α where x > 0
     if alpha != 1:
         slope = torch.add(slope, _positive(s), alpha=1 - alpha)
@@ -184,12 +184,14 @@ class _ELU(Function):
         input, inplace, ctx.alpha = inputs
         if inplace:
             ctx.mark_dirty(input)
-        ctx.save_for_backward(output if ctx.alpha >= 0 else input)
+        # A half type rounds y near −α, where y + α then cancels; x has all its digits there.
+        ctx.from_output = inplace or (ctx.alpha >= 0 and accumulation_dtype(input.dtype) == input.dtype)
+        ctx.save_for_backward(output if ctx.from_output else input)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
         (grad_output,), (side,) = grad_outputs, ctx.saved_tensors
-        return elu_input_gradient(grad_output, side, ctx.alpha), None, None
+        return elu_input_gradient(grad_output, side, ctx.alpha, ctx.from_output), None, None
 
 
 class _PReLU(Function):

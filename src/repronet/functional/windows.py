@@ -36,7 +36,7 @@ def pair(value: IntOrPair, name: str) -> Pair:
         TypeError: for anything but integers.
         RuntimeError: for a sequence that does not hold one or two of them.
     """
-    values = tuple(value) if isinstance(value, Sequence) else (value,)
+    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     if len(values) not in (1, 2):
         raise RuntimeError(f"{name} must be one integer or two (height, width), got {len(values)}: {values}")
     for item in values:

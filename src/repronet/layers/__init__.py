@@ -28,6 +28,8 @@ from repronet.layers.conv import Conv2d
 from repronet.layers.convert import convert, set_algorithm, unconverted
 from repronet.layers.dropout import Dropout, Dropout2d
 from repronet.layers.linear import Linear
+from repronet.layers.local import LocallyConnected2d
+from repronet.layers.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, MultiMarginLoss, RBFLoss
 from repronet.layers.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -44,9 +46,11 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "AvgPool2d",
+    "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",
     "FeaturePool",
@@ -62,12 +66,16 @@ __all__ = [
     "Linear",
     "LocalContrastNorm",
     "LocalResponseNorm",
+    "LocallyConnected2d",
     "LogSoftmax",
+    "MSELoss",
     "MaxPool2d",
     "Maxout",
     "Module",
     "ModuleList",
+    "MultiMarginLoss",
     "PReLU",
+    "RBFLoss",
     "ReLU",
     "ReLU6",
     "ScaledTanh",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import TypeAlias
 
 from torch import nn
+from torch.nn.utils import parametrize
 
 import repronet.layers
 from repronet.algorithms import ALGORITHMS
 
+Class: TypeAlias = type[nn.Module]
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
 
 @cache
-def _ours() -> dict[str, type[nn.Module]]:
+def _ours() -> dict[str, Class]:
     """Every layer that `repronet.layers` computes, by name; its containers are torch's."""
     named = {name: getattr(repronet.layers, name) for name in repronet.layers.__all__}
     return {
@@ -22,8 +29,8 @@ def _ours() -> dict[str, type[nn.Module]]:
 
 
 @cache
-def _pairs() -> dict[type[nn.Module], type[nn.Module]]:
-    """torch.nn's class: ours of the same name."""
+def _pairs() -> dict[Class, Class]:
+    """torch.nn's class: ours of the same name, a subclass of it."""
     return {getattr(nn, name): ours for name, ours in _ours().items() if hasattr(nn, name)}
 
 
@@ -31,42 +38,84 @@ def convert(model: nn.Module, to: str) -> nn.Module:
     """Swap the layers of a network, in place, and return it.
 
     Every module that is exactly one of torch.nn's layers becomes ours of that name, or the other way round. Only the
-    class changes: parameters, buffers, hooks, names, state-dict keys, optimizers that hold the parameters, and modules
-    that stand in two places stay as they are. What a network computes by calling functions itself, and subclasses that
-    other libraries made, stay the vendor's; `unconverted` names those that hold parameters. Going back to torch drops
-    each layer's `algorithm`.
+    class changes: parameters and their parametrizations, buffers, hooks, names, state-dict keys, optimizers that hold
+    the parameters, and modules that stand in two places stay as they are. Going back to torch drops each layer's
+    `algorithm`.
+
+    What a network computes by calling functions itself stays the vendor's. So do subclasses that others made, and a
+    layer whose `forward` was replaced; `unconverted` names those with parameters or buffers. torch.fx looks into every
+    layer that is not torch's own, so extract features or trace before converting, not after.
 
     Args:
         model: any network, torchvision's or timm's or your own.
         to: "custom" for this project's layers, "torch" for torch.nn's.
 
     Raises:
+        TypeError: if `model` is no module, a state dict for instance.
         ValueError: for any other `to`.
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"convert needs a torch.nn.Module, got {type(model).__name__}")
     if to not in ("custom", "torch"):
         raise ValueError(f"to must be 'custom' or 'torch', got {to!r}")
     classes = _pairs() if to == "custom" else {ours: theirs for theirs, ours in _pairs().items()}
     for module in model.modules():
-        other = classes.get(type(module))
-        if other is not None:
-            module.__class__ = other
-            module.__dict__.pop("algorithm", None)  # ours has a default, torch's has none
+        _swap(module, classes)
     return model
 
 
-def unconverted(model: nn.Module) -> list[tuple[str, str]]:
-    """Name and class of every layer with parameters that torch, not we, would compute.
+def _swap(module: nn.Module, classes: Mapping[Class, Class]) -> None:
+    """Give the module the class that stands for its own, if there is one and it would be what computes."""
+    before = parametrize.type_before_parametrizations(module)
+    after = classes.get(before)
+    if after is None or _has_own_forward(module):
+        return
+    if hasattr(before, "algorithm"):
+        module.__dict__.pop("algorithm", None)  # torch's layer has none
+    module.__class__ = _parametrized(type(module), after) if parametrize.is_parametrized(module) else after
 
-    A layer here is a module without children.
+
+def _parametrized(injected: Class, base: Class) -> Class:
+    """The class that parametrize made for one module, with its properties, over another base.
+
+    A new one, not the same with its bases replaced: copies of the module share the class.
     """
-    ours = tuple(_ours().values())
+    return type(f"Parametrized{base.__name__}", (base,), dict(vars(injected)))
+
+
+def _has_own_forward(module: nn.Module) -> bool:
+    """Whether someone laid a function over the class's, as libraries do that wrap modules."""
+    return "forward" in vars(module)
+
+
+def unconverted(model: nn.Module) -> list[tuple[str, str]]:
+    """Name and class of every layer with parameters or buffers that this project does not compute.
+
+    A layer here is a module without children, or one that torch.nn or a library made out of torch.nn's layers, as timm
+    made its normalisation with an activation inside.
+    """
     return [
         (name, type(module).__name__)
         for name, module in model.named_modules()
-        if next(module.children(), None) is None
-        and next(module.parameters(recurse=False), None) is not None
-        and not isinstance(module, ours)
+        if _holds_tensors(module) and _is_layer(name, module) and (_has_own_forward(module) or not _is_ours(module))
     ]
+
+
+def _holds_tensors(module: nn.Module) -> bool:
+    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return len(own) > 0 or parametrize.is_parametrized(module)
+
+
+def _is_layer(name: str, module: nn.Module) -> bool:
+    if "parametrizations" in name.split("."):
+        return False  # computes a weight
+    bases = [base for base in type(module).__mro__ if base is not nn.Module]
+    from_torch = any(base.__module__.startswith("torch.nn.modules.") for base in bases)
+    return next(module.children(), None) is None or (from_torch and not isinstance(module, _CONTAINERS))
+
+
+def _is_ours(module: nn.Module) -> bool:
+    return isinstance(module, tuple(_ours().values())) or type(module).__module__.startswith("repronet.")
 
 
 def set_algorithm(model: nn.Module, algorithm: str) -> None:
