@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from repronet import functional as ours
 from repronet.algorithms import CONVOLUTIONS
 from repronet.analysis import naive
-from repronet.analysis.gradients import Case
+from repronet.analysis.gradient_cases_elementwise import activations, losses
+from repronet.analysis.gradients import Case, Numbers
 
 
 def all_cases(algorithm: str, seed: int) -> list[Case]:
@@ -22,47 +21,29 @@ def all_cases(algorithm: str, seed: int) -> list[Case]:
         algorithm: of the layers that have a choice.
         seed: of the numbers.
     """
-    draw = _Numbers(seed)
+    draw = Numbers(seed)
     return [
         *_conv2d(draw, algorithm),
         *_linear(draw),
+        *_locally_connected(draw),
         *_max_pool2d(draw, algorithm),
-        *_avg_pool2d(draw),
+        *_avg_pool2d(draw, algorithm),
+        *_adaptive_pools(draw, algorithm),
+        *_lp_pools(draw, algorithm),
         *_batch_norm(draw, algorithm),
-        *_activations(draw, algorithm),
+        *_other_norms(draw),
+        *activations(draw, algorithm),
+        *losses(draw),
     ]
 
 
-class _Numbers:
-    """Draws the inputs."""
-
-    def __init__(self, seed: int):
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, dtype=torch.float64, generator=self.generator)
-
-    def distinct(self, *shape: int) -> Tensor:
-        """No two numbers near each other, so that a small step changes no maximum."""
-        count = torch.Size(shape).numel()
-        return torch.randperm(count, generator=self.generator).double().reshape(shape) / count - 0.5
-
-    def away_from_zero(self, *shape: int) -> Tensor:
-        """So that a small step crosses no kink at 0."""
-        numbers = self.normal(*shape)
-        return numbers + 0.1 * numbers.sign()
-
-    def positive(self, *shape: int) -> Tensor:
-        return self.normal(*shape).abs() + 0.1
-
-
-def _conv2d(draw: _Numbers, algorithm: str) -> list[Case]:
+def _conv2d(draw: Numbers, algorithm: str) -> list[Case]:
     """Under "own" every algorithm of ours, since which of them is the fastest is not the question here."""
     names = CONVOLUTIONS if algorithm == "own" else (algorithm,)
     return [case for name in names for case in _conv2d_by(draw, name)]
 
 
-def _conv2d_by(draw: _Numbers, algorithm: str) -> list[Case]:
+def _conv2d_by(draw: Numbers, algorithm: str) -> list[Case]:
     ways: dict[str, dict[str, Any]] = {
         "plain": {},
         "stride 2": {"stride": (2, 2)},
@@ -88,7 +69,7 @@ def _conv2d_by(draw: _Numbers, algorithm: str) -> list[Case]:
     return cases
 
 
-def _linear(draw: _Numbers) -> list[Case]:
+def _linear(draw: Numbers) -> list[Case]:
     return [
         Case(
             "linear",
@@ -102,7 +83,7 @@ def _linear(draw: _Numbers) -> list[Case]:
     ]
 
 
-def _max_pool2d(draw: _Numbers, algorithm: str) -> list[Case]:
+def _max_pool2d(draw: Numbers, algorithm: str) -> list[Case]:
     ways = {
         "side by side": ((2, 2), (2, 2), (0, 0), (1, 1)),
         "overlapping": ((3, 3), (2, 2), (0, 0), (1, 1)),
@@ -113,7 +94,7 @@ def _max_pool2d(draw: _Numbers, algorithm: str) -> list[Case]:
         Case(
             "max_pool2d",
             label,
-            lambda x, way=way: ours.max_pool2d(x, *way, algorithm=algorithm),
+            lambda x, way=way: ours.max_pool2d(x, *way, return_indices=False, algorithm=algorithm),
             lambda x, way=way: naive.max_pool2d(x, *way),
             lambda x, way=way: F.max_pool2d(x, *way),
             {"input": draw.distinct(2, 2, 7, 6)},
@@ -122,7 +103,7 @@ def _max_pool2d(draw: _Numbers, algorithm: str) -> list[Case]:
     ]
 
 
-def _avg_pool2d(draw: _Numbers) -> list[Case]:
+def _avg_pool2d(draw: Numbers, algorithm: str) -> list[Case]:
     ways = {
         "side by side": ((2, 2), (2, 2), (0, 0), True),
         "overlapping": ((3, 3), (2, 2), (0, 0), True),
@@ -133,7 +114,7 @@ def _avg_pool2d(draw: _Numbers) -> list[Case]:
         Case(
             "avg_pool2d",
             label,
-            lambda x, way=way: ours.avg_pool2d(x, *way[:3], count_include_pad=way[3]),
+            lambda x, way=way: ours.avg_pool2d(x, *way[:3], count_include_pad=way[3], algorithm=algorithm),
             lambda x, way=way: naive.avg_pool2d(x, *way),
             lambda x, way=way: F.avg_pool2d(x, *way[:3], count_include_pad=way[3]),
             {"input": draw.normal(2, 2, 7, 6)},
@@ -142,7 +123,7 @@ def _avg_pool2d(draw: _Numbers) -> list[Case]:
     ]
 
 
-def _batch_norm(draw: _Numbers, algorithm: str) -> list[Case]:
+def _batch_norm(draw: Numbers, algorithm: str) -> list[Case]:
     cases = []
     for label, shape in {"a batch of vectors": (5, 3), "a batch of maps": (2, 3, 4, 3)}.items():
         cases.append(
@@ -158,15 +139,102 @@ def _batch_norm(draw: _Numbers, algorithm: str) -> list[Case]:
     return cases
 
 
-def _activations(draw: _Numbers, algorithm: str) -> list[Case]:
+def _locally_connected(draw: Numbers) -> list[Case]:
+    inputs = {"input": draw.normal(2, 2, 5, 4), "weight": draw.normal(3, 2, 3, 2, 3, 2), "bias": draw.normal(3, 3, 2)}
+    ways = {"stride 2 and padding": ((2, 2), (1, 0))}
     return [
         Case(
-            "relu",
-            "away from 0",
-            lambda x: ours.relu(x, algorithm=algorithm),
-            lambda x: x * (x > 0),
-            F.relu,
-            {"input": draw.away_from_zero(3, 4)},
-        ),
-        Case("tanh", "", ours.tanh, lambda x: 1 - 2 / (1 + (2 * x).exp()), torch.tanh, {"input": draw.normal(3, 4)}),
+            "locally_connected2d",
+            label,
+            lambda x, w, b, way=way: ours.locally_connected2d(x, w, b, *way),
+            lambda x, w, b, way=way: naive.locally_connected2d(x, w, b, *way),
+            None,
+            inputs,
+        )
+        for label, way in ways.items()
     ]
+
+
+def _adaptive_pools(draw: Numbers, algorithm: str) -> list[Case]:
+    cases, maxima = [], []
+    for label, size in {"whole maps": (1, 1), "even windows": (3, 2), "uneven windows": (4, 4)}.items():
+        cases += [
+            Case(
+                "adaptive_avg_pool2d",
+                label,
+                lambda x, size=size: ours.adaptive_avg_pool2d(x, size, algorithm=algorithm),
+                lambda x, size=size: naive.adaptive_pool2d(x, size, naive.mean),
+                lambda x, size=size: F.adaptive_avg_pool2d(x, size),
+                {"input": draw.normal(2, 2, 6, 6)},
+            ),
+        ]
+        maxima += [
+            Case(
+                "adaptive_max_pool2d",
+                label,
+                lambda x, size=size: ours.adaptive_max_pool2d(x, size, algorithm=algorithm),
+                lambda x, size=size: naive.adaptive_pool2d(x, size, naive.maximum),
+                lambda x, size=size: F.adaptive_max_pool2d(x, size),
+                {"input": draw.distinct(2, 2, 6, 6)},
+            ),
+        ]
+    return [*cases, *maxima]
+
+
+def _lp_pools(draw: Numbers, algorithm: str) -> list[Case]:
+    cases = [
+        Case(
+            "lp_pool2d",
+            f"p = {p}, overlapping",
+            lambda x, p=p: ours.lp_pool2d(x, p, 3, 2, algorithm=algorithm),
+            lambda x, p=p: naive.lp_pool2d(x, p, (3, 3), (2, 2)),
+            lambda x, p=p: F.lp_pool2d(x, p, 3, 2),
+            {"input": draw.positive(2, 2, 7, 6)},
+        )
+        for p in (1.5, 2.0, 3.0)
+    ]
+    features = partial(ours.feature_pool, pool_size=3)
+    channels = {"input": draw.normal(2, 6, 2, 2)}
+    return [*cases, Case("feature_pool", "3 channels", features, naive.feature_pool, None, channels)]
+
+
+def _other_norms(draw: Numbers) -> list[Case]:
+    maps, w, b = draw.normal(2, 4, 3, 2), draw.normal(4), draw.normal(4)
+    cases = [
+        Case(
+            "layer_norm",
+            "one dimension",
+            lambda x, w, b: ours.layer_norm(x, (4,), w, b),
+            lambda x, w, b: naive.standardized(x, (-1,)) * w + b,
+            lambda x, w, b: F.layer_norm(x, (4,), w, b),
+            {"input": draw.normal(3, 4), "weight": w, "bias": b},
+        ),
+        Case(
+            "group_norm",
+            "2 groups of 2",
+            lambda x, w, b: ours.group_norm(x, 2, w, b),
+            lambda x, w, b: naive.group_norm(x, 2, w, b),
+            lambda x, w, b: F.group_norm(x, 2, w, b),
+            {"input": maps, "weight": w, "bias": b},
+        ),
+        Case(
+            "local_response_norm",
+            "3 channels",
+            lambda x: ours.local_response_norm(x, 3, 0.5, 0.75, 2.0),
+            lambda x: naive.local_response_norm(x, 3, 0.5 / 3, 0.75, 2.0),
+            lambda x: F.local_response_norm(x, 3, 0.5, 0.75, 2.0),
+            {"input": maps},
+        ),
+        Case(
+            "local_response_norm_krizhevsky",
+            "5 channels",
+            lambda x: ours.local_response_norm_krizhevsky(x, 5, 0.5),
+            lambda x: naive.local_response_norm(x, 5, 0.5, 0.75, 2.0),
+            None,
+            {"input": maps},
+        ),
+    ]
+    for name, function in (("subtractive_norm", naive.subtractive_norm), ("divisive_norm", naive.divisive_norm)):
+        compute = partial(getattr(ours, name), size=3, deviation=1.0)
+        cases.append(Case(name, "3×3", compute, function, None, {"input": draw.normal(2, 2, 4, 3)}))
+    return cases

@@ -1,7 +1,7 @@
 """How far a gradient is from what it should be, asked in four ways, all in float64.
 
 (a) autograd: torch.autograd's gradient of a naive forward, written with plain operations;
-(b) differences: (f(x + h) − f(x − h))/2h for every single element;
+(b) numeric: (f(x + h) − f(x − h))/2h for every single element;
 (c) vendor: the gradient of torch's own operator;
 (d) second: the derivatives of the gradient, against those of the naive forward's gradient.
 
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 Operator = Callable[..., Tensor]
 
 STEP = 1e-6  # h: small beside 1, large beside float64's rounding
-LIMITS = {"autograd": 1e-10, "differences": 1e-6, "vendor": 1e-10, "second": 1e-9}
+LIMITS = {"autograd": 1e-10, "numeric": 1e-6, "vendor": 1e-10, "second": 1e-9}
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,35 @@ class Case:
     inputs: dict[str, Tensor]
 
 
+class Numbers:
+    """Draws the inputs of cases, the same for the same seed."""
+
+    def __init__(self, seed: int):
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, dtype=torch.float64, generator=self.generator)
+
+    def distinct(self, *shape: int) -> Tensor:
+        """No two numbers near each other, so that a small step changes no maximum."""
+        count = torch.Size(shape).numel()
+        return torch.randperm(count, generator=self.generator).double().reshape(shape) / count - 0.5
+
+    def away_from_zero(self, *shape: int) -> Tensor:
+        """So that a small step crosses no kink at 0."""
+        numbers = self.normal(*shape)
+        return numbers + 0.1 * numbers.sign()
+
+    def positive(self, *shape: int) -> Tensor:
+        return self.normal(*shape).abs() + 0.1
+
+
 @dataclass(frozen=True)
 class Errors:
     """Relative errors of one gradient, or the largest of several; None where there is nothing to compare with."""
 
     autograd: float | None
-    differences: float | None
+    numeric: float | None
     vendor: float | None
     second: float | None
 
@@ -71,14 +94,15 @@ def check(case: Case) -> dict[str, Errors]:
     tensors = list(case.inputs.values())
     output, first, second = _derivatives(case.ours, tensors)
     naive_output, naive_first, naive_second = _derivatives(case.naive, tensors)
-    vendor_first = None if case.vendor is None else _derivatives(case.vendor, tensors)[1]
+    # Some of torch's operators have no second derivative, and none is asked of them.
+    vendor_first = None if case.vendor is None else _derivatives(case.vendor, tensors, second=False)[1]
     # A forward that is wrong makes every gradient worthless.
     wrong = relative_error(output, naive_output)
     found = {}
     for number, name in enumerate(case.inputs):
         found[name] = Errors(
             autograd=max(relative_error(first[number], naive_first[number]), wrong),
-            differences=relative_error(first[number], _differences(case.ours, tensors, number)),
+            numeric=relative_error(first[number], _differences(case.ours, tensors, number)),
             vendor=None if vendor_first is None else relative_error(first[number], vendor_first[number]),
             second=relative_error(second[number], naive_second[number]),
         )
@@ -101,17 +125,21 @@ def _weights(like: Tensor, seed: int) -> Tensor:
     return torch.randn(like.shape, dtype=torch.float64, generator=generator)
 
 
-def _derivatives(operator: Operator, tensors: list[Tensor]) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Output y; gradients of Σ v·y for random v; and the gradients of a random mixture of these."""
+def _derivatives(
+    operator: Operator, tensors: list[Tensor], second: bool = True
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    """Output y; gradients of Σ v·y for random v; and, if asked for, the gradients of a random mixture of these."""
     leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
     output = operator(*leaves)
-    first = torch.autograd.grad(output, leaves, _weights(output, 1), create_graph=True)
+    first = torch.autograd.grad(output, leaves, _weights(output, 1), create_graph=second)
+    if not second:
+        return output.detach(), list(first), []
     mixture = torch.stack([(gradient * _weights(gradient, 2)).sum() for gradient in first]).sum()
     if not mixture.requires_grad:  # the gradients are constants: a linear function of one tensor
-        second = [torch.zeros_like(leaf) for leaf in leaves]
+        twice = [torch.zeros_like(leaf) for leaf in leaves]
     else:
-        second = torch.autograd.grad(mixture, leaves, allow_unused=True, materialize_grads=True)
-    return output.detach(), [gradient.detach() for gradient in first], list(second)
+        twice = list(torch.autograd.grad(mixture, leaves, allow_unused=True, materialize_grads=True))
+    return output.detach(), [gradient.detach() for gradient in first], twice
 
 
 def _differences(operator: Operator, tensors: list[Tensor], number: int) -> Tensor:

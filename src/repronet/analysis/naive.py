@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -69,3 +71,110 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
     variance = ((x - mean) ** 2).mean(around, keepdim=True)
     shape = (1, -1, *(1,) * (x.dim() - 2))
     return (x - mean) / (variance + eps) ** 0.5 * weight.reshape(shape) + bias.reshape(shape)
+
+
+def locally_connected2d(x: Tensor, w: Tensor, b: Tensor, stride: Pair, padding: Pair) -> Tensor:
+    views = windows(x, (w.shape[2], w.shape[3]), stride, padding, (1, 1))  # (N, C, Ho, Wo, kh·kw)
+    seen = views.unsqueeze(1)  # (N, 1, C, Ho, Wo, kh·kw)
+    return (seen * w.flatten(2, 3).permute(0, 1, 3, 4, 2)).sum((2, 5)) + b
+
+
+def mean(window: Tensor) -> Tensor:
+    return window.mean((2, 3))
+
+
+def maximum(window: Tensor) -> Tensor:
+    return window.amax((2, 3))
+
+
+def adaptive_pool2d(x: Tensor, size: Pair, pool: Callable[[Tensor], Tensor]) -> Tensor:
+    """Window i spans floor(i·H/Ho) to ceil((i+1)·H/Ho)."""
+    (h, w), (ho, wo) = x.shape[2:], size
+    rows = []
+    for r in range(ho):
+        strip = x[:, :, r * h // ho : -(-(r + 1) * h // ho)]
+        row = [pool(strip[..., c * w // wo : -(-(c + 1) * w // wo)]) for c in range(wo)]
+        rows.append(torch.stack(row, -1))
+    return torch.stack(rows, -2)
+
+
+def lp_pool2d(x: Tensor, p: float, kernel: Pair, stride: Pair) -> Tensor:
+    """For positive x, where the sign of a sum of powers is no question."""
+    return (windows(x, kernel, stride, (0, 0), (1, 1)) ** p).sum(-1) ** (1 / p)
+
+
+def feature_pool(x: Tensor) -> Tensor:
+    return torch.stack([(x[:, i : i + 3] ** 2).sum(1) ** 0.5 for i in range(0, x.shape[1], 3)], 1)
+
+
+def standardized(x: Tensor, dims: tuple[int, ...], eps: float = 1e-5) -> Tensor:
+    centred = x - x.mean(dims, keepdim=True)
+    return centred / ((centred**2).mean(dims, keepdim=True) + eps) ** 0.5
+
+
+def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor) -> Tensor:
+    size = x.shape[1] // groups
+    parts = [standardized(part, tuple(range(1, x.dim()))) for part in x.split(size, 1)]
+    along = (-1, *(1,) * (x.dim() - 2))
+    return torch.cat(parts, 1) * weight.reshape(along) + bias.reshape(along)
+
+
+def local_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    channels = []
+    for i in range(x.shape[1]):
+        first = i - size // 2
+        around = x[:, max(0, first) : first + size]
+        channels.append(x[:, i] / (k + alpha * (around**2).sum(1)) ** beta)
+    return torch.stack(channels, 1)
+
+
+def _local_mean(x: Tensor) -> Tensor:
+    """Over all channels and a 3×3 Gaussian of deviation 1, of what lies inside: (N, C, H, W) → (N, 1, H, W)."""
+    positions = torch.tensor([-1.0, 0.0, 1.0], dtype=x.dtype)
+    window = torch.exp(-(positions[:, None] ** 2 + positions**2) / 2).flatten()
+    one = torch.ones_like(x[:1, :1])
+    views, inside = (windows(t, (3, 3), (1, 1), (1, 1), (1, 1)) for t in (x.mean(1, keepdim=True), one))
+    return (views * window).sum(-1) / (inside * window).sum(-1)
+
+
+def subtractive_norm(x: Tensor) -> Tensor:
+    return x - _local_mean(x)
+
+
+def divisive_norm(x: Tensor) -> Tensor:
+    deviation = _local_mean(x**2) ** 0.5
+    average = deviation.mean((2, 3), keepdim=True)
+    return x / torch.where(deviation > average, deviation, average)
+
+
+def split(x: Tensor, below: Callable[[Tensor], Tensor]) -> Tensor:
+    """x where it is positive, `below(x)` elsewhere."""
+    return torch.where(x > 0, x, below(x))
+
+
+def soft_cross_entropy(x: Tensor, shares: Tensor) -> Tensor:
+    return -(shares * (x - x.exp().sum(1, keepdim=True).log())).sum(1).mean()
+
+
+def cross_entropy(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+    right = x[range(len(labels)), labels] - x.exp().sum(1).log()
+    return -(right * weight[labels]).sum() / weight[labels].sum()
+
+
+def multiclass_hinge(x: Tensor, labels: Tensor, p: int) -> Tensor:
+    total = x.new_zeros(())
+    for n, label in enumerate(labels.tolist()):
+        for j in range(x.shape[1]):
+            if j != label:
+                total = total + (1 - x[n, label] + x[n, j]).clamp(min=0) ** p
+    return total / x.numel()
+
+
+def binary_cross_entropy(x: Tensor, t: Tensor, positive: Tensor) -> Tensor:
+    probability = 1 / (1 + (-x).exp())
+    return -(positive * t * probability.log() + (1 - t) * (1 - probability).log()).mean()
+
+
+def rbf_loss(x: Tensor, labels: Tensor, rubbish: float) -> Tensor:
+    others = (x.exp().sum(1) + torch.tensor(-rubbish, dtype=x.dtype).exp()).log()
+    return (others - x[range(len(labels)), labels]).mean()

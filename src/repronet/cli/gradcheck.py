@@ -35,11 +35,12 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
         )
     chosen = [case for case in cases if config.layer in (None, case.layer)]
     table = _layer_table()
-    results = []
+    results, heading = [], ""
     for case in track(chosen, "checking", console=console, transient=True, disable=not console.is_terminal):
         errors = check_case(case)
         results.append(worst(list(errors.values())))
-        _add_rows(table, case, errors, config.details)
+        _add_rows(table, case, heading, errors, config.details)
+        heading = case.layer
     console.print(table)
     limits = ", ".join(f"{name} {limit:.0e}" for name, limit in LIMITS.items())
     return _say(console, [result.passed for result in results], "cases", f"largest relative errors; allowed: {limits}")
@@ -47,20 +48,21 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
 
 def _layer_table() -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("layer")
-    table.add_column("case", max_width=30)
+    table.add_column("layer and case")
     for name in LIMITS:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     return table
 
 
-def _add_rows(table: Table, case: Case, errors: dict[str, Errors], details: bool) -> None:
-    """One row for the case, or one for each of its gradients."""
+def _add_rows(table: Table, case: Case, heading: str, errors: dict[str, Errors], details: bool) -> None:
+    """One row for the case, or one for each of its gradients, below the layer's name."""
+    if case.layer != heading:
+        table.add_row(Text(case.layer, "bold"))
     rows = {f"{case.label}: ∂{name}": error for name, error in errors.items()} if details else {}
     for label, error in (rows or {case.label: worst(list(errors.values()))}).items():
         figures = (_figure(getattr(error, name)) for name in LIMITS)
-        table.add_row(case.layer, Text(label), *figures, _verdict(error.passed))
+        table.add_row(Text(f"  {label}"), *figures, _verdict(error.passed))
 
 
 def _check_network(config: DictConfig, console: Console) -> bool:

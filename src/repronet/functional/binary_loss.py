@@ -138,7 +138,7 @@ class _Hinge(Function):
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        return multiclass_hinge_margin_gradient(grad_outputs[0], *ctx.saved_tensors, ctx.p), None
+        return multiclass_hinge_margin_gradient(grad_outputs[0], ctx.saved_tensors[0], ctx.p), None
 
 
 def multiclass_hinge(

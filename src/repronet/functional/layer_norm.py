@@ -83,6 +83,7 @@ class _Affine(Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         standardized, weight, bias = inputs
+        ctx.weight_shape = None if weight is None else weight.shape
         ctx.bias_shape = None if bias is None else bias.shape
         ctx.save_for_backward(standardized, weight)
 
@@ -93,7 +94,7 @@ class _Affine(Function):
         of_input = grad_output if weight is None else grad_output * weight
         return (
             of_input if needs_input else None,
-            affine_weight_gradient(grad_output, standardized, weight.shape) if needs_weight else None,
+            affine_weight_gradient(grad_output, standardized, ctx.weight_shape) if needs_weight else None,
             affine_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
         )
 

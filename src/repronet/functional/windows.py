@@ -19,6 +19,7 @@ Four views of the same windows, so that each operator takes the one that suits i
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,9 @@ def pair(value: IntOrPair, name: str) -> Pair:
         TypeError: for anything but integers.
         RuntimeError: for a sequence that does not hold one or two of them.
     """
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    values: tuple[Any, ...] = (value,)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        values = tuple(value)
     if len(values) not in (1, 2):
         raise RuntimeError(f"{name} must be one integer or two (height, width), got {len(values)}: {values}")
     for item in values:
