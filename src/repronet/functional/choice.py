@@ -50,21 +50,25 @@ def can_measure() -> bool:
     return not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is None
 
 
-def fastest(operation: str, signature: Key, device: torch.device, candidates: Candidates) -> str:
+def fastest(
+    operation: str, signature: Key, device: torch.device, candidates: Candidates | Callable[[], Candidates]
+) -> str:
     """Name of the fastest candidate for this signature; where nothing can be measured, the first one's.
 
     Args:
         operation: what is computed, "conv2d forward" for instance.
         signature: plain values that the time depends on.
         device: where it is computed.
-        candidates: what computes it, by name; the first is the one to keep unless another is clearly faster.
+        candidates: what computes it, by name, or what makes them, since they are seldom needed; the first is the one to
+            keep unless another is clearly faster. An operation always has the same names.
     """
     if not can_measure():
-        return next(iter(candidates))
+        return next(iter(candidates() if callable(candidates) else candidates))
     key = (operation, signature, device, torch.get_num_threads())
     winner = _winners.get(key)
-    if winner is None or winner not in candidates:
-        winner = _winners[key] = _look_up(repr(key), device, candidates)
+    if winner is None:
+        made = candidates() if callable(candidates) else candidates
+        winner = _winners[key] = _look_up(repr(key), device, made)
     return winner
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import ALGORITHMS
-from repronet.functional.choice import fastest
+from repronet.functional.choice import Candidates, fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
 from repronet.functional.convolution import Convolution, fft, vendor, winograd
 from repronet.functional.function import Function, is_plain
@@ -50,7 +50,10 @@ def _algorithm(step: str, first: Tensor, second: Tensor, extra: Any, how: Convol
     names = _CANDIDATES[how.algorithm, step]
     if first.device.type == "meta":
         return names[0]
-    candidates = {name: partial(_call, FILES[name], step, first, second, extra, how) for name in names}
+
+    def candidates() -> Candidates:
+        return {name: partial(_call, FILES[name], step, first, second, extra, how) for name in names}
+
     return fastest(f"conv2d {step}", (*_layout(first), *_layout(second), how), first.device, candidates)
 
 
@@ -109,8 +112,8 @@ class _Output(Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
         needs_input, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        if needs_input and needs_weight and _is_vendor_alone(grad_output, input, weight, ctx.how):
-            return *vendor.gradients(grad_output, input, weight, ctx.how, needs_bias), None
+        if is_plain() and grad_output.numel() > 0 and weight.numel() > 0:
+            return *_gradients(grad_output, input, weight, ctx.how, ctx.needs_input_grad), None
         return (
             _InputGradient.apply(grad_output, weight, image_size(input), ctx.how) if needs_input else None,
             _WeightGradient.apply(grad_output, input, ctx.how) if needs_weight else None,
@@ -188,14 +191,22 @@ class _WeightGradient(Function):
         return gradient.unflatten(0, (info.batch_size, -1)), 0
 
 
-def _is_vendor_alone(grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution) -> bool:
-    """Whether both gradients fall to the vendor, who then saves a step by computing them in one call."""
-    if not is_plain() or grad_output.numel() == 0 or how.algorithm not in ("auto", "vendor"):
-        return False
+def _gradients(
+    grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, needs: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients that are needed, when nothing will differentiate them: each by its algorithm, chosen once.
+
+    If both fall to the vendor, its one call for all three saves a step.
+    """
+    size, (needs_input, needs_weight, needs_bias, *_) = image_size(input), needs
+    for_input = _algorithm("input_gradient", grad_output, weight, size, how) if needs_input else None
+    for_weight = _algorithm("weight_gradient", grad_output, input, None, how) if needs_weight else None
+    if for_input == for_weight == "vendor":
+        return vendor.gradients(grad_output, input, weight, how, needs_bias)
     return (
-        "vendor"
-        == _algorithm("input_gradient", grad_output, weight, image_size(input), how)
-        == _algorithm("weight_gradient", grad_output, input, None, how)
+        FILES[for_input].input_gradient(grad_output, weight, size, how) if for_input else None,
+        FILES[for_weight].weight_gradient(grad_output, input, how) if for_weight else None,
+        conv2d_bias_gradient(grad_output) if needs_bias else None,
     )
 
 
