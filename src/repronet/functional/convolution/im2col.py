@@ -13,11 +13,11 @@ from torch import Tensor
 from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.product import product
-from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size
+from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size, pad
 
 # Elements of the column matrix made at a time. The matrix repeats every input element kh·kw times; in pieces it stays
 # near the cache and reuses its memory, which on a CPU is 2-3 times as fast as all at once. A GPU wants large products.
-_COLUMN_ELEMENTS_CPU = 2**21
+_COLUMN_ELEMENTS_CPU = 2**20
 _COLUMN_ELEMENTS_GPU = 2**27
 
 
@@ -79,10 +79,30 @@ def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Ten
     pictures = _pictures_at_once(input.device, input.shape[1], image_size(grad_output), how.geometry)
     shape = (grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel)
     total = torch.zeros(shape, dtype=accumulation_dtype(input.dtype), device=input.device).flatten(1)
+    in_runs = how.geometry.stride == (1, 1)
     for grad, part in zip(grad_output.split(pictures), input.split(pictures), strict=True):
-        maps, columns = _maps(grad, how.groups), _columns(part, how)
+        maps, columns = _in_runs(grad, part, how) if in_runs else (_maps(grad, how.groups), _columns(part, how))
         if how.groups == 1:
             total += product(maps[0], columns[0])  # (O, C·kh·kw)
         else:
             total += (maps @ columns.mT).flatten(0, 1)  # (O, C/G·kh·kw)
     return total.view(shape).to(input.dtype)
+
+
+def _in_runs(grad_output: Tensor, input: Tensor, how: Convolution) -> tuple[Tensor, Tensor]:
+    """∂Y and X for stride 1, where each window element is one unbroken run of the padded picture.
+
+    The run of element (a, b) starts at its offset and goes on over the ends of the rows, so it can be copied at once
+    rather than row by row; ∂Y has zeros where the runs go over the padding. Both have R = (Ho−1)·Wp + Wo elements a
+    picture instead of Ho·Wo: (G, O/G, N·R) and (G, C/G·kh·kw, N·R).
+    """
+    geometry, (ho, wo) = how.geometry, image_size(grad_output)
+    (kh, kw), (dh, dw) = geometry.kernel, geometry.dilation
+    padded = pad(input, geometry).contiguous()  # (N, C, Hp, Wp)
+    n, c, hp, wp = padded.shape
+    run = (ho - 1) * wp + wo
+    runs = padded.as_strided((c, kh, kw, n, run), (hp * wp, dh * wp, dw, c * hp * wp, 1))
+    columns = runs.reshape(how.groups, -1, n * run)  # (G, C/G·kh·kw, N·R)
+    maps = grad_output.new_zeros((grad_output.shape[1], n, ho, wp))
+    maps[..., :wo] = grad_output.transpose(0, 1)  # (O, N, Ho, Wp)
+    return maps.flatten(2)[..., :run].reshape(how.groups, -1, n * run), columns
