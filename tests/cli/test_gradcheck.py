@@ -60,6 +60,10 @@ def test_a_wrong_layer_in_a_network_is_found(repronet, monkeypatch):
         (["layer=conv"], "layer=conv: no such layer; nearest: conv2d (layers: conv2d,"),
         (["model=lenet"], "model=lenet: no such model; nearest: lenet5"),
         (["layer=conv2d", "model=lenet5"], "layer=conv2d: one thing at a time; leave model=lenet5 out"),
+        (
+            ["model=lenet5", "algorithm=winograd"],
+            "model=lenet5: algorithm='winograd' does not apply: it is written for 3",
+        ),
         (["algorithm=fast"], "algorithm=fast: must be one of auto, own"),
         (["layers=conv2d"], "layers=conv2d: no such key; nearest: layer"),
     ],

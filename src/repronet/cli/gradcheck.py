@@ -15,6 +15,7 @@ from repronet.analysis.gradients import LIMITS, Case, Errors, check_network, wor
 from repronet.analysis.gradients import check as check_case
 from repronet.cli.compose import nearest
 from repronet.errors import UserError
+from repronet.layers import set_algorithm
 
 
 def check(config: DictConfig, console: Console) -> bool:
@@ -70,9 +71,12 @@ def _check_network(config: DictConfig, console: Console) -> bool:
     ours = models.create(config.model.name).double()
     vendor = models.create(config.model.name, layers="torch").double()
     vendor.load_state_dict(ours.state_dict())
-    _set_algorithm(ours, config.algorithm)
+    set_algorithm(ours, config.algorithm)
     size = int(ours.input_size)  # type: ignore[arg-type]
-    errors = check_network(ours, vendor, torch.randn(config.batch, 1, size, size, dtype=torch.float64))
+    try:
+        errors = check_network(ours, vendor, torch.randn(config.batch, 1, size, size, dtype=torch.float64))
+    except ValueError as error:  # an algorithm that does not apply to one of its layers
+        raise UserError(f"model={config.model.name}: {error}") from error
     table = Table("parameter", "shape", box=None, pad_edge=False)
     table.add_column("relative error", justify="right")
     table.add_column("verdict")
@@ -82,12 +86,6 @@ def _check_network(config: DictConfig, console: Console) -> bool:
     console.print(table)
     passed = [error <= LIMITS["vendor"] for error in errors.values()]
     return _say(console, passed, "gradients", f"our layers against torch's; allowed: {LIMITS['vendor']:.0e}")
-
-
-def _set_algorithm(network: torch.nn.Module, algorithm: str) -> None:
-    for layer in network.modules():
-        if hasattr(layer, "algorithm"):
-            layer.algorithm = algorithm  # type: ignore[assignment]
 
 
 def _say(console: Console, passed: list[bool], what: str, note: str) -> bool:
