@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 import oracles
+import repronet.functional
 from differential import assert_proved, assert_rejected_alike, assert_same, assert_transforms, random
 from repronet.functional import group_norm, layer_norm
 
@@ -78,6 +79,42 @@ def test_memory_layouts(layout):
     assert_same(lambda x: layer_norm(x, shape), lambda x: F.layer_norm(x, shape), x)
 
 
+@pytest.mark.parametrize("by", [(0,), (1,), (2,), (0, 2)])
+def test_only_the_gradients_that_are_wanted(by):
+    """Frozen parameters, as in fine-tuning."""
+    found = []
+    for operator in (layer_norm, F.layer_norm):
+        x, w, b = operands = random(3, 4), random(4), random(4, seed=1)
+        leaves = [operands[i].requires_grad_() for i in by]
+        found.append(torch.autograd.grad(operator(x, (4,), w, b), leaves, random(3, 4, seed=2)))
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_the_operands_are_left_alone():
+    """The fast formulas write into memory of their own."""
+    x, w, b, g = random(3, 4).requires_grad_(), random(4), random(4, seed=1), random(3, 4, seed=2)
+    kept = [t.detach().clone() for t in (x, w, b, g)]
+    layer_norm(x, (4,), w, b).backward(g)
+    with torch.no_grad():
+        layer_norm(x, (4,), w, b)
+    assert all(torch.equal(before, after) for before, after in zip(kept, (x, w, b, g), strict=True))
+
+
+AUTOCAST = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")),
+]
+
+
+@pytest.mark.parametrize("device", AUTOCAST)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_as_torchs(device, dtype):
+    x, w = random(2, 4, 4, dtype=dtype).to(device), random(4, dtype=torch.float32).to(device)
+    with torch.autocast(device, dtype=torch.bfloat16):
+        pairs = [(m.layer_norm(x, (4,), w), m.group_norm(x, 2, w)) for m in (repronet.functional, F)]
+    torch.testing.assert_close(*pairs, rtol=2e-2, atol=2e-2)
+
+
 def test_empty():
     x = random(0, 4, 3)
     assert_same(lambda x, w: group_norm(x, 2, w), lambda x, w: F.group_norm(x, 2, w), x, random(4), second=False)
@@ -128,6 +165,7 @@ def test_layer_norm_refuses_what_torch_refuses(shape, parameters):
         (X.long(), 2, ()),
         (X[:, :, :0], 2, ()),
         (X, 1.5, ()),
+        (X, True, ()),
     ],
 )
 def test_group_norm_refuses_what_torch_refuses(x, groups, parameters):

@@ -68,10 +68,41 @@ def test_layouts_transforms_and_empty_batches():
 
 
 @pytest.mark.parametrize(
-    ("x", "size"), [(random(3, 4), 3), (random(3), 3), (random(2, 3, 4), 0), (random(2, 3, 4), -1)]
+    ("x", "size"),
+    [
+        (random(3, 4), 3),
+        (random(3), 3),
+        (random(2, 3, 4), 0),
+        (random(2, 3, 4), -1),
+        (random(2, 3, 4), 2.0),
+    ],
 )
 def test_refuses_what_torch_refuses(x, size):
     assert_rejected_alike(local_response_norm, F.local_response_norm, x, size)
+
+
+def test_krizhevskys_refuses_the_same():
+    with pytest.raises(ValueError, match=r"local_response_norm_krizhevsky needs an input .*, got \(3, 4\)"):
+        local_response_norm_krizhevsky(random(3, 4))
+    with pytest.raises(NotImplementedError, match="written for real tensors"):
+        local_response_norm_krizhevsky(random(2, 3, 4).to(torch.complex128))
+    with pytest.raises(TypeError, match="needs a tensor, got list"):
+        local_response_norm_krizhevsky([1.0])
+
+
+def test_integers_are_refused():
+    """torch takes them, and cuts the fractions off its means."""
+    with pytest.raises(NotImplementedError, match=r"needs floating point, got torch\.int64"):
+        local_response_norm(torch.arange(24).reshape(2, 4, 3), 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("shape", [(2, 4, 3), (2, 4, 3, 3), (2, 4, 3, 3, 2)])
+def test_autocast_as_torchs(shape, dtype):
+    x = random(*shape, dtype=dtype)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found, expected = local_response_norm(x, 3, 0.5), F.local_response_norm(x, 3, 0.5)
+    torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
 
 
 # Local contrast
@@ -123,7 +154,23 @@ def test_contrast_under_vmap_and_in_half_precision():
         (random(1, 2, 5, 5), {"deviation": 0.0}, "deviation must be above 0, got 0.0"),
     ],
 )
-def test_contrast_refuses(x, how, message):
+def test_contrast_refuses_a_shape_or_a_window(x, how, message):
     for operator in (subtractive_norm, divisive_norm):
         with pytest.raises(RuntimeError, match=message):
             operator(x, **how)
+
+
+def test_contrast_refuses_integers_and_what_is_no_tensor():
+    for operator in (subtractive_norm, divisive_norm, local_contrast_norm):
+        with pytest.raises(NotImplementedError, match=r"needs floating point, got torch\.int64"):
+            operator(torch.ones(1, 2, 5, 5).long())
+        with pytest.raises(TypeError, match="needs a tensor, got list"):
+            operator([1.0])
+
+
+@pytest.mark.parametrize(
+    "layout", [lambda x: x.transpose(2, 3), lambda x: x[..., ::2], lambda x: x[:, :1].expand(-1, 3, -1, -1)]
+)
+def test_contrast_in_any_memory_layout(layout):
+    x = layout(random(2, 3, 6, 8))
+    assert_same(lambda x: local_contrast_norm(x, 3), lambda x: local_contrast_norm(x.contiguous(), 3), x)

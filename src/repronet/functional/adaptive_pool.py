@@ -285,15 +285,15 @@ def _numbers(length: int, windows: int, device: torch.device) -> tuple[Tensor, i
 def _checked_size(name: str, input: Tensor, output_size: OutputSize) -> Pair:
     if not isinstance(input, Tensor):
         raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
-    if input.dim() < 3:
+    pairs = isinstance(output_size, list | tuple)
+    if pairs and len(output_size) >= input.dim():  # torch compares these two first
         raise ValueError(f"{name} needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
-    if input.dim() > 4 or 0 in image_size(input):
+    if input.dim() not in (3, 4) or 0 in image_size(input):
         raise RuntimeError(f"{name} needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
     wanted: Any = output_size
-    if isinstance(output_size, list | tuple):
+    if pairs:
         if len(output_size) != 2:
-            error = ValueError if len(output_size) > input.dim() - 1 else RuntimeError  # torch's own distinction
-            raise error(f"output_size must be one integer or two (height, width), got {output_size!r}")
+            raise RuntimeError(f"output_size must be one integer or two (height, width), got {output_size!r}")
         wanted = [own if length is None else length for own, length in zip(image_size(input), output_size, strict=True)]
     size = pair(wanted, "output_size")
     if min(size) < 0:

@@ -16,21 +16,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repronet.functional.function import Function
-from repronet.functional.precision import accumulation_dtype, require_real, require_tensors
+from repronet.functional.function import Function, is_plain
+from repronet.functional.precision import accumulation_dtype, autocast_to_float32, require_real, require_tensors
+from repronet.functional.reductions import row_dot
 
 
 def standardized_forward(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """x̂ and 1/√(σ² + ε) of each row: (…, M) → (…, M), (…, 1)."""
     centred = input - input.mean(-1, keepdim=True)
-    scale = ((centred * centred).mean(-1, keepdim=True) + eps).rsqrt()
-    return centred * scale, scale
+    scale = (_row_mean(centred, centred) + eps).rsqrt()
+    return (centred.mul_(scale) if is_plain() else centred * scale), scale
+
+
+def _row_mean(left: Tensor, right: Tensor) -> Tensor:
+    """mean(left·right) of each row: two of (…, M) → (…, 1)."""
+    return row_dot(left, right).unsqueeze(-1) / left.shape[-1]
 
 
 def standardized_input_gradient(grad_output: Tensor, output: Tensor, scale: Tensor) -> Tensor:
     """∂L/∂x = (∂L/∂x̂ − mean(∂L/∂x̂) − x̂·mean(∂L/∂x̂ · x̂))/√(σ² + ε): (…, M)."""
-    mean, slope = grad_output.mean(-1, keepdim=True), (grad_output * output).mean(-1, keepdim=True)
-    return (grad_output - mean - output * slope) * scale
+    mean, slope = grad_output.mean(-1, keepdim=True), _row_mean(grad_output, output)
+    if not is_plain():
+        return (grad_output - mean - output * slope) * scale
+    return (output * -slope).sub_(mean).add_(grad_output).mul_(scale)
 
 
 def standardized_scale_gradient(grad_scale: Tensor, output: Tensor, scale: Tensor) -> Tensor:
@@ -78,12 +86,13 @@ class _Affine(Function):
     @staticmethod
     def forward(standardized: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
         scaled = standardized.clone() if weight is None else standardized * weight
-        return scaled if bias is None else scaled + bias
+        if bias is None:
+            return scaled
+        return scaled.add_(bias) if is_plain() else scaled + bias
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         standardized, weight, bias = inputs
-        ctx.weight_shape = None if weight is None else weight.shape
         ctx.bias_shape = None if bias is None else bias.shape
         ctx.save_for_backward(standardized, weight)
 
@@ -91,10 +100,14 @@ class _Affine(Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad_output,), (standardized, weight) = grad_outputs, ctx.saved_tensors
         needs_input, needs_weight, needs_bias = ctx.needs_input_grad
-        of_input = grad_output if weight is None else grad_output * weight
+        of_input = of_weight = None
+        if needs_input:
+            of_input = grad_output if weight is None else grad_output * weight
+        if needs_weight and weight is not None:
+            of_weight = affine_weight_gradient(grad_output, standardized, weight.shape)
         return (
-            of_input if needs_input else None,
-            affine_weight_gradient(grad_output, standardized, ctx.weight_shape) if needs_weight else None,
+            of_input,
+            of_weight,
             affine_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
         )
 
@@ -120,6 +133,7 @@ def layer_norm(
     """
     _require_floating("layer_norm", input)
     require_tensors("layer_norm", weight, bias)
+    input, weight, bias = _autocast(input, weight, bias)
     if isinstance(normalized_shape, str):
         raise TypeError(f"normalized_shape must be a sequence of sizes, got {normalized_shape!r}")
     shape = tuple(normalized_shape)
@@ -157,7 +171,8 @@ def group_norm(
     """
     _require_floating("group_norm", input)
     require_tensors("group_norm", weight, bias)
-    if not isinstance(num_groups, int):
+    input, weight, bias = _autocast(input, weight, bias)
+    if not isinstance(num_groups, int) or isinstance(num_groups, bool):
         raise TypeError(f"num_groups must be an integer, got {num_groups!r}")
     if input.dim() < 2 or 0 in input.shape[1:]:
         raise RuntimeError(f"group_norm needs an input (N, C, …) with elements, got shape {tuple(input.shape)}")
@@ -176,6 +191,11 @@ def group_norm(
     rows = _wide(input).reshape(input.shape[0], num_groups, -1)  # (N, G, C/G·…)
     standardized, _ = _Standardized.apply(rows, eps)
     return _affine(standardized.reshape(input.shape), gamma, beta, input.dtype)
+
+
+def _autocast(input: Tensor, weight: Tensor | None, bias: Tensor | None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    gamma, beta = (None if values is None else autocast_to_float32(values) for values in (weight, bias))
+    return autocast_to_float32(input), gamma, beta
 
 
 def _wide(input: Tensor) -> Tensor:

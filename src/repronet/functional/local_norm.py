@@ -25,7 +25,7 @@ from torch import Tensor
 
 from repronet.functional.conv import conv2d
 from repronet.functional.function import Function
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, is_lowered, require_real
 
 
 def _around(values: Tensor, size: int, before: int) -> Tensor:
@@ -87,12 +87,10 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     Raises:
         ValueError: for an input with fewer than 3 dimensions.
         RuntimeError: for a size below 1.
-        TypeError: for anything but a tensor.
-        NotImplementedError: for integer and complex tensors.
+        TypeError: for anything but a tensor and a whole number.
+        NotImplementedError: for complex tensors, and for integers, whose means torch's function cuts off.
     """
-    if isinstance(input, Tensor) and input.dim() < 3:
-        raise ValueError(f"local_response_norm needs an input (N, C, …) of 3 dimensions or more, got {input.dim()}")
-    _check("local_response_norm", input, size)
+    _check_response("local_response_norm", input, size)
     return _responded(input, size, alpha / size, beta, k)
 
 
@@ -104,17 +102,24 @@ def local_response_norm_krizhevsky(
     b_i = a_i/(k + α·Σ_j a_j²)^β with j from i − n/2 to i + n/2 within the C channels (Krizhevsky et al. 2012, section
     3.3); its constants are the defaults. Arguments and errors are those of `local_response_norm`.
     """
-    if isinstance(input, Tensor) and input.dim() < 3:
-        raise ValueError(f"local_response_norm needs an input (N, C, …) of 3 dimensions or more, got {input.dim()}")
-    _check("local_response_norm_krizhevsky", input, size)
+    _check_response("local_response_norm_krizhevsky", input, size)
     return _responded(input, size, alpha, beta, k)
+
+
+def _check_response(name: str, input: Tensor, size: int) -> None:
+    if isinstance(input, Tensor) and input.dim() < 3:
+        raise ValueError(f"{name} needs an input (N, C, …) of 3 dimensions or more, got {tuple(input.shape)}")
+    _check(name, input, size)
 
 
 def _responded(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
     if input.numel() == 0:
         return input
     wide = input.to(accumulation_dtype(input.dtype))
-    return _LocalResponseNorm.apply(wide, size, alpha, beta, k).to(input.dtype)
+    output = _LocalResponseNorm.apply(wide, size, alpha, beta, k)
+    # Under autocast torch comes out in float32, except on the CPU for (N, C, L).
+    keeps_dtype = not is_lowered(input) or (input.device.type == "cpu" and input.dim() == 3)
+    return output.to(input.dtype) if keeps_dtype else output
 
 
 def gaussian_window(size: int, deviation: float, like: Tensor) -> Tensor:
@@ -215,6 +220,9 @@ def subtractive_norm_input_gradient(grad_output: Tensor, window: Tensor) -> Tens
 def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
     """v = x − A(x): take away the weighted mean of the neighbourhood.
 
+    Of a picture without contrast rounding errors remain, which `divisive_norm` would raise to the size of any other
+    contrast: the paper has no threshold.
+
     Args:
         input: (N, C, H, W).
         size: side of the Gaussian window, odd; 9 in the paper.
@@ -263,5 +271,7 @@ def _check(name: str, input: Tensor, size: int) -> None:
     require_real(name, input)
     if not input.is_floating_point():
         raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    if not isinstance(size, int):
+        raise TypeError(f"{name} needs a whole number as size, got {size!r}")
     if size < 1:
         raise RuntimeError(f"{name} needs a size of at least 1, got {size}")

@@ -32,6 +32,13 @@ def autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor
     )
 
 
+def autocast_to_float32(tensor: Tensor) -> Tensor:
+    """Inside `torch.autocast`, the half types as float32, but not on the CPU: so torch has it for normalisations."""
+    if tensor.device.type == "cpu" or not is_lowered(tensor):
+        return tensor
+    return tensor.to(accumulation_dtype(tensor.dtype))
+
+
 def require_real(name: str, input: Tensor) -> None:
     """Refuse complex tensors: the gradients here are written for real ones.
 
