@@ -347,3 +347,67 @@ def local_contrast_norm(x, size: int, deviation: float) -> tuple[Tensor, Tensor]
         sigma = np.array([[math.sqrt(mean(v[n] ** 2, r, c)) for c in range(W)] for r in range(H)])
         y[n] = v[n] / np.maximum(sigma, sigma.mean())
     return torch.from_numpy(v), torch.from_numpy(y)
+
+
+def cross_entropy(x, t, w) -> Tensor:
+    """−Σ w·t·log p of each row: (N, C), class probabilities (N, C) and weights (C,)."""
+    p, t, w = _numbers(softmax(x)), _numbers(t), _numbers(w)
+    losses = [-sum(w[c] * t[n, c] * math.log(p[n, c]) for c in range(len(w))) for n in range(len(t))]
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def multiclass_hinge(x, labels, p: int, margin: float) -> Tensor:
+    """Σ max(0, margin − right score + wrong score)^p over the wrong classes of each row, not divided by C."""
+    x, losses = _numbers(x), []
+    for row, label in zip(x.tolist(), labels.tolist(), strict=True):
+        losses.append(sum(max(0.0, margin - row[label] + row[c]) ** p for c in range(len(row)) if c != label))
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def binary_cross_entropy_with_logits(x, t, pos_weight: float = 1.0) -> Tensor:
+    """−v·t·log σ(x) − (1 − t)·log(1 − σ(x)), number by number."""
+    s, t = _numbers(sigmoid(x)), _numbers(t)
+    y = np.zeros_like(s)
+    for index in np.ndindex(*s.shape):
+        right, wrong = math.log(s[index]), math.log(1 - s[index])
+        y[index] = -pos_weight * t[index] * right - (1 - t[index]) * wrong
+    return torch.from_numpy(y)
+
+
+def rbf_map(distances, labels, rubbish: float) -> Tensor:
+    """y_D + log(e^−j + Σ e^−y) of each row."""
+    losses = []
+    for row, label in zip(_numbers(distances).tolist(), labels.tolist(), strict=True):
+        losses.append(row[label] + math.log(math.exp(-rubbish) + sum(math.exp(-y) for y in row)))
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def locally_connected2d(
+    x, w, bias=None, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1)
+) -> Tensor:
+    """y[n,o,r,c] = Σ x[n, i, r·S−P+a·D, c·S−P+b·D]·w[o,i,a,b,r,c] + bias[o,r,c]."""
+    x, w = _numbers(x), _numbers(w)
+    (N, _, H, W), (K, C, kh, kw, Ho, Wo) = x.shape, w.shape
+    y = np.zeros((N, K, Ho, Wo))
+    for n, o, r, c, i, a, b in np.ndindex(N, K, Ho, Wo, C, kh, kw):
+        h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+        if 0 <= h < H and 0 <= v < W:
+            y[n, o, r, c] += x[n, i, h, v] * w[o, i, a, b, r, c]
+    return torch.from_numpy(y) + (0 if bias is None else bias.detach().double())
+
+
+def locally_connected2d_gradients(
+    g, x, w, stride: Pair = (1, 1), padding: Pair = (0, 0), dilation: Pair = (1, 1)
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients for input, weight and bias: every product of the forward sum hands its share back."""
+    g, x, w = _numbers(g), _numbers(x), _numbers(w)
+    (N, _, H, W), (K, C, kh, kw, Ho, Wo) = x.shape, w.shape
+    gx, gw, gb = np.zeros_like(x), np.zeros_like(w), np.zeros((K, Ho, Wo))
+    for n, o, r, c in np.ndindex(N, K, Ho, Wo):
+        gb[o, r, c] += g[n, o, r, c]
+        for i, a, b in np.ndindex(C, kh, kw):
+            h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+            if 0 <= h < H and 0 <= v < W:
+                gw[o, i, a, b, r, c] += g[n, o, r, c] * x[n, i, h, v]
+                gx[n, i, h, v] += g[n, o, r, c] * w[o, i, a, b, r, c]
+    return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(gb)

@@ -1,136 +1,213 @@
-import numpy as np
+"""The locally connected layer. torch has none: it is compared with loops, and with convolutions."""
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from differential import assert_proved, assert_same, random
-from repronet.functional import locally_connected2d
+import oracles
+from differential import assert_proved, assert_same, assert_transforms, derivatives, random
+from repronet.functional import conv2d, linear, locally_connected2d
+from repronet.functional.local import (
+    locally_connected2d_bias_gradient,
+    locally_connected2d_forward,
+    locally_connected2d_input_gradient,
+    locally_connected2d_weight_gradient,
+)
 from repronet.functional.windows import Geometry
-from repronet.layers import LocallyConnected2d
+
+CASES = [
+    pytest.param((2, 3, 6, 5), 4, Geometry((3, 2)), id="valid"),
+    pytest.param((2, 3, 6, 5), 2, Geometry((3, 3), padding=(1, 1)), id="same size"),
+    pytest.param((2, 1, 7, 7), 2, Geometry((3, 3), stride=(2, 2)), id="stride 2"),
+    pytest.param((1, 2, 7, 8), 2, Geometry((3, 2), (3, 1), (2, 1), (1, 2)), id="everything"),
+    pytest.param((2, 2, 7, 7), 1, Geometry((2, 2), stride=(3, 3)), id="gaps"),
+    pytest.param((2, 2, 5, 4), 3, Geometry((5, 4)), id="one window"),
+    pytest.param((2, 2, 3, 4), 3, Geometry((1, 1)), id="points"),
+    pytest.param((0, 2, 5, 4), 3, Geometry((3, 2)), id="empty batch"),
+    pytest.param((2, 0, 5, 4), 3, Geometry((3, 2)), id="no channels"),
+    pytest.param((2, 2, 5, 4), 0, Geometry((3, 2)), id="no filters"),
+]
 
 
-def loops(x, w, b, stride, padding, dilation):
-    """The defining sum, one product at a time."""
-    x, w = x.numpy(), w.numpy()
-    (n_, _, h_, w_), (o_, i_, kh, kw, ho, wo) = x.shape, w.shape
-    y = np.zeros((n_, o_, ho, wo))
-    for n, o, r, c in np.ndindex(*y.shape):
-        y[n, o, r, c] = b[o, r, c]
-        for i, a, d in np.ndindex(i_, kh, kw):
-            h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + d * dilation[1]
-            if 0 <= h < h_ and 0 <= v < w_:
-                y[n, o, r, c] += x[n, i, h, v] * w[o, i, a, d, r, c]
-    return torch.from_numpy(y)
+def operands(x, filters, geometry, dtype=torch.float64):
+    """Input, weight (O, C, kh, kw, Ho, Wo) and bias (O, Ho, Wo)."""
+    positions = geometry.output_size(x[2:])
+    weight = random(filters, x[1], *geometry.kernel, *positions, dtype=dtype)
+    return random(*x, dtype=dtype), weight, random(filters, *positions, dtype=dtype)
 
 
-WAYS = [((1, 1), (0, 0), (1, 1)), ((2, 1), (1, 0), (1, 2)), ((3, 2), (0, 2), (2, 1))]
+def settings_of(geometry):
+    return geometry.stride, geometry.padding, geometry.dilation
 
 
-def operands(stride, padding, dilation):
-    ho, wo = Geometry((2, 3), stride, padding, dilation).output_size((5, 6))
-    return random(2, 2, 5, 6), random(3, 2, 2, 3, ho, wo), random(3, ho, wo)
+@pytest.mark.parametrize(("x", "filters", "geometry"), CASES)
+def test_same_as_the_loops(x, filters, geometry):
+    x, w, b = operands(x, filters, geometry)
+    where = settings_of(geometry)
+    y = locally_connected2d_forward(x, w, b, geometry)
+    torch.testing.assert_close(y, oracles.locally_connected2d(x, w, b, *where))
+    torch.testing.assert_close(locally_connected2d(x, w, None, *where), oracles.locally_connected2d(x, w, None, *where))
+    g = random(*y.shape, seed=3)
+    found = (
+        locally_connected2d_input_gradient(g, w, (x.shape[2], x.shape[3]), geometry),
+        locally_connected2d_weight_gradient(g, x, geometry),
+        locally_connected2d_bias_gradient(g),
+    )
+    for ours, expected in zip(found, oracles.locally_connected2d_gradients(g, x, w, *where), strict=True):
+        torch.testing.assert_close(ours, expected)
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_same_as_the_loops(way):
-    x, w, b = operands(*way)
-    torch.testing.assert_close(locally_connected2d(x, w, b, *way), loops(x, w, b, *way))
+@pytest.mark.parametrize(("x", "filters", "geometry"), CASES[:6])
+def test_gradients_are_proved(x, filters, geometry):
+    where = settings_of(geometry)
+    assert_proved(lambda x, w, b: locally_connected2d(x, w, b, *where), *operands(x, filters, geometry))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_gradients_are_proved(way):
-    x, w, b = operands(*way)
-    assert_proved(lambda *t: locally_connected2d(*t, *way), x[:1, :1, :, :], w[:1, :1], b[:1])
+@pytest.mark.parametrize(("x", "filters", "geometry"), CASES[:6])
+def test_shared_weights_make_it_a_convolution(x, filters, geometry):
+    """In values, gradients and second derivatives."""
+    where, positions = settings_of(geometry), geometry.output_size(x[2:])
+    shared, bias = random(filters, x[1], *geometry.kernel), random(filters)
+
+    def everywhere(x, w, b):
+        w = w[..., None, None].expand(*w.shape, *positions)
+        return locally_connected2d(x, w, b[:, None, None].expand(-1, *positions), *where)
+
+    assert_same(everywhere, lambda x, w, b: F.conv2d(x, w, b, *where), random(*x), shared, bias)
 
 
-def test_weights_that_are_shared_make_a_convolution():
-    x, w, b = random(2, 2, 5, 6), random(3, 2, 2, 3), random(3)
-
-    def shared(x, w, b):
-        everywhere = w[..., None, None].expand(-1, -1, -1, -1, 4, 4)
-        return locally_connected2d(x, everywhere, b[:, None, None].expand(-1, 4, 4))
-
-    assert_same(shared, F.conv2d, x, w, b)
+def test_a_window_as_large_as_the_picture_makes_it_fully_connected():
+    x, w, b = operands((2, 3, 4, 5), 6, Geometry((4, 5)))
+    expected = linear(x.flatten(1), w.flatten(1), b.flatten())
+    torch.testing.assert_close(locally_connected2d(x, w, b).flatten(1), expected)
 
 
-def test_layouts_transforms_and_empty_batches():
-    x, w, b = operands(*WAYS[0])
-    expected = locally_connected2d(x, w, b)
-    torch.testing.assert_close(locally_connected2d(x.contiguous(memory_format=torch.channels_last), w, b), expected)
-    torch.testing.assert_close(locally_connected2d(x[0], w, b), expected[0])
-    assert locally_connected2d(x[:0], w).shape == (0, 3, 4, 4)
-    many = torch.stack([x, 2 * x])
-    expected = torch.stack([expected, locally_connected2d(2 * x, w, b)])
-    torch.testing.assert_close(torch.func.vmap(locally_connected2d, (0, None, None))(many, w, b), expected)
+def test_each_position_is_a_convolution_of_its_own():
+    geometry = Geometry((3, 2), stride=(2, 1))
+    x, w, b = operands((2, 3, 7, 5), 4, geometry)
+    y = locally_connected2d(x, w, b, geometry.stride)
+    for r in range(y.shape[2]):
+        for c in range(y.shape[3]):
+            alone = conv2d(x, w[..., r, c].contiguous(), b[:, r, c].contiguous(), geometry.stride)
+            torch.testing.assert_close(y[:, :, r, c], alone[:, :, r, c])
+
+
+def test_by_hand():
+    """Three inputs, two windows of two, weights 1, 10 and 100, 1000."""
+    x = torch.tensor([[[[1.0, 2.0, 3.0]]]], requires_grad=True)
+    w = torch.tensor([[1.0, 100.0], [10.0, 1000.0]]).reshape(1, 1, 1, 2, 1, 2).requires_grad_()
+    b = torch.tensor([[[0.5, 0.25]]], requires_grad=True)
+    y = locally_connected2d(x, w, b)
+    assert y.tolist() == [[[[21.5, 3200.25]]]]
+    y.backward(torch.tensor([[[[1.0, 2.0]]]]))
+    assert x.grad is not None
+    assert w.grad is not None
+    assert b.grad is not None
+    assert x.grad.tolist() == [[[[1, 10 + 200, 2000]]]]
+    assert w.grad.flatten().tolist() == [1, 2 * 2, 2, 2 * 3]
+    assert b.grad.tolist() == [[[1, 2]]]
+
+
+def test_one_picture():
+    x, w, b = operands((1, 3, 6, 5), 4, Geometry((3, 2)))
+    assert_same(
+        lambda x, w, b: locally_connected2d(x, w, b),
+        lambda x, w, b: locally_connected2d(x[None], w, b)[0],
+        x[0],
+        w,
+        b,
+    )
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_memory_layouts(layout):
+    x, w, b = operands((2, 3, 6, 5), 4, Geometry((3, 2)))
+    expected = derivatives(locally_connected2d, (x, w, b), second=True)
+    views = (
+        x.contiguous(memory_format=layout),
+        w.permute(4, 5, 0, 1, 2, 3).contiguous().permute(2, 3, 4, 5, 0, 1),
+        b.permute(2, 1, 0).contiguous().permute(2, 1, 0),
+    )
+    found = derivatives(locally_connected2d, views, second=True)
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 1e-2), (torch.bfloat16, 8e-2)])
+def test_dtypes(dtype, tolerance):
+    tensors = operands((2, 3, 6, 5), 4, Geometry((3, 2)), dtype)
+    exact = tuple(tensor.double() for tensor in tensors)
+    found = derivatives(locally_connected2d, tensors, second=False)
+    (y, *expected) = derivatives(locally_connected2d, exact, second=False)
+    assert {tensor.dtype for tensor in found} == {dtype}
+    torch.testing.assert_close(found[0].double(), y, rtol=tolerance, atol=tolerance)
+    for ours, true in zip(found[1:], expected, strict=True):
+        torch.testing.assert_close(ours.double(), true, rtol=tolerance, atol=tolerance)
+
+
+def test_integers():
+    x, w = (
+        torch.arange(6).reshape(1, 1, 2, 3),
+        torch.arange(4).reshape(1, 1, 2, 1, 1, 2)[..., :1].expand(1, 1, 2, 1, 1, 3),
+    )
+    assert locally_connected2d(x, w).tolist() == [[[[6, 8, 10]]]]
+
+
+def test_torch_func_transforms():
+    geometry = Geometry((3, 2), (2, 1), (1, 1))
+    positions, where = geometry.output_size((6, 5)), settings_of(geometry)
+
+    def unfolded(x, w, b):
+        """As one matrix product a position, by torch."""
+        columns = F.unfold(x, geometry.kernel, padding=where[1], stride=where[0])  # (N, C·kh·kw, L)
+        return torch.einsum("nkl,okl->nol", columns, w.flatten(4).flatten(1, 3)).unflatten(2, positions) + b
+
+    assert_transforms(
+        lambda x, w, b: locally_connected2d(x, w, b, *where), unfolded, *operands((2, 3, 6, 5), 4, geometry)
+    )
+
+
+def test_autocast():
+    x, w, b = operands((2, 3, 6, 5), 4, Geometry((3, 2)), torch.float32)
+    w.requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = locally_connected2d(x, w, b)
+    assert y.dtype == torch.bfloat16
+    (gradient,) = torch.autograd.grad(y.sum(), w)
+    assert gradient.dtype == torch.float32
+    torch.testing.assert_close(y.float(), locally_connected2d(x, w, b), rtol=5e-2, atol=8e-2)
+
+
+X, W, B = operands((2, 3, 6, 5), 4, Geometry((3, 2)))
 
 
 @pytest.mark.parametrize(
-    ("x", "w", "b", "message"),
+    ("error", "arguments", "how"),
     [
-        (random(2, 3, 5, 6), random(3, 2, 2, 3, 4, 4), None, "needs an input"),
-        (
-            random(2, 2, 5, 6),
-            random(3, 2, 2, 3, 4, 5),
-            None,
-            "output positions, but weights for",
-        ),
-        (random(2, 2, 5, 6), random(3, 2, 2, 3, 4, 4), random(3), r"bias must have shape \(3, 4, 4\), got \(3,\)"),
-        (random(2, 2, 5, 6).float(), random(3, 2, 2, 3, 4, 4), None, "one dtype"),
+        (TypeError, ([1.0], W), {}),
+        (TypeError, (X, None), {}),
+        (TypeError, (X, W, [1.0]), {}),
+        (TypeError, (X, W, B, "1"), {}),
+        (TypeError, (X, W, B), {"padding": 0.5}),
+        (RuntimeError, (X[0, 0], W), {}),
+        (RuntimeError, (X[:, :2], W), {}),
+        (RuntimeError, (X, W[..., 0]), {}),
+        (RuntimeError, (X, W[..., :3]), {}),
+        (RuntimeError, (X, W, B[0]), {}),
+        (RuntimeError, (X, W, B[..., :3]), {}),
+        (RuntimeError, (X, W, B, 2), {}),
+        (RuntimeError, (X, W, B, 0), {}),
+        (RuntimeError, (X, W, B), {"padding": -1}),
+        (RuntimeError, (X, W, B), {"dilation": 0}),
+        (RuntimeError, (X, W, B), {"dilation": 9}),
+        (RuntimeError, (X, W, B), {"stride": (1, 1, 1)}),
+        (RuntimeError, (X[:, :, :2], W, B), {}),
+        (RuntimeError, (X.float(), W, B), {}),
+        (RuntimeError, (X, W, B.float()), {}),
+        (NotImplementedError, (X.to(torch.complex64), W.to(torch.complex64)), {}),
     ],
 )
-def test_refuses(x, w, b, message):
-    with pytest.raises(RuntimeError, match=message):
-        locally_connected2d(x, w, b)
-
-
-def test_the_layer():
-    torch.manual_seed(0)
-    layer = LocallyConnected2d(2, 3, 6, 3, stride=2, padding=1)
-    x = torch.randn(4, 2, 6, 6)
-    assert layer(x).shape == (4, 3, 3, 3)
-    assert layer.weight.shape == (3, 2, 3, 3, 3, 3)
-    bound = 1 / (2 * 9) ** 0.5
-    assert layer.weight.abs().max() <= bound
-    assert layer.weight.std().item() == pytest.approx(bound / 3**0.5, rel=0.1)
-    assert "input_size=(6, 6), kernel_size=(3, 3), stride=(2, 2)" in repr(layer)
-    assert LocallyConnected2d(1, 1, 4, 2, bias=False).bias is None
-
-
-def parameters(layer):
-    return sum(p.numel() for p in layer.parameters())
-
-
-def test_the_weights_that_the_lecture_counts():
-    """7 inputs and 3 hidden units that see 3 inputs each; a 200×200 image; 300×300×3 with 1,000 units."""
-    from repronet import layers
-
-    assert layers.Linear(7, 3, bias=False).weight.numel() == 21
-    assert parameters(LocallyConnected2d(1, 1, (1, 7), (1, 3), stride=2, bias=False)) == 9
-    assert layers.Conv2d(1, 1, (1, 3), stride=2, bias=False).weight.numel() == 3
-    with torch.device("meta"):
-        assert layers.Linear(200 * 200, 40_000, bias=False).weight.numel() == 1_600_000_000
-        assert layers.Linear(300 * 300 * 3, 1_000, bias=False).weight.numel() == 270_000_000
-        # 40,000 units, each with a 10×10 window of its own
-        assert parameters(LocallyConnected2d(1, 1, 200, 10, padding=(5, 5), bias=False)) == 201 * 201 * 100
-        assert parameters(LocallyConnected2d(1, 1, 209, 10, bias=False)) == 4_000_000
-    assert layers.Conv2d(1, 100, 10, bias=False).weight.numel() == 10_000
-
-
-@pytest.mark.parametrize(
-    ("channels", "size", "filters", "kernel", "stride", "a_neuron", "neurons", "connections", "total"),
-    [(3, 32, 6, 5, 1, 76, 4_704, 357_504, 456), (3, 227, 96, 11, 4, 364, 290_400, 105_705_600, 34_944)],
-    ids=["LeNet conv1", "AlexNet conv1"],
-)
-def test_the_connections_that_the_lecture_counts(
-    channels, size, filters, kernel, stride, a_neuron, neurons, connections, total
-):
-    from repronet import layers
-
-    conv = layers.Conv2d(channels, filters, kernel, stride)
-    with torch.device("meta"):
-        output = conv.to("meta")(torch.empty(1, channels, size, size))
-    assert conv.weight[0].numel() + 1 == a_neuron
-    assert output.numel() == neurons
-    assert output.numel() * a_neuron == connections
-    assert parameters(conv) == total
-    assert parameters(layers.MaxPool2d(3, 2)) == 0
+def test_misuse_is_refused_in_one_line(error, arguments, how):
+    with pytest.raises(error) as found:
+        locally_connected2d(*arguments, **how)
+    assert "\n" not in str(found.value)

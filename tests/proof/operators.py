@@ -68,6 +68,7 @@ OPERATORS = (
     Operator("dropout", random=True),
     Operator("dropout2d", images=True, random=True),
     Operator("cross_entropy"),
+    Operator("nll_loss"),
     Operator("multiclass_hinge", "nn.functional.multi_margin_loss"),
     Operator("binary_cross_entropy_with_logits"),
     Operator("mse_loss"),

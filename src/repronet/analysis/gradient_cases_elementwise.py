@@ -74,8 +74,11 @@ def activations(draw: Numbers, algorithm: str) -> list[Case]:
 
 def losses(draw: Numbers) -> list[Case]:
     """Each loss by its inputs, and by its targets where these have a gradient."""
-    x, labels = draw.normal(4, 3), torch.tensor([0, 2, 1, 2])
-    shares, weight = draw.positive(4, 3), draw.positive(3)
+    return [*_label_losses(draw), *_share_losses(draw)]
+
+
+def _label_losses(draw: Numbers) -> list[Case]:
+    x, labels, weight = draw.normal(4, 3), torch.tensor([0, 2, 1, 2]), draw.positive(3)
     return [
         Case(
             "cross_entropy",
@@ -94,12 +97,12 @@ def losses(draw: Numbers) -> list[Case]:
             {"input": x},
         ),
         Case(
-            "cross_entropy",
-            "shares of classes",
-            ours.cross_entropy,
-            naive.soft_cross_entropy,
-            F.cross_entropy,
-            {"input": x, "target": shares},
+            "nll_loss",
+            "class weights",
+            lambda x: ours.nll_loss(x, labels, weight),
+            lambda x: -(x[range(4), labels] * weight[labels]).sum() / weight[labels].sum(),
+            lambda x: F.nll_loss(x, labels, weight),
+            {"input": x},
         ),
         Case(
             "multiclass_hinge",
@@ -108,6 +111,28 @@ def losses(draw: Numbers) -> list[Case]:
             lambda x: naive.multiclass_hinge(x, labels, 2),
             lambda x: F.multi_margin_loss(x, labels, p=2),
             {"input": x},
+        ),
+        Case(
+            "rbf_loss",
+            "LeNet-5's",
+            lambda x: ours.rbf_loss(x, labels, 2.0),
+            lambda x: naive.rbf_loss(x, labels, 2.0),
+            None,
+            {"input": -draw.positive(4, 3)},
+        ),
+    ]
+
+
+def _share_losses(draw: Numbers) -> list[Case]:
+    x, shares, weight = draw.normal(4, 3), draw.positive(4, 3), draw.positive(3)
+    return [
+        Case(
+            "cross_entropy",
+            "shares of classes",
+            ours.cross_entropy,
+            naive.soft_cross_entropy,
+            F.cross_entropy,
+            {"input": x, "target": shares},
         ),
         Case(
             "binary_cross_entropy_with_logits",
@@ -124,13 +149,5 @@ def losses(draw: Numbers) -> list[Case]:
             lambda x, t: ((x - t) ** 2).mean(),
             F.mse_loss,
             {"input": x, "target": shares},
-        ),
-        Case(
-            "rbf_loss",
-            "LeNet-5's",
-            lambda x: ours.rbf_loss(x, labels, 2.0),
-            lambda x: naive.rbf_loss(x, labels, 2.0),
-            None,
-            {"input": -draw.positive(4, 3)},
         ),
     ]

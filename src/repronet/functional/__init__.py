@@ -5,9 +5,11 @@ Each operator stands with its gradients side by side: `conv2d_forward`, `conv2d_
 """
 
 from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
-from repronet.functional.binary_loss import binary_cross_entropy_with_logits, multiclass_hinge
+from repronet.functional.binary_loss import binary_cross_entropy_with_logits
 from repronet.functional.conv import conv2d
+from repronet.functional.cross_entropy import cross_entropy
 from repronet.functional.dropout import dropout, dropout2d
+from repronet.functional.hinge_loss import multiclass_hinge
 from repronet.functional.layer_norm import group_norm, layer_norm
 from repronet.functional.linear import linear
 from repronet.functional.local import locally_connected2d
@@ -18,9 +20,10 @@ from repronet.functional.local_norm import (
     local_response_norm_krizhevsky,
     subtractive_norm,
 )
-from repronet.functional.loss import cross_entropy, mse_loss, rbf_loss
+from repronet.functional.loss import mse_loss, rbf_loss
 from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.maxout import maxout
+from repronet.functional.nll_loss import nll_loss
 from repronet.functional.norm import batch_norm
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.rectifier import elu, leaky_relu, prelu, relu, relu6
@@ -56,6 +59,7 @@ __all__ = [
     "maxout",
     "mse_loss",
     "multiclass_hinge",
+    "nll_loss",
     "prelu",
     "rbf_loss",
     "relu",

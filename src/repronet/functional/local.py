@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from repronet.functional.function import Function
-from repronet.functional.precision import autocast, require_real, require_same_dtype
+from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, overlap_add, pair, windows
 
 
@@ -111,6 +111,7 @@ def locally_connected2d(
     """
     if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
         raise TypeError(f"locally_connected2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
+    require_tensors("locally_connected2d", bias)
     input, weight, bias = autocast(input, weight, bias)
     if input.dim() not in (3, 4) or weight.dim() != 6 or input.shape[-3] != weight.shape[1]:
         shapes = f"{tuple(input.shape)} and {tuple(weight.shape)}"

@@ -29,7 +29,7 @@ from repronet.layers.convert import convert, set_algorithm, unconverted
 from repronet.layers.dropout import Dropout, Dropout2d
 from repronet.layers.linear import Linear
 from repronet.layers.local import LocallyConnected2d
-from repronet.layers.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, MultiMarginLoss, RBFLoss
+from repronet.layers.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss, MultiMarginLoss, NLLLoss, RBFLoss
 from repronet.layers.norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -74,6 +74,7 @@ __all__ = [
     "Module",
     "ModuleList",
     "MultiMarginLoss",
+    "NLLLoss",
     "PReLU",
     "RBFLoss",
     "ReLU",

@@ -53,4 +53,5 @@ class LocallyConnected2d(nn.Module):
     def extra_repr(self) -> str:
         filters, channels, kh, kw, *_ = self.weight.shape
         size = f"input_size={self.input_size}, kernel_size={(kh, kw)}, stride={self.stride}"
-        return f"{channels}, {filters}, {size}, padding={self.padding}, dilation={self.dilation}"
+        windows = f"padding={self.padding}, dilation={self.dilation}"
+        return f"{channels}, {filters}, {size}, {windows}" + (", bias=False" if self.bias is None else "")

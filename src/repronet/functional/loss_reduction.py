@@ -1,0 +1,84 @@
+"""What the losses share: the way from one loss an example to one number, and which tensors they take."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+REDUCTIONS = ("none", "mean", "sum")
+Share = float | Tensor  # what each loss counts: one number for all, or one a loss
+
+
+def require_reduction(reduction: str) -> None:
+    """Refuse an unknown reduction.
+
+    Raises:
+        ValueError: for anything but "none", "mean" and "sum".
+    """
+    if not isinstance(reduction, str) or reduction not in REDUCTIONS:
+        raise ValueError(f"reduction must be one of {', '.join(REDUCTIONS)}, got {reduction!r}")
+
+
+def require_tensor(name: str, **arguments: Any) -> None:
+    """Refuse arguments that are not tensors.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    for argument, value in arguments.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} needs a tensor for {argument}, got {type(value).__name__}")
+
+
+def require_constant(name: str, **arguments: Tensor | None) -> None:
+    """Refuse to lose the gradient of an argument that has none, as torch does.
+
+    Raises:
+        RuntimeError: for a tensor that requires grad.
+    """
+    for argument, value in arguments.items():
+        if value is not None and value.requires_grad and torch.is_grad_enabled():
+            raise RuntimeError(f"{name} has no gradient for {argument}, which requires one: {tuple(value.shape)}")
+
+
+def share_of_each(reduction: str, losses: int) -> float:
+    """What each of so many losses counts: 1/m in the mean, else 1."""
+    return 1 / max(losses, 1) if reduction == "mean" else 1.0
+
+
+def not_a_number_if(condition: bool, loss: Tensor) -> Tensor:
+    """The mean of nothing. It changes no gradient: there is nothing to have one."""
+    return loss + float("nan") if condition else loss
+
+
+def reduced(losses: Tensor, share: Share, total: bool) -> Tensor:
+    """The losses times their shares, or the sum of that."""
+    if not isinstance(share, Tensor) and total:
+        return losses.sum() * share
+    scaled = losses * share
+    return scaled.sum() if total else scaled
+
+
+def without_ignored(losses: Tensor, share: Share) -> Tensor:
+    """Zero where the share is: a loss that is not to count may not even be a number."""
+    return losses.masked_fill(share == 0, 0) if isinstance(share, Tensor) else losses
+
+
+def save_with_share(ctx: Any, share: Share, *tensors: Tensor | None) -> None:
+    """Keep the tensors for backward, and the share, which is one of them or a number."""
+    ctx.share = None if isinstance(share, Tensor) else share
+    ctx.save_for_backward(share if ctx.share is None else None, *tensors)
+
+
+def saved_with_share(ctx: Any) -> tuple[Any, ...]:
+    share, *tensors = ctx.saved_tensors
+    return (share if ctx.share is None else ctx.share, *tensors)
+
+
+def in_full_precision(*tensors: Tensor | None) -> tuple[Any, ...]:
+    """Inside `torch.autocast`, the half types as float32, in which torch computes its losses there."""
+    device = next(tensor.device.type for tensor in tensors if isinstance(tensor, Tensor))
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+        return tensors
+    halves = (torch.float16, torch.bfloat16)
+    return tuple(t.float() if isinstance(t, Tensor) and t.dtype in halves else t for t in tensors)
