@@ -78,10 +78,8 @@ def report(name: str) -> None:
         cells = " | ".join(
             f"{found['auto'] / found['torch']:5.2f} {found['own'] / found['torch']:5.2f}" for found in (forward, whole)
         )
-        print(
-            f"  {shape!s:<46} {count:2}× {whole['torch'] * 1e3:8.2f}  {cells} | {memory['auto'] / memory['torch']:.2f} {memory['own'] / memory['torch']:.2f}",
-            flush=True,
-        )
+        peak = " ".join(f"{memory[v] / memory['torch']:.2f}" for v in ("auto", "own"))
+        print(f"  {shape!s:<46} {count:2}× {whole['torch'] * 1e3:8.2f}  {cells} | {peak}", flush=True)
     auto, own = (totals[v] / totals["torch"] for v in ("auto", "own"))
     print(f"  all of them, with backward: auto {auto:.2f}, own {own:.2f}")
 

@@ -20,7 +20,7 @@ from repronet.functional.precision import autocast, require_real, require_same_d
 
 def _rows(tensor: Tensor) -> Tensor:
     """All leading dimensions as one: (…, F) → (N, F)."""
-    return tensor.unsqueeze(0).flatten(0, -2)
+    return tensor if tensor.dim() == 2 else tensor.unsqueeze(0).flatten(0, -2)
 
 
 def linear_forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
