@@ -136,7 +136,9 @@ def _check_operands(input: Tensor, target: Tensor, weight: Tensor | None) -> Non
         raise RuntimeError(f"multiclass_hinge needs labels of int64, got {target.dtype}")
     if weight is not None:
         _check_weight(input, weight, classes)
-    wrong = target[(target < 0) | (target >= classes)] if is_plain_sight(target) else target[:0]
+    if not is_plain_sight(target):
+        return
+    wrong = target[(target < 0) | (target >= classes)]
     if wrong.numel() > 0:
         raise RuntimeError(f"multiclass_hinge needs labels from 0 to {classes - 1}, got {wrong[0].item()}")
 
