@@ -112,7 +112,7 @@ def network(config: DictConfig, images: ImageDataset) -> nn.Module:
         num_classes=len(images.classes),
         in_channels=images.train.images.shape[1],
         layers=config.layers,
-        normalization=config.normalization.name,
+        normalization=None if config.normalization.name == "paper" else config.normalization.name,
     )
     set_algorithm(net, config.algorithm)
     return net

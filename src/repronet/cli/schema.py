@@ -261,7 +261,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "data": {"mnist5k": InMemory, "mnist": InMemory},
     "augmentation": {"none": Nothing, "affine": Affine},
     "preprocessing": {"standardize": Standardize, "scale": Scale},
-    "normalization": {"none": Nothing, "batch": Batch},
+    "normalization": {"paper": Nothing, "none": Nothing, "batch": Batch},
     "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam},
     "schedule": {
         "constant": Constant,

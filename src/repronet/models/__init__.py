@@ -6,7 +6,9 @@ A name is looked up in :data:`MODELS` and its file is imported only then, so tha
 from __future__ import annotations
 
 import difflib
+import inspect
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from repronet.errors import UserError
@@ -14,47 +16,69 @@ from repronet.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-MODELS: dict[str, str] = {
-    # name: the file of its family, which holds a function of the same name
-    "lenet5": "lenet",
-    "lenet5_1998": "lenet",
+
+def _depths(prefix: str, *depths: int, suffix: str = "") -> tuple[str, ...]:
+    return tuple(f"{prefix}{depth}{suffix}" for depth in depths)
+
+
+_CIFAR_DEPTHS = (20, 32, 44, 56, 110)
+
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    # a file of this folder: the networks in it, each a function of that name
+    "lenet": ("lenet5", "lenet5_1998"),
 }
+
+MODELS: dict[str, str] = {name: family for family, names in _FAMILIES.items() for name in names}
 
 
 def create(
     name: str,
     *,
-    num_classes: int = 10,
-    in_channels: int = 1,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
     layers: str = "custom",
-    normalization: str = "none",
+    normalization: str | None = None,
 ) -> nn.Module:
     """Build the network ``name`` with fresh weights drawn from torch's global generator.
 
     Args:
         name: a key of :data:`MODELS`.
-        num_classes: outputs of the last layer.
-        in_channels: planes of the input image, 1 for grey and 3 for colour.
+        num_classes: outputs of the last layer; None for as many as the paper's dataset has.
+        in_channels: planes of the input image, 1 for grey and 3 for colour; None for the paper's.
         layers: ``"custom"`` for this project's layers, ``"torch"`` for :mod:`torch.nn`'s. The same seed gives the same
             weights under both.
-        normalization: which normalisation follows the convolutions, for the networks that leave the choice.
+        normalization: which normalisation follows the convolutions, for the networks that leave the choice; None for
+            the network's own.
 
     Raises:
         UserError: for an unknown name or layer family, a count below one, or a normalization without a place.
     """
+    build = builder(name)
+    chosen = {"num_classes": num_classes, "in_channels": in_channels, "normalization": normalization}
+    given = {key: value for key, value in chosen.items() if value is not None}
+    counts = {key: value for key, value in given.items() if isinstance(value, int) and value < 1}
+    if counts:
+        shown = ", ".join(f"{key}={value}" for key, value in counts.items())
+        raise UserError(f"model={name}: {shown}: must be at least 1")
+    if normalization is not None and "normalization" not in inspect.signature(build).parameters:
+        raise UserError(f"normalization={normalization}: {name} has no place for it; leave normalization=paper")
+    return build(**given, layers=layer_family(layers))
+
+
+def builder(name: str):
+    """The function that builds the network ``name``; its signature holds the paper's classes and channels.
+
+    Raises:
+        UserError: for an unknown name.
+    """
     if name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, n=1)
         hint = f"; nearest: {near[0]}" if near else ""
-        raise UserError(f"model={name}: no such network{hint} (choices: {', '.join(MODELS)})")
-    if num_classes < 1 or in_channels < 1:
-        raise UserError(f"model={name}: num_classes={num_classes}, in_channels={in_channels}: both must be at least 1")
-    build = getattr(import_module(f"repronet.models.{MODELS[name]}"), name)
-    return build(
-        num_classes=num_classes, in_channels=in_channels, layers=layer_family(layers), normalization=normalization
-    )
+        raise UserError(f"model={name}: no such network{hint} (`repronet list models` names all)")
+    return getattr(import_module(f"repronet.models.{MODELS[name]}"), name)
 
 
-def layer_family(name: str):
+def layer_family(name: str) -> ModuleType:
     """The module whose classes a network is built from: :mod:`repronet.layers` or :mod:`torch.nn`."""
     families = {"custom": "repronet.layers", "torch": "torch.nn"}
     if name not in families:

@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 import repronet.layers
 from repronet.errors import UserError
 from repronet.models.lenet_codes import CODE_SIZE, digit_codes
-from repronet.models.normalization import normalization_2d, require_none
+from repronet.models.normalization import normalization_2d
 
 # Table I of the paper: for each of the 16 maps of C3, the maps of S2 that it is connected to. 60 connections.
 C3_TABLE: tuple[tuple[int, ...], ...] = (
@@ -210,7 +210,6 @@ def lenet5_1998(
     num_classes: int = 10,
     in_channels: int = 1,
     layers: ModuleType = repronet.layers,
-    normalization: str = "none",
 ) -> LeNet5of1998:
     """The LeNet-5 of the paper, for ten digits on one channel: its output codes are pictures of the digits."""
     if num_classes != 10 or in_channels != 1:
@@ -218,5 +217,4 @@ def lenet5_1998(
             f"model=lenet5_1998: num_classes={num_classes}, in_channels={in_channels}: its output codes are pictures "
             "of the ten digits and its input is grey; it takes 10 and 1 (model=lenet5 takes any)"
         )
-    require_none(normalization, "lenet5_1998")
     return LeNet5of1998(layers)

@@ -18,9 +18,3 @@ def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
     if name == "batch":
         return layers.BatchNorm2d(channels)
     raise UserError(f"normalization={name}: no such layer (choices: {', '.join(NORMALIZATIONS)})")
-
-
-def require_none(name: str, network: str) -> None:
-    """Refuse a normalisation for a network whose paper leaves no place for one."""
-    if name != "none":
-        raise UserError(f"normalization={name}: {network} has no place for it; it takes normalization=none")
