@@ -14,6 +14,18 @@ def test_a_shape_is_timed_by_every_algorithm(repronet):
     assert max(map(len, outcome.out.split("lie in")[0].splitlines())) <= 80
 
 
+def test_a_single_algorithm_is_timed_too(repronet):
+    outcome = repronet("bench", "conv", "input=[2,4,9,8]", "algorithms=[im2col]")
+    row = next(line.split() for line in outcome.out.splitlines() if line.startswith("im2col"))
+    assert all(float(cell.rstrip("*")) > 0 for cell in row[1:])
+    assert "* the fastest of these" in outcome.out
+
+
+def test_a_network_is_timed_on_its_own_pictures(repronet):
+    outcome = repronet("bench", "conv", "model=lenet5", "algorithms=[vendor]")
+    assert "64×1×32×32 → 6, 5" in outcome.out
+
+
 def test_a_network_is_timed_shape_by_shape(repronet):
     outcome = repronet("bench", "conv", "model=lenet5", "input=[2,1,32,32]", "algorithms=[vendor,im2col]")
     assert "2×1×32×32 → 6, 5  (0.2 M multiplications, 1×)" in outcome.out
@@ -30,7 +42,12 @@ def test_a_network_is_timed_shape_by_shape(repronet):
         (["bench", "conv", "stride=[1,2,3]"], "stride=[1, 2, 3]: must be"),
         (["bench", "conv", "input=[1,3,8]"], "input=[1, 3, 8]: must be four whole numbers"),
         (["bench", "conv", "groups=3"], "groups=3: must divide the 16 channels of filters="),
-        (["bench", "conv", "algorithms=[fast]"], "algorithms=['fast']: must be a list of direct"),
+        (
+            ["bench", "conv", "algorithms=[fast]"],
+            "algorithms=['fast']: must be a list, [im2col,vendor] for instance, of direct",
+        ),
+        (["bench", "conv", "algorithms=[winograd]", "stride=2"], "algorithms=[winograd]: none serves 64×16×32×32"),
+        (["bench", "conv", "model=lenet5", "filters=3"], "filters=3: means nothing beside model=lenet5"),
         (["bench", "conv", "kernal=5"], "kernal=5: no such key; nearest: kernel"),
         (["bench", "conv", "data=mnist"], "data=mnist: repronet bench has no data="),
         (["bench", "conv", "accelerator=gpu"], "accelerator=gpu: torch finds no GPU here"),

@@ -50,6 +50,10 @@ BAD = [
     (["train", "--config-dir", "nowhere"], ["nowhere", "no such folder"]),
     (["train", "data=mnist", "data.root=nowhere"], ["data.root=", "nowhere", "no such folder"]),
     (["train", "data.root=somewhere"], ["data.root=", "mnist5k comes with the package"]),
+    (
+        ["train", "layers=torch", "algorithm=im2col"],
+        ["algorithm=im2col", "torch's layers have no choice", "layers=custom"],
+    ),
     (["train", "model=lenet5_1998", "normalization=batch"], ["normalization=batch", "lenet5_1998"]),
     (["train", "optimizer.nesterov=true", "optimizer.momentum=0"], ["optimizer.momentum=0", "Nesterov"]),
     (["train", "trainer.accelerator=gpu"], ["trainer.accelerator=gpu", "no GPU"]),

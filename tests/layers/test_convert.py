@@ -326,6 +326,16 @@ def test_set_algorithm_reaches_every_layer_with_a_choice():
         set_algorithm(network, "fast")
 
 
+def test_an_unknown_algorithm_is_refused_when_the_layer_is_made():
+    with pytest.raises(ValueError, match=r"algorithm must be one of auto, own, .* got 'wino'"):
+        layers.Conv2d(1, 1, 1, algorithm="wino")
+
+
+def test_set_algorithm_says_so_where_no_layer_is_ours():
+    with pytest.raises(ValueError, match=r"algorithm='im2col': none of the network's layers is ours; convert it first"):
+        set_algorithm(nn.Sequential(nn.Conv2d(1, 1, 1)), "im2col")
+
+
 def test_set_algorithm_leaves_torchs_layers_alone():
     network = nn.Sequential(nn.Conv2d(1, 1, 1), layers.Conv2d(1, 1, 1))
     set_algorithm(network, "own")

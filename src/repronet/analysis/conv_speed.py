@@ -85,11 +85,18 @@ def measure(
     device: torch.device | None = None,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> dict[str, dict[str, float]]:
-    """The least seconds of each step and algorithm that applies, run in turn: {"forward": {"im2col": …}, …}."""
+    """The least seconds of each step and algorithm that applies, run in turn: {"forward": {"im2col": …}, …}.
+
+    Raises:
+        ValueError: if none of the algorithms applies to the shape.
+    """
     device = device or torch.device("cpu")
     x, w, g = _operands(shape, dtype, device, memory_format)
     size = (shape.input[2], shape.input[3])
-    names = [name for name in algorithms if refusal(name, shape.geometry, dtype) is None]
+    refused = {name: refusal(name, shape.geometry, dtype) for name in algorithms}
+    names = [name for name, reason in refused.items() if reason is None]
+    if not names:
+        raise ValueError("; ".join(str(reason) for reason in refused.values()))
     times = {}
     for step, arguments in zip(STEPS, ((x, w, None), (g, w, size), (g, x)), strict=True):
         how = Convolution(shape.geometry, shape.groups)

@@ -7,11 +7,14 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from torch import nn
 
 from repronet import models
 from repronet.analysis.conv_speed import STEPS, ConvShape, conv_shapes, measure
+from repronet.cli.schema import BENCH_INPUT
 from repronet.errors import UserError
 from repronet.functional.choice import cache_file, winner_of
+from repronet.functional.convolution import ALGORITHMS
 from repronet.functional.windows import Geometry, Pair
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -31,27 +34,42 @@ def bench(config: DictConfig, console: Console) -> None:
         f" {config.memory_format}; milliseconds, the least of ten alternating calls"
     )
     for shape, count in shapes.items():
-        times = measure(shape, config.algorithms, _DTYPES[config.dtype], device, _LAYOUTS[config.memory_format])
+        times = _measured(shape, config, device)
         console.print()
         console.print(Text(f"{shape}  ({shape.multiplications / 1e6:,.1f} M multiplications, {count}×)"))
         console.print(_table(times, config.algorithms))
-    console.print(
-        f"\n* what algorithm=auto would take; its own measurements lie in\n  {cache_file(device)}", soft_wrap=True
-    )
+    everything = set(config.algorithms) == set(ALGORITHMS)
+    star = "what algorithm=auto would take" if everything else "the fastest of these; vendor unless clearly beaten"
+    console.print(f"\n* {star}; the measurements of auto lie in\n  {cache_file(device)}", soft_wrap=True)
+
+
+def _measured(shape: ConvShape, config: DictConfig, device: torch.device) -> dict[str, dict[str, float]]:
+    try:
+        return measure(shape, config.algorithms, _DTYPES[config.dtype], device, _LAYOUTS[config.memory_format])
+    except ValueError as error:
+        raise UserError(f"algorithms=[{','.join(config.algorithms)}]: none serves {shape}: {error}") from error
 
 
 def _shapes(config: DictConfig) -> dict[ConvShape, int]:
     """The one shape that is described, or those of a network."""
     if "model" not in config:
         return {_described(config): 1}
-    network = models.create(config.model.name, layers="torch")
+    network = models.create(config.model.name, in_channels=config.input[1] if config.input else None, layers="torch")
+    return conv_shapes(network.to("meta"), torch.zeros(_images(config, network), device="meta"))
+
+
+def _images(config: DictConfig, network: nn.Module) -> tuple[int, ...]:
+    """The pictures that were asked for, or as many as are otherwise timed of those that the network is made for."""
+    if config.input:
+        return tuple(config.input)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     size = int(network.input_size)  # type: ignore[arg-type]
-    return conv_shapes(network, torch.zeros(config.input[0], 1, size, size))
+    return BENCH_INPUT[0], first.in_channels, size, size
 
 
 def _described(config: DictConfig) -> ConvShape:
     kernel, stride, padding, dilation = (_pair(config[key]) for key in ("kernel", "stride", "padding", "dilation"))
-    batch, channels, height, width = config.input
+    batch, channels, height, width = config.input or BENCH_INPUT
     shape = ConvShape(
         (batch, channels, height, width), config.filters, Geometry(kernel, stride, padding, dilation), config.groups
     )

@@ -114,7 +114,8 @@ def network(config: DictConfig, images: ImageDataset) -> nn.Module:
         layers=config.layers,
         normalization=None if config.normalization.name == "paper" else config.normalization.name,
     )
-    set_algorithm(net, config.algorithm)
+    if config.layers == "custom":
+        set_algorithm(net, config.algorithm)
     return net
 
 

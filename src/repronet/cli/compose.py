@@ -27,6 +27,7 @@ from repronet.cli import schema
 from repronet.cli.groups import GROUPS, choices
 from repronet.errors import UserError
 
+_EXAMPLES = {"eval": "checkpoint=last", "bench": "filters=64", "gradcheck": "layer=conv2d"}
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root")
 
 
@@ -43,7 +44,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     """
     paths = dict(map(_path, filter(_is_path, overrides)))
     words = [word for word in overrides if not _is_path(word)]
-    parsed = parse(words)
+    parsed = parse(words, _EXAMPLES.get(command, "optimizer.lr=0.05"))
     for override in parsed:
         _check_choice(command, override, config_dir)
     search_path = [_search_path(config_dir)] if config_dir else []
@@ -88,8 +89,11 @@ def _name_experiment(config: DictConfig, name: Any) -> None:
     OmegaConf.update(config, "experiment", name, force_add=True)
 
 
-def parse(overrides: Sequence[str]) -> list[Override]:
+def parse(overrides: Sequence[str], example: str = "optimizer.lr=0.05") -> list[Override]:
     """Hydra's reading of each word.
+
+    Args:
+        example: what to write instead of a word that is no override, if nothing is nearer.
 
     Raises:
         UserError: for a word that is no override, or one that reaches into Hydra itself.
@@ -100,13 +104,21 @@ def parse(overrides: Sequence[str]) -> list[Override]:
         try:
             override = parser.parse_override(word)
         except (OverrideParseException, HydraException) as error:
-            raise UserError(f"{word}: not an override; write key=value, for example optimizer.lr=0.05") from error
+            raise UserError(
+                f"{word}: not an override; write key=value, for example {_as_override(word) or example}"
+            ) from error
         if override.key_or_group.split(".")[0].split("/")[0] == "hydra":
             raise UserError(f"{word}: Hydra's own settings are not open; repronet sets them itself")
         if override.package is not None:
             raise UserError(f"{word}: a package (@) has no use here; write {override.key_or_group}=…")
         parsed.append(override)
     return parsed
+
+
+def _as_override(word: str) -> str | None:
+    """The word with the group that it is a choice of, if there is one."""
+    group = next((group for group in GROUPS if word in choices(group)), None)
+    return f"{group}={word}" if group else None
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
@@ -13,7 +15,6 @@ from repronet import models
 from repronet.analysis.gradient_cases import all_cases
 from repronet.analysis.gradients import LIMITS, Case, Errors, check_network, worst
 from repronet.analysis.gradients import check as check_case
-from repronet.cli.compose import nearest
 from repronet.errors import UserError
 from repronet.layers import set_algorithm
 
@@ -30,10 +31,8 @@ def check(config: DictConfig, console: Console) -> bool:
 def _check_layers(config: DictConfig, console: Console) -> bool:
     cases = all_cases(config.algorithm, config.seed)
     names = list(dict.fromkeys(case.layer for case in cases))
-    if config.layer is not None and config.layer not in names:
-        raise UserError(
-            f"layer={config.layer}: no such layer{nearest(config.layer, names)} (layers: {', '.join(names)})"
-        )
+    if config.layer is not None:
+        _require_layer(config.layer, names)
     chosen = [case for case in cases if config.layer in (None, case.layer)]
     table = _layer_table()
     results, heading = [], ""
@@ -44,7 +43,17 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
         heading = case.layer
     console.print(table)
     limits = ", ".join(f"{name} {limit:.0e}" for name, limit in LIMITS.items())
-    return _say(console, [result.passed for result in results], "cases", f"largest relative errors; allowed: {limits}")
+    return _say(console, [result.passed for result in results], "cases", f"largest relative errors; allowed:\n{limits}")
+
+
+def _require_layer(layer: str, names: list[str]) -> None:
+    """Refuse a layer that there is not; a class's name, BatchNorm2d, is near to its function's, batch_norm."""
+    if layer in names:
+        return
+    plain = {name.replace("_", ""): name for name in names}
+    close = difflib.get_close_matches(layer.replace("_", "").lower(), plain, n=1, cutoff=0.5)
+    hint = f"nearest: {plain[close[0]]}" if close else f"{names[0]} for instance"
+    raise UserError(f"layer={layer}: no such layer; {hint} (`repronet gradcheck` checks all {len(names)} by name)")
 
 
 def _layer_table() -> Table:
@@ -60,7 +69,9 @@ def _add_rows(table: Table, case: Case, heading: str, errors: dict[str, Errors],
     """One row for the case, or one for each of its gradients, below the layer's name."""
     if case.layer != heading:
         table.add_row(Text(case.layer, "bold"))
-    rows = {f"{case.label}: ∂{name}": error for name, error in errors.items()} if details else {}
+    if details:
+        table.add_row(Text(f"  {case.label}"))
+    rows = {f"  ∂{name}": error for name, error in errors.items()} if details else {}
     for label, error in (rows or {case.label: worst(list(errors.values()))}).items():
         figures = (_figure(getattr(error, name)) for name in LIMITS)
         table.add_row(Text(f"  {label}"), *figures, _verdict(error.passed))

@@ -47,7 +47,8 @@ OVERRIDES
   Values outside the groups:
     layers=custom|torch   whose layers: this project's or torch.nn's
     algorithm=auto        how our layers compute: auto, own, vendor, direct,
-                          im2col, adjoint, fft; auto measures what is fastest
+                          im2col, adjoint, fft (winograd is for 3×3 filters
+                          alone); auto measures what is fastest
     seed=0                of the weights, the order and the augmentation
     run_dir=PATH          a new or empty folder for the run
     resume=DIR            go on with a run that was stopped, alone
@@ -130,10 +131,10 @@ DESCRIPTION
   what algorithm=auto would take; auto chooses for each of the three apart.
 
 KEYS
-  input=[N,C,H,W]      the pictures; [64,16,32,32]
+  input=[N,C,H,W]      the pictures; [64,16,32,32], or as the network takes them
   filters=16           their number; kernel=3 is their side, or [3,5]
   stride=1 padding=1 dilation=1 groups=1
-  model=lenet5         every convolution of a network, N pictures at a time
+  model=lenet5         every convolution of a network, not of that one shape
   algorithms=[direct,im2col,adjoint,winograd,fft,vendor]
   dtype=float32        or float64, bfloat16
   memory_format=contiguous  or channels_last

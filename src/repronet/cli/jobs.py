@@ -57,9 +57,25 @@ def evaluate_one(overrides: Sequence[str]) -> int:
     return 0
 
 
+# What says nothing beside a network, or without one.
+_WITH_NETWORK = {"bench": ("filters", "kernel", "stride", "padding", "dilation", "groups"), "gradcheck": ("details",)}
+_WITHOUT_NETWORK = {"gradcheck": ("batch",)}
+
+
+def _refuse_idle_words(command: str, overrides: Sequence[str]) -> None:
+    """Refuse what would change nothing, since whoever wrote it expects that it does."""
+    named = [word for word in overrides if word.startswith("model=")]
+    idle = (_WITH_NETWORK if named else _WITHOUT_NETWORK).get(command, ())
+    for word in overrides:
+        if word.partition("=")[0] in idle:
+            reason = f"beside {named[-1]}" if named else "without model="
+            raise UserError(f"{word}: means nothing {reason}; leave it out")
+
+
 def bench(overrides: Sequence[str]) -> int:
     """``repronet bench conv``."""
     config = compose("bench", overrides)
+    _refuse_idle_words("bench", overrides)
     from repronet.cli.bench import bench
 
     bench(config, Console(highlight=False))
@@ -69,6 +85,7 @@ def bench(overrides: Sequence[str]) -> int:
 def check_gradients(overrides: Sequence[str]) -> int:
     """``repronet gradcheck``: 1 if a gradient is wrong."""
     config = compose("gradcheck", overrides)
+    _refuse_idle_words("gradcheck", overrides)
     from repronet.cli.gradcheck import check
 
     return 0 if check(config, Console(highlight=False)) else 1

@@ -44,7 +44,8 @@ LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more who
 
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
 ALGORITHM_LIST = Rule(
-    lambda xs: bool(xs) and set(xs) <= {*CONVOLUTIONS, "vendor"}, f"a list of {', '.join(CONVOLUTIONS)}, vendor"
+    lambda xs: bool(xs) and set(xs) <= {*CONVOLUTIONS, "vendor"},
+    f"a list, [im2col,vendor] for instance, of {', '.join(CONVOLUTIONS)}, vendor",
 )
 
 
@@ -209,6 +210,10 @@ class Train:
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
     experiment: str | None = None
 
+    def conflict(self) -> str | None:
+        wrong = self.layers == "torch" and self.algorithm != "auto"
+        return f"algorithm={self.algorithm}: torch's layers have no choice; take layers=custom" if wrong else None
+
 
 @dataclass
 class Eval:
@@ -221,11 +226,14 @@ class Eval:
     data_root: str | None = field(default=None, metadata={"rule": FOLDER})
 
 
+BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W where nothing is said
+
+
 @dataclass
 class Bench:
     """The keys of ``repronet bench conv``."""
 
-    input: list[int] = value(IMAGES)
+    input: list[int] | None = field(default=None, metadata={"rule": IMAGES})
     filters: int = value(COUNT)
     kernel: Any = value(sides(1))
     stride: Any = value(sides(1))
@@ -239,7 +247,8 @@ class Bench:
     threads: int | None = field(default=None, metadata={"rule": COUNT})
 
     def conflict(self) -> str | None:
-        for key, number in (("filters", self.filters), ("input", self.input[1])):
+        channels = self.input[1] if self.input else BENCH_INPUT[1]
+        for key, number in (("filters", self.filters), ("input", channels)):
             if number % self.groups:
                 return f"groups={self.groups}: must divide the {number} channels of {key}="
         return None

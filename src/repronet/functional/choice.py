@@ -78,7 +78,8 @@ def _look_up(entry: str, device: torch.device, candidates: Candidates) -> str:
     known = (_entries(file).get(entry) for file in files)
     found = next((measured for measured in known if measured and measured["seconds"].keys() == candidates.keys()), None)
     if found is None:
-        seconds = measure(candidates, device)
+        alone = len(candidates) == 1  # nothing to compare
+        seconds = dict.fromkeys(candidates, 0.0) if alone else measure(candidates, device)
         found = Measured(fastest=winner_of(seconds), seconds=seconds)
     for file in files:
         if entry not in _entries(file) or _entries(file)[entry]["seconds"].keys() != candidates.keys():
@@ -121,8 +122,6 @@ def measure(candidates: Candidates, device: torch.device) -> dict[str, float]:
     The least, not the median: another process can only make a call slower, and while one does, the median tells more
     of it than of the candidate.
     """
-    if len(candidates) == 1:
-        return dict.fromkeys(candidates, 0.0)
     with torch.no_grad():
         first = {name: _time(run, device) for name, run in candidates.items()}  # allocates, loads kernels
         # Who is far behind need not be timed to the percent. Loading a kernel may take _LOADING_SECONDS.

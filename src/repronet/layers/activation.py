@@ -7,16 +7,11 @@ from repronet.functional.maxout import maxout
 from repronet.functional.rectifier import elu, leaky_relu, prelu, relu, relu6
 from repronet.functional.sigmoidal import hardsigmoid, hardswish, scaled_tanh, sigmoid, silu, tanh
 from repronet.functional.softmax import log_softmax, softmax
+from repronet.layers.choosing import Choosing
 
 
-class ReLU(torch.nn.ReLU):
+class ReLU(Choosing, torch.nn.ReLU):
     """torch.nn.ReLU computed by `repronet.functional.relu`: any shape."""
-
-    algorithm: str = "auto"
-
-    def __init__(self, inplace: bool = False, *, algorithm: str = "auto"):
-        super().__init__(inplace)
-        self.algorithm = algorithm
 
     def forward(self, input: Tensor) -> Tensor:
         return relu(input, self.inplace, self.algorithm)

@@ -1,24 +1,17 @@
 """Convolution layers."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.conv import conv2d
+from repronet.layers.choosing import Choosing
 
 
-class Conv2d(torch.nn.Conv2d):
+class Conv2d(Choosing, torch.nn.Conv2d):
     """torch.nn.Conv2d computed by `repronet.functional.conv2d`: (N, C, H, W) → (N, O, Ho, Wo).
 
     `algorithm` names how, see there; it may be set at any time.
     """
-
-    algorithm: str = "auto"
-
-    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.algorithm = algorithm
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding = self.padding

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import repronet.layers
-from repronet.algorithms import ALGORITHMS
+from repronet.layers.choosing import Choosing, require_algorithm
 
 Class: TypeAlias = type[nn.Module]
 
@@ -119,14 +119,14 @@ def _is_ours(module: nn.Module) -> bool:
 
 
 def set_algorithm(model: nn.Module, algorithm: str) -> None:
-    """Set `algorithm` on every layer of ours in the network that has a choice.
+    """Set `algorithm` on every layer of ours in the network that has a choice; torch's layers have none.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or where a network has no such layer and "auto" is not meant.
     """
-    if algorithm not in ALGORITHMS:
-        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
-    choosing = tuple(ours for ours in _ours().values() if hasattr(ours, "algorithm"))
-    for module in model.modules():
-        if isinstance(module, choosing):
-            module.algorithm = algorithm  # type: ignore[assignment]
+    require_algorithm(algorithm)
+    found = [module for module in model.modules() if isinstance(module, Choosing)]
+    if not found and algorithm != "auto":
+        raise ValueError(f"algorithm={algorithm!r}: none of the network's layers is ours; convert it first")
+    for module in found:
+        module.algorithm = algorithm  # type: ignore[assignment]

@@ -10,16 +10,15 @@ from repronet.functional.local_norm import (
     local_response_norm_krizhevsky,
 )
 from repronet.functional.norm import batch_norm
+from repronet.layers.choosing import Choosing
 
 
-class _BatchNorm(torch.nn.modules.batchnorm._BatchNorm):
+class _BatchNorm(Choosing, torch.nn.modules.batchnorm._BatchNorm):
     """torch.nn's batch normalisation computed by `repronet.functional.batch_norm`.
 
     `momentum=None` keeps the cumulative average of all batches. Without running statistics, those of the batch serve
     in evaluation too. `algorithm` names how, see there; it may be set at any time.
     """
-
-    algorithm: str = "auto"
 
     def forward(self, input: Tensor) -> Tensor:
         self._check_input_dim(input)

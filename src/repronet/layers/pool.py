@@ -1,23 +1,16 @@
 """Pooling layers. Where a layer has an `algorithm`, it names how to compute, and may be set at any time."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
 from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.pool import avg_pool2d, max_pool2d
+from repronet.layers.choosing import Choosing
 
 
-class MaxPool2d(torch.nn.MaxPool2d):
+class MaxPool2d(Choosing, torch.nn.MaxPool2d):
     """torch.nn.MaxPool2d computed by `repronet.functional.max_pool2d`: (N, C, H, W) → (N, C, Ho, Wo)."""
-
-    algorithm: str = "auto"
-
-    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.algorithm = algorithm
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return max_pool2d(
@@ -32,14 +25,8 @@ class MaxPool2d(torch.nn.MaxPool2d):
         )
 
 
-class AvgPool2d(torch.nn.AvgPool2d):
+class AvgPool2d(Choosing, torch.nn.AvgPool2d):
     """torch.nn.AvgPool2d computed by `repronet.functional.avg_pool2d`: (N, C, H, W) → (N, C, Ho, Wo)."""
-
-    algorithm: str = "auto"
-
-    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.algorithm = algorithm
 
     def forward(self, input: Tensor) -> Tensor:
         return avg_pool2d(
@@ -54,48 +41,30 @@ class AvgPool2d(torch.nn.AvgPool2d):
         )
 
 
-class LPPool2d(torch.nn.LPPool2d):
+class LPPool2d(Choosing, torch.nn.LPPool2d):
     """torch.nn.LPPool2d computed by `repronet.functional.lp_pool2d`: (N, C, H, W) → (N, C, Ho, Wo)."""
-
-    algorithm: str = "auto"
-
-    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.algorithm = algorithm
 
     def forward(self, input: Tensor) -> Tensor:
         norm_type = float(self.norm_type)
         return lp_pool2d(input, norm_type, self.kernel_size, self.stride, self.ceil_mode, self.algorithm)
 
 
-class AdaptiveAvgPool2d(torch.nn.AdaptiveAvgPool2d):
+class AdaptiveAvgPool2d(Choosing, torch.nn.AdaptiveAvgPool2d):
     """torch.nn.AdaptiveAvgPool2d computed by `repronet.functional.adaptive_avg_pool2d`: (N, C, H, W) → (N, C, Ho, Wo).
 
     With an output size of 1 it is the global average.
     """
-
-    algorithm: str = "auto"
-
-    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.algorithm = algorithm
 
     def forward(self, input: Tensor) -> Tensor:
         # torch's type of an output size admits None, its functions do not.
         return adaptive_avg_pool2d(input, self.output_size, self.algorithm)  # type: ignore[arg-type]
 
 
-class AdaptiveMaxPool2d(torch.nn.AdaptiveMaxPool2d):
+class AdaptiveMaxPool2d(Choosing, torch.nn.AdaptiveMaxPool2d):
     """torch.nn.AdaptiveMaxPool2d computed by `repronet.functional.adaptive_max_pool2d`.
 
     (N, C, H, W) → (N, C, Ho, Wo).
     """
-
-    algorithm: str = "auto"
-
-    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
-        super().__init__(*args, **kwargs)
-        self.algorithm = algorithm
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         return adaptive_max_pool2d(input, self.output_size, self.return_indices, self.algorithm)  # type: ignore[arg-type]
