@@ -26,6 +26,32 @@ _CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 _FAMILIES: dict[str, tuple[str, ...]] = {
     # a file of this folder: the networks in it, each a function of that name
     "lenet": ("lenet5", "lenet5_1998"),
+    "baselines": ("lecture_net", "locally_connected", "mlp"),
+    "alexnet": ("alexnet", "alexnet_owt"),
+    "zfnet": ("zfnet", "zfnet_wide"),
+    "vgg": (
+        *("vgg11", "vgg11_lrn", "vgg13", "vgg16", "vgg16_c", "vgg19"),
+        *_depths("vgg", 11, 13, 16, 19, suffix="_bn"),
+        *_depths("vgg", 11, 13, 16, 19, suffix="_32px"),
+        *_depths("vgg", 11, 13, 16, 19, suffix="_bn_32px"),
+    ),
+    "network_in_network": ("nin",),
+    "resnet": (
+        *_depths("resnet", 18, 34, 50, 101, 152),
+        *("resnet18_a", "resnet34_a", "resnet34_c", "plain18", "plain34"),
+        *_depths("resnet", 50, 101, 152, suffix="_v1_5"),
+        *_depths("resnet", 18, 34, 50, suffix="_32px"),
+        *_depths("resnet", *_CIFAR_DEPTHS, 1202),
+        *_depths("resnet", *_CIFAR_DEPTHS, suffix="_b"),
+        *_depths("plain", *_CIFAR_DEPTHS),
+    ),
+    "preact_resnet": _depths("preact_resnet", 110, 164, 1001),
+    "resnext": ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "resnext29_8x64d", "resnext29_16x64d"),
+    "senet": (
+        *_depths("se_resnet", 50, 101, 152),
+        *("se_resnext50_32x4d", "senet154"),
+        *_depths("se_resnet", *_CIFAR_DEPTHS),
+    ),
 }
 
 MODELS: dict[str, str] = {name: family for family, names in _FAMILIES.items() for name in names}

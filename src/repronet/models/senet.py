@@ -1,0 +1,52 @@
+"""Squeeze-and-excitation networks.
+
+J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018 (arXiv:1709.01507): table 1 for SE-ResNet-50 and
+SE-ResNeXt-50, section 6 and the appendix for SENet-154, section 5.1 and table 4 for CIFAR. r = 16 everywhere. As in the
+authors' release the first max-pool is unpadded and rounds up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from repronet.models.residual import Design, ResNet
+from repronet.models.resnet import RESNET50, RESNET101, RESNET152, cifar_design
+from repronet.models.resnext import RESNEXT50
+from repronet.models.variant import Build, variant
+
+
+def _imagenet(name: str, design: Design, doc: str) -> Build[ResNet]:
+    se_design = replace(design, reduction=16, stem="224px_ceil" if design.stem == "224px" else design.stem)
+    return variant(name, partial(ResNet, se_design), doc, num_classes=1000)
+
+
+def _cifar(layers: int) -> Build[ResNet]:
+    design = replace(cifar_design(layers), reduction=16)
+    doc = f"SE-ResNet-{layers} for CIFAR, section 5.1: ResNet-{layers} with option A."
+    return variant(f"se_resnet{layers}", partial(ResNet, design), doc, num_classes=10)
+
+
+# Appendix: 64 groups, 1×1 convolutions of half the width before them, 3×3 for the projections and the stem, dropout.
+SENET154 = replace(
+    RESNET152,
+    stem="224px_deep",
+    shortcut="3x3",
+    stride_on_3x3=True,
+    groups=64,
+    width_per_group=4,
+    half_first=True,
+    dropout=0.2,
+)
+
+se_resnet50 = _imagenet("se_resnet50", RESNET50, "SE-ResNet-50, table 1: 28,088,024 parameters.")
+se_resnet101 = _imagenet("se_resnet101", RESNET101, "SE-ResNet-101, table 2.")
+se_resnet152 = _imagenet("se_resnet152", RESNET152, "SE-ResNet-152, table 2.")
+se_resnext50_32x4d = _imagenet("se_resnext50_32x4d", RESNEXT50, "SE-ResNeXt-50, table 1: 27,559,896 parameters.")
+senet154 = _imagenet("senet154", SENET154, "SENet-154, section 6: 115,088,984 parameters.")
+
+se_resnet20 = _cifar(20)
+se_resnet32 = _cifar(32)
+se_resnet44 = _cifar(44)
+se_resnet56 = _cifar(56)
+se_resnet110 = _cifar(110)

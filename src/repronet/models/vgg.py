@@ -1,0 +1,149 @@
+"""VGG networks.
+
+K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015
+(arXiv:1409.1556): table 1, columns A to E. The names are the numbers of layers with weights.
+
+============================ ==================================================================================
+names                        what they are
+============================ ==================================================================================
+vgg11 vgg13 vgg16 vgg19      columns A, B, D, E
+vgg11_lrn                    column A-LRN: AlexNet's response normalisation after the first convolution
+vgg16_c                      column C: the third convolution of each late stage is 1×1
+…_bn                         modern: batch norm after each convolution; torchvision's
+…_32px                       modern: five halvings leave one pixel of 32, one fully connected layer follows
+============================ ==================================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from types import ModuleType
+
+from torch import Tensor, nn
+
+import repronet.layers
+from repronet.models.alexnet import response_norm
+from repronet.models.variant import Build, variant
+
+_PLANES = (64, 128, 256, 512, 512)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of table 1.
+
+    Args:
+        depths: convolutions in each of the five stages.
+        last_1x1: stages (from 0) whose last convolution is 1×1.
+        normalization: "none", "batch" after each convolution, or "local_response" after the first.
+        input_size: 224, or 32 for pictures that five halvings bring down to one pixel.
+    """
+
+    depths: tuple[int, int, int, int, int]
+    last_1x1: tuple[int, ...] = ()
+    normalization: str = "none"
+    input_size: int = 224
+
+
+A = Column((1, 1, 2, 2, 2))
+B = Column((2, 2, 2, 2, 2))
+C = Column((2, 2, 3, 3, 3), last_1x1=(2, 3, 4))
+D = Column((2, 2, 3, 3, 3))
+E = Column((2, 2, 4, 4, 4))
+
+
+class VGG(nn.Module):
+    """Five stages of 3×3 convolutions and a 2×2 max-pool, then three fully connected layers; torchvision's names.
+
+    Convolutions start normal with variance 2/(9·planes out), fully connected layers with σ = 0.01, biases at 0. The
+    paper drew from σ = 0.1 and took the first layers of a trained column A (section 3.1).
+
+    Shapes: (N, in_channels, 224, 224) → logits (N, num_classes).
+    """
+
+    def __init__(
+        self, column: Column, num_classes: int = 1000, in_channels: int = 3, layers: ModuleType = repronet.layers
+    ):
+        super().__init__()
+        self.input_size = column.input_size
+        self.features = nn.Sequential(*_features(column, in_channels, layers))
+        small = column.input_size == 32
+        self.avgpool = nn.Identity() if small else layers.AdaptiveAvgPool2d(7)
+        self.classifier = nn.Sequential(*(_small_head if small else _head)(num_classes, layers))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+                nn.init.zeros_(module.bias)  # type: ignore[arg-type]  # never None here
+            elif isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=0.01)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.features(images)  # (N, C, 224, 224) → (N, 64, 112, 112) → … → (N, 512, 7, 7)
+        x = self.avgpool(x).flatten(1)  # → (N, 25088)
+        return self.classifier(x)  # → (N, 4096) → (N, 4096) → (N, classes)
+
+
+def _features(column: Column, in_channels: int, layers: ModuleType) -> Iterator[nn.Module]:
+    channels = in_channels
+    for stage, (depth, planes) in enumerate(zip(column.depths, _PLANES, strict=True)):
+        for position in range(depth):
+            is_1x1 = stage in column.last_1x1 and position == depth - 1
+            yield layers.Conv2d(channels, planes, kernel_size=1 if is_1x1 else 3, padding=0 if is_1x1 else 1)
+            if column.normalization == "batch":
+                yield layers.BatchNorm2d(planes)
+            yield layers.ReLU(inplace=True)
+            if column.normalization == "local_response" and channels == in_channels:
+                yield response_norm(layers)
+            channels = planes
+        yield layers.MaxPool2d(kernel_size=2, stride=2)
+
+
+def _head(num_classes: int, layers: ModuleType) -> Iterator[nn.Module]:
+    for inputs in (512 * 7 * 7, 4096):
+        yield layers.Linear(inputs, 4096)
+        yield layers.ReLU(inplace=True)
+        yield layers.Dropout(0.5)
+    yield layers.Linear(4096, num_classes)
+
+
+def _small_head(num_classes: int, layers: ModuleType) -> Iterator[nn.Module]:
+    yield layers.Dropout(0.5)
+    yield layers.Linear(512, num_classes)
+
+
+def _network(name: str, column: Column, doc: str, num_classes: int = 1000) -> Build[VGG]:
+    return variant(name, partial(VGG, column), doc, num_classes=num_classes)
+
+
+def _bn(column: Column) -> Column:
+    return replace(column, normalization="batch")
+
+
+def _32px(column: Column) -> Column:
+    return replace(column, input_size=32)
+
+
+vgg11 = _network("vgg11", A, "Column A: 132,863,336 parameters.")
+vgg11_lrn = _network("vgg11_lrn", replace(A, normalization="local_response"), "Column A-LRN: 132,863,336 parameters.")
+vgg13 = _network("vgg13", B, "Column B: 133,047,848 parameters.")
+vgg16_c = _network("vgg16_c", C, "Column C: 133,638,952 parameters.")
+vgg16 = _network("vgg16", D, "Column D: 138,357,544 parameters.")
+vgg19 = _network("vgg19", E, "Column E: 143,667,240 parameters.")
+
+vgg11_bn = _network("vgg11_bn", _bn(A), "Column A with batch norm; not in the paper.")
+vgg13_bn = _network("vgg13_bn", _bn(B), "Column B with batch norm; not in the paper.")
+vgg16_bn = _network("vgg16_bn", _bn(D), "Column D with batch norm; not in the paper. 138,365,992 parameters.")
+vgg19_bn = _network("vgg19_bn", _bn(E), "Column E with batch norm; not in the paper.")
+
+_SMALL = "Column {} for pictures of 32 pixels{}; not in the paper."
+vgg11_32px = _network("vgg11_32px", _32px(A), _SMALL.format("A", ""), 10)
+vgg13_32px = _network("vgg13_32px", _32px(B), _SMALL.format("B", ""), 10)
+vgg16_32px = _network("vgg16_32px", _32px(D), _SMALL.format("D", ""), 10)
+vgg19_32px = _network("vgg19_32px", _32px(E), _SMALL.format("E", ""), 10)
+vgg11_bn_32px = _network("vgg11_bn_32px", _32px(_bn(A)), _SMALL.format("A", ", with batch norm"), 10)
+vgg13_bn_32px = _network("vgg13_bn_32px", _32px(_bn(B)), _SMALL.format("B", ", with batch norm"), 10)
+vgg16_bn_32px = _network("vgg16_bn_32px", _32px(_bn(D)), _SMALL.format("D", ", with batch norm"), 10)
+vgg19_bn_32px = _network("vgg19_bn_32px", _32px(_bn(E)), _SMALL.format("E", ", with batch norm"), 10)
