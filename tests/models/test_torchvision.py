@@ -11,6 +11,8 @@ from repronet import models
 
 TWINS = {
     "alexnet_owt": "alexnet",
+    "googlenet_bn": "googlenet",
+    **{name: name for name in ("inception_v3", "densenet121", "densenet161", "densenet169", "densenet201")},
     **{name: name for name in ("vgg11", "vgg13", "vgg16", "vgg19", "vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn")},
     **{name: name for name in ("resnet18", "resnet34", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
     **{f"resnet{depth}_v1_5": f"resnet{depth}" for depth in (50, 101, 152)},
@@ -21,7 +23,8 @@ QUICK = ("alexnet_owt", "resnet18")
 def pair(name: str, layers: str) -> tuple[torch.nn.Module, torch.nn.Module]:
     """Ours and torchvision's, with torchvision's weights in both."""
     torch.manual_seed(0)
-    theirs = torchvision.models.get_model(TWINS[name], weights=None)
+    heads = {"init_weights": False} if name in ("googlenet_bn", "inception_v3") else {}  # else minutes of drawing
+    theirs = torchvision.models.get_model(TWINS[name], weights=None, **heads)
     ours = models.create(name, layers=layers)
     missing, unexpected = ours.load_state_dict(theirs.state_dict())
     assert not missing

@@ -36,6 +36,8 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         *_depths("vgg", 11, 13, 16, 19, suffix="_bn_32px"),
     ),
     "network_in_network": ("nin",),
+    "googlenet": ("googlenet", "googlenet_bn"),
+    "inception_v3": ("inception_v3",),
     "resnet": (
         *_depths("resnet", 18, 34, 50, 101, 152),
         *("resnet18_a", "resnet34_a", "resnet34_c", "plain18", "plain34"),
@@ -47,9 +49,13 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     ),
     "preact_resnet": _depths("preact_resnet", 110, 164, 1001),
     "resnext": ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "resnext29_8x64d", "resnext29_16x64d"),
+    "densenet": (
+        *_depths("densenet", 121, 161, 169, 201),
+        *("densenet40_12", "densenet100_12", "densenet_bc_100_12", "densenet_bc_250_24", "densenet_bc_190_40"),
+    ),
     "senet": (
         *_depths("se_resnet", 50, 101, 152),
-        *("se_resnext50_32x4d", "senet154"),
+        *("se_resnet50_v1_5", "se_resnext50_32x4d", "senet154"),
         *_depths("se_resnet", *_CIFAR_DEPTHS),
     ),
 }

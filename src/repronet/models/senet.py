@@ -40,6 +40,12 @@ SENET154 = replace(
 )
 
 se_resnet50 = _imagenet("se_resnet50", RESNET50, "SE-ResNet-50, table 1: 28,088,024 parameters.")
+se_resnet50_v1_5 = variant(
+    "se_resnet50_v1_5",
+    partial(ResNet, replace(RESNET50, reduction=16, stride_on_3x3=True)),
+    "SE-ResNet-50 with the stride on the 3×3 and a padded pool, as timm's seresnet50; not in the paper.",
+    num_classes=1000,
+)
 se_resnet101 = _imagenet("se_resnet101", RESNET101, "SE-ResNet-101, table 2.")
 se_resnet152 = _imagenet("se_resnet152", RESNET152, "SE-ResNet-152, table 2.")
 se_resnext50_32x4d = _imagenet("se_resnext50_32x4d", RESNEXT50, "SE-ResNeXt-50, table 1: 27,559,896 parameters.")

@@ -1,0 +1,190 @@
+"""Densely connected networks.
+
+G. Huang, Z. Liu, L. van der Maaten, K. Weinberger, "Densely Connected Convolutional Networks", CVPR 2017
+(arXiv:1608.06993): table 1 for ImageNet, section 4.2 and table 2 for CIFAR. Parameters have torchvision's names.
+
+============================ ==================================================================================
+names                        what they are
+============================ ==================================================================================
+densenet121 … densenet201    table 1, growth 32, with bottlenecks and compression
+densenet161                  table 3, growth 48
+densenet40_12, …100_12       CIFAR, L layers and growth k, neither bottlenecks nor compression
+densenet_bc_100_12, …        CIFAR, with both
+============================ ==================================================================================
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
+
+import torch
+from torch import Tensor, nn
+
+import repronet.layers
+from repronet.models.variant import Build, variant
+
+
+@dataclass(frozen=True)
+class Design:
+    """What sets one dense network apart from another.
+
+    Args:
+        depths: dense layers in each block.
+        growth: k, the planes that each layer adds.
+        stem: planes that leave the stem.
+        bottleneck: whether 1×1 convolutions to 4k planes stand before the 3×3 (the B of BC).
+        compression: θ, the share of planes that leaves a transition (1/2 is the C of BC).
+        input_size: 224, or 32 for a stem of one 3×3 convolution.
+    """
+
+    depths: tuple[int, ...]
+    growth: int
+    stem: int
+    bottleneck: bool = True
+    compression: float = 0.5
+    input_size: int = 224
+
+
+class DenseLayer(nn.Module):
+    """BN → ReLU → 1×1 to 4k → BN → ReLU → 3×3 to k, or BN → ReLU → 3×3. Shapes: (N, C, H, W) → (N, k, H, W)."""
+
+    def __init__(self, channels: int, design: Design, dropout: float, layers: ModuleType):
+        super().__init__()
+        self.norm1 = layers.BatchNorm2d(channels)
+        self.relu1 = layers.ReLU(inplace=True)
+        if design.bottleneck:
+            self.conv1 = layers.Conv2d(channels, 4 * design.growth, kernel_size=1, bias=False)
+            self.norm2 = layers.BatchNorm2d(4 * design.growth)
+            self.relu2 = layers.ReLU(inplace=True)
+            self.conv2 = layers.Conv2d(4 * design.growth, design.growth, kernel_size=3, padding=1, bias=False)
+        else:
+            self.conv1 = layers.Conv2d(channels, design.growth, kernel_size=3, padding=1, bias=False)
+        self.bottleneck = design.bottleneck
+        self.dropout = layers.Dropout(dropout) if dropout else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv1(self.relu1(self.norm1(x)))  # (N, C, H, W) → (N, 4k, H, W), or (N, k, H, W)
+        if self.bottleneck:
+            y = self.conv2(self.relu2(self.norm2(y)))  # → (N, k, H, W)
+        return self.dropout(y)
+
+
+class DenseBlock(nn.Module):
+    """Every layer sees the input and what all layers before it added.
+
+    Shapes: (N, C, H, W) → (N, C + depth·k, H, W).
+    """
+
+    def __init__(self, depth: int, channels: int, design: Design, dropout: float, layers: ModuleType):
+        super().__init__()
+        for index in range(depth):
+            layer = DenseLayer(channels + index * design.growth, design, dropout, layers)
+            self.add_module(f"denselayer{index + 1}", layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.children():
+            x = torch.cat((x, layer(x)), dim=1)  # (N, C, H, W) → (N, C + k, H, W)
+        return x
+
+
+def _transition(channels: int, out: int, layers: ModuleType) -> nn.Sequential:
+    """BN → ReLU → 1×1 → 2×2 mean: (N, channels, H, W) → (N, out, H/2, W/2)."""
+    block = nn.Sequential()
+    block.add_module("norm", layers.BatchNorm2d(channels))
+    block.add_module("relu", layers.ReLU(inplace=True))
+    block.add_module("conv", layers.Conv2d(channels, out, kernel_size=1, bias=False))
+    block.add_module("pool", layers.AvgPool2d(kernel_size=2, stride=2))
+    return block
+
+
+class DenseNet(nn.Module):
+    """Stem → dense blocks with transitions between them → BN → ReLU → mean of every plane → one fully connected layer.
+
+    Convolutions start normal with variance 2/(k·k·planes in), as He et al. 2015, the last layer's bias at 0.
+
+    Args:
+        design: which network.
+        dropout: share dropped after each dense layer; the paper's 0.2 where nothing is augmented.
+
+    Shapes: (N, in_channels, S, S) → logits (N, num_classes), S = 224 or 32.
+    """
+
+    def __init__(
+        self,
+        design: Design,
+        num_classes: int,
+        in_channels: int = 3,
+        layers: ModuleType = repronet.layers,
+        *,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.input_size = design.input_size
+        self.features = _stem(design, in_channels, layers)
+        channels = design.stem
+        for index, depth in enumerate(design.depths, start=1):
+            self.features.add_module(f"denseblock{index}", DenseBlock(depth, channels, design, dropout, layers))
+            channels += depth * design.growth
+            if index < len(design.depths):
+                out = int(channels * design.compression)
+                self.features.add_module(f"transition{index}", _transition(channels, out, layers))
+                channels = out
+        self.features.add_module("norm5", layers.BatchNorm2d(channels))
+        self.relu = layers.ReLU(inplace=True)
+        self.avgpool = layers.AdaptiveAvgPool2d(1)
+        self.classifier = layers.Linear(channels, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.features(images)  # (N, C, 224, 224) → (N, 64, 56, 56) → … → (N, 1024, 7, 7)
+        x = self.avgpool(self.relu(x)).flatten(1)  # → (N, 1024)
+        return self.classifier(x)  # → (N, classes)
+
+
+def _stem(design: Design, in_channels: int, layers: ModuleType) -> nn.Sequential:
+    """(N, in_channels, 224, 224) → (N, stem, 56, 56), or 32 pixels → as many."""
+    features = nn.Sequential()
+    if design.input_size == 32:
+        convolution = layers.Conv2d(in_channels, design.stem, kernel_size=3, padding=1, bias=False)
+        features.add_module("conv0", convolution)
+        return features
+    convolution = layers.Conv2d(in_channels, design.stem, kernel_size=7, stride=2, padding=3, bias=False)
+    features.add_module("conv0", convolution)
+    features.add_module("norm0", layers.BatchNorm2d(design.stem))
+    features.add_module("relu0", layers.ReLU(inplace=True))
+    features.add_module("pool0", layers.MaxPool2d(kernel_size=3, stride=2, padding=1))
+    return features
+
+
+def cifar_design(depth: int, growth: int, *, bc: bool) -> Design:
+    """Section 3: three blocks of (L − 4)/3 layers; half as many of two convolutions with bottlenecks.
+
+    The stem has 16 planes, or 2k with bottlenecks and compression.
+    """
+    each = (depth - 4) // (6 if bc else 3)
+    stem = 2 * growth if bc else 16
+    return Design((each, each, each), growth, stem, bottleneck=bc, compression=0.5 if bc else 1.0, input_size=32)
+
+
+def _network(name: str, design: Design, doc: str) -> Build[DenseNet]:
+    return variant(name, partial(DenseNet, design), doc, num_classes=10 if design.input_size == 32 else 1000)
+
+
+densenet121 = _network("densenet121", Design((6, 12, 24, 16), 32, 64), "Table 1: 7,978,856 parameters.")
+densenet169 = _network("densenet169", Design((6, 12, 32, 32), 32, 64), "Table 1: 14,149,480 parameters.")
+densenet201 = _network("densenet201", Design((6, 12, 48, 32), 32, 64), "Table 1: 20,013,928 parameters.")
+densenet161 = _network("densenet161", Design((6, 12, 36, 24), 48, 96), "Table 3, k = 48: 28,681,000 parameters.")
+
+_PLAIN = "Table 2, L = {}, k = {}: {:,} parameters."
+densenet40_12 = _network("densenet40_12", cifar_design(40, 12, bc=False), _PLAIN.format(40, 12, 1_019_722))
+densenet100_12 = _network("densenet100_12", cifar_design(100, 12, bc=False), _PLAIN.format(100, 12, 6_979_642))
+
+_BC = "Table 2, DenseNet-BC, L = {}, k = {}: {:,} parameters."
+densenet_bc_100_12 = _network("densenet_bc_100_12", cifar_design(100, 12, bc=True), _BC.format(100, 12, 769_162))
+densenet_bc_250_24 = _network("densenet_bc_250_24", cifar_design(250, 24, bc=True), _BC.format(250, 24, 15_324_406))
+densenet_bc_190_40 = _network("densenet_bc_190_40", cifar_design(190, 40, bc=True), _BC.format(190, 40, 25_624_430))

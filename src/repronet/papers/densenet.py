@@ -1,0 +1,74 @@
+"""DenseNet."""
+
+from __future__ import annotations
+
+from repronet.papers.records import Error, Facts, Paper, Printed, Recipe
+
+DENSE = Paper(
+    authors="G. Huang, Z. Liu, L. van der Maaten, K. Weinberger",
+    title="Densely Connected Convolutional Networks",
+    venue="CVPR 2017",
+    year=2016,
+    arxiv="1608.06993",
+)
+_IMAGENET_RECIPE = Recipe(
+    "SGD 0.9, batch 256, rate 0.1, a tenth after 30 and 60 of 90 epochs, weight decay 1e-4", "section 4.2"
+)
+_CIFAR_RECIPE = Recipe(
+    "SGD 0.9 with Nesterov momentum, batch 64, rate 0.1, a tenth after half and three quarters of 300 epochs,"
+    " weight decay 1e-4; dropout 0.2 where nothing is augmented",
+    "section 4.2",
+)
+
+
+def _imagenet(
+    depth: int, parameters: int, macs: str, percent: float, stem: int, blocks: tuple[int, int, int, int]
+) -> Facts:
+    sizes = enumerate(blocks)
+    return Facts(
+        paper=DENSE,
+        title=f"{depth} layers, growth {stem // 2}",
+        parameters=parameters,
+        source="torchvision",
+        input=(3, 224, 224),
+        classes=1000,
+        macs=Printed(macs),
+        stages=(
+            ("features.conv0", (stem, 112, 112)),
+            ("features.pool0", (stem, 56, 56)),
+            *((f"features.denseblock{n + 1}", (planes, 56 >> n, 56 >> n)) for n, planes in sizes),
+        ),
+        errors=(Error(percent, "ImageNet val top-1", "1-crop", "table 3"),),
+        recipe=_IMAGENET_RECIPE,
+    )
+
+
+def _cifar(
+    title: str, parameters: int, percent: float, *, plain: float | None = None, macs: str | None = None
+) -> Facts:
+    augmented = Error(percent, "CIFAR-10 test", "test images", "table 2", note="with shifts and flips")
+    without = (Error(plain, "CIFAR-10 test", "test images", "table 2", note="no augmentation"),) if plain else ()
+    return Facts(
+        paper=DENSE,
+        title=title,
+        parameters=parameters,
+        source="computed",
+        input=(3, 32, 32),
+        classes=10,
+        macs=Printed(macs) if macs else None,
+        errors=(augmented, *without),
+        recipe=_CIFAR_RECIPE,
+    )
+
+
+NETWORKS = {
+    "densenet121": _imagenet(121, 7_978_856, "2.834 G", 25.02, 64, (256, 512, 1024, 1024)),
+    "densenet169": _imagenet(169, 14_149_480, "3.36 G", 23.80, 64, (256, 512, 1280, 1664)),
+    "densenet201": _imagenet(201, 20_013_928, "4.291 G", 22.58, 64, (256, 512, 1792, 1920)),
+    "densenet161": _imagenet(161, 28_681_000, "7.728 G", 22.2, 96, (384, 768, 2112, 2208)),
+    "densenet40_12": _cifar("40 layers, growth 12", 1_019_722, 5.24, plain=7.00),
+    "densenet100_12": _cifar("100 layers, growth 12", 6_979_642, 4.10, plain=5.77),
+    "densenet_bc_100_12": _cifar("bottlenecks, compression; 100 layers, growth 12", 769_162, 4.51, macs="0.288 G"),
+    "densenet_bc_250_24": _cifar("bottlenecks, compression; 250 layers, growth 24", 15_324_406, 3.62),
+    "densenet_bc_190_40": _cifar("bottlenecks, compression; 190 layers, growth 40", 25_624_430, 3.46),
+}

@@ -1,0 +1,126 @@
+"""The kinds of facts that stand in a paper."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+Protocol = Literal["1-crop", "10-crop", "144-crop", "dense", "test images"]
+Source = Literal["torchvision", "paper", "computed"]
+Stages = tuple[tuple[str, tuple[int, ...]], ...]
+
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
+
+
+@dataclass(frozen=True)
+class Printed:
+    """A number as it is printed, "0.724 G" for instance.
+
+    Args:
+        text: the digits and the unit, k, M, G or none.
+        truncated: whether its digits were cut off and not rounded.
+    """
+
+    text: str
+    truncated: bool = False
+
+    def agrees(self, exact: float) -> bool:
+        """Whether `exact` is printed like this."""
+        found = re.fullmatch(r"([\d,]+)(?:\.(\d+))? ?([kMG]?)", self.text)
+        if found is None:
+            raise ValueError(f"{self.text!r} is no printed number; write 3.8 G or 61,706")
+        whole, decimals, unit = found[1].replace(",", ""), found[2] or "", found[3]
+        scaled = exact / _UNITS[unit] * 10 ** len(decimals)
+        shown = int(whole + decimals)
+        return shown <= scaled < shown + 1 if self.truncated else abs(scaled - shown) <= 0.5
+
+
+@dataclass(frozen=True)
+class Error:
+    """A published error.
+
+    Args:
+        percent: the error.
+        of: "ImageNet val top-1", "CIFAR-10 test", …
+        protocol: how many crops of a picture were averaged. Errors of different protocols are never compared.
+        where: table, figure or section.
+        verified: whether it was read in the paper itself, and not quoted from memory.
+        note: what else must be known of it: an ensemble, the scale, no augmentation.
+    """
+
+    percent: float
+    of: str
+    protocol: Protocol
+    where: str
+    verified: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the paper trained.
+
+    Args:
+        text: optimizer, batch, rates, decay, length, augmentation.
+        where: section.
+        verified: as of :class:`Error`.
+    """
+
+    text: str
+    where: str
+    verified: bool = False
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Where a network was published."""
+
+    authors: str
+    title: str
+    venue: str
+    year: int
+    arxiv: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was published about one network.
+
+    Args:
+        paper: where.
+        title: what it is, in a few words.
+        parameters: trainable parameters, to the last digit.
+        source: where that number comes from: "torchvision" (its published metadata), "paper", or "computed" from the
+            paper's table.
+        input: channels, height, width.
+        classes: outputs of the last layer.
+        modern: whether it deviates from its paper knowingly; then `deviations` says how.
+        deviations: each in a few words.
+        printed: the size as printed in the paper, if it is.
+        macs: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers,
+            as printed; the paper's number or torchvision's.
+        with_heads: parameters together with the auxiliary classifiers.
+        stages: names of modules and the shape (C, H, W) that leaves them, from the paper's table.
+        receptive_field: (module, side in pixels) of what one of its outputs sees.
+        connections: as the paper counts them: (module, or "" for all, connections).
+        errors: the published errors.
+        recipe: how it was trained.
+    """
+
+    paper: Paper
+    title: str
+    parameters: int
+    source: Source
+    input: tuple[int, int, int]
+    classes: int
+    modern: bool = False
+    deviations: tuple[str, ...] = ()
+    printed: Printed | None = None
+    macs: Printed | None = None
+    with_heads: int | None = None
+    stages: Stages = ()
+    receptive_field: tuple[str, int] | None = None
+    connections: tuple[tuple[str, int], ...] = ()
+    errors: tuple[Error, ...] = field(default=())
+    recipe: Recipe | None = None
