@@ -26,7 +26,8 @@ class ImageClassifier(pl.LightningModule):
     several batches: Lightning's bookkeeping is then paid once a chunk, not once a step.
 
     Args:
-        network: images (N, C, H, W) → logits (N, classes).
+        network: images (N, C, H, W) → logits (N, classes), or in training a NamedTuple with these and the logits of
+            auxiliary heads, and then an `aux_weight` for the losses of these.
         num_classes: classes that are told apart.
         loss: (logits, labels) → mean loss.
         optimizer: builds the optimizer for the network's parameters.
@@ -77,8 +78,7 @@ class ImageClassifier(pl.LightningModule):
         schedule: LRScheduler = self.lr_schedulers()  # type: ignore[assignment]
         losses, answers = [], []
         for images, labels in chunk:
-            logits = self.network(images)
-            loss = self.loss(logits, labels)
+            logits, loss = self._training_loss(self.network(images), labels)
             optimizer.zero_grad()
             self.manual_backward(loss)
             self.last_lr = optimizer.param_groups[0]["lr"]
@@ -89,6 +89,15 @@ class ImageClassifier(pl.LightningModule):
         self.running.update(losses, answers, [labels for _, labels in chunk])
         if not math.isfinite(self.running.loss):
             raise UserError(f"the loss is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
+
+    def _training_loss(self, answer: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The logits, and their loss plus that of every auxiliary head times the network's `aux_weight`."""
+        if isinstance(answer, Tensor):
+            return answer, self.loss(answer, labels)
+        heads = answer._asdict()  # type: ignore[attr-defined]  # a NamedTuple: heads are known by name, not by place
+        logits = heads.pop("logits")
+        weight = float(self.network.aux_weight)  # type: ignore[arg-type]
+        return logits, self.loss(logits, labels) + weight * sum(self.loss(head, labels) for head in heads.values())
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate(batch)

@@ -1,0 +1,58 @@
+"""Write what is derived from the code and from repronet.papers: golden records, model configs, docs/networks.md.
+
+python scripts/regenerate.py [golden] [configs] [docs]     all of them if none is named
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def golden() -> None:
+    """``src/repronet/papers/golden.json``: sizes, shapes and logits of every network, a few minutes."""
+    from rich.progress import track
+
+    from repronet.analysis.golden import logits, sizes
+    from repronet.papers import NETWORKS
+    from repronet.papers.tables import GOLDEN
+
+    records = {}
+    for name in track(NETWORKS, "golden"):
+        records[name] = {**sizes(name), "logits": logits(name)}
+    lines = (f'"{name}": {json.dumps(record)}' for name, record in records.items())
+    (ROOT / "src/repronet/papers" / GOLDEN).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def configs() -> None:
+    """``configs/model/NAME.yaml`` of every network."""
+    from repronet.papers import NETWORKS
+    from repronet.papers.tables import model_config
+
+    for name in NETWORKS:
+        (ROOT / "configs/model" / f"{name}.yaml").write_text(model_config(name), encoding="utf-8")
+
+
+def docs() -> None:
+    """``docs/networks.md``."""
+    from repronet.papers.tables import networks_page
+
+    (ROOT / "docs/networks.md").write_text(networks_page(), encoding="utf-8")
+
+
+TARGETS = {"golden": golden, "configs": configs, "docs": docs}
+
+
+def main(words: list[str]) -> None:
+    unknown = [word for word in words if word not in TARGETS]
+    if unknown:
+        sys.exit(f"regenerate: {unknown[0]}: there is {', '.join(TARGETS)}")
+    for word in words or TARGETS:
+        TARGETS[word]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,83 @@
+"""Tables and configs that are written from the published facts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from repronet.papers import NETWORKS
+from repronet.papers.records import Error, Facts, Paper
+
+GOLDEN = "golden.json"
+_RBF = "# It wants preprocessing=lecun and a small rate: see experiment=lenet5_1998_mnist5k\n"
+
+
+@cache
+def golden() -> dict[str, dict[str, Any]]:
+    """The committed exact sizes, shapes and logits, by network; ``scripts/regenerate.py golden`` writes them anew."""
+    return json.loads((files("repronet.papers") / GOLDEN).read_text(encoding="utf-8"))
+
+
+def short(number: int) -> str:
+    """Three digits and a unit: 61.7 k, 25.6 M, 4.09 G."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+def model_config(name: str) -> str:
+    """The text of ``configs/model/NAME.yaml``; its first line is the title that ``repronet list`` shows."""
+    facts = NETWORKS[name]
+    is_rbf = name == "lenet5_1998"
+    title = f"# {facts.paper.year}, {short(facts.parameters)} parameters: {facts.title}\n"
+    return f"{title}{_RBF if is_rbf else ''}name: {name}\nloss: {'rbf_map' if is_rbf else 'cross_entropy'}\n"
+
+
+def networks_page() -> str:
+    """The text of ``docs/networks.md``: every network, its size, and what was published about it."""
+    return "\n".join(_page()) + "\n"
+
+
+def _page() -> Iterator[str]:
+    yield "# The networks"
+    yield ""
+    yield "Written by `python scripts/regenerate.py docs` from `repronet.papers`; `repronet verify` proves the sizes."
+    yield "MACs are the multiplications of convolutions and fully connected layers for one picture of the given size."
+    yield '"Modern" networks deviate from their paper knowingly, "faithful" ones do not. † is quoted from memory of the'
+    yield "paper and not yet checked against it. Errors of different protocols cannot be compared."
+    papers: dict[Paper, list[str]] = {}
+    for name, facts in NETWORKS.items():
+        papers.setdefault(facts.paper, []).append(name)
+    for paper, names in papers.items():
+        yield ""
+        yield f"## {paper.title}"
+        yield ""
+        yield f"{paper.authors}, {paper.venue}{f', arXiv:{paper.arxiv}' if paper.arxiv else ''}, {paper.year}"
+        yield ""
+        yield "| network | what | parameters | MACs | input | published |"
+        yield "|---|---|---|---|---|---|"
+        for name in names:
+            yield _row(name, NETWORKS[name])
+
+
+def _row(name: str, facts: Facts) -> str:
+    heads = f" ({facts.with_heads:,} with heads)" if facts.with_heads else ""
+    deviations = f" (modern: {'; '.join(facts.deviations)})" if facts.modern else ""
+    cells = (
+        f"`{name}`",
+        f"{facts.title}{deviations}",
+        f"{facts.parameters:,}{heads}",
+        short(golden()[name]["macs"]),
+        "×".join(map(str, facts.input)),
+        "; ".join(map(_error, facts.errors)) or "-",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _error(error: Error) -> str:
+    note = f", {error.note}" if error.note else ""
+    return f"{error.of} {error.percent:g} % ({error.protocol}{note}; {error.where}){'' if error.verified else ' †'}"
