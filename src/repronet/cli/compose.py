@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
         UserError: for anything that Hydra or the schema would not take.
     """
     paths = dict(map(_path, filter(_is_path, overrides)))
-    words = [word for word in overrides if not _is_path(word)]
+    words = [_bracketed(word) for word in overrides if not _is_path(word)]
     parsed = parse(words)
     for override in parsed:
         _check_choice(command, override, config_dir)
@@ -74,6 +75,11 @@ def _path(word: str) -> tuple[str, str | None]:
     if "${" in value:
         raise UserError(f"{word}: a path is taken as it stands; ${{…}} has no meaning in it")
     return key, None if value == "null" else value
+
+
+def _bracketed(word: str) -> str:
+    """``input=3,224,224`` as the list that is meant; Hydra would read three runs, which no command with it has."""
+    return re.sub(r"^input=(\d+(?:,\d+)+)$", r"input=[\1]", word)
 
 
 def _search_path(folder: Path) -> str:
