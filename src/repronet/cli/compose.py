@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from repronet.cli import schema
 from repronet.cli.groups import GROUPS, choices
 from repronet.errors import UserError
 
-_EXAMPLES = {"eval": "checkpoint=last", "bench": "filters=64", "gradcheck": "layer=conv2d"}
+_EXAMPLES = {"eval": "checkpoint=last", "bench": "filters=64", "gradcheck": "layer=conv2d", "summary": "model=lenet5"}
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root")
 
 
@@ -43,7 +44,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
         UserError: for anything that Hydra or the schema would not take.
     """
     paths = dict(map(_path, filter(_is_path, overrides)))
-    words = [word for word in overrides if not _is_path(word)]
+    words = [_bracketed(word) for word in overrides if not _is_path(word)]
     parsed = parse(words, _EXAMPLES.get(command, "optimizer.lr=0.05"))
     for override in parsed:
         _check_choice(command, override, config_dir)
@@ -75,6 +76,11 @@ def _path(word: str) -> tuple[str, str | None]:
     if "${" in value:
         raise UserError(f"{word}: a path is taken as it stands; ${{…}} has no meaning in it")
     return key, None if value == "null" else value
+
+
+def _bracketed(word: str) -> str:
+    """``input=3,224,224`` as the list that is meant; Hydra would read three runs, which no command with it has."""
+    return re.sub(r"^input=(\d+(?:,\d+)+)$", r"input=[\1]", word)
 
 
 def _search_path(folder: Path) -> str:

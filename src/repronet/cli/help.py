@@ -13,6 +13,7 @@ written out and proved
 USAGE
   repronet train [OVERRIDE ...] [-m]     train a network and test it
   repronet eval run=DIR [OVERRIDE ...]   test the network of a finished run
+  repronet summary model=NAME            size, cost and receptive field by layer
   repronet gradcheck [layer=NAME]        prove the gradients of the layers
   repronet bench conv [KEY=VALUE ...]    time the algorithms of convolution
   repronet list [GROUP ...]              the choices of each config group
@@ -87,6 +88,37 @@ EXAMPLES
   repronet eval run=runs/lenet5-mnist5k/2026-01-31_12-00-00-seed0-1a2b3c
   repronet eval run=myrun checkpoint=last
   repronet eval run=myrun layers=torch
+"""
+
+_SUMMARY = """\
+repronet summary - what every layer of a network costs and sees
+
+USAGE
+  repronet summary model=NAME [KEY=VALUE ...]
+
+DESCRIPTION
+  A row a layer: output shape; receptive field, its stride and padding; weights,
+  neurons, connections, multiply-accumulates, memory of the output. Below, the
+  totals, with the memory for training: what the backward pass needs, counted
+  from what autograd saves, parameters, gradients and the optimizer's copies.
+  Nothing is computed, so the largest network takes seconds and no memory.
+
+KEYS
+  model=lenet5         the network
+  input=3,224,224      channels, height and width; the network's own if left out
+  num_classes=10       the paper's if left out
+  batch=1              images at a time, for the memory
+  optimizer=sgd        sgd, nesterov (one copy; none with optimizer.momentum=0),
+                       adam, adamw (two)
+  layers=custom|torch  whose layers, for the memory of training
+  depth=1              add up what lies below so many names of the path
+  format=table         short figures in 80 columns; json, csv, md: exact ones
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet summary model=lenet5
+  repronet summary model=lenet5 input=3,32,32 batch=64 optimizer=adam
+  repronet summary model=lenet5_1998 format=json
 """
 
 _GRADCHECK = """\
@@ -175,7 +207,7 @@ def command_page(command: str) -> str:
         return _TRAIN.format(groups=_group_lines()).rstrip()
     if command == "list":
         return _LIST.format(groups=textwrap.fill(", ".join(GROUPS), 78, initial_indent="  ", subsequent_indent="  "))
-    return {"eval": _EVAL, "gradcheck": _GRADCHECK, "bench": _BENCH}[command].rstrip()
+    return {"eval": _EVAL, "summary": _SUMMARY, "gradcheck": _GRADCHECK, "bench": _BENCH}[command].rstrip()
 
 
 def _group_lines() -> str:

@@ -91,10 +91,20 @@ def check_gradients(overrides: Sequence[str]) -> int:
     return 0 if check(config, Console(highlight=False)) else 1
 
 
+def summarize(overrides: Sequence[str]) -> int:
+    """``repronet summary``."""
+    config = compose("summary", overrides)
+    from repronet.cli.summary import show
+
+    show(config, Console(highlight=False))
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
     "gradcheck": check_gradients,
+    "summary": summarize,
 }
 
 

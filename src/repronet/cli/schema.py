@@ -42,6 +42,7 @@ RATES = Rule(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more number
 LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
 
 
+IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
 ALGORITHM_LIST = Rule(
     lambda xs: bool(xs) and set(xs) <= {*CONVOLUTIONS, "vendor"},
@@ -265,6 +266,18 @@ class Gradcheck:
     seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
 
 
+@dataclass
+class Summary:
+    """The keys of ``repronet summary``."""
+
+    input: list[int] | None = field(default=None, metadata={"rule": IMAGE})
+    num_classes: int | None = field(default=None, metadata={"rule": COUNT})
+    batch: int = value(COUNT)
+    layers: str = value(one_of("custom", "torch"))
+    depth: int | None = field(default=None, metadata={"rule": COUNT})
+    format: str = value(one_of("table", "json", "csv", "md"))
+
+
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
     "data": {"mnist5k": InMemory, "mnist": InMemory},
@@ -282,9 +295,21 @@ SCHEMAS: dict[str, dict[str, type]] = {
 }
 
 
-COMMANDS: dict[str, type] = {"train": Train, "eval": Eval, "bench": Bench, "gradcheck": Gradcheck}
+COMMANDS: dict[str, type] = {
+    "train": Train,
+    "eval": Eval,
+    "summary": Summary,
+    "bench": Bench,
+    "gradcheck": Gradcheck,
+}
 
-GROUPS_OF: dict[str, tuple[str, ...]] = {"train": GROUPS, "eval": (), "bench": ("model",), "gradcheck": ("model",)}
+GROUPS_OF: dict[str, tuple[str, ...]] = {
+    "train": GROUPS,
+    "eval": (),
+    "summary": ("model", "optimizer"),
+    "bench": ("model",),
+    "gradcheck": ("model",),
+}
 
 
 def check_rules(config: Any, path: str = "") -> None:

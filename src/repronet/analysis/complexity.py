@@ -1,0 +1,202 @@
+"""What a network costs, layer by layer: parameters, neurons, connections, multiplications, memory, receptive field.
+
+One image of shapes without memory (torch's meta device) goes through a copy of the network that shares no numbers with
+it. Multiplications and fields are read off the operations that torch computes meanwhile, so a row is right for any
+torch network, and for what it computes by calling functions itself.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from repronet.analysis.layer_record import Block, Row, record
+from repronet.analysis.receptive_field import tensors
+from repronet.errors import UserError
+from repronet.layers import convert
+
+OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
+"""Numbers that an optimizer remembers for each parameter: nothing, the velocity, or both moments."""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The rows of a network and what they come to; sizes in bytes are for `batch` images, all else for one.
+
+    Attributes:
+        rows: the layers in the order in which they compute.
+        blocks: every run of what contains them.
+        input_size: (C, H, W).
+        parameters: of the network, each counted once; the sum of the rows' as well.
+        parameter_bytes, gradient_bytes: of all parameters, and of the gradients of those that are trained.
+        optimizer_bytes: of what the optimizer remembers of each trained parameter.
+        input_bytes: of the images.
+        kept_bytes: what one forward pass in training mode keeps for the backward pass: the storages that autograd
+            saves, each once, without parameters and buffers. So an in-place ReLU keeps nothing beside its input's
+            place, a pool its indices, a concatenation its copy. Counted as torch's operators for the processor do;
+            `algorithm="auto"` may choose one of ours that keeps less. None if the network evaluates images of this
+            size but cannot train on them.
+    """
+
+    rows: tuple[Row, ...]
+    blocks: tuple[Block, ...]
+    input_size: tuple[int, ...]
+    batch: int
+    parameters: int
+    parameter_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    input_bytes: int
+    kept_bytes: int | None
+
+    @property
+    def neurons(self) -> int:
+        """Units that have connections: the outputs of convolutions and linear layers, not of pools or ReLUs."""
+        return sum(row.neurons for row in self.rows if row.connections)
+
+    @property
+    def connections(self) -> int:
+        return sum(row.connections for row in self.rows)
+
+    @property
+    def macs(self) -> int:
+        return sum(row.macs for row in self.rows)
+
+    @property
+    def forward_bytes(self) -> int:
+        """The images and every layer's output, if none of them is freed: the total of the VGG slide."""
+        return self.input_bytes + sum(row.activation_bytes for row in self.rows)
+
+    @property
+    def training_bytes(self) -> int | None:
+        """Kept activations, parameters, their gradients and the optimizer's copies; without scratch memory."""
+        if self.kept_bytes is None:
+            return None
+        return self.kept_bytes + self.parameter_bytes + self.gradient_bytes + self.optimizer_bytes
+
+    def folded(self, depth: int) -> tuple[Row, ...]:
+        """The rows, those below the same path of `depth` names added up into one with the output of the last."""
+        blocks = {(block.name, block.end): block for block in self.blocks}
+        folded: list[Row] = []
+        for end, row in enumerate(self.rows, start=1):
+            path = ".".join(row.name.split(".")[:depth])
+            together = bool(folded) and folded[-1].name == path != row.name
+            sums = _added(folded.pop(), row) if together else row
+            block = blocks.get((path, end))
+            seen = {} if block is None else {"kind": block.kind, "output": block.output, "field": block.field}
+            folded.append(replace(sums, name=path, **seen))
+        return tuple(folded)
+
+
+def _added(first: Row, second: Row) -> Row:
+    names = ("parameters", "neurons", "connections", "macs", "activation_bytes")
+    return replace(second, **{name: getattr(first, name) + getattr(second, name) for name in names})
+
+
+def summarize(
+    model: nn.Module,
+    input_size: Sequence[int] = (3, 224, 224),
+    batch: int = 1,
+    optimizer: str = "momentum",
+    dtype: torch.dtype = torch.float32,
+) -> Summary:
+    """Measure a network on images of `input_size`; the network itself is neither run nor changed.
+
+    Layers and their figures are those of evaluation, without dropout's masks or auxiliary heads; a head that does not
+    run has a row with its parameters alone. Memory for training is that of training mode.
+
+    Args:
+        model: any network: ours, torchvision's, timm's, your own.
+        input_size: (C, H, W), or whatever follows the batch dimension.
+        batch: images at a time; scales what activations take.
+        optimizer: a key of `OPTIMIZER_COPIES`.
+        dtype: of images, parameters and activations.
+
+    Raises:
+        UserError: for an unknown optimizer, a batch below one, or a size that the network cannot take.
+    """
+    if optimizer not in OPTIMIZER_COPIES:
+        raise UserError(f"optimizer={optimizer}: must be one of {', '.join(OPTIMIZER_COPIES)}")
+    if batch < 1:
+        raise UserError(f"batch={batch}: must be at least 1")
+    # Whatever a network does that needs numbers fails on meta and can be done on the processor, if it has numbers.
+    devices = ("meta",) if any(parameter.is_meta for parameter in model.parameters()) else ("meta", "cpu")
+    failures: list[Exception] = []
+    with torch.random.fork_rng(devices=[]):
+        for device in map(torch.device, devices):
+            try:
+                return _measure(model, tuple(input_size), batch, OPTIMIZER_COPIES[optimizer], dtype, device)
+            except Exception as error:
+                failures.append(error)
+    size, why = ",".join(map(str, input_size)), str(failures[-1]).strip().partition("\n")[0]
+    raise UserError(f"input={size}: {type(model).__name__} cannot take images of this size: {why}") from failures[-1]
+
+
+def _measure(
+    model: nn.Module, input_size: tuple[int, ...], batch: int, copies: int, dtype: torch.dtype, device: torch.device
+) -> Summary:
+    def images(count: int) -> Tensor:
+        return torch.zeros(count, *input_size, dtype=dtype, device=device)
+
+    with device, torch.no_grad():
+        # On torch's layers, whose operations are one a layer; ours are several, and give the same figures.
+        rows, blocks = record(convert(_twin(model, device, dtype), to="torch").eval(), images(1), batch)
+    parameters = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Summary(
+        rows=tuple(rows),
+        blocks=tuple(blocks),
+        input_size=input_size,
+        batch=batch,
+        parameters=parameters,
+        parameter_bytes=parameters * dtype.itemsize,
+        gradient_bytes=trained * dtype.itemsize,
+        optimizer_bytes=trained * dtype.itemsize * copies,
+        input_bytes=batch * images(1).nbytes,
+        kept_bytes=_kept_for(batch, [_kept(_twin(model, device, dtype).train(), images(n)) for n in (2, 3)]),
+    )
+
+
+def _twin(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network again on another device: its own modules and buffers; on the same device the parameters' numbers."""
+
+    def moved(tensor: Tensor) -> Tensor:
+        return tensor.detach().to(device, dtype if tensor.is_floating_point() else tensor.dtype)
+
+    memo: dict[int, Tensor] = {id(buffer): moved(buffer).clone() for buffer in model.buffers()}
+    for parameter in model.parameters():
+        memo[id(parameter)] = nn.Parameter(moved(parameter), parameter.requires_grad)
+    return copy.deepcopy(model, memo)  # finds every parameter and buffer in the memo, and copies none
+
+
+def _kept_for(batch: int, kept: list[int | None]) -> int | None:
+    """The line through what two and three images keep, so that what does not grow with them is not multiplied.
+
+    Two, because a batch norm refuses one value a channel.
+    """
+    two, three = kept
+    return None if two is None or three is None else two + (batch - 2) * (three - two)
+
+
+def _kept(model: nn.Module, images: Tensor) -> int | None:
+    """Bytes that a forward pass leaves for the backward pass, beside parameters and buffers."""
+    own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
+    kept = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in own:
+            kept[storage._cdata] = storage  # held, so that its address stays its own
+        return tensor
+
+    try:
+        with images.device, torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            outputs = list(tensors([model(images)]))
+    except (RuntimeError, ValueError):
+        return None
+    del outputs
+    return sum(storage.nbytes() for storage in kept.values())

@@ -1,0 +1,106 @@
+"""What cannot be read off the operations of a layer: connections and fields of layers that torch has not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from repronet import layers
+from repronet.analysis.receptive_field import Field
+from repronet.functional.windows import pair
+from repronet.models.lenet import ConnectionTable, EuclideanRBF, Subsampling
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a layer computes for one image.
+
+    Attributes:
+        macs: multiply-accumulates, without biases.
+        connections: inputs of all units that have a weight or a coefficient, and their biases.
+    """
+
+    macs: int
+    connections: int
+
+
+def _table_convolution(module: Any, read: Count, neurons: int) -> Count:
+    """A convolution with a connection table: the dense kernel holds zeros where there is no connection."""
+    table = _table_of(module)
+    assert table is not None
+    macs = read.macs * table.target.numel() // math.prod(table.shape)
+    return Count(macs, macs + read.connections - read.macs)
+
+
+def _subsampling(module: Any, read: Count, neurons: int) -> Count:
+    """A unit has the inputs of its window and a bias (LeCun et al. 1998, section II.B); their sum is scaled only."""
+    return Count(0, neurons * (math.prod(pair(module.window_sum.kernel_size, "kernel_size")) + 1))
+
+
+def _distances(module: Any, read: Count, neurons: int) -> Count:
+    """A unit compares every input with its code."""
+    return Count(module.codes.numel(), module.codes.numel())
+
+
+def _locally_connected(module: Any, read: Count, neurons: int) -> Count:
+    """Every connection has a weight of its own."""
+    macs = module.weight.numel()
+    return Count(macs, macs + (neurons if module.bias is not None else 0))
+
+
+Counting = Callable[[Any, Count, int], Count]
+
+_COUNTS: dict[type[nn.Module], Counting] = {
+    Subsampling: _subsampling,
+    EuclideanRBF: _distances,
+    layers.LocallyConnected2d: _locally_connected,
+}
+
+
+def counting(module: nn.Module) -> Counting | None:
+    """How to count a layer whose connections are not what its operations multiply: (module, what was read, neurons)."""
+    if _table_of(module) is not None:
+        return _table_convolution
+    return next((rule for kind, rule in _COUNTS.items() if isinstance(module, kind)), None)
+
+
+def _table_of(module: nn.Module) -> ConnectionTable | None:
+    if not parametrize.is_parametrized(module, "weight"):
+        return None
+    steps = module.parametrizations["weight"]  # type: ignore[index]
+    return next((step for step in steps if isinstance(step, ConnectionTable)), None)  # type: ignore[union-attr]
+
+
+def _window_of_its_own(module: Any, before: Field) -> Field:
+    return before.behind(module.weight.shape[2:4], module.stride, module.padding, module.dilation)
+
+
+def _two_neighbourhoods(module: Any, before: Field) -> Field:
+    """The mean is taken from each pixel first, then the deviation of what is left around it divides."""
+    side, around = [module.size], [module.size // 2]
+    return before.behind(side, [1], around, [1]).behind(side, [1], around, [1])
+
+
+def _unit_by_unit(module: Any, before: Field) -> Field:
+    return before
+
+
+_FIELDS: dict[type[nn.Module], Callable[[Any, Field], Field]] = {
+    layers.LocallyConnected2d: _window_of_its_own,
+    layers.LocalContrastNorm: _two_neighbourhoods,
+    layers.KrizhevskyResponseNorm: _unit_by_unit,
+    layers.FeaturePool: _unit_by_unit,
+    layers.Maxout: _unit_by_unit,
+    layers.ScaledTanh: _unit_by_unit,
+}
+
+
+def field_behind(module: nn.Module, before: Field) -> Field | None:
+    """The field of the layer's units, where `before` is its input's; None if its operations show it."""
+    rule = next((rule for kind, rule in _FIELDS.items() if isinstance(module, kind)), None)
+    return None if rule is None else rule(module, before)

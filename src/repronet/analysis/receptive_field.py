@@ -1,0 +1,227 @@
+"""Which part of the image a unit of a layer can see, followed through any network.
+
+Looking back through a window of length f and stride s, r units see s·r + (f − s) units of the layer below (the
+lectures; `repronet.functional.windows.receptive_field`). Followed forward from the image, where the distance between
+neighbouring units is j pixels, the same windows give
+
+    size' = size + (f − 1)·j        j' = j·s        padding' = padding + p·j        f = d·(k − 1) + 1.
+
+`FieldTracker` keeps size, stride j and padding for every tensor of a forward pass. It looks at the operations that
+torch computes (ATen's), so functions, methods, operators and in-place additions are followed as well as layers are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._ops import OpOverload
+
+Lengths = tuple[int, ...]
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Field:
+    """The receptive field of the units of a map, in pixels, one number an axis: (height, width).
+
+    Attributes:
+        size: side of the region that one unit sees, wherever it reaches over the image's edge too.
+        stride: distance between the regions of neighbouring units.
+        padding: how far the region of the first unit begins before the image.
+        whole: every unit sees all of the image; `size` is then the image's.
+    """
+
+    size: Lengths
+    stride: Lengths
+    padding: Lengths
+    whole: bool = False
+
+    @classmethod
+    def pixels(cls, axes: int) -> Field:
+        """That of the image itself: each pixel sees itself. Without axes, a vector's, there is no part to see."""
+        return cls((1,) * axes, (1,) * axes, (0,) * axes, whole=axes == 0)
+
+    def behind(
+        self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
+    ) -> Field:
+        """The field behind a window over this map. Arguments may have one number for all axes."""
+        k, s, p, d = (self._an_axis_each(values) for values in (kernel, stride, padding, dilation))
+        axes = range(len(self.size))
+        strides = tuple(self.stride[i] * s[i] for i in axes)
+        if self.whole:
+            return replace(self, stride=strides)
+        size = tuple(self.size[i] + d[i] * (k[i] - 1) * self.stride[i] for i in axes)
+        return Field(size, strides, tuple(self.padding[i] + p[i] * self.stride[i] for i in axes))
+
+    def shifted(self, axis: int, units: int, step: int = 1) -> Field:
+        """That of every `step`-th unit from number `units` on; from a border that was added where it is negative."""
+        padding, stride = list(self.padding), list(self.stride)
+        padding[axis] -= 0 if self.whole else units * stride[axis]
+        stride[axis] *= step
+        return replace(self, padding=tuple(padding), stride=tuple(stride))
+
+    def _an_axis_each(self, values: Sequence[int]) -> Sequence[int]:
+        """The numbers of the last axes: a three-dimensional pool over channels has one more than the image."""
+        axes = len(self.size)
+        return list(values) * axes if len(values) == 1 else list(values)[len(values) - axes :]
+
+
+def union(fields: Sequence[Field]) -> Field:
+    """What a unit sees that combines one of each map, as adding and concatenating do; the first map's stride."""
+    first = fields[0]
+    seeing_all = next((field for field in fields if field.whole), None)
+    if seeing_all is not None:
+        return replace(seeing_all, stride=first.stride)
+    axes = range(len(first.size))
+    padding = tuple(max(field.padding[i] for field in fields) for i in axes)
+    ends = tuple(max(field.size[i] - field.padding[i] for field in fields) for i in axes)
+    return Field(tuple(p + end for p, end in zip(padding, ends, strict=True)), first.stride, padding)
+
+
+class FieldTracker:
+    """The field of every tensor of one forward pass that began with `image`, (N, C, H, W).
+
+    Windows, borders, slices and joins are followed exactly. A flattened or wholly averaged map sees all of the image
+    unless it was of one unit, and so does what multiplies two maps as matrices (attention). Upsampled maps are not
+    followed. All other operations hand on what they see; normalisations do too: their statistics are no seeing.
+    """
+
+    def __init__(self, image: Tensor):
+        self._image = Field.pixels(image.ndim - 2)
+        self._size = tuple(image.shape[2:])
+        self._known: dict[int, tuple[Tensor, Field | None]] = {}  # the tensor is kept, so that its id stays its own
+        self.put(image, self._image)
+
+    def of(self, tensor: Tensor) -> Field | None:
+        """The field of the tensor's units; None where it could not be followed, or for no map of the image."""
+        return self._known.get(id(tensor), (tensor, None))[1]
+
+    def follows(self, tensor: Tensor) -> bool:
+        """Whether the tensor was computed from the image; weights were not."""
+        return id(tensor) in self._known
+
+    def put(self, tensor: Tensor, field: Field | None) -> None:
+        self._known[id(tensor)] = (tensor, field)
+
+    def whole(self, stride: Lengths) -> Field:
+        """The field of what sees all of the image."""
+        return Field(self._size, stride, (0,) * len(self._size), whole=True)
+
+    def follow(self, operation: OpOverload, given: Mapping[str, Any], result: Any) -> None:
+        """Note the fields of an operation's results; `given` are its arguments by name."""
+        maps = [tensor for tensor in tensors(given.values()) if self.follows(tensor)]
+        if not maps:
+            return
+        maps.sort(key=lambda tensor: -math.prod(tensor.shape[2:]))  # a broadcast map follows the one it is spread over
+        for tensor in tensors([result]):
+            self.put(tensor, self._field(operation, given, maps, tensor))
+
+    def _field(
+        self, operation: OpOverload, given: Mapping[str, Any], maps: list[Tensor], result: Tensor
+    ) -> Field | None:
+        fields = [self.of(tensor) for tensor in maps]
+        packet, source = operation.overloadpacket, maps[0]
+        if None in fields or packet in _NOT_FOLLOWED or given.get("transposed"):
+            return None
+        field = union([field for field in fields if field is not None])
+        mixes = packet in _ATTENTION or (packet in (aten.mm, aten.bmm, aten.baddbmm) and len(maps) > 1)
+        if mixes or (packet not in _WINDOWS and _gathers(field, source, result)):
+            return self.whole(field.stride)
+        is_map = source.ndim >= len(field.size) + 2
+        rule = (_WINDOWS | _BORDERS).get(packet) if is_map else None
+        return rule(field, given, source, result) if rule else field
+
+
+def _gathers(field: Field, source: Tensor, result: Tensor) -> bool:
+    """Whether several units of the map go into one vector or one unit: flattening, or a mean over all of it."""
+    axes = len(field.size)
+    is_map = source.ndim >= axes + 2
+    if field.whole or (is_map and math.prod(source.shape[-axes:]) == 1):
+        return False
+    to_vector = source.ndim > 2 and result.ndim == 2 and result.shape[0] == source.shape[0]
+    return to_vector or (is_map and result.ndim == source.ndim and math.prod(result.shape[-axes:]) == 1)
+
+
+def _window(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
+    kernel = given["kernel_size"]
+    return field.behind(kernel, given["stride"] or kernel, given["padding"], given.get("dilation", [1]))
+
+
+def _convolution(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
+    return field.behind(given["weight"].shape[2:], given["stride"], given["padding"], given["dilation"])
+
+
+def _adaptive(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
+    """Window r of n covers from ⌊r·W/n⌋ to ⌈(r+1)·W/n⌉: the longest of them, and the least step."""
+    axes = len(field.size)
+    lengths = zip(source.shape[-axes:], result.shape[-axes:], strict=True)
+    longest = [(max(-(-(r + 1) * w // n) - r * w // n for r in range(n)), max(w // n, 1)) for w, n in lengths]
+    return field.behind([kernel for kernel, _ in longest], [step for _, step in longest], [0], [1])
+
+
+def _border(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
+    """Padding lists (before, after) of the last dimension first; what it lays around channels moves nothing."""
+    amounts, axes = given["pad"] if "pad" in given else given["padding"], len(field.size)
+    for position, before in enumerate(amounts[::2][:axes]):
+        field = field.shifted(axes - 1 - position, -before)
+    return field
+
+
+def _slice(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
+    axis = given["dim"] % source.ndim - (source.ndim - len(field.size))
+    start = given["start"] or 0
+    return field if axis < 0 else field.shifted(axis, start % (source.shape[given["dim"]] or 1), given["step"])
+
+
+def _one_unit(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
+    return field
+
+
+_Rule = Callable[[Field, Mapping[str, Any], Tensor, Tensor], Field]
+_WINDOWS: dict[Any, _Rule] = {
+    # these take what they take out of the map, even if one unit is left
+    aten.convolution: _convolution,
+    aten.max_pool2d_with_indices: _window,
+    aten.max_pool3d_with_indices: _window,
+    aten.avg_pool1d: _window,
+    aten.avg_pool2d: _window,
+    aten.avg_pool3d: _window,
+    aten.slice: _slice,
+    aten.select: _one_unit,
+}
+_BORDERS: dict[Any, _Rule] = {
+    aten._adaptive_avg_pool2d: _adaptive,
+    aten.adaptive_max_pool2d: _adaptive,
+    aten.constant_pad_nd: _border,
+    aten.reflection_pad2d: _border,
+    aten.replication_pad2d: _border,
+}
+_ATTENTION = {
+    aten.scaled_dot_product_attention,
+    aten._scaled_dot_product_attention_math,
+    aten._scaled_dot_product_flash_attention,
+    aten._scaled_dot_product_flash_attention_for_cpu,
+}
+_NOT_FOLLOWED = {
+    aten.upsample_nearest1d,
+    aten.upsample_nearest2d,
+    aten.upsample_bilinear2d,
+    aten.upsample_bicubic2d,
+    aten.pixel_shuffle,
+}
+
+
+def tensors(nested: Any) -> Iterator[Tensor]:
+    """Every tensor in values, lists, tuples and dicts."""
+    if isinstance(nested, Tensor):
+        yield nested
+    elif isinstance(nested, Mapping):
+        yield from tensors(list(nested.values()))
+    elif not isinstance(nested, str) and hasattr(nested, "__iter__"):
+        for item in nested:
+            yield from tensors(item)
