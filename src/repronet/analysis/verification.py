@@ -1,0 +1,119 @@
+"""Whether a network is the one that was published: sizes, shapes, fields and connections against `repronet.papers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from repronet import models
+from repronet.analysis.complexity import Summary, summarize
+from repronet.papers import NETWORKS
+from repronet.papers.records import Facts
+from repronet.papers.tables import golden
+
+
+@dataclass(frozen=True)
+class Check:
+    """One comparison.
+
+    Args:
+        what: the quantity.
+        found: of our network.
+        expected: as published, with the source.
+    """
+
+    what: str
+    found: str
+    expected: str
+    passed: bool
+
+
+def verify(name: str) -> list[Check]:
+    """Every check that the facts about the network allow.
+
+    Raises:
+        KeyError: for an unknown name.
+    """
+    facts, (network, summary) = NETWORKS[name], measured(name)
+    return [
+        *_parameters(name, facts, network),
+        *_macs(facts, summary),
+        *_as_recorded(name, network, summary),
+        *_shapes(facts, summary),
+        *_field(facts, summary),
+        *_connections(facts, summary),
+    ]
+
+
+def measured(name: str) -> tuple[nn.Module, Summary]:
+    """The network and its summary for its own pictures, without memory for weights where it can be built so."""
+    size = NETWORKS[name].input
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                network = models.create(name, layers="torch").eval()
+        except (NotImplementedError, RuntimeError):  # a parametrization, lenet5_1998's table, needs numbers
+            network = models.create(name, layers="torch").eval()
+        return network, summarize(network, size)
+
+
+def _count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _parameters(name: str, facts: Facts, network: nn.Module) -> Iterator[Check]:
+    found = _count(network)
+    if facts.with_heads is not None:
+        yield _equal("parameters with auxiliary heads", found, facts.with_heads, facts.source)
+        with torch.device("meta"):
+            found = _count(models.builder(name)(aux_logits=False))
+    yield _equal("parameters", found, facts.parameters, facts.source)
+    if facts.printed is not None:
+        yield Check("parameters, as printed", f"{found:,}", facts.printed.text, facts.printed.agrees(found))
+
+
+def _macs(facts: Facts, summary: Summary) -> Iterator[Check]:
+    if facts.macs is not None:
+        yield Check("MACs, as printed", f"{summary.macs:,}", facts.macs.text, facts.macs.agrees(summary.macs))
+
+
+def _as_recorded(name: str, network: nn.Module, summary: Summary) -> Iterator[Check]:
+    """Against the golden record, which says what it was when it was last proved."""
+    record = golden().get(name)
+    if record is None:
+        yield Check("golden record", "none", "one", False)
+        return
+    yield _equal("all parameters, as recorded", sum(p.numel() for p in network.parameters()), record["parameters"], "")
+    yield _equal("MACs, as recorded", summary.macs, record["macs"], "")
+
+
+def _shapes(facts: Facts, summary: Summary) -> Iterator[Check]:
+    outputs = {part.name: part.output for part in (*summary.rows, *summary.blocks)}
+    for stage, expected in facts.stages:
+        found = outputs.get(stage)
+        shown = "×".join(map(str, found)) if found else "not there"
+        yield Check(f"shape after {stage}", shown, "×".join(map(str, expected)), found == expected)
+
+
+def _field(facts: Facts, summary: Summary) -> Iterator[Check]:
+    if facts.receptive_field is None:
+        return
+    stage, expected = facts.receptive_field
+    fields = {part.name: part.field for part in (*summary.rows, *summary.blocks)}
+    found = fields.get(stage)
+    sides = found.size if found else ()
+    yield Check(f"receptive field of {stage}", "×".join(map(str, sides)), str(expected), set(sides) == {expected})
+
+
+def _connections(facts: Facts, summary: Summary) -> Iterator[Check]:
+    for layer, expected in facts.connections:
+        rows = [row for row in summary.rows if not layer or row.name == layer or row.name.startswith(f"{layer}.")]
+        found = sum(row.connections for row in rows)
+        yield _equal(f"connections of {layer or 'all layers'}", found, expected, "paper")
+
+
+def _equal(what: str, found: int, expected: int, source: str) -> Check:
+    return Check(what, f"{found:,}", f"{expected:,}{f' ({source})' if source else ''}", found == expected)
