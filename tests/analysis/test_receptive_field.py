@@ -161,7 +161,9 @@ def test_uneven_adaptive_windows_count_as_the_longest():
 
 
 def test_a_gated_map_keeps_its_stride():
-    assert field(conv(3, 2), Call(lambda x: x * x.mean((2, 3), keepdim=True)), conv(3, 2)).stride == (4, 4)
+    gate = Call(lambda x: nn.functional.max_pool2d(x, 2).mean((2, 3), keepdim=True) * x)
+    found = field(conv(3, 2), gate, Call(lambda x: x[:, :, 2:, 1:]), conv(3, 2, 1))
+    assert found == Field((SIZE, SIZE), (4, 4), (0, 0), whole=True)
 
 
 def test_a_map_of_one_unit_may_be_flattened():

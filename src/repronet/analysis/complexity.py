@@ -1,8 +1,8 @@
 """What a network costs, layer by layer: parameters, neurons, connections, multiplications, memory, receptive field.
 
-One image of shapes without memory (torch's meta device) goes through a copy of the network that shares no numbers with
-it. Multiplications and fields are read off the operations that torch computes meanwhile, so a row is right for any
-torch network, and for what it computes by calling functions itself.
+One image that has a shape and no memory (torch's meta device) goes through a copy of the network of that kind.
+Multiplications and fields are read off the operations that torch computes meanwhile, so they are right for any torch
+network, and for what it computes by calling functions itself.
 """
 
 from __future__ import annotations

@@ -92,10 +92,9 @@ class FieldTracker:
     """
 
     def __init__(self, image: Tensor):
-        self._image = Field.pixels(image.ndim - 2)
         self._size = tuple(image.shape[2:])
         self._known: dict[int, tuple[Tensor, Field | None]] = {}  # the tensor is kept, so that its id stays its own
-        self.put(image, self._image)
+        self.put(image, Field.pixels(image.ndim - 2))
 
     def of(self, tensor: Tensor) -> Field | None:
         """The field of the tensor's units; None where it could not be followed, or for no map of the image."""
@@ -130,11 +129,11 @@ class FieldTracker:
             return None
         field = union([field for field in fields if field is not None])
         mixes = packet in _ATTENTION or (packet in (aten.mm, aten.bmm, aten.baddbmm) and len(maps) > 1)
-        if mixes or (packet not in _WINDOWS and _gathers(field, source, result)):
+        rule = _RULES.get(packet)
+        if mixes or ((rule is None or rule is _adaptive) and _gathers(field, source, result)):
             return self.whole(field.stride)
         is_map = source.ndim >= len(field.size) + 2
-        rule = (_WINDOWS | _BORDERS).get(packet) if is_map else None
-        return rule(field, given, source, result) if rule else field
+        return rule(field, given, source, result) if rule and is_map else field
 
 
 def _gathers(field: Field, source: Tensor, result: Tensor) -> bool:
@@ -182,24 +181,20 @@ def _one_unit(field: Field, given: Mapping[str, Any], source: Tensor, result: Te
     return field
 
 
-_Rule = Callable[[Field, Mapping[str, Any], Tensor, Tensor], Field]
-_WINDOWS: dict[Any, _Rule] = {
-    # these take what they take out of the map, even if one unit is left
+_RULES: dict[Any, Callable[[Field, Mapping[str, Any], Tensor, Tensor], Field]] = {
     aten.convolution: _convolution,
     aten.max_pool2d_with_indices: _window,
     aten.max_pool3d_with_indices: _window,
     aten.avg_pool1d: _window,
     aten.avg_pool2d: _window,
     aten.avg_pool3d: _window,
-    aten.slice: _slice,
-    aten.select: _one_unit,
-}
-_BORDERS: dict[Any, _Rule] = {
     aten._adaptive_avg_pool2d: _adaptive,
     aten.adaptive_max_pool2d: _adaptive,
     aten.constant_pad_nd: _border,
     aten.reflection_pad2d: _border,
     aten.replication_pad2d: _border,
+    aten.slice: _slice,
+    aten.select: _one_unit,
 }
 _ATTENTION = {
     aten.scaled_dot_product_attention,
