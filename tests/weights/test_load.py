@@ -195,6 +195,9 @@ def test_nothing_but_heads_and_the_stem_may_differ():
     odd["aux.weight"], odd["aux.bias"] = torch.zeros(7, 4), torch.zeros(7)  # heads of two minds
     assert "4 mis-shaped" in refusal(drawn("tiny"), odd, **both)
     odd = drawn("tiny").state_dict()
+    odd["fc.weight"] = torch.zeros(10, 9)  # other features, not other classes
+    assert "1 mis-shaped: fc.weight" in refusal(drawn("tiny"), odd, **both)
+    odd = drawn("tiny").state_dict()
     odd["fc.bias"] = torch.zeros(7)  # a bias that its weight does not go with
     assert "1 mis-shaped: fc.bias" in refusal(drawn("tiny"), odd, **both)
     odd = drawn("tiny").state_dict()

@@ -75,7 +75,7 @@ def export_onnx(network: nn.Module, path: str | Path, input_size: InputSize) -> 
         network, input_size: as in :func:`export_program`.
 
     Raises:
-        UserError: as in :func:`export_program`, and when onnx or onnxscript is not installed, or ONNX has no such layer.
+        UserError: as in :func:`export_program`; when onnx or onnxscript is missing, or ONNX has no such layer.
     """
     path = _ending_in(".onnx", path)
     missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
