@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torchvision
-from tiny_networks import drawn, install
+from tiny_networks import Tiny, drawn, install
 
 from repronet.layers import convert, set_algorithm
 from repronet.weights import identity
@@ -44,7 +44,10 @@ def test_a_changed_stride_makes_it_another():
     assert identity.name_of(network) is None
 
 
-def test_a_network_of_others_has_no_name():
+def test_a_network_of_others_has_no_name(monkeypatch):
+    network = drawn("tiny")
+    monkeypatch.setattr(Tiny, "__module__", "somebody.elses")
+    assert identity.name_of(network) is None
     assert identity.name_of(torchvision.models.resnet18(num_classes=2)) is None
 
 

@@ -32,16 +32,11 @@ def counts(network: nn.Module) -> tuple[int | None, int | None]:
 
 def name_of(network: nn.Module) -> str | None:
     """The name under which :func:`repronet.models.create` builds this network; None when it is none of ours."""
-    if not is_ours(network):
+    if not type(network).__module__.startswith("repronet.models."):
         return None
     home = type(network).__module__.rpartition(".")[2]
     names = sorted(models.MODELS, key=lambda name: models.MODELS[name] != home)  # those of its own file first
     return next((name for name in names if is_named(network, name)), None)
-
-
-def is_ours(network: nn.Module) -> bool:
-    """Whether its class is one of :mod:`repronet.models`."""
-    return type(network).__module__.startswith("repronet.models.")
 
 
 def is_named(network: nn.Module, name: str) -> bool:

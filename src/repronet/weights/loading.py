@@ -84,11 +84,11 @@ def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Sour
 
 
 def _refuse_another_network(network: nn.Module, found: Source) -> None:
-    """Hold the name in the source, if there is one, against the network, if it is one of ours."""
-    if found.network is None or not identity.is_ours(network) or identity.is_named(network, found.network):
+    """Hold the name in the source, if there is one, against the network's."""
+    if found.network is None or identity.is_named(network, found.network):
         return
     name = identity.name_of(network)
-    if name is not None:  # one that was altered since has none; keys and shapes then decide alone
+    if name is not None:  # a network of others, or one that was altered since, has none: keys and shapes decide alone
         theirs = files.printable(found.network)
         raise UserError(f"{found.origin}: holds weights of model={theirs}, not of model={name}")
 
