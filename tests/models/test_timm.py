@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import timm
 import torch
-from torch import Tensor
 
 from models.agreement import assert_same_network
 from repronet import models, weights

@@ -172,6 +172,7 @@ class GoogLeNet(nn.Module):
         aux_logits: bool = True,
     ):
         super().__init__()
+        self.architecture = "googlenet_bn" if batch_norm else "googlenet"
         convolution = partial(Convolution, layers=layers, batch_norm=batch_norm)
         pool = partial(layers.MaxPool2d, stride=2, ceil_mode=True)
         self.conv1 = convolution(in_channels, 64, 7, stride=2)

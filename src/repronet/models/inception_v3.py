@@ -196,6 +196,7 @@ class InceptionV3(nn.Module):
     """
 
     input_size = 299
+    architecture = "inception_v3"
     aux_weight = 0.4  # of the auxiliary loss in the sum, as in the authors' release; the paper does not say
 
     def __init__(

@@ -43,6 +43,7 @@ class LeNet5(nn.Module):
     """
 
     input_size = 32
+    architecture = "lenet5"
 
     def __init__(
         self,
@@ -157,6 +158,7 @@ class LeNet5of1998(nn.Module):
     """
 
     input_size = 32
+    architecture = "lenet5_1998"
 
     def __init__(self, layers: ModuleType = repronet.layers):
         super().__init__()

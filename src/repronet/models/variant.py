@@ -32,7 +32,9 @@ def variant(
     def build(
         num_classes: int = num_classes, in_channels: int = in_channels, layers: ModuleType = repronet.layers
     ) -> Network:
-        return make(num_classes, in_channels, layers)
+        network = make(num_classes, in_channels, layers)
+        network.architecture = name  # type: ignore[assignment]  # a plain value: it tells weights whose they are
+        return network
 
     build.__name__ = build.__qualname__ = name
     build.__doc__ = doc

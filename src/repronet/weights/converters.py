@@ -1,0 +1,80 @@
+"""Other libraries' names of the same tensors, turned into ours, which are torchvision's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+
+from torch import Tensor
+
+# A wrapper puts its own name before every key: our task, DataParallel, torch.compile, other people's tasks.
+_PREFIXES = ("network.", "module.", "_orig_mod.", "model.")
+
+_DEEP_STEM = {
+    "conv1": "conv1.0",
+    "bn1": "conv1.1",
+    "conv2": "conv1.3",
+    "bn2": "conv1.4",
+    "conv3": "conv1.6",
+    "bn3": "bn1",
+}
+_OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
+
+
+def _as_it_is(key: str) -> str:
+    return key
+
+
+def _legacy_senet(key: str) -> str:
+    """timm's legacy_seresnet50, legacy_seresnext50_32x4d and legacy_senet154, after Cadene's port from Caffe.
+
+    The stem is a group of its own there: ``layer0.conv1`` is our ``conv1``.
+    """
+    key = key.removeprefix("layer0.").replace(".se_module.", ".se.")
+    return f"fc.{key.removeprefix('last_linear.')}" if key.startswith("last_linear.") else key
+
+
+def _deep_legacy_senet(key: str) -> str:
+    """timm's legacy_senet154: the stem's three convolutions, which we hold in one sequence."""
+    for theirs, ours in _DEEP_STEM.items():
+        if key.startswith(f"layer0.{theirs}."):
+            return key.replace(f"layer0.{theirs}", ours, 1)
+    return _legacy_senet(key)
+
+
+def _old_densenet(key: str) -> str:
+    """torchvision's published DenseNets, older than their code: ``denselayer1.norm.1`` is now ``denselayer1.norm1``."""
+    return _OLD_DENSE_LAYER.sub(r"\1\2", key)
+
+
+def _akamaster(key: str) -> str:
+    """github.com/akamaster/pytorch_resnet_cifar10: ``linear`` is the last layer, ``shortcut`` that of option B."""
+    key = key.replace(".shortcut.", ".downsample.")
+    return f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key
+
+
+RENAMINGS: tuple[Callable[[str], str], ...] = (_as_it_is, _legacy_senet, _deep_legacy_senet, _old_densenet, _akamaster)
+
+
+def convert(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """The tensors under the naming that leaves the fewest keys over against the ``wanted`` ones.
+
+    No tensor is dropped or changed, only its key. timm's resnet50, seresnet50 and their kin already have our keys.
+    """
+    bare = _without_prefixes(tensors, wanted)
+    namings = [{rename(key): tensor for key, tensor in bare.items()} for rename in RENAMINGS]
+    whole = [naming for naming in namings if len(naming) == len(bare)]  # no two keys became one
+    return min(whole, key=lambda naming: len(naming.keys() ^ set(wanted)))  # the first of equals: as it is
+
+
+def _without_prefixes(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    bare = dict(tensors)
+    while True:
+        found = [p for p in _PREFIXES if _all_begin(bare, p) and not _all_begin(wanted, p)]
+        if not found:
+            return bare
+        bare = {key.removeprefix(found[0]): tensor for key, tensor in bare.items()}
+
+
+def _all_begin(keys: Collection[str], prefix: str) -> bool:
+    return len(keys) > 0 and all(key.startswith(prefix) for key in keys)

@@ -1,0 +1,161 @@
+"""Writing networks for other programs: state dicts, torch.export's programs, ONNX. Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import copy
+import math
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+import repronet
+from repronet.errors import UserError
+from repronet.layers import convert
+from repronet.weights import identity
+
+InputSize = tuple[int, int, int]  # channels, height, width
+
+_ONNX_NEEDS = ("onnx", "onnxscript")
+
+_AVG_POOL = torch.ops.aten.avg_pool2d.default
+
+
+def save(network: nn.Module, path: str | Path) -> None:
+    """Write the network's tensors under its own keys, which are torchvision's where torchvision has the network.
+
+    Args:
+        network: any module.
+        path: ``.safetensors`` also records the network's name, classes, input channels and this library's version, and
+            :func:`repronet.weights.load` refuses it for another network; ``.pth`` holds the state dict alone, as
+            torchvision's files do.
+
+    Raises:
+        UserError: for another ending, or when nothing can be written there.
+    """
+    path = Path(path)
+    if path.suffix not in (".safetensors", ".pth"):
+        raise UserError(f"{path}: ends in neither .safetensors nor .pth")
+    tensors = {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
+    tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}  # channels-last is for speed, not for files
+    with _appearing(path) as draft:
+        if path.suffix == ".pth":
+            torch.save(tensors, draft)
+        else:
+            safetensors.torch.save_file(tensors, draft, metadata=_metadata(network))
+
+
+def export_program(network: nn.Module, path: str | Path, input_size: InputSize) -> None:
+    """Write the network in eval mode as a ``torch.export`` program (.pt2), for batches of any size.
+
+    Args:
+        network: its layers may be ours or torch's; what is written is on torch's, with the same parameters.
+        input_size: (C, H, W) of the images, the one size that the program takes.
+
+    Raises:
+        UserError: for another ending, an input that the network cannot take, or when nothing can be written there.
+    """
+    path = _ending_in(".pt2", path)
+    program = _program(network, input_size)
+    with _appearing(path) as draft:
+        torch.export.save(program, draft)
+
+
+def export_onnx(network: nn.Module, path: str | Path, input_size: InputSize) -> None:
+    """Write the network in eval mode as ONNX, for batches of any size: ``images`` (N, C, H, W) → ``logits``.
+
+    Args:
+        network, input_size: as in :func:`export_program`.
+
+    Raises:
+        UserError: as in :func:`export_program`; when onnx or onnxscript is missing, or ONNX has no such layer.
+    """
+    path = _ending_in(".onnx", path)
+    missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
+    if missing:
+        raise UserError(f"{path}: ONNX needs {' and '.join(missing)}: pip install 'repronet[onnx]'")
+    program = _program(network, input_size).run_decompositions({_AVG_POOL: _without_divisor})
+    with _appearing(path) as draft:
+        torch.onnx.export(
+            program,
+            f=draft,
+            dynamo=True,
+            verbose=False,
+            external_data=False,  # one file, whole or not at all
+            input_names=["images"],
+            output_names=["logits"],
+        )
+
+
+def _program(network: nn.Module, input_size: InputSize) -> ExportedProgram:
+    """Traced on torch's layers: its own operators are what other programs know, our gradients nobody asks for there."""
+    twin = convert(copy.deepcopy(network), to="torch").eval()
+    like = next(twin.parameters(), torch.empty(0))
+    images = torch.zeros(2, *input_size, dtype=like.dtype, device=like.device)  # one image would fix the batch at one
+    try:
+        return torch.export.export(twin, (images,), dynamic_shapes=({0: Dim("batch")},))
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"input_size={input_size}: {type(network).__name__} cannot take it ({reason})") from error
+
+
+def _without_divisor(
+    images: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0, 0),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """Average pooling in terms that ONNX has: Σ/divisor = mean · area/divisor. torch's exporter ignores the divisor."""
+    if divisor_override is None:
+        return NotImplemented
+    if ceil_mode:  # windows that reach over the edge have a smaller area
+        raise UserError("ONNX has no average pooling with divisor_override and ceil_mode; set one of them only")
+    mean = _AVG_POOL(images, kernel_size, stride, padding)  # the padding counts in the mean, as it does in the sum
+    return mean * (math.prod(kernel_size) / divisor_override)
+
+
+def _metadata(network: nn.Module) -> dict[str, str]:
+    num_classes, in_channels = identity.counts(network)
+    known = {
+        "network": identity.name_of(network),
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "repronet": repronet.__version__,
+    }
+    return {"format": "pt"} | {key: str(value) for key, value in known.items() if value is not None}
+
+
+def _ending_in(suffix: str, path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != suffix:
+        raise UserError(f"{path}: does not end in {suffix}")
+    return path
+
+
+@contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A name beside ``path`` to write to, which becomes ``path`` once all is written.
+
+    Raises:
+        UserError: when the system refuses.
+    """
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: cannot be written, there is no folder {path.parent}")
+    draft = path.with_name(f".{secrets.token_hex(3)}.{path.name}")  # ends as path does: writers go by that
+    try:
+        yield draft
+        draft.replace(path)
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's and safetensors' own words for a full disk
+        raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from error
+    finally:
+        draft.unlink(missing_ok=True)

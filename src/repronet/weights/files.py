@@ -1,0 +1,110 @@
+"""Reading state dicts out of files without running anything that stands in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from repronet.errors import UserError
+
+# Where training programs put the state dict: ours, Lightning's, timm's and akamaster's; torchvision's references.
+_WRAPPERS = ("state_dict", "model")
+
+_SHOWN = 80  # characters of a name out of a file; a damaged or hostile one may be of any length
+
+
+@dataclass(frozen=True)
+class Source:
+    """Named tensors, and what is known of where they come from.
+
+    Attributes:
+        origin: what an error calls them: a path, or torchvision's name.
+        tensors: under the keys of whoever wrote them.
+        network: the name of the network that they say they belong to, or None where they do not say.
+    """
+
+    origin: str
+    tensors: dict[str, Tensor]
+    network: str | None = None
+
+
+def read(path: Path) -> Source:
+    """The tensors in a ``.safetensors`` file, or in anything that :func:`torch.save` wrote: .pth, .pt, .th, .ckpt.
+
+    Raises:
+        UserError: when the file is absent, damaged, or holds more than tensors and plain values.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; name the file in it that holds the weights (checkpoints/best.ckpt)")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_saved(path)
+
+
+def from_mapping(tensors: Mapping[Any, Any], origin: str, network: str | None = None) -> Source:
+    """A state dict that is in memory already.
+
+    Raises:
+        UserError: when a key is no text, or a value no dense tensor.
+    """
+    for key, value in tensors.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise UserError(f"{origin}: no state dict: {printable(key)} is a {type(value).__name__}, not a tensor")
+        if value.layout != torch.strided or value.is_quantized:
+            raise UserError(f"{origin}: {printable(key)} is no dense tensor; only dense ones can be loaded")
+    if not tensors:
+        raise UserError(f"{origin}: holds no tensor")
+    return Source(origin, dict(tensors), network)
+
+
+def printable(name: object) -> str:
+    """A name out of a file, fit to stand in one line."""
+    text = name if isinstance(name, str) and name.isprintable() else repr(name)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _read_safetensors(path: Path) -> Source:
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
+            network = (file.metadata() or {}).get("network")
+    except Exception as error:  # the format's own error, or the system's
+        raise UserError(f"{path}: damaged or no safetensors file ({type(error).__name__} while reading it)") from error
+    return from_mapping(tensors, str(path), network)
+
+
+def _read_saved(path: Path) -> Source:
+    content = _plain_content(path)
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a state dict")
+    for wrapper in _WRAPPERS:
+        if isinstance(content.get(wrapper), Mapping):
+            return from_mapping(content[wrapper], str(path), _network_of_the_run(content))
+    return from_mapping(content, str(path))
+
+
+def _plain_content(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle's protocol; what is not plain is refused below
+            return torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # on garbage the unpickler fails in any way: IndexError, struct.error, AssertionError
+        raise UserError(
+            f"{path}: refused, it holds more than tensors and plain values, or is damaged "
+            f"({type(error).__name__} while reading it)"
+        ) from error
+
+
+def _network_of_the_run(content: Mapping[str, Any]) -> str | None:
+    """The network's name in the config that every checkpoint of ours carries."""
+    found: Any = content
+    for key in ("hyper_parameters", "config", "model", "name"):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,131 @@
+"""Putting the weights of a file, of torchvision or of a state dict into a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from repronet.errors import UserError
+from repronet.weights import files, identity, published
+from repronet.weights.adapt import Differences, differences, with_input_channels
+from repronet.weights.converters import convert
+from repronet.weights.files import Source
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What came from where.
+
+    Attributes:
+        origin: the path, torchvision's name, or "the given state dict".
+        network: the network that the source said it belongs to, or None where it said nothing.
+        fresh: keys of the heads that were left as they were, for want of the same classes.
+        reshaped: the first convolution's key where its input channels were adapted, else None.
+    """
+
+    origin: str
+    network: str | None
+    fresh: tuple[str, ...] = ()
+    reshaped: str | None = None
+
+
+def load(
+    network: nn.Module,
+    source: str | Path | Mapping[str, Tensor],
+    *,
+    adapt_head: bool = False,
+    adapt_input: bool = False,
+) -> Loaded:
+    """Fill ``network`` with the weights of ``source``, all of them or none.
+
+    Args:
+        network: any module; its parameters keep their device and dtype. One on the meta device gets memory on the CPU.
+        source: the path of a file of :func:`repronet.weights.save`, of ``torch.save`` or of one of our runs
+            (``checkpoints/best.ckpt``); torchvision's name of published weights, such as ``"IMAGENET1K_V1"``; or a
+            state dict. Keys may be torchvision's, timm's of its SENets, old or new, or akamaster's CIFAR ResNets'.
+        adapt_head: leave output layers as they were drawn, auxiliary ones too, where the classes are others.
+        adapt_input: make the first convolution fit other input channels, as
+            :func:`repronet.weights.adapt.with_input_channels` says.
+
+    A state dict without a name fills every network of its keys and shapes, for nothing in it tells resnet50 from
+    resnet50_v1_5. Published files, those of :func:`save` as .safetensors and those of our runs do say what they are.
+
+    Raises:
+        UserError: when the source cannot be read, says that it belongs to another network, or does not fit key by key;
+            the network is then as it was.
+    """
+    found = _find(network, source)
+    _refuse_another_network(network, found)
+    ours = network.state_dict()
+    tensors = convert(found.tensors, ours.keys())
+    unlike = differences(tensors, ours)
+    _refuse_a_misfit(found, unlike, adapt_head, adapt_input)
+    if unlike.stem:
+        tensors[unlike.stem] = with_input_channels(tensors[unlike.stem], ours[unlike.stem].shape[1])
+    left = {key: ours[key] for key in ours if key not in tensors or key in unlike.heads}
+    _put(network, {**tensors, **left}, found.origin)
+    return Loaded(found.origin, found.network, unlike.heads, unlike.stem)
+
+
+def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Source:
+    if isinstance(source, Mapping):
+        return files.from_mapping(source, "the given state dict")
+    if not isinstance(source, (str, Path)):
+        raise UserError(f"weights: a {type(source).__name__} is no source; give a path, a name or a state dict")
+    path = Path(source)
+    if isinstance(source, str) and published.is_a_name(source) and not path.exists():
+        return published.fetch(source, identity.name_of(network))
+    found = files.read(path)
+    return Source(found.origin, found.tensors, found.network or published.network_of(path))
+
+
+def _refuse_another_network(network: nn.Module, found: Source) -> None:
+    """Hold the name in the source, if there is one, against the network's."""
+    name = identity.name_of(network)
+    if name is not None and found.network not in (None, name):  # others' networks have none: keys and shapes decide
+        theirs = files.printable(found.network)
+        raise UserError(f"{found.origin}: holds weights of model={theirs}, not of model={name}")
+
+
+def _refuse_a_misfit(found: Source, unlike: Differences, adapt_head: bool, adapt_input: bool) -> None:
+    bridged = not unlike.beyond_the_ends and (adapt_head or not unlike.heads) and (adapt_input or not unlike.stem)
+    if bridged:
+        return
+    raise UserError(f"{found.origin}: does not fit: {unlike}{_hint(found, unlike)}")
+
+
+def _hint(found: Source, unlike: Differences) -> str:
+    """What would have been right."""
+    if unlike.beyond_the_ends:
+        names = identity.fitting(found.tensors)
+        return f"; its keys and shapes are those of model={' or '.join(names)}" if names else ""
+    needed = [*(["adapt_head=True"] if unlike.heads else []), *(["adapt_input=True"] if unlike.stem else [])]
+    return f"; {' and '.join(needed)} would load the rest"
+
+
+def _put(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Copy ``tensors``, one for every key of the network, into it; where it has no memory yet, give it some first."""
+    if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
+        tensors = {key: _counter_from_zero(tensor) for key, tensor in tensors.items()}
+        _refuse_what_stays_empty(network, tensors, origin)
+        network.to_empty(device="cpu")
+    network.load_state_dict(tensors)
+
+
+def _counter_from_zero(tensor: Tensor) -> Tensor:
+    """Batches that no checkpoint counted, in place of a counter without memory."""
+    return torch.zeros((), dtype=tensor.dtype) if tensor.is_meta and tensor.ndim == 0 else tensor
+
+
+def _refuse_what_stays_empty(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
+    constants = [key for key, _ in network.named_buffers() if key not in tensors]
+    empty = [key for key, tensor in tensors.items() if tensor.is_meta]
+    if constants or empty:
+        key = (constants + empty)[0]
+        raise UserError(
+            f"{origin}: nothing in it fills {key}, and the network is on the meta device; build it on the CPU"
+        )

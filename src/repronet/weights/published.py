@@ -1,0 +1,111 @@
+"""The weights that torchvision publishes, by its names for them, such as IMAGENET1K_V1.
+
+torchvision's GoogLeNet and Inception-v3 were trained on pixels normalised with mean 0.5 and deviation 0.5 in each
+channel; its builders make such pixels out of those of the other networks (``transform_input``), a state dict cannot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from pathlib import Path
+from urllib.parse import urlparse
+
+from torch import hub
+from torchvision.models import WeightsEnum, get_model_weights
+
+from repronet.errors import UserError
+from repronet.weights.files import Source, from_mapping
+
+# Our network: torchvision's builder of the same. Where one name means two networks, ours is the paper's.
+BUILDERS: dict[str, str] = {
+    "alexnet_owt": "alexnet",
+    "googlenet_bn": "googlenet",
+    "inception_v3": "inception_v3",
+    **{f"vgg{depth}{norm}": f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")},
+    **{f"resnet{depth}": f"resnet{depth}" for depth in (18, 34)},
+    **{f"resnet{depth}_v1_5": f"resnet{depth}" for depth in (50, 101, 152)},
+    **{name: name for name in ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
+    **{f"densenet{depth}": f"densenet{depth}" for depth in (121, 161, 169, 201)},
+}
+
+# torchvision's name that is another network here: our name of torchvision's.
+OTHERWISE_NAMED: dict[str, str] = {builder: name for name, builder in BUILDERS.items() if builder not in BUILDERS}
+
+_HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # torch.hub puts the first digits of the file's SHA-256 into its name
+
+
+def is_a_name(source: str) -> bool:
+    """Whether ``source`` looks like one of torchvision's names and not like a path: IMAGENET1K_V1, DEFAULT."""
+    return re.fullmatch(r"[A-Z][A-Z0-9_]*", source) is not None
+
+
+def fetch(name: str, network: str | None) -> Source:
+    """torchvision's weights ``name`` for our ``network``, out of torch.hub's folder or downloaded into it.
+
+    The SHA-256 of the file is held against its name at every call, not at the download alone.
+
+    Raises:
+        UserError: when torchvision has none of that name for the network, they cannot be had, or the file is damaged; a
+            damaged one in torch.hub's folder is removed.
+    """
+    url = _entry(name, network).url
+    file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    origin = f"weights={name}"
+    if file.exists() and not _hash_holds(file):
+        file.unlink()
+        raise UserError(
+            f"{origin}: {file} was damaged (its SHA-256 is not the one in its name) and is removed; try again"
+        )
+    try:
+        tensors = hub.load_state_dict_from_url(
+            url, map_location="cpu", progress=sys.stderr.isatty(), check_hash=True, weights_only=True
+        )
+    except (OSError, RuntimeError) as error:  # no way there (URLError is an OSError), or a download that was cut off
+        reason = str(getattr(error, "reason", "") or error).splitlines()[0]
+        raise UserError(f"{origin}: {url} cannot be had ({reason}); put the file to {file} by hand") from error
+    return from_mapping(tensors, origin, network)
+
+
+def network_of(file: Path) -> str | None:
+    """Our name of the network whose weights torchvision publishes under this file name; None for any other file.
+
+    Raises:
+        UserError: when the file has such a name and another content.
+    """
+    if _HASH.search(file.name) is None:
+        return None
+    names = [
+        name
+        for name, builder in BUILDERS.items()
+        if any(urlparse(entry.url).path.endswith(f"/{file.name}") for entry in get_model_weights(builder))
+    ]
+    if names and not _hash_holds(file):
+        raise UserError(f"{file}: damaged, its SHA-256 is not the one in its name; download it again, or rename it")
+    return names[0] if names else None
+
+
+def _entry(name: str, network: str | None) -> WeightsEnum:
+    if network is None:
+        raise UserError(
+            f"weights={name}: this is no network of repronet.models, so torchvision's cannot be found by name"
+        )
+    if network in OTHERWISE_NAMED:
+        ours = OTHERWISE_NAMED[network]
+        raise UserError(f"weights={name}: torchvision's {network} is not model={network} here; it is model={ours}")
+    if network not in BUILDERS:
+        raise UserError(f"weights={name}: torchvision has no weights for model={network}; give the path of a file")
+    entries = get_model_weights(BUILDERS[network]).__members__
+    if name not in entries:
+        choices = ", ".join(entry for entry in entries if entry != "DEFAULT")
+        raise UserError(f"weights={name}: torchvision has none of that name for model={network} (choices: {choices})")
+    return entries[name]
+
+
+def _hash_holds(file: Path) -> bool:
+    found = _HASH.search(file.name)
+    if found is None:
+        return True  # torchvision's names all have one
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest().startswith(found[1])
