@@ -44,7 +44,9 @@ def test_computes_what_torchvision_computes(name, layers):
 @pytest.mark.parametrize("name", [name for name in TWINS if name not in QUICK])
 def test_computes_what_torchvision_computes_at_any_depth(name, layers):
     ours, theirs = pair(name, layers)
-    assert_same_network(ours, theirs, ours.input_size, smaller=name.startswith("vgg"))
+    very_deep = name.startswith(("resnet101", "resnet152", "inception"))  # batch norm over a few numbers is no measure
+    size = ours.input_size if very_deep else 160
+    assert_same_network(ours, theirs, size, smaller=name.startswith("vgg"))
 
 
 def test_he_et_al_stride_elsewhere_than_torchvision():

@@ -26,12 +26,6 @@ def test_so_does_one_of_fixed_classes_and_channels():
     assert identity.name_of(models.create("lenet5_1998")) == "lenet5_1998"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.MODELS)
-def test_every_other_network_does_too(name):
-    assert identity.name_of(models.create(name, layers="torch")) == name
-
-
 def test_how_it_is_used_does_not_make_it_another():
     network = models.create("resnet20").eval().double()
     set_algorithm(network, "im2col")

@@ -28,7 +28,13 @@ from repronet.cli import schema
 from repronet.cli.groups import GROUPS, choices
 from repronet.errors import UserError
 
-_EXAMPLES = {"eval": "checkpoint=last", "bench": "filters=64", "gradcheck": "layer=conv2d", "summary": "model=lenet5"}
+_EXAMPLES = {
+    "eval": "checkpoint=last",
+    "summary": "model=lenet5",
+    "verify": "model=resnet50",
+    "gradcheck": "layer=conv2d",
+    "bench": "filters=64",
+}
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root")
 
 

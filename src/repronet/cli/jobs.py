@@ -100,11 +100,20 @@ def summarize(overrides: Sequence[str]) -> int:
     return 0
 
 
+def verify_networks(overrides: Sequence[str]) -> int:
+    """``repronet verify``: 1 if a network is not the published one."""
+    config = compose("verify", overrides)
+    from repronet.cli.verify import check
+
+    return 0 if check(config, Console(highlight=False)) else 1
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
     "gradcheck": check_gradients,
     "summary": summarize,
+    "verify": verify_networks,
 }
 
 

@@ -278,6 +278,11 @@ class Summary:
     format: str = value(one_of("table", "json", "csv", "md"))
 
 
+@dataclass
+class Verify:
+    """``repronet verify`` has no keys outside its group."""
+
+
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
     "data": {"mnist5k": InMemory, "mnist": InMemory},
@@ -299,6 +304,7 @@ COMMANDS: dict[str, type] = {
     "train": Train,
     "eval": Eval,
     "summary": Summary,
+    "verify": Verify,
     "bench": Bench,
     "gradcheck": Gradcheck,
 }
@@ -307,6 +313,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "train": GROUPS,
     "eval": (),
     "summary": ("model", "optimizer"),
+    "verify": ("model",),
     "bench": ("model",),
     "gradcheck": ("model",),
 }

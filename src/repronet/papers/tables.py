@@ -25,7 +25,7 @@ def short(number: int) -> str:
     """Three digits and a unit: 61.7 k, 25.6 M, 4.09 G."""
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if number >= size:
-            return f"{number / size:.3g} {unit}"
+            return f"{number / size:#.3g}".rstrip(".") + f" {unit}"
     return str(number)
 
 
