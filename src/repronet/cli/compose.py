@@ -179,7 +179,13 @@ def _check_choice(command: str, override: Override, config_dir: Path | None) -> 
     if wanted is None and (group == "experiment" or command != "train"):
         return
     if not isinstance(wanted, str) or wanted not in available:
-        raise UserError(f"{word}: no such {group}{nearest(str(wanted), available)} (choices: {', '.join(available)})")
+        raise UserError(f"{word}: no such {group}{nearest(str(wanted), available)} ({_listed(group, available)})")
+
+
+def _listed(group: str, available: Iterable[str]) -> str:
+    """All choices, or where they are listed if they are many."""
+    names = list(available)
+    return f"choices: {', '.join(names)}" if len(names) <= 20 else f"`repronet list {group}` names all {len(names)}"
 
 
 def _check_key(key: str, word: str, base: DictConfig) -> None:
@@ -187,7 +193,7 @@ def _check_key(key: str, word: str, base: DictConfig) -> None:
         return
     group, _, leaf = key.partition(".")
     if group in GROUPS and leaf == "name":
-        raise UserError(f"{word}: choose with {group}=… (choices: {', '.join(choices(group))})")
+        raise UserError(f"{word}: choose with {group}=… ({_listed(group, choices(group))})")
     known = list(_leaves(base))
     if key not in known:
         raise UserError(f"{word}: no such key{nearest(key, [*known, *GROUPS])}{_of_choice(group, base)}")
@@ -256,7 +262,7 @@ def _schema_of(group: str, values: Any) -> type:
     name = values.get("name") if isinstance(values, dict) else None
     if name not in table:
         hint = nearest(str(name), table)
-        raise UserError(f"{group}.name={name}: no such {group}{hint} (choices: {', '.join(table)})")
+        raise UserError(f"{group}.name={name}: no such {group}{hint} ({_listed(group, table)})")
     return table[name]
 
 

@@ -46,8 +46,9 @@ _diary: list[Path] = []  # the file of the run that is going on, see recorded_in
 
 
 def can_measure() -> bool:
-    """Whether times mean anything now: not while torch.compile traces or torch.func transforms."""
-    return not torch.compiler.is_compiling() and _functorch.peek_interpreter_stack() is None
+    """Whether times mean anything now: not while torch.compile or torch.jit traces, or torch.func transforms."""
+    is_tracing = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    return not is_tracing and _functorch.peek_interpreter_stack() is None
 
 
 def fastest(
