@@ -91,8 +91,8 @@ NETWORKS = {
         stages=(("features.2", (64, 27, 27)), ("features.5", (192, 13, 13)), ("features.12", (256, 6, 6))),
         receptive_field=("features.12", 195),
         errors=(
-            Error(43.48, _TOP1, "1-crop", "torchvision, IMAGENET1K_V1", verified=True),
-            Error(20.93, _TOP5, "1-crop", "torchvision, IMAGENET1K_V1", verified=True),
+            Error(43.478, _TOP1, "1-crop", "torchvision, IMAGENET1K_V1", verified=True),
+            Error(20.934, _TOP5, "1-crop", "torchvision, IMAGENET1K_V1", verified=True),
         ),
     ),
     "zfnet": Facts(

@@ -56,12 +56,20 @@ def _page() -> Iterator[str]:
         yield ""
         yield f"## {paper.title}"
         yield ""
-        yield f"{paper.authors}, {paper.venue}{f', arXiv:{paper.arxiv}' if paper.arxiv else ''}, {paper.year}"
+        yield f"{paper.authors}, {_where(paper)}"
         yield ""
         yield "| network | what | parameters | MACs | input | published |"
         yield "|---|---|---|---|---|---|"
         for name in names:
             yield _row(name, NETWORKS[name])
+
+
+def _where(paper: Paper) -> str:
+    """Venue and preprint, and the year where neither says it."""
+    preprint = f"arXiv:{paper.arxiv}" if paper.arxiv else ""
+    venue = "" if paper.venue == "arXiv" else paper.venue
+    year = "" if str(paper.year) in venue else str(paper.year)
+    return ", ".join(part for part in (venue, preprint, year) if part)
 
 
 def _row(name: str, facts: Facts) -> str:
