@@ -45,6 +45,7 @@ def assert_same_network(
     size: int,
     *,
     smaller: bool = True,
+    same_kernels: bool = True,
     load: Callable[[nn.Module, dict[str, Tensor]], object] = nn.Module.load_state_dict,
 ) -> None:
     """The same logits, auxiliary logits and input gradients, in training and in evaluation.
@@ -56,6 +57,8 @@ def assert_same_network(
     Args:
         size: side of the pictures.
         smaller: whether 128 pixels will do in float64, which is slow.
+        same_kernels: whether "vendor" makes our layers round as torch's do everywhere before a ReLU; the mean and the
+            sigmoid of squeeze and excitation do not, so float32 is then asked for its logits alone.
         load: puts their weights into ours.
     """
     without_dropout(ours)
@@ -70,10 +73,14 @@ def assert_same_network(
     for training in (True, False):
         if is_ours:
             set_algorithm(ours, "vendor")
-        assert largest_difference(ours.train(training), theirs.train(training), images) <= 1e-5
+        if same_kernels or not is_ours:
+            assert largest_difference(ours.train(training), theirs.train(training), images) <= 1e-5
+        else:
+            for network in (ours, theirs):
+                network.train(training)(images)
         moved = {key: tensor.clone() for key, tensor in ours.state_dict().items()}
         load(ours, theirs.state_dict())  # running statistics to the last digit, or ReLUs near 0 fall otherwise
-        torch.testing.assert_close(moved, dict(ours.state_dict()), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(moved, dict(ours.state_dict()), rtol=1e-4, atol=1e-5)  # behind a hundred layers
     if not is_ours:
         return
     theirs.double()
@@ -82,3 +89,6 @@ def assert_same_network(
     small = images[..., : min(size, 128), : min(size, 128)].double() if smaller else images.double()
     for training in (True, False):
         assert largest_difference(ours.train(training), theirs.train(training), small) <= 1e-9
+    moved = {key: tensor.clone() for key, tensor in ours.state_dict().items()}
+    load(ours, theirs.state_dict())
+    torch.testing.assert_close(moved, dict(ours.state_dict()), rtol=1e-9, atol=1e-9)
