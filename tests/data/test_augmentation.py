@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from repronet.data.augmentation import NoAugmentation, PlanarAffine
+from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
 
 
 def picture() -> Tensor:
@@ -112,3 +112,39 @@ def test_how_the_images_are_batched_changes_nothing():
     whole = policy(images, draws)
     parts = torch.cat([policy(images[a:b], draws[a:b]) for a, b in ((0, 3), (3, 4), (4, 10))])
     assert torch.equal(whole, parts)
+
+
+@pytest.mark.parametrize(
+    ("draws", "expected"),
+    [
+        ([0.5, 0.5, 0.9], lambda x: x),  # the middle place of nine, not flipped
+        ([0.5, 0.5, 0.1], lambda x: x.flip(-1)),
+        ([0.0, 0.5, 0.9], lambda x: torch.nn.functional.pad(x, (0, 0, 4, 0))[..., :-4, :]),  # four rows further down
+        ([0.5, 0.99, 0.9], lambda x: torch.nn.functional.pad(x, (0, 4, 0, 0))[..., 4:]),  # four columns further left
+        ([0.99, 0.0, 0.1], lambda x: torch.nn.functional.pad(x, (4, 0, 0, 4))[..., 4:, :-4].flip(-1)),
+    ],
+)
+def test_pad_crop_flip_by_hand(draws, expected):
+    images = torch.randint(0, 256, (1, 3, 6, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    changed = PadCropFlip(padding=4)(images, torch.tensor([draws]))
+    assert changed.dtype == torch.uint8
+    assert torch.equal(changed, expected(images))
+
+
+def test_pad_crop_flip_treats_each_image_by_its_own_draws():
+    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    policy = PadCropFlip()
+    draws = policy.draw(50, torch.Generator().manual_seed(1))
+    together = policy(images, draws)
+    alone = torch.cat([policy(images[i : i + 1], draws[i : i + 1]) for i in range(50)])
+    assert torch.equal(together, alone)
+    assert {bool((draw < 0.5).item()) for draw in draws[:, 2]} == {True, False}
+
+
+def test_pad_crop_flip_reaches_every_place_alike():
+    policy = PadCropFlip(padding=1)
+    image = torch.arange(1, 10, dtype=torch.uint8).reshape(1, 1, 3, 3).expand(9000, 1, 3, 3)
+    centres = policy(image, policy.draw(9000, torch.Generator().manual_seed(2)))[:, 0, 1, 1]
+    counts = torch.bincount(centres.long(), minlength=10)[1:]
+    assert counts.min() > 850
+    assert counts.max() < 1150

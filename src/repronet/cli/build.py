@@ -19,7 +19,7 @@ from repronet import models
 from repronet.checkpoints import read_checkpoint
 from repronet.cli.compose import checked
 from repronet.data import sources
-from repronet.data.augmentation import Augmentation, NoAugmentation, PlanarAffine
+from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.module import ImageDataModule
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset
@@ -40,7 +40,7 @@ class Parts:
     vendor_twin: nn.Module  # the same network on torch.nn's layers, for TensorBoard's graph
 
 
-AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine}
+AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine, "cifar_standard": PadCropFlip}
 
 
 def recorded_config(checkpoint: Path) -> DictConfig:

@@ -31,6 +31,7 @@ class Rule:
 POSITIVE = Rule(lambda x: x > 0, "a number above 0")
 NOT_NEGATIVE = Rule(lambda x: x >= 0, "a number of at least 0")
 SHARE = Rule(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
+PROBABILITY = Rule(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 FACTOR = Rule(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
 COUNT = Rule(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648")
 FOLDER = Rule(lambda x: bool(x.strip()), "a folder")
@@ -99,6 +100,13 @@ class InMemory:
 @dataclass
 class Nothing:
     name: str = fixed("none")
+
+
+@dataclass
+class PadCropFlip:
+    name: str = fixed("cifar_standard")
+    padding: int = value(Rule(lambda x: 0 <= x < 2**15, "a whole number of pixels, at least 0"))
+    flip: float = value(PROBABILITY)
 
 
 @dataclass
@@ -285,8 +293,8 @@ class Verify:
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
-    "data": {"mnist5k": InMemory, "mnist": InMemory},
-    "augmentation": {"none": Nothing, "affine": Affine},
+    "data": dict.fromkeys(("mnist5k", "mnist", "cifar10", "cifar100"), InMemory),
+    "augmentation": {"none": Nothing, "affine": Affine, "cifar_standard": PadCropFlip},
     "preprocessing": {"standardize": Standardize, "scale": Scale},
     "normalization": {"paper": Nothing, "none": Nothing, "batch": Batch},
     "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam},

@@ -40,6 +40,33 @@ class NoAugmentation:
 
 
 @dataclass(frozen=True)
+class PadCropFlip:
+    """Pad with background, crop back to the size at a random place, flip from left to right half of the time.
+
+    What ResNet and its successors trained on CIFAR with: He et al. 2016, section 4.2, ``padding`` = 4.
+    """
+
+    padding: int = 4
+    flip: float = 0.5
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        return torch.rand(count, 3, generator=generator)
+
+    def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        places = 2 * self.padding + 1
+        down, right = (draws[:, :2].to(images.device) * places).long().clamp_max(places - 1).unbind(1)
+        mirrored = (draws[:, 2] < self.flip).to(images.device)
+        padded = F.pad(images, (self.padding,) * 4)
+        # Both directions as one more choice of a view: each image is then copied once. (2, N, C, H+2p, W+2p)
+        both = torch.stack((padded, padded.flip(-1)))
+        views = both.unfold(3, height, 1).unfold(4, width, 1)  # (2, N, C, places, places, H, W)
+        right = torch.where(mirrored, places - 1 - right, right)
+        rows = torch.arange(len(images), device=images.device)
+        return views[mirrored.long(), rows, :, down, right]  # (N, C, H, W)
+
+
+@dataclass(frozen=True)
 class PlanarAffine:
     """Random planar affine distortion, bilinear: the distortions of LeNet-5's paper, section III.A, and rotation.
 

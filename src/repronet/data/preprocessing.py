@@ -68,5 +68,7 @@ def pad_to(images: Tensor, size: int) -> Tensor:
     height, width = images.shape[-2:]
     if height > size or width > size:
         raise UserError(f"the images are {height}×{width}, larger than the {size}×{size} that the network takes")
+    if height == width == size:
+        return images
     top, left = (size - height) // 2, (size - width) // 2
     return F.pad(images, (left, size - width - left, top, size - height - top))

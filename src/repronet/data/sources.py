@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from repronet.data.cifar import cifar10, cifar100
 from repronet.data.splits import ImageDataset, Split, stratified_parts
 from repronet.errors import UserError
 
@@ -111,7 +112,12 @@ def _download_mnist(folder: Path) -> None:
         ) from error
 
 
-SOURCES: dict[str, Callable[[Path | None], ImageDataset]] = {"mnist5k": mnist5k, "mnist": mnist}
+SOURCES: dict[str, Callable[[Path | None], ImageDataset]] = {
+    "mnist5k": mnist5k,
+    "mnist": mnist,
+    "cifar10": lambda root: cifar10(root, default_root()),
+    "cifar100": lambda root: cifar100(root, default_root()),
+}
 
 
 def load(name: str, root: Path | None = None) -> ImageDataset:

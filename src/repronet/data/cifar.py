@@ -1,0 +1,183 @@
+"""CIFAR-10 and CIFAR-100: 60,000 pictures of 32 × 32 pixels.
+
+A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009. 50,000 pictures are for
+training, 10,000 for test.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from repronet.data.decoded import decoded, key_of, require_folder
+from repronet.data.splits import ImageDataset, Split, stratified_parts
+from repronet.errors import UserError
+
+log = logging.getLogger(__name__)
+
+_SPLITS = {"train": 50_000, "test": 10_000}
+VALIDATION = 5_000  # He et al. 2016, section 4.2: 45k/5k
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture's file, still encoded: <split>/<class>/<file>, and its bytes."""
+
+    path: str
+    content: bytes
+
+
+def cifar10(root: Path | None, cache: Path) -> ImageDataset:
+    """CIFAR-10: 45,000 for training, 5,000 for validation out of the official training set, the official test set.
+
+    Args:
+        root: a folder with ``cifar10/train/<class>/*.png`` and ``cifar10/test/…`` (or the shards ``*.tar.gz`` of them),
+            or torchvision's ``cifar-10-batches-py``; None for the user's cache. Downloaded by torchvision when absent.
+        cache: where decoded pictures are kept.
+
+    Raises:
+        UserError: when ``root`` is no folder, the download fails, or files are missing or damaged.
+    """
+    return _cifar("cifar10", root, cache)
+
+
+def cifar100(root: Path | None, cache: Path) -> ImageDataset:
+    """CIFAR-100, dealt as CIFAR-10: 450 pictures a class for training and 50 for validation."""
+    return _cifar("cifar100", root, cache)
+
+
+def _cifar(name: str, root: Path | None, cache: Path) -> ImageDataset:
+    if root is not None:
+        require_folder(root)
+    folder = root or cache
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        folder = folder.parent if folder.name == name else folder
+    pictures = folder / name
+    if pictures.is_dir():
+        tensors, classes = _from_pictures(name, pictures, cache)
+    else:
+        tensors, classes = _from_torchvision(name, folder)
+    official = {split: Split(tensors[f"{split}_images"], tensors[f"{split}_labels"]) for split in _SPLITS}
+    for split, expected in _SPLITS.items():
+        if len(official[split]) != expected:
+            raise UserError(f"data.root={folder}: {name} has {len(official[split])} {split} images, not {expected}")
+    sizes = (len(official["train"]) - VALIDATION, VALIDATION)
+    kept, carved = stratified_parts(official["train"].labels, sizes=sizes, seed=0)
+    return ImageDataset(name, official["train"].rows(kept), official["train"].rows(carved), official["test"], classes)
+
+
+def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Class folders of PNG files, or tar archives of such folders: decoded once."""
+    loose = [path for split in _SPLITS for path in sorted((folder / split).glob("*/*")) if path.is_file()]
+    files = loose or sorted(folder.glob("*.tar.gz"))
+    if not files:
+        raise UserError(f"data.root={folder.parent}: {folder} holds neither train/<class>/*.png nor *.tar.gz")
+
+    def decode() -> dict[str, Tensor]:
+        log.info("data=%s: decoding the pictures in %s, once", name, folder)
+        return _decode(_read(loose, folder) if loose else _unpack(files))
+
+    tensors = decoded(cache / "decoded", name, key_of(files, folder), decode)
+    return tensors, tuple(bytes(tensors["classes"].tolist()).decode().split("\n"))
+
+
+def _read(files: list[Path], folder: Path) -> Iterator[Picture]:
+    for file in files:
+        yield Picture(str(file.relative_to(folder)), file.read_bytes())
+
+
+def _unpack(archives: list[Path]) -> Iterator[Picture]:
+    """What stands in the archives as <split>/<class>/<file>; nothing is written to disk."""
+    for archive in archives:
+        try:
+            with tarfile.open(archive) as opened:
+                for member in opened:
+                    if member.isfile() and member.name.endswith(".png"):
+                        file = opened.extractfile(member)
+                        assert file is not None
+                        yield Picture("/".join(Path(member.name).parts[-3:]), file.read())
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            raise UserError(f"{archive}: a damaged archive ({error}); fetch it again") from error
+
+
+def _decode(pictures: Iterator[Picture]) -> dict[str, Tensor]:
+    """Every split's pictures and labels, and the classes in alphabetical order."""
+    found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in _SPLITS}
+    hidden = not sys.stderr.isatty()
+    with ThreadPoolExecutor() as pool:
+        arrays = pool.map(_pixels, pictures)
+        for picture, pixels in track(
+            arrays, "decoding", sum(_SPLITS.values()), console=Console(stderr=True), disable=hidden
+        ):
+            split, label, _ = Path(picture.path).parts
+            if split in found:
+                found[split].append((label, picture.path, pixels))
+    classes = sorted({label for label, _, _ in found["train"]})
+    tensors = {"classes": torch.tensor(list("\n".join(classes).encode()), dtype=torch.uint8)}
+    for split, rows in found.items():
+        rows.sort(key=lambda row: row[:2])  # the order does not depend on how they were stored
+        stray = next((label for label, _, _ in rows if label not in classes), None)
+        if stray is not None:
+            raise UserError(f"{split}/{stray}: a class that train/ has not")
+        images = np.stack([pixels for _, _, pixels in rows]) if rows else np.empty((0, 32, 32, 3), np.uint8)
+        tensors[f"{split}_images"] = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
+        tensors[f"{split}_labels"] = torch.tensor([classes.index(label) for label, _, _ in rows], dtype=torch.int64)
+    return tensors
+
+
+def _pixels(picture: Picture) -> tuple[Picture, np.ndarray]:
+    """(32, 32, 3) uint8."""
+    try:
+        with Image.open(io.BytesIO(picture.content)) as image:
+            pixels = np.asarray(image.convert("RGB"))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"{picture.path}: cannot be read as a picture ({error})") from error
+    if pixels.shape != (32, 32, 3):
+        height, width = pixels.shape[:2]
+        raise UserError(f"{picture.path}: is {height}×{width} pixels; CIFAR's are 32×32")
+    return picture, pixels
+
+
+def _from_torchvision(name: str, folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """torchvision's copy, whose files it holds against their MD5 before it reads them; downloaded when absent."""
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    dataset = CIFAR10 if name == "cifar10" else CIFAR100
+    try:
+        parts = {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
+    except RuntimeError:
+        _download(name, dataset, folder)
+        parts = {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
+    tensors = {}
+    for split, part in parts.items():
+        tensors[f"{split}_images"] = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
+        tensors[f"{split}_labels"] = torch.tensor(part.targets, dtype=torch.int64)
+    return tensors, tuple(parts["train"].classes)
+
+
+def _download(name: str, dataset: type, folder: Path) -> None:
+    log.info("data=%s: no copy under %s; downloading it (170 MB)", name, folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        dataset(str(folder), download=True)
+    except Exception as error:  # urllib, ssl, tarfile and torchvision each raise their own
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"data={name}: no whole copy under {folder} and the download failed ({reason}); point data.root at a "
+            f"folder that holds {name}/train/<class>/*.png or torchvision's files, or take "
+            "data=mnist5k, which needs no network"
+        ) from error
