@@ -92,8 +92,7 @@ def test_trains_a_step_on_our_layers(name):
         ("im2col", torch.contiguous_format, False),
         ("vendor", torch.channels_last, True),
     ):
-        if name != "mlp":  # none of its layers has a choice
-            set_algorithm(network, algorithm)
+        set_algorithm(network, algorithm)
         network.to(memory_format=layout).zero_grad()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             loss, without = train_one_step(network, images_of(name).to(memory_format=layout))

@@ -47,7 +47,7 @@ class Operator:
 
 OPERATORS = (
     Operator("conv2d", images=True, algorithms=CONVOLUTIONS),
-    Operator("linear"),
+    Operator("linear", algorithms=POOLS),
     Operator("max_pool2d", images=True, algorithms=POOLS, many=True),
     Operator("avg_pool2d", images=True, algorithms=POOLS),
     Operator("adaptive_avg_pool2d", images=True),

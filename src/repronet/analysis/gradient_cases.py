@@ -24,7 +24,7 @@ def all_cases(algorithm: str, seed: int) -> list[Case]:
     draw = Numbers(seed)
     return [
         *_conv2d(draw, algorithm),
-        *_linear(draw),
+        *_linear(draw, algorithm),
         *_locally_connected(draw),
         *_max_pool2d(draw, algorithm),
         *_avg_pool2d(draw, algorithm),
@@ -69,12 +69,12 @@ def _conv2d_by(draw: Numbers, algorithm: str) -> list[Case]:
     return cases
 
 
-def _linear(draw: Numbers) -> list[Case]:
+def _linear(draw: Numbers, algorithm: str) -> list[Case]:
     return [
         Case(
             "linear",
             label,
-            ours.linear,
+            partial(ours.linear, algorithm=algorithm),
             naive.linear,
             F.linear,
             {"input": draw.normal(*shape, 5), "weight": draw.normal(4, 5), "bias": draw.normal(4)},

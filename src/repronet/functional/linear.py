@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.function import Function
 from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
 
@@ -70,18 +71,21 @@ class _Linear(Function):
         )
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
     """Weigh the features of `input`: y = x·wᵀ + b.
 
     Args:
         input: (…, I), any number of leading dimensions.
         weight: (O, I), or (I,) for one output without a dimension of its own.
         bias: (O,), or anything that broadcasts to the output; None for none.
+        algorithm: "own" for the gradients above; "vendor" for those that torch finds for the same forward. Both are
+            the same matrix products, and torch calls them with less ado, so "auto" takes "vendor" and measures nothing.
 
     Returns:
         (…, O), or (…) for a weight (I,).
 
     Raises:
+        ValueError: for an unknown algorithm.
         RuntimeError: for shapes or dtypes that do not go together.
         TypeError: for anything but tensors.
         NotImplementedError: for complex tensors.
@@ -93,10 +97,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
         bias = bias.squeeze(0)  # torch takes one picture's bias as a row
     _check_operands(input, weight, bias)
+    compute = _Linear.apply if own_or_vendor(algorithm) == "own" else linear_forward
     if weight.dim() == 1:
         row = None if bias is None else bias.unsqueeze(-1)
-        return _Linear.apply(input, weight.unsqueeze(0), row).squeeze(-1)
-    return _Linear.apply(input, weight, bias)
+        return compute(input, weight.unsqueeze(0), row).squeeze(-1)
+    return compute(input, weight, bias)
 
 
 def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:

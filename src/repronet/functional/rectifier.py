@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.elementwise import applied, require_floating, require_number
+from repronet.functional.elementwise import applied, require_floating, require_number, require_writable
 from repronet.functional.function import Function
 from repronet.functional.precision import accumulation_dtype, autocast, require_real, require_same_dtype
 
@@ -113,23 +113,20 @@ class _ReLU(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(input: Tensor, inplace: bool, algorithm: str) -> Tensor:
+    def forward(input: Tensor, inplace: bool) -> Tensor:
         return relu_forward(input, out=input if inplace else None)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, inplace, ctx.algorithm = inputs
+        input, inplace = inputs
         if inplace:
             ctx.mark_dirty(input)
         ctx.save_for_backward(output)
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
         (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        if ctx.algorithm == "own":
-            return relu_input_gradient(grad_output, output), None, None
-        # One pass cannot be beaten, so "auto" has nothing to measure.
-        return torch.ops.aten.threshold_backward(grad_output, output, 0), None, None
+        return relu_input_gradient(grad_output, output), None
 
 
 class _ReLU6(Function):
@@ -229,9 +226,9 @@ def relu(input: Tensor, inplace: bool = False, algorithm: str = "auto") -> Tenso
     Args:
         input: any shape, floating point or integer.
         inplace: write the result into `input` and return it.
-        algorithm: of the gradient. "own" is the product ∂L/∂y · [y > 0]; "vendor", which "auto" takes, is torch's
-            kernel, which selects: where y is 0 it gives 0 even if ∂L/∂y is infinite, and it lets ∂L/∂y through where
-            y is NaN.
+        algorithm: "own" for the formulas above, whose gradient is the product ∂L/∂y · [y > 0]; "vendor" for torch's
+            kernels, which select: where y is 0 they give 0 even if ∂L/∂y is infinite, and they let ∂L/∂y through
+            where y is NaN. "auto" takes those: one pass cannot be beaten, so there is nothing to measure.
 
     Raises:
         TypeError: for anything but a tensor.
@@ -240,7 +237,12 @@ def relu(input: Tensor, inplace: bool = False, algorithm: str = "auto") -> Tenso
         RuntimeError: for `inplace` on a leaf that requires grad, or on memory that is written more than once.
     """
     _require_numbers("relu", input)
-    return applied(_ReLU, input, inplace, own_or_vendor(algorithm))
+    if own_or_vendor(algorithm) == "own":
+        return applied(_ReLU, input, inplace)
+    if not inplace:
+        return torch.relu(input)
+    require_writable(input)
+    return torch.relu_(input)
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:

@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from repronet.functional.linear import linear
+from repronet.layers.choosing import Choosing
 
 
-class Linear(torch.nn.Linear):
+class Linear(Choosing, torch.nn.Linear):
     """torch.nn.Linear computed by `repronet.functional.linear`: (…, I) → (…, O)."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias, self.algorithm)
