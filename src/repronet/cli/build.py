@@ -5,6 +5,7 @@ The names in a config select rows of tables; nothing is imported or called by a 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from repronet import models
 from repronet.checkpoints import read_checkpoint
@@ -21,8 +22,9 @@ from repronet.cli.compose import checked
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.module import ImageDataModule
-from repronet.data.preprocessing import PixelMap, PixelStatistics
+from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset
+from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 from repronet.layers import set_algorithm
 from repronet.losses import LOSSES
@@ -132,7 +134,7 @@ def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> Im
     return ImageDataModule(
         images,
         statistics,
-        pixel_map(config.preprocessing, statistics),
+        preprocessing(config.preprocessing, pad_to(images.train.images, image_size), statistics),
         augmentation,
         image_size=image_size,
         batch_size=config.data.batch_size,
@@ -142,11 +144,21 @@ def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> Im
     )
 
 
-def pixel_map(preprocessing: DictConfig, statistics: PixelStatistics) -> PixelMap:
-    """The map from pixels to network inputs that ``preprocessing`` names."""
-    if preprocessing.name == "scale":
-        return PixelMap.scale(preprocessing.low, preprocessing.high, channels=len(statistics.mean))
-    return PixelMap.standardize(statistics)
+PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
+    # name: made of the padded training images, their statistics before padding, and the group's values
+    "standardize": lambda images, statistics: PixelMap.standardize(statistics),
+    "scale": lambda images, statistics, low, high: PixelMap.scale(low, high, channels=len(statistics.mean)),
+    "per_pixel_mean": lambda images, statistics: PerPixelMean.of(images),
+    "per_image": lambda images, statistics: PerImage(),
+    "global_contrast": lambda images, statistics, scale, regularizer: GlobalContrast(scale, regularizer),
+    "local_contrast": lambda images, statistics, size: LocalContrast(size),
+    "zca": lambda images, statistics, epsilon: Zca.of(images, epsilon),
+}
+
+
+def preprocessing(group: DictConfig, images: Tensor, statistics: PixelStatistics) -> Preprocessing:
+    """The map from pixels to network inputs that ``group`` names, fitted to the training ``images``."""
+    return PREPROCESSING[group.name](images, statistics, **settings(group))
 
 
 def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifier:

@@ -136,6 +136,25 @@ class Scale:
 
 
 @dataclass
+class GlobalContrast:
+    name: str = fixed("global_contrast")
+    scale: float = value(POSITIVE)
+    regularizer: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class LocalContrast:
+    name: str = fixed("local_contrast")
+    size: int = value(Rule(lambda x: x > 0 and x % 2 == 1, "an odd number of pixels"))
+
+
+@dataclass
+class Zca:
+    name: str = fixed("zca")
+    epsilon: float = value(POSITIVE)
+
+
+@dataclass
 class Batch:
     name: str = fixed("batch")
 
@@ -295,7 +314,15 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
     "data": dict.fromkeys(("mnist5k", "mnist", "cifar10", "cifar100"), InMemory),
     "augmentation": {"none": Nothing, "affine": Affine, "cifar_standard": PadCropFlip},
-    "preprocessing": {"standardize": Standardize, "scale": Scale},
+    "preprocessing": {
+        "standardize": Standardize,
+        "scale": Scale,
+        "per_pixel_mean": Nothing,
+        "per_image": Nothing,
+        "global_contrast": GlobalContrast,
+        "local_contrast": LocalContrast,
+        "zca": Zca,
+    },
     "normalization": {"paper": Nothing, "none": Nothing, "batch": Batch},
     "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam},
     "schedule": {

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from repronet.data.augmentation import Augmentation
-from repronet.data.preprocessing import PixelMap
 from repronet.data.randomness import counter_generator
 from repronet.data.splits import Split
+from repronet.data.whitening import Preprocessing
 
 Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
 
@@ -33,7 +33,7 @@ class TrainingBatches:
         self,
         split: Split,
         augmentation: Augmentation,
-        pixel_map: PixelMap,
+        pixel_map: Preprocessing,
         *,
         batch_size: int,
         batches_per_chunk: int,
@@ -69,7 +69,7 @@ class TrainingBatches:
 class EvaluationBatches:
     """One pass over a split in its own order, unchanged but for the pixel map."""
 
-    def __init__(self, split: Split, pixel_map: PixelMap, *, batch_size: int):
+    def __init__(self, split: Split, pixel_map: Preprocessing, *, batch_size: int):
         self.split = split
         self.pixel_map = pixel_map
         self.batch_size = batch_size

@@ -9,8 +9,9 @@ import torch
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
 from repronet.data.batches import EvaluationBatches, TrainingBatches
-from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
+from repronet.data.preprocessing import PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset, Split
+from repronet.data.whitening import Preprocessing
 
 
 class ImageDataModule(pl.LightningDataModule):
@@ -19,7 +20,7 @@ class ImageDataModule(pl.LightningDataModule):
     Args:
         dataset: the three splits.
         statistics: of the training images before any padding, as everybody quotes them; kept to be stated.
-        pixel_map: from pixels to network input; see :class:`repronet.data.preprocessing.PixelMap`.
+        pixel_map: from pixels to network input; see :mod:`repronet.data.preprocessing` and :mod:`repronet.data.whitening`.
         augmentation: applied to training images only.
         image_size: images are padded with background to this height and width; None leaves them.
         batch_size: images a training step.
@@ -32,7 +33,7 @@ class ImageDataModule(pl.LightningDataModule):
         self,
         dataset: ImageDataset,
         statistics: PixelStatistics,
-        pixel_map: PixelMap,
+        pixel_map: Preprocessing,
         augmentation: Augmentation | None = None,
         *,
         image_size: int | None = None,
