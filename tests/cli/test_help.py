@@ -26,8 +26,10 @@ def test_the_train_page_names_every_choice(repronet):
     for group in GROUPS:
         assert f"{group}=" in page
         assert choices(group), group
-        for choice in choices(group):
-            assert choice in page.split()
+        if len(choices(group)) < 20:
+            assert set(choices(group)) <= set(page.split())
+        else:
+            assert f"{len(choices(group))} of them: repronet list {group}" in page
 
 
 def test_version(repronet):
