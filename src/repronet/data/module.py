@@ -20,7 +20,7 @@ class ImageDataModule(pl.LightningDataModule):
     Args:
         dataset: the three splits.
         statistics: of the training images before any padding, as everybody quotes them; kept to be stated.
-        pixel_map: from pixels to network input; see :mod:`repronet.data.preprocessing` and :mod:`repronet.data.whitening`.
+        pixel_map: from pixels to network input; see :mod:`repronet.data.whitening`.
         augmentation: applied to training images only.
         image_size: images are padded with background to this height and width; None leaves them.
         batch_size: images a training step.

@@ -74,7 +74,7 @@ class GlobalContrast:
 
 @dataclass(frozen=True)
 class LocalContrast:
-    """Subtractive, then divisive normalisation in a Gaussian window, as in `repronet.functional.local_contrast_norm`."""
+    """Subtractive, then divisive normalisation in a Gaussian window: `repronet.functional.local_contrast_norm`."""
 
     size: int = 9
 

@@ -1,0 +1,138 @@
+"""Images a second out of our in-memory pipeline over torchvision's, and what feeding a network costs.
+
+    python benchmarks/data_pipeline.py DATA_ROOT [--images 5000] [--rounds 5]
+
+Both pad by 4, crop, flip and standardise CIFAR-10 and deal it out in batches of 128. torchvision's way reads PNG files
+through ImageFolder, transforms v2 and DataLoader with 0, 1 and 2 workers; ours holds the decoded split in memory. Then
+a ResNet-20 trains on our batches and, alternating with it, on one fixed batch. DATA_ROOT is a `data.root` with cifar10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+from torchvision.transforms.functional import to_pil_image
+
+from repronet import models
+from repronet.data.augmentation import PadCropFlip
+from repronet.data.batches import TrainingBatches
+from repronet.data.preprocessing import PixelMap, PixelStatistics
+from repronet.data.sources import load
+from repronet.data.splits import Split
+
+BATCH = 128
+Batch = tuple[Tensor, Tensor]
+
+
+def ours(split: Split, statistics: PixelStatistics) -> TrainingBatches:
+    pixel_map = PixelMap.standardize(statistics)
+    return TrainingBatches(
+        split, PadCropFlip(), pixel_map, batch_size=BATCH, batches_per_chunk=4, seed=0, epoch=lambda: 0
+    )
+
+
+def theirs(folder: Path, found: PixelStatistics, workers: int) -> DataLoader:
+    transform = v2.Compose(
+        [
+            v2.ToImage(),
+            v2.RandomCrop(32, padding=4),
+            v2.RandomHorizontalFlip(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(found.mean, found.std),
+        ]
+    )
+    persistent = workers > 0
+    return DataLoader(
+        ImageFolder(folder, transform), BATCH, shuffle=True, num_workers=workers, persistent_workers=persistent
+    )
+
+
+def written(split: Split, folder: Path) -> None:
+    for number, (image, label) in enumerate(zip(split.images, split.labels.tolist(), strict=True)):
+        place = folder / str(label)
+        place.mkdir(exist_ok=True)
+        to_pil_image(image).save(place / f"{number}.png")
+
+
+def seconds(run: Callable[[], Iterable[object]]) -> float:
+    begun = time.perf_counter()
+    for _ in run():
+        pass
+    return time.perf_counter() - begun
+
+
+def rates(split: Split, found: PixelStatistics, rounds: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        written(split, Path(folder))
+        ways: dict[str, Callable[[], Iterable[object]]] = {"ours": lambda: ours(split, found)}
+        for workers in (0, 1, 2):
+            loader = theirs(Path(folder), found, workers)
+            ways[f"torchvision, {workers} workers"] = lambda loader=loader: loader
+        for run in ways.values():
+            seconds(run)  # starts workers, fills caches
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(rounds):
+            for name, run in ways.items():
+                times[name].append(seconds(run))
+    mine = statistics.median(times["ours"])
+    for name, found_times in times.items():
+        median = statistics.median(found_times)
+        print(f"{name:<24}{len(split) / median:>10,.0f} images/s   ours is {median / mine:5.1f} times as fast")
+
+
+def steps(batches: Iterator[Batch], network: nn.Module, optimizer: torch.optim.Optimizer, count: int) -> float:
+    begun = time.perf_counter()
+    for images, labels in islice(batches, count):
+        loss = nn.functional.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return time.perf_counter() - begun
+
+
+def endless(split: Split, found: PixelStatistics) -> Iterator[Batch]:
+    while True:
+        for chunk in ours(split, found):
+            yield from (batch for batch in chunk if len(batch[0]) == BATCH)
+
+
+def feeding(split: Split, found: PixelStatistics, rounds: int, count: int = 16) -> None:
+    network = models.create("resnet20")
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+    fed = endless(split, found)
+    batch = next(fed)
+    steps(iter([batch] * 4), network, optimizer, 4)  # measures the layers' algorithms
+    ratios = []
+    for _ in range(rounds):
+        bare = steps(iter([batch] * count), network, optimizer, count)
+        ratios.append(steps(fed, network, optimizer, count) / bare)
+    low, high = min(ratios), max(ratios)
+    print(f"ResNet-20 fed by ours over a fixed batch: {statistics.median(ratios):.3f} ({low:.3f} to {high:.3f})")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    train = load("cifar10", options.root).train
+    found, split = PixelStatistics.of(train.images), train.rows(torch.arange(options.images))
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split):,} images, medians")
+    rates(split, found, options.rounds)
+    feeding(split, found, options.rounds)
+
+
+if __name__ == "__main__":
+    main()
