@@ -173,7 +173,7 @@ def test_converting_twice_changes_nothing():
 
 
 def test_ones_own_attribute_of_that_name_stays_on_a_layer_without_a_choice():
-    layer = nn.Linear(1, 1)
+    layer = nn.Tanh()
     layer.algorithm = "mine"
     assert convert(convert(layer, to="custom"), to="torch").algorithm == "mine"
 
