@@ -52,7 +52,7 @@ def test_every_config_file_says_what_it_is(repronet):
 
 def test_every_choice_composes(repronet):
     for group in GROUPS:
-        for choice in choices(group):
+        for choice in list(choices(group))[:20]:  # of the networks the first: their files are written by one function
             outcome = repronet("train", f"{group}={choice}", "--cfg", "job")
             assert outcome.code == 0, f"{group}={choice}: {outcome.err}"
 

@@ -73,7 +73,9 @@ def small_layer(family, name: str) -> nn.Module:
     return getattr(family, name)(*ARGUMENTS.get(name, [2] * len(required)))
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "densenet121" else name for name in NETWORKS]
+)
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "training"])
 def test_the_same_network_on_other_layers(name, training):
     network, images = built(name)
@@ -173,7 +175,7 @@ def test_converting_twice_changes_nothing():
 
 
 def test_ones_own_attribute_of_that_name_stays_on_a_layer_without_a_choice():
-    layer = nn.Linear(1, 1)
+    layer = nn.Tanh()
     layer.algorithm = "mine"
     assert convert(convert(layer, to="custom"), to="torch").algorithm == "mine"
 
@@ -275,7 +277,7 @@ def test_a_replaced_forward_is_left_alone_and_named():
 
 
 def test_our_networks_are_ours():
-    for name in models.MODELS:
+    for name in ("lenet5", "lenet5_1998", "nin", "resnet20", "se_resnet20", "preact_resnet110", "densenet_bc_100_12"):
         network = models.create(name)
         assert unconverted(network) == []
         assert unconverted(convert(network, to="torch")) != []
