@@ -313,7 +313,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     process = start(tmp_path, "trainer.max_epochs=200", "run_dir=r")
     wait_for_epochs(tmp_path / "r", 1)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert err == "repronet: interrupted; go on with: repronet train resume=r\n"
 
@@ -431,11 +431,11 @@ def test_an_experiment_may_set_anything(repronet, tmp_path):
 
 def test_ctrl_c_in_a_multirun_ends_it(tmp_path):
     process = start(tmp_path, "-m", "seed=0,1", "trainer.max_epochs=300")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not list(tmp_path.glob("runs/*/*/history.csv")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert err.startswith("repronet: interrupted")
     assert err.count("\n") == 1

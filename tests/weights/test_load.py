@@ -252,3 +252,20 @@ def test_head_and_input_together_from_a_named_file(tmp_path):
 )
 def test_what_is_no_state_dict_is_said(source, message):
     assert message in refusal(drawn("tiny"), source)
+
+
+def test_a_file_with_damaged_numbers_is_refused(tmp_path):
+    """torch reads such a file without a word."""
+    file = tmp_path / "w.pth"
+    torch.save(drawn("tiny_wide").state_dict(), file)
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(byte ^ 0xFF for byte in content[middle : middle + 40])
+    file.write_bytes(content)
+    assert "damaged" in refusal(drawn("tiny_wide"), file)
+
+
+def test_numbers_that_are_not_finite_are_refused():
+    tensors = drawn("tiny").state_dict()
+    tensors["fc.weight"][0, 0] = float("nan")
+    assert "fc.weight holds numbers that are not finite" in refusal(drawn("tiny"), tensors)

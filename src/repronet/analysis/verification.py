@@ -22,7 +22,7 @@ class Check:
     Args:
         what: the quantity.
         found: of our network.
-        expected: as published, with the source.
+        expected: as published, computed from the paper, or recorded before; with the source.
     """
 
     what: str
@@ -72,12 +72,12 @@ def _parameters(name: str, facts: Facts, network: nn.Module) -> Iterator[Check]:
             found = _count(models.builder(name)(aux_logits=False))
     yield _equal("parameters", found, facts.parameters, facts.source)
     if facts.printed is not None:
-        yield Check("parameters, as printed", f"{found:,}", facts.printed.text, facts.printed.agrees(found))
+        yield Check("parameters, as printed", f"{found:,}", str(facts.printed), facts.printed.agrees(found))
 
 
 def _macs(facts: Facts, summary: Summary) -> Iterator[Check]:
     if facts.macs is not None:
-        yield Check("MACs, as printed", f"{summary.macs:,}", facts.macs.text, facts.macs.agrees(summary.macs))
+        yield Check("MACs, as printed", f"{summary.macs:,}", str(facts.macs), facts.macs.agrees(summary.macs))
 
 
 def _as_recorded(name: str, network: nn.Module, summary: Summary) -> Iterator[Check]:

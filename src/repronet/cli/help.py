@@ -133,7 +133,7 @@ DESCRIPTION
   the last digit, multiply-accumulates within the printed rounding, the shape
   that leaves each stage, receptive fields, and connections where the paper
   counts them; also the exact sizes recorded with this version. A line a
-  network, and below it what is not as published; leaves with 1 if anything is.
+  network, and below it what is not as expected; leaves with 1 if anything is.
 
 KEYS
   model=resnet50       one network, with every check

@@ -27,9 +27,9 @@ def check(config: DictConfig, console: Console) -> bool:
             console.print(_detail(found), soft_wrap=True)
     networks = f"{len(names)} network{'s' if len(names) > 1 else ''}"
     if failed:
-        console.print(Text(f"\n{failed} of {networks} not as published", "bold red"))
+        console.print(Text(f"\n{failed} of {networks} not as expected", "bold red"))
     else:
-        console.print(Text(f"\n{networks}, {total} checks: all as published", "bold green"))
+        console.print(Text(f"\n{networks}, {total} checks: all as expected", "bold green"))
     return failed == 0
 
 
@@ -46,5 +46,4 @@ def _line(name: str, checks: list[Check]) -> Text:
 
 def _detail(check: Check) -> Text:
     line = Text("  ok    " if check.passed else "  WRONG ", "green" if check.passed else "bold red")
-    relation = "" if check.found == check.expected else f", published {check.expected}"
-    return line.append(f"{check.what}: {check.found}{relation}", "default")
+    return line.append(f"{check.what}: {check.found}, expected {check.expected}", "default")

@@ -88,10 +88,11 @@ def create(
     build = builder(name)
     chosen = {"num_classes": num_classes, "in_channels": in_channels, "normalization": normalization}
     given = {key: value for key, value in chosen.items() if value is not None}
-    counts = {key: value for key, value in given.items() if isinstance(value, int) and value < 1}
-    if counts:
-        shown = ", ".join(f"{key}={value}" for key, value in counts.items())
-        raise UserError(f"model={name}: {shown}: must be at least 1")
+    counts = {key: value for key, value in given.items() if key != "normalization"}
+    wrong = {key: value for key, value in counts.items() if type(value) is not int or value < 1}
+    if wrong:
+        shown = ", ".join(f"{key}={value!r}" for key, value in wrong.items())
+        raise UserError(f"model={name}: {shown}: must be a whole number of at least 1")
     if normalization is not None and "normalization" not in inspect.signature(build).parameters:
         raise UserError(f"normalization={normalization}: {name} has no place for it; leave normalization=paper")
     return build(**given, layers=layer_family(layers))
@@ -106,7 +107,7 @@ def builder(name: str):
     if name not in MODELS:
         near = difflib.get_close_matches(name, MODELS, n=1)
         hint = f"; nearest: {near[0]}" if near else ""
-        raise UserError(f"model={name}: no such network{hint} (`repronet list models` names all)")
+        raise UserError(f"model={name}: no such network{hint} (`repronet list models` names all {len(MODELS)})")
     return getattr(import_module(f"repronet.models.{MODELS[name]}"), name)
 
 

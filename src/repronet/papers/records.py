@@ -25,6 +25,9 @@ class Printed:
     text: str
     truncated: bool = False
 
+    def __str__(self) -> str:
+        return f"{self.text}, its digits cut off" if self.truncated else self.text
+
     def agrees(self, exact: float) -> bool:
         """Whether `exact` is printed like this."""
         found = re.fullmatch(r"([\d,]+)(?:\.(\d+))? ?([kMG]?)", self.text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,13 +53,17 @@ def from_mapping(tensors: Mapping[Any, Any], origin: str, network: str | None = 
     """A state dict that is in memory already.
 
     Raises:
-        UserError: when a key is no text, or a value no dense tensor.
+        UserError: when a key is no text, or a value no dense tensor of finite numbers.
     """
     for key, value in tensors.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise UserError(f"{origin}: no state dict: {printable(key)} is a {type(value).__name__}, not a tensor")
         if value.layout != torch.strided or value.is_quantized:
             raise UserError(f"{origin}: {printable(key)} is no dense tensor; only dense ones can be loaded")
+        if value.is_floating_point() and not value.is_meta and not value.isfinite().all():
+            raise UserError(
+                f"{origin}: {printable(key)} holds numbers that are not finite; damaged, or a failed training"
+            )
     if not tensors:
         raise UserError(f"{origin}: holds no tensor")
     return Source(origin, dict(tensors), network)
@@ -90,11 +95,24 @@ def _read_saved(path: Path) -> Source:
     return from_mapping(content, str(path))
 
 
+def _refuse_damage(path: Path) -> None:
+    """Hold what torch.save wrote, a zip archive, against its checksums; torch itself does not."""
+    if not zipfile.is_zipfile(path):
+        return  # written by an old torch, without checksums
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise UserError(f"{path}: damaged, {printable(damaged)} in it is not what was written; fetch it again")
+
+
 def _plain_content(path: Path) -> Any:
     try:
+        _refuse_damage(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle's protocol; what is not plain is refused below
             return torch.load(path, weights_only=True, map_location="cpu")
+    except UserError:
+        raise
     except Exception as error:  # on garbage the unpickler fails in any way: IndexError, struct.error, AssertionError
         raise UserError(
             f"{path}: refused, it holds more than tensors and plain values, or is damaged "
