@@ -262,11 +262,15 @@ def test_a_folder_with_a_run_is_not_used_again(repronet, finished_run):
 
 
 def start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
-    """``repronet train WORDS`` as a process of its own, on one thread."""
+    """``repronet train WORDS`` as a process of its own, on one thread, that Ctrl-C reaches.
+
+    A shell starts what it puts in the background deaf to SIGINT, and so would be whatever these tests start then.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "repronet", "train", *words],
         cwd=tmp_path,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
