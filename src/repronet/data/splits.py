@@ -28,6 +28,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    def picture(self, index: int) -> Tensor:
+        """One image, uint8 (C, H, W)."""
+        return self.images[index]
+
     def to(self, device: torch.device) -> Split:
         """The same split on ``device``."""
         return Split(self.images.to(device), self.labels.to(device))
