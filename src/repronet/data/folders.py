@@ -1,0 +1,156 @@
+"""The layout of a folder of pictures: which file is in which split and class, found without opening any.
+
+Either ``root/train/<class>/…`` with ``root/val/…`` and ``root/test/…`` where they exist, or ``root/<class>/…`` alone.
+Pictures may lie deeper than one folder below their class. The classes are those of training, in alphabetical order;
+they govern validation and test. Hidden files and folders are passed over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from repronet.data.reading import SUFFIXES, shown
+from repronet.errors import UserError
+
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+WHOLE = "all"  # the one split of a folder that holds its classes directly
+
+
+@dataclass(frozen=True)
+class LabelledFile:
+    """A picture's file and the number of its class."""
+
+    path: Path
+    label: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a folder holds."""
+
+    root: Path
+    classes: tuple[str, ...]
+    files: dict[str, list[LabelledFile]]  # by split: train and maybe val and test, or all
+    others: list[Path] = field(default_factory=list)  # not hidden, in a class, and not named like a picture
+
+
+def read_layout(root: Path) -> Layout:
+    """The splits, classes and files below ``root``.
+
+    Raises:
+        UserError: when there is no such folder, no class, no picture, a class without a picture in training, two
+            folders for one split, or a class in another split that training has not.
+    """
+    folders = split_folders(root)
+    source = folders.get("train", root)
+    classes = tuple(folder.name for folder in class_folders(source))
+    if not classes:
+        raise UserError(
+            f"data.root={shown(root)}: no folders of classes in {shown(source)}; it needs <class>/<picture>"
+        )
+    files, others = {}, []
+    for split, folder in folders.items():
+        files[split], strangers = _labelled(folder, classes, root)
+        others += strangers
+    training = files.get("train", files.get(WHOLE, []))
+    used = {file.label for file in training}
+    empty = [name for label, name in enumerate(classes) if label not in used]
+    if empty:
+        raise UserError(
+            f"data.root={shown(root)}: no picture in class {empty[0]} of {shown(source)}; fill or remove it"
+        )
+    return Layout(root, classes, files, others)
+
+
+def split_folders(root: Path) -> dict[str, Path]:
+    """Where each split lies; ``all`` is the root itself when it has no folder for training.
+
+    Raises:
+        UserError: when ``root`` is no folder, a split has two folders, or there is val or test without train.
+    """
+    if not root.is_dir():
+        kind = "is a file; give the folder" if root.exists() else "no such folder"
+        raise UserError(f"data.root={shown(root)}: {kind}")
+    found = {}
+    for split, names in SPLIT_NAMES.items():
+        here = [root / name for name in names if (root / name).is_dir()]
+        if len(here) > 1:
+            raise UserError(f"data.root={shown(root)}: {here[0].name}/ and {here[1].name}/ are both {split}; keep one")
+        if here:
+            found[split] = here[0]
+    if found and "train" not in found:
+        stray = next(iter(found.values())).name
+        raise UserError(f"data.root={shown(root)}: has {stray}/ but no train/; add it, or have class folders alone")
+    return found or {WHOLE: root}
+
+
+def class_folders(folder: Path) -> list[Path]:
+    """The folders of classes in ``folder``, in alphabetical order, hidden ones left out.
+
+    Raises:
+        UserError: when the folder cannot be listed, or a class's name is not UTF-8 and so could be written nowhere.
+    """
+    try:
+        found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not hidden(entry))
+    except OSError as error:
+        raise UserError(f"data.root={shown(folder)}: cannot be listed ({error.strerror})") from error
+    for entry in found:
+        if not entry.name.isprintable():
+            raise UserError(f"data.root={shown(folder)}: the class {shown(entry)} has a name that cannot be printed")
+    return found
+
+
+def hidden(path: Path) -> bool:
+    """Whether a file or folder is one that systems and tools leave: .DS_Store, .git, __MACOSX, Thumbs.db."""
+    return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below ``folder`` that is not hidden, in a fixed order; a link that leads back is not followed.
+
+    Raises:
+        UserError: when a folder cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{shown(Path(error.filename))}: cannot be listed ({error.strerror})") from error
+
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not hidden(Path(name)))
+        yield from (Path(place, name) for name in sorted(names) if not hidden(Path(name)))
+
+
+def named_like_picture(path: Path) -> bool:
+    """Whether the file's suffix is one that pictures have."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def _labelled(folder: Path, classes: tuple[str, ...], root: Path) -> tuple[list[LabelledFile], list[Path]]:
+    """The pictures in the split at ``folder``, and what else lies there."""
+    labels = {name: label for label, name in enumerate(classes)}
+    pictures, others = [], []
+    for place in class_folders(folder):
+        if place.name not in labels:
+            raise UserError(
+                f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not "
+                f"(classes: {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''})"
+            )
+        for file in files_below(place):
+            if named_like_picture(file):
+                pictures.append(LabelledFile(file, labels[place.name]))
+            else:
+                others.append(file)
+    return pictures, others

@@ -1,0 +1,228 @@
+"""One picture out of one file: right, or refused in one line that names the file.
+
+What a network sees is 8-bit RGB. Each other kind of picture is brought to it by a stated rule and nothing is clipped:
+
+================  =============================================================================
+in the file       read as
+================  =============================================================================
+grey, bilevel     the same value in all three channels
+palette           the colours that the palette names
+alpha             laid over white
+16-bit            divided by 257, so that 65,535 becomes 255
+float             0..1 becomes 0..255; any other range is refused, since nobody can know what it means
+CMYK, YCbCr, Lab  converted to RGB without a colour profile
+EXIF orientation  turned upright
+animation         its first frame
+================  =============================================================================
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from repronet.errors import UserError
+
+# Pillow also knows formats that it hands to other programs (EPS to Ghostscript): a dataset must not start a program.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+    | {".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif"}
+)
+PIXEL_LIMIT = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
+LONGEST = 50  # times as long as wide: more is a strip, of which no crop shows anything
+ORIENTATION = 0x0112  # the EXIF tag
+UPRIGHT = 1
+
+# A picture whose header promises more than the limit is refused before it is decoded. Pillow only warns up to twice
+# the limit; the filter makes that the same refusal in every thread.
+warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+class PictureError(UserError):
+    """A file that is no picture, or one that cannot be read right. ``kind`` is a short name of what is wrong."""
+
+    def __init__(self, path: str, kind: str, detail: str):
+        super().__init__(f"{path}: {kind}: {detail}")
+        self.path, self.kind, self.detail = path, kind, detail
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.path, self.kind, self.detail)  # loader workers send it as a pickle
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A picture and how it came to be 8-bit RGB."""
+
+    pixels: np.ndarray  # uint8 (H, W, 3)
+    format: str  # what the content is, whatever the file is called
+    notes: tuple[str, ...]  # one for each rule of the table above that was used
+
+
+def shown(path: Path) -> str:
+    """The path as text that can be printed: bytes that are no UTF-8 come out as \\xNN."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def read_picture(path: Path, short_side: int | None = None) -> Tensor:
+    """The picture in ``path``: uint8 (3, H, W), its shorter side brought to ``short_side`` pixels when that is given.
+
+    It lies in memory with the channels last, as files have it and as torch's 8-bit resizing is fast in.
+
+    Raises:
+        PictureError: when the file cannot be read right.
+    """
+    picture = torch.from_numpy(read(path, short_side).pixels).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
+    return picture if short_side is None else resize_short_side(picture, short_side)
+
+
+def read(path: Path, short_side: int | None = None) -> Reading:
+    """The picture in ``path`` and how it was read.
+
+    Args:
+        short_side: how many pixels the shorter side will be reduced to, which lets a JPEG be decoded at a half, a
+            quarter or an eighth of its size; the picture is still that large or larger.
+
+    Raises:
+        PictureError: when the file cannot be read right.
+    """
+    name = shown(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PictureError(name, "unreadable", error.strerror or str(error)) from error
+    return decode(content, name, short_side)
+
+
+def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
+    """As :func:`read`, of a file's ``content``; ``name`` stands in the errors."""
+    if not content:
+        raise PictureError(name, "empty", "the file has no bytes")
+    with _opened(content, name) as image:
+        _check_size(image, name)
+        try:
+            notes = _notes(image, content)  # may read the whole file, in search of EXIF
+            if image.format == "JPEG" and short_side is not None:
+                image.draft(None, _least_size(image.size, short_side))  # type: ignore[arg-type]
+            upright = ImageOps.exif_transpose(image)
+        except Exception as error:  # Pillow's decoders raise many kinds
+            raise PictureError(name, *_damage(error)) from error
+        return Reading(_rgb(upright, name), image.format or "", notes)
+
+
+def _opened(content: bytes, name: str) -> Image.Image:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise PictureError(name, "too large", f"more than {PIXEL_LIMIT:,} pixels") from error
+    except Exception as error:
+        detail = f"none of {', '.join(FORMATS)}, or its header is damaged"
+        raise PictureError(name, "not a picture", detail) from error
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if width * height > PIXEL_LIMIT:
+        raise PictureError(name, "too large", f"{height}×{width} pixels, more than {PIXEL_LIMIT:,}")
+    if max(width, height) > LONGEST * min(width, height):
+        raise PictureError(name, "too thin", f"{height}×{width} pixels, one side over {LONGEST} times the other")
+
+
+def _least_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """The smallest size with the picture's shape that Pillow may decode to: both sides at least those wanted."""
+    scale = short_side / min(size)
+    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+
+
+def _damage(error: Exception) -> tuple[str, str]:
+    """What a failed decoding is called, and its reason."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    cut = "truncated" in reason or "unexpected end" in reason.lower() or isinstance(error, EOFError)
+    return ("truncated", "the file ends before the picture does") if cut else ("damaged", reason)
+
+
+_MODES = {
+    "1": "bilevel, read as grey",
+    "L": "grey, the same value in all three channels",
+    "P": "palette, read as its colours",
+    "LA": "grey with alpha, laid over white",
+    "La": "grey with alpha, laid over white",
+    "PA": "palette with alpha, laid over white",
+    "RGBA": "alpha, laid over white",
+    "RGBa": "alpha, laid over white",
+    "CMYK": "CMYK, converted to RGB",
+    "YCbCr": "YCbCr, converted to RGB",
+    "LAB": "Lab, converted to RGB",
+    "HSV": "HSV, converted to RGB",
+    "I": "16-bit, divided by 257",
+    "F": "float, 0..1 scaled to 0..255",
+}
+
+
+def _notes(image: Image.Image, content: bytes) -> tuple[str, ...]:
+    notes = []
+    if image.mode != "RGB":
+        notes.append("16-bit, divided by 257" if image.mode.startswith("I") else _MODES.get(image.mode, image.mode))
+    elif image.format == "PNG" and content[24] == 16:  # IHDR: the bit depth; Pillow keeps the upper eight
+        notes.append("16-bit colours, the upper eight bits kept")
+    if image.mode == "P" and "transparency" in image.info:
+        notes.append("transparent colours, laid over white")
+    if image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT:
+        notes.append("turned upright as its EXIF orientation says")
+    if getattr(image, "n_frames", 1) > 1:
+        notes.append(f"animation of {image.n_frames} frames, the first is read")  # type: ignore[attr-defined]
+    return tuple(notes)
+
+
+def _rgb(image: Image.Image, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 by the rules of the module's table."""
+    if image.mode.startswith("I"):
+        grey = _from_16_bit(np.asarray(image).astype(np.int64), name)
+    elif image.mode == "F":
+        grey = _from_float(np.asarray(image), name)
+    else:
+        if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+            coloured = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W) → (H, W, 3)
+
+
+def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65_535:
+        raise PictureError(name, "unknown range", f"whole numbers from {low} to {high}; 16-bit ones are 0 to 65,535")
+    return (values / 257).round().astype(np.uint8)
+
+
+def _from_float(values: np.ndarray, name: str) -> np.ndarray:
+    low, high = float(values.min()), float(values.max())  # NaN if any is
+    if not (low >= 0 and high <= 1):
+        raise PictureError(name, "unknown range", f"floats from {low:g} to {high:g}; they must be 0 to 1")
+    return (values * 255).round().astype(np.uint8)
+
+
+def resize_short_side(picture: Tensor, short_side: int) -> Tensor:
+    """uint8 (C, H, W) with its shorter side brought to ``short_side`` pixels, bilinear with antialiasing."""
+    height, width = picture.shape[-2:]
+    if min(height, width) == short_side:
+        return picture
+    scale = short_side / min(height, width)
+    size = [max(short_side, round(height * scale)), max(short_side, round(width * scale))]
+    batch = picture.unsqueeze(0).contiguous(memory_format=torch.channels_last)
+    return F.interpolate(batch, size, mode="bilinear", antialias=True)[0]
+
+
+def centre_crop(picture: Tensor, size: int) -> Tensor:
+    """The middle ``size`` × ``size`` pixels of (C, H, W), whose sides are at least that long."""
+    height, width = picture.shape[-2:]
+    top, left = (height - size) // 2, (width - size) // 2
+    return picture[:, top : top + size, left : left + size]
