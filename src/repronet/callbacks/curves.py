@@ -77,7 +77,11 @@ class Curves(pl.Callback):
 
 def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """The config as TensorBoard hyperparameters, with the errors as the metrics that runs are compared by."""
-    metrics = {f"hparams/{key}": float(result[key]) for key in ("last_val_error", "best_val_error", "test_error")}
+    metrics = {
+        f"hparams/{key}": float(result[key])
+        for key in ("last_val_error", "best_val_error", "test_error")
+        if result[key] is not None
+    }
     events = writer.file_writer
     assert events is not None  # it is None only after close()
     for summary in hparams(_flat(config), metrics):

@@ -5,26 +5,21 @@ The names in a config select rows of tables; nothing is imported or called by a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
-from torch import Tensor, nn
+from torch import nn
 
 from repronet import models
 from repronet.checkpoints import read_checkpoint
+from repronet.cli.build_data import data_module, dataset, settings
 from repronet.cli.compose import checked
-from repronet.data import sources
-from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.module import ImageDataModule
-from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset
-from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 from repronet.layers import set_algorithm
 from repronet.losses import LOSSES
@@ -40,9 +35,6 @@ class Parts:
     task: ImageClassifier
     data: ImageDataModule
     vendor_twin: nn.Module  # the same network on torch.nn's layers, for TensorBoard's graph
-
-
-AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine, "cifar_standard": PadCropFlip}
 
 
 def recorded_config(checkpoint: Path) -> DictConfig:
@@ -87,24 +79,18 @@ def assemble(config: DictConfig) -> Parts:
         raise UserError("trainer.accelerator=gpu: torch sees no GPU here; it takes auto or cpu")
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
-    images = dataset(config)
+    size = input_size(config)
+    images = dataset(config, size)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net = network(config, images)
-    data = data_module(config, images, net.input_size)  # type: ignore[arg-type]
+    data = data_module(config, images, size)
     return Parts(task(config, net, len(images.classes)), data, vendor_twin(config, images))
 
 
-def settings(group: DictConfig) -> dict[str, Any]:
-    """A group's values without its name, lists as tuples: the arguments of the table's row."""
-    plain = OmegaConf.to_container(group, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(k): tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k != "name"}
-
-
-def dataset(config: DictConfig) -> ImageDataset:
-    """The dataset of ``data.name``, read from ``data.root``."""
-    root = config.data.root
-    return sources.load(config.data.name, Path(root).expanduser() if root is not None else None)
+def input_size(config: DictConfig) -> int:
+    """Height and width that the network of ``model.name`` takes, which is known without its weights."""
+    with torch.device("meta"), torch.random.fork_rng():
+        return models.create(config.model.name).input_size  # type: ignore[return-value]
 
 
 def network(config: DictConfig, images: ImageDataset) -> nn.Module:
@@ -112,7 +98,7 @@ def network(config: DictConfig, images: ImageDataset) -> nn.Module:
     net = models.create(
         config.model.name,
         num_classes=len(images.classes),
-        in_channels=images.train.images.shape[1],
+        in_channels=images.train.channels,
         layers=config.layers,
         normalization=None if config.normalization.name == "paper" else config.normalization.name,
     )
@@ -125,40 +111,6 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
     """The same network on torch.nn's layers, without a draw from the global generator being missed afterwards."""
     with torch.random.fork_rng():
         return network(OmegaConf.merge(config, {"layers": "torch"}), images)  # type: ignore[arg-type]
-
-
-def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> ImageDataModule:
-    """The dataset, preprocessed, augmented and padded to ``image_size``."""
-    augmentation: Augmentation = AUGMENTATIONS[config.augmentation.name](**settings(config.augmentation))
-    statistics = PixelStatistics.of(images.train.images)
-    return ImageDataModule(
-        images,
-        statistics,
-        preprocessing(config.preprocessing, pad_to(images.train.images, image_size), statistics),
-        augmentation,
-        image_size=image_size,
-        batch_size=config.data.batch_size,
-        eval_batch_size=config.data.eval_batch_size,
-        batches_per_chunk=config.data.batches_per_chunk,
-        seed=config.seed,
-    )
-
-
-PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
-    # name: made of the padded training images, their statistics before padding, and the group's values
-    "standardize": lambda images, statistics: PixelMap.standardize(statistics),
-    "scale": lambda images, statistics, low, high: PixelMap.scale(low, high, channels=len(statistics.mean)),
-    "per_pixel_mean": lambda images, statistics: PerPixelMean.of(images),
-    "per_image": lambda images, statistics: PerImage(),
-    "global_contrast": lambda images, statistics, scale, regularizer: GlobalContrast(scale, regularizer),
-    "local_contrast": lambda images, statistics, size: LocalContrast(size),
-    "zca": lambda images, statistics, epsilon: Zca.of(images, epsilon),
-}
-
-
-def preprocessing(group: DictConfig, images: Tensor, statistics: PixelStatistics) -> Preprocessing:
-    """The map from pixels to network inputs that ``group`` names, fitted to the training ``images``."""
-    return PREPROCESSING[group.name](images, statistics, **settings(group))
 
 
 def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifier:

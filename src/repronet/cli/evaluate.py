@@ -13,6 +13,7 @@ from repronet import runs
 from repronet.checkpoints import load_weights
 from repronet.cli.build import assemble, recorded_config
 from repronet.cli.console import interruptible, quiet_lightning
+from repronet.errors import UserError
 from repronet.functional.choice import recorded_in
 
 
@@ -30,6 +31,8 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     recorded.data.root = config.data_root or recorded.data.root
     parts = assemble(recorded)
     task, data = parts.task, parts.data
+    if data.test is None:
+        raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")
     epoch = load_weights(task, checkpoint)
     quiet_lightning()
     trainer = pl.Trainer(

@@ -169,6 +169,7 @@ def _table(rows: list[tuple[list[str], dict[str, Any] | str]]) -> Table:
         if isinstance(outcome, str):
             table.add_row(name, "failed", "", "", Text(outcome))
         else:
-            errors = (f"{outcome[key]:.2%}" for key in ("best_val_error", "test_error"))
+            figures = (outcome[key] for key in ("best_val_error", "test_error"))
+            errors = ("-" if error is None else f"{error:.2%}" for error in figures)
             table.add_row(name, *errors, f"{outcome['train_seconds']:.0f}", Text(outcome["run_dir"]))
     return table

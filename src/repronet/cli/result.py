@@ -23,7 +23,8 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
     data = parts.data
     mean, std = (", ".join(f"{v:.4f}" for v in values) for values in (data.statistics.mean, data.statistics.std))
     log.info(f"{config.model.name} ({config.layers} layers), {parts.task.parameter_count:,} parameters")
-    log.info(f"{config.data.name}: {len(data.train):,} train, {len(data.val):,} validation, {len(data.test):,} test")
+    tested = f"{len(data.test):,} test" if data.test is not None else "no test split"
+    log.info(f"{config.data.name}: {len(data.train):,} train, {len(data.val):,} validation, {tested}")
     log.info(f"pixel mean {mean}, std {std} over the training split")
     log.info(f"run folder {folder}")
 
@@ -38,7 +39,7 @@ def make_result(
 ) -> dict[str, Any]:
     """The content of ``result.json``, after the one test with the best-validation weights."""
     task, data = parts.task, parts.data
-    test, best, last = task.evaluation.compute(), recorder.best, recorder.rows[-1]
+    best, last = recorder.best, recorder.rows[-1]
     return {
         "name": run_name(config),
         "experiment": config.experiment,
@@ -49,10 +50,7 @@ def make_result(
         "seed": config.seed,
         "precision": config.trainer.precision,
         "device": trainer.strategy.root_device.type,
-        "test_error": test["error"],
-        "test_loss": test["loss"],
-        "test_images": len(data.test),
-        "test_error_by_class": dict(zip(data.classes, task.evaluation.class_errors(), strict=True)),
+        **_tested(parts),
         "best_val_error": best["val_error"],
         "best_epoch": best["epoch"],
         "last_val_error": last["val_error"],
@@ -72,15 +70,33 @@ def make_result(
     }
 
 
+def _tested(parts: Parts) -> dict[str, Any]:
+    """The figures of the test split, or nulls where the data has none."""
+    evaluation, test = parts.task.evaluation, parts.data.test
+    if test is None:
+        return {"test_error": None, "test_loss": None, "test_images": 0, "test_error_by_class": {}}
+    figures = evaluation.compute()
+    return {
+        "test_error": figures["error"],
+        "test_loss": figures["loss"],
+        "test_images": len(test),
+        "test_error_by_class": dict(zip(parts.data.classes, evaluation.class_errors(), strict=True)),
+    }
+
+
 def report(result: dict[str, Any], folder: Path) -> None:
     """The result in a few lines, with the commands that come next."""
     tested, validated = result["test_images"], result["val_images"]
-    wrong, right_epoch = round(result["test_error"] * tested), result["best_epoch"]
+    best = result["best_epoch"]
     on = "on augmented images, " if result["augmented"] else ""
+    test_line = "test error               -  the data has no test split"
+    if tested:
+        wrong = round(result["test_error"] * tested)
+        test_line = f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {best}"
     lines = [
         "",
-        f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {right_epoch}",
-        f"validation error  {result['best_val_error']:7.2%}  best (epoch {right_epoch}); "
+        test_line,
+        f"validation error  {result['best_val_error']:7.2%}  best (epoch {best}); "
         f"{result['last_val_error']:.2%} last; of {validated:,}",
         f"training error    {result['last_train_error']:7.2%}  {on}last epoch",
         f"training time     {result['train_seconds']:6.1f} s  {result['epochs']} epochs, {result['steps']:,} steps",

@@ -88,13 +88,61 @@ class Network:
         )
 
 
+def _is_part(found: Any) -> bool:
+    """A share between 0 and 1, or a number of images."""
+    if isinstance(found, bool):
+        return False
+    return (isinstance(found, float) and 0 < found < 1) or (isinstance(found, int) and 1 <= found < 2**31)
+
+
+PART = Rule(_is_part, "a share above 0 and below 1, or a whole number of images")
+VALIDATION = Rule(lambda x: x == "paper" or _is_part(x), f"paper, {PART.wanted}")
+SEED = Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295")
+
+
+RESIZE = Rule(
+    lambda x: x == "original" or (type(x) is int and 1 <= x < 2**15), "original or a whole number of pixels above 0"
+)
+
+
 @dataclass
-class InMemory:
+class Data:
+    """What every dataset has."""
+
     name: str = MISSING
     root: str | None = field(default=None, metadata={"rule": FOLDER})
+    val: Any = value(VALIDATION)
     batch_size: int = value(COUNT)
     eval_batch_size: int = value(COUNT)
     batches_per_chunk: int = value(COUNT)
+    workers: int = value(Rule(lambda x: 0 <= x <= 1024, "a whole number of processes from 0 to 1024"))
+
+
+@dataclass
+class OneSize(Data):
+    """Images of one size, in memory as one tensor."""
+
+    fit: str = value(one_of("pad", "resize"))
+
+
+@dataclass
+class Npz(OneSize):
+    test: Any = value(PART)
+    split_seed: int = value(SEED)
+
+
+@dataclass
+class Published(Data):
+    """Pictures in folders."""
+
+    resize: Any = field(default=None, metadata={"rule": RESIZE})
+    memory: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Folder(Published):
+    test: Any = value(PART)
+    split_seed: int = value(SEED)
 
 
 @dataclass
@@ -234,7 +282,7 @@ class Train:
 
     layers: str = value(one_of("custom", "torch"))
     algorithm: str = field(default="auto", metadata={"rule": one_of(*TRAINING_ALGORITHMS)})
-    seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
+    seed: int = value(SEED)
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
     experiment: str | None = None
 
@@ -290,7 +338,7 @@ class Gradcheck:
     algorithm: str = value(one_of(*ALGORITHMS))
     details: bool = MISSING
     batch: int = value(COUNT)
-    seed: int = value(Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295"))
+    seed: int = value(SEED)
 
 
 @dataclass
@@ -312,7 +360,12 @@ class Verify:
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
-    "data": dict.fromkeys(("mnist5k", "mnist", "cifar10", "cifar100"), InMemory),
+    "data": {
+        **dict.fromkeys(("mnist5k", "mnist", "fashion_mnist", "svhn", "stl10", "cifar10", "cifar100"), OneSize),
+        **dict.fromkeys(("imagenette", "imagenet"), Published),
+        "image_folder": Folder,
+        "npz": Npz,
+    },
     "augmentation": {"none": Nothing, "affine": Affine, "cifar_standard": PadCropFlip},
     "preprocessing": {
         "standardize": Standardize,

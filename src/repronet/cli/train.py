@@ -141,7 +141,9 @@ def _fit(trainer: pl.Trainer, parts: Parts, checkpoint: Path | None) -> None:
 
 
 def _test(trainer: pl.Trainer, parts: Parts, folder: Path, recorder: EpochRecorder) -> float:
-    """Test the best-validation weights; returns the seconds."""
+    """Test the best-validation weights, where there is a test split; returns the seconds."""
+    if parts.data.test is None:
+        return 0.0
     started = time.monotonic()
     epoch, best = load_weights(parts.task, folder / runs.BEST), recorder.best["epoch"]
     if epoch != best:

@@ -24,7 +24,9 @@ from rich.progress import track
 from torch import Tensor
 
 from repronet.data.decoded import decoded, key_of, require_folder
-from repronet.data.splits import ImageDataset, Split, stratified_parts
+from repronet.data.downloads import fetch
+from repronet.data.official import validation_share
+from repronet.data.splits import ImageDataset, Split, carve
 from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -41,26 +43,27 @@ class Picture:
     content: bytes
 
 
-def cifar10(root: Path | None, cache: Path) -> ImageDataset:
-    """CIFAR-10: 45,000 for training, 5,000 for validation out of the official training set, the official test set.
+def cifar10(root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
+    """CIFAR-10: 45,000 for training, 5,000 for validation out of the official training set, and the official test set.
 
     Args:
         root: a folder with ``cifar10/train/<class>/*.png`` and ``cifar10/test/…`` (or the shards ``*.tar.gz`` of them),
             or torchvision's ``cifar-10-batches-py``; None for the user's cache. Downloaded by torchvision when absent.
         cache: where decoded pictures are kept.
+        val: the share of the training pictures that validate, their number, or "paper" for 5,000.
 
     Raises:
         UserError: when ``root`` is no folder, the download fails, or files are missing or damaged.
     """
-    return _cifar("cifar10", root, cache)
+    return _cifar("cifar10", root, cache, val)
 
 
-def cifar100(root: Path | None, cache: Path) -> ImageDataset:
+def cifar100(root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
     """CIFAR-100, dealt as CIFAR-10: 450 pictures a class for training and 50 for validation."""
-    return _cifar("cifar100", root, cache)
+    return _cifar("cifar100", root, cache, val)
 
 
-def _cifar(name: str, root: Path | None, cache: Path) -> ImageDataset:
+def _cifar(name: str, root: Path | None, cache: Path, val: float | int | str) -> ImageDataset:
     if root is not None:
         require_folder(root)
     folder = root or cache
@@ -75,9 +78,8 @@ def _cifar(name: str, root: Path | None, cache: Path) -> ImageDataset:
     for split, expected in _SPLITS.items():
         if len(official[split]) != expected:
             raise UserError(f"data.root={folder}: {name} has {len(official[split])} {split} images, not {expected}")
-    sizes = (len(official["train"]) - VALIDATION, VALIDATION)
-    kept, carved = stratified_parts(official["train"].labels, sizes=sizes, seed=0)
-    return ImageDataset(name, official["train"].rows(kept), official["train"].rows(carved), official["test"], classes)
+    train, validation = carve(official["train"], validation_share(name, val, VALIDATION), "data.val")
+    return ImageDataset(name, train, validation, official["test"], classes)
 
 
 def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
@@ -160,24 +162,11 @@ def _from_torchvision(name: str, folder: Path) -> tuple[dict[str, Tensor], tuple
     try:
         parts = {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
     except RuntimeError:
-        _download(name, dataset, folder)
+        holds = f"a folder that holds {name}/train/<class>/*.png or torchvision's files"
+        fetch(name, 170, folder, lambda draft: dataset(draft, download=True), holds)
         parts = {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
     tensors = {}
     for split, part in parts.items():
         tensors[f"{split}_images"] = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)
         tensors[f"{split}_labels"] = torch.tensor(part.targets, dtype=torch.int64)
     return tensors, tuple(parts["train"].classes)
-
-
-def _download(name: str, dataset: type, folder: Path) -> None:
-    log.info("data=%s: no copy under %s; downloading it (170 MB)", name, folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        dataset(str(folder), download=True)
-    except Exception as error:  # urllib, ssl, tarfile and torchvision each raise their own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"data={name}: no whole copy under {folder} and the download failed ({reason}); point data.root at a "
-            f"folder that holds {name}/train/<class>/*.png or torchvision's files, or take "
-            "data=mnist5k, which needs no network"
-        ) from error

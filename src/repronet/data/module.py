@@ -2,30 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
 from repronet.data.batches import EvaluationBatches, TrainingBatches
 from repronet.data.preprocessing import PixelStatistics, pad_to
-from repronet.data.splits import ImageDataset, Split
+from repronet.data.splits import ImageDataset, LabelledPictures, Split
+from repronet.data.streaming import Frame, Mixing, PictureBatches, PictureChange, PictureEvaluation
 from repronet.data.whitening import Preprocessing
 
 
+class Policy(PictureChange, Protocol):
+    """A change of single pictures that brings them to the network's size, and perhaps mixes their batches."""
+
+    mixing: Mixing | None
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """A pixel map whose results are brought to ``size`` × ``size``, for a network that takes larger images."""
+
+    pixel_map: Preprocessing
+    size: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        mapped = self.pixel_map(images)  # (N, C, H, W)
+        if mapped.shape[-2:] == (self.size, self.size):  # a policy has done it
+            return mapped
+        return F.interpolate(mapped, (self.size, self.size), mode="bilinear", align_corners=False)
+
+
+def fitted_splits(dataset: ImageDataset, size: int, pad: bool) -> ImageDataset:
+    """The dataset with its tensors as near to ``size`` × ``size`` as costs no memory: padded, or else reduced.
+
+    What is smaller and not padded stays small: :class:`Enlarged` brings each batch to its size when it is wanted.
+    """
+
+    def fit(split: LabelledPictures) -> LabelledPictures:
+        return replace(split, images=_fitted(split.images, size, pad)) if isinstance(split, Split) else split
+
+    test = None if dataset.test is None else fit(dataset.test)
+    return replace(dataset, train=fit(dataset.train), val=fit(dataset.val), test=test)
+
+
+def _fitted(images: Tensor, size: int, pad: bool) -> Tensor:
+    """uint8 (N, C, H, W) → the same, padded to (N, C, size, size), or reduced to it with antialiasing."""
+    if pad:
+        return pad_to(images, size)
+    if min(images.shape[-2:]) <= size:
+        return images
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
+
+
 class ImageDataModule(pl.LightningDataModule):
-    """Hands a dataset that fits in memory to a Trainer.
+    """Hands a dataset to a Trainer.
+
+    Images that lie in memory as one tensor are moved to the training device and dealt out there; pictures of any size
+    are made one by one, see :mod:`repronet.data.streaming`.
 
     Args:
-        dataset: the three splits.
+        dataset: the splits; its tensors went through :func:`fitted_splits` for ``image_size``.
         statistics: of the training images before any padding, as everybody quotes them; kept to be stated.
         pixel_map: from pixels to network input; see :mod:`repronet.data.whitening`.
-        augmentation: applied to training images only.
-        image_size: images are padded with background to this height and width; None leaves them.
+        augmentation: of training images, a batch at a time.
+        policy: of training pictures, one at a time; instead of ``augmentation``.
+        image_size: height and width that the network takes.
+        short_side: what a picture's shorter side is brought to before the middle of it is taken, to be evaluated.
         batch_size: images a training step.
         eval_batch_size: images a validation or test step; it changes speed and memory, not results.
         batches_per_chunk: training batches that are prepared together; see :mod:`repronet.data.batches`.
+        workers: processes that make pictures; 0 makes them in this one.
         seed: of the order and the augmentation.
     """
 
@@ -35,51 +87,89 @@ class ImageDataModule(pl.LightningDataModule):
         statistics: PixelStatistics,
         pixel_map: Preprocessing,
         augmentation: Augmentation | None = None,
+        policy: Policy | None = None,
         *,
-        image_size: int | None = None,
+        image_size: int,
+        short_side: int | None = None,
         batch_size: int = 64,
         eval_batch_size: int = 500,
         batches_per_chunk: int = 16,
+        workers: int = 0,
         seed: int = 0,
     ):
         super().__init__()
         self.classes = dataset.classes
         self.statistics = statistics
-        self.train, self.val, self.test = (
-            _padded(split, image_size) for split in (dataset.train, dataset.val, dataset.test)
-        )
+        self.train, self.val, self.test = dataset.train, dataset.val, dataset.test
         self.pixel_map = pixel_map
         self.augmentation = augmentation or NoAugmentation()
+        self.policy = policy
+        self.frame = Frame(image_size, short_side or image_size)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.batches_per_chunk = batches_per_chunk
+        self.workers = workers
         self.seed = seed
+        self.device = torch.device("cpu")
 
     def setup(self, stage: str) -> None:
-        """Move the splits to the training device once: batches are gathered, augmented and mapped there."""
-        device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
-        self.train, self.val, self.test = (split.to(device) for split in (self.train, self.val, self.test))
+        """Move tensors to the training device once: batches are gathered, augmented and mapped there."""
+        if self.trainer is None:
+            return
+        self.device = self.trainer.strategy.root_device
+        if self.policy is None:  # a policy changes pictures one by one, on the CPU
+            self.train = self._moved(self.train)
+        self.val = self._moved(self.val)
+        self.test = self._moved(self.test) if self.test is not None else None
+
+    def _moved(self, split: LabelledPictures) -> LabelledPictures:
+        return split.to(self.device) if isinstance(split, Split) else split
 
     def _current_epoch(self) -> int:
         return self.trainer.current_epoch if self.trainer is not None else 0
 
-    def train_dataloader(self) -> TrainingBatches:
-        return TrainingBatches(
+    def train_dataloader(self) -> TrainingBatches | PictureBatches:
+        if isinstance(self.train, Split) and self.policy is None:
+            return TrainingBatches(
+                self.train,
+                self.augmentation,
+                self.pixel_map,
+                batch_size=self.batch_size,
+                batches_per_chunk=self.batches_per_chunk,
+                seed=self.seed,
+                epoch=self._current_epoch,
+            )
+        return PictureBatches(
             self.train,
+            self.policy or self.frame,
             self.augmentation,
             self.pixel_map,
+            self.policy.mixing if self.policy else None,
+            num_classes=len(self.classes),
             batch_size=self.batch_size,
             batches_per_chunk=self.batches_per_chunk,
+            workers=self.workers,
+            device=self.device,
             seed=self.seed,
             epoch=self._current_epoch,
         )
 
-    def val_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self.val, self.pixel_map, batch_size=self.eval_batch_size)
+    def val_dataloader(self) -> EvaluationBatches | PictureEvaluation:
+        return self._evaluation(self.val)
 
-    def test_dataloader(self) -> EvaluationBatches:
-        return EvaluationBatches(self.test, self.pixel_map, batch_size=self.eval_batch_size)
+    def test_dataloader(self) -> EvaluationBatches | PictureEvaluation:
+        if self.test is None:
+            raise ValueError("the dataset has no test split")
+        return self._evaluation(self.test)
 
-
-def _padded(split: Split, image_size: int | None) -> Split:
-    return split if image_size is None else replace(split, images=pad_to(split.images, image_size))
+    def _evaluation(self, split: LabelledPictures) -> EvaluationBatches | PictureEvaluation:
+        if isinstance(split, Split):
+            return EvaluationBatches(split, self.pixel_map, batch_size=self.eval_batch_size)
+        return PictureEvaluation(
+            split,
+            self.frame,
+            self.pixel_map,
+            batch_size=self.eval_batch_size,
+            workers=self.workers,
+            device=self.device,
+        )

@@ -20,16 +20,22 @@ class PixelStatistics:
 
     @classmethod
     def of(cls, images: Tensor) -> PixelStatistics:
-        """Computed from counts of the 256 values, exact up to one float64 division. images: uint8 (N, C, H, W)."""
+        """Of images uint8 (N, C, H, W)."""
+        return cls.from_counts(value_counts(images.transpose(0, 1)))  # (N, C, H, W) → (C, N, H, W)
+
+    @classmethod
+    def from_counts(cls, counts: Tensor) -> PixelStatistics:
+        """Exact up to one float64 division. counts: int64 (C, 256), how often each value occurs."""
         values = torch.arange(256, dtype=torch.float64) / 255
-        means, stds = [], []
-        for channel in range(images.shape[1]):
-            counts = torch.bincount(images[:, channel].flatten(), minlength=256).double()
-            share = counts / counts.sum()
-            mean = (share * values).sum()
-            means.append(mean.item())
-            stds.append((share * (values - mean).square()).sum().sqrt().item())
-        return cls(tuple(means), tuple(stds))
+        share = counts.double() / counts.sum(dim=1, keepdim=True)  # (C, 256)
+        mean = (share * values).sum(dim=1, keepdim=True)  # (C, 1)
+        std = (share * (values - mean).square()).sum(dim=1).sqrt()  # (C,)
+        return cls(tuple(mean.flatten().tolist()), tuple(std.tolist()))
+
+
+def value_counts(image: Tensor) -> Tensor:
+    """How often each of the 256 values occurs in each channel: uint8 (C, …) → int64 (C, 256)."""
+    return torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in image])
 
 
 @dataclass(frozen=True)

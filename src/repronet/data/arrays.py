@@ -1,0 +1,115 @@
+"""``data=npz``: a set in one NumPy archive, such as MedMNIST's or Keras' files."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repronet.data.splits import ImageDataset, Split, carve
+from repronet.errors import UserError
+
+# The names under which archives hold a split's images and labels: MedMNIST's, then Keras'.
+_NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
+_FORMS = "train_images and train_labels, or x_train and y_train"
+
+
+def load_npz(file: Path | None, val: float | int | str, test: float, seed: int) -> ImageDataset:
+    """The splits that ``file`` holds; what it lacks is carved from training.
+
+    Images are (N, H, W) or (N, H, W, 1 or 3), uint8, or uint16 and floats from 0 to 1, which are scaled to 0..255.
+    Labels are whole numbers from 0, (N,) or (N, 1). An array ``classes`` names the classes, if there is one.
+
+    Args:
+        val: the share or number of training images that validate where the archive has no validation split.
+        test: as much for the test split.
+        seed: of both.
+
+    Raises:
+        UserError: when there is no such archive or it holds something else.
+    """
+    if file is None:
+        raise UserError("data=npz: data.root must name the .npz file")
+    arrays = _read(file)
+    train = _split(arrays, "train", file)
+    if train is None:
+        raise UserError(f"data.root={file}: holds {', '.join(sorted(arrays)) or 'nothing'}; it needs {_FORMS}")
+    tested = _split(arrays, "test", file)
+    if tested is None:
+        train, tested = carve(train, test, "data.test", seed)
+    validation = _split(arrays, "val", file)
+    if validation is None:
+        if val == "paper":
+            raise UserError("data.val=paper: an archive has no paper; give a share or a number, 0.1 or 500")
+        train, validation = carve(train, val, "data.val", seed)  # type: ignore[arg-type]
+    classes = _classes(arrays, file, train, validation, tested)
+    return ImageDataset("npz", train, validation, tested, classes)
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
+    if not file.is_file():
+        raise UserError(f"data.root={file}: no such file; data=npz needs a .npz file")
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:  # a pickle would run code
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"data.root={file}: cannot be read as a .npz archive of numbers ({reason})") from error
+
+
+def _split(arrays: dict[str, np.ndarray], split: str, file: Path) -> Split | None:
+    for images, labels in ((i.format(split), t.format(split)) for i, t in _NAMES):
+        if images in arrays and labels in arrays:
+            pixels, numbers = _pixels(arrays[images], images, file), _labels(arrays[labels], labels, file)
+            if len(pixels) != len(numbers) or not len(pixels):
+                raise UserError(f"data.root={file}: {len(pixels)} {images} and {len(numbers)} {labels}")
+            return Split(pixels, numbers)
+    return None
+
+
+def _pixels(values: np.ndarray, name: str, file: Path) -> Tensor:
+    """uint8 (N, C, H, W); wider numbers are scaled, never clipped."""
+    if values.ndim == 3:
+        values = values[..., None]  # (N, H, W) → (N, H, W, 1)
+    if values.ndim != 4 or values.shape[-1] not in (1, 3) or 0 in values.shape:
+        raise UserError(f"data.root={file}: {name} is {values.shape}; it must be (N, H, W) or (N, H, W, 1 or 3)")
+    if values.dtype == np.uint16:
+        values = (values / 257).round().astype(np.uint8)
+    elif np.issubdtype(values.dtype, np.floating):
+        low, high = float(values.min()), float(values.max())
+        if not (low >= 0 and high <= 1):
+            raise UserError(f"data.root={file}: {name} has floats from {low:g} to {high:g}; they must be 0 to 1")
+        values = (values * 255).round().astype(np.uint8)
+    elif values.dtype != np.uint8:
+        raise UserError(f"data.root={file}: {name} is {values.dtype}; it must be uint8, uint16 or floats from 0 to 1")
+    return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))  # (N, H, W, C) → (N, C, H, W)
+
+
+def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or (len(values) and values.min() < 0):
+        raise UserError(f"data.root={file}: {name} is {values.dtype} {values.shape}; they are whole numbers from 0")
+    return torch.from_numpy(values.astype(np.int64))
+
+
+def _classes(arrays: dict[str, np.ndarray], file: Path, train: Split, *others: Split) -> tuple[str, ...]:
+    count = int(train.labels.max()) + 1
+    strange = max(int(split.labels.max()) for split in others)
+    if strange >= count:
+        raise UserError(f"data.root={file}: label {strange} is in validation or test; training has 0 to {count - 1}")
+    absent = sorted(set(range(count)) - set(train.labels.tolist()))
+    if absent:
+        raise UserError(f"data.root={file}: no training image has label {absent[0]}; labels must be 0 to {count - 1}")
+    if any(split.images.shape[1:] != train.images.shape[1:] for split in others):
+        raise UserError(f"data.root={file}: the images of its splits differ in size")
+    names = arrays.get("classes")
+    if names is None:
+        return tuple(map(str, range(count)))
+    if len(names) != count:
+        raise UserError(f"data.root={file}: {len(names)} classes are named; the labels are 0 to {count - 1}")
+    return tuple(map(str, names.tolist()))

@@ -1,0 +1,199 @@
+"""Sets that torchvision reads and whose images fit in memory: MNIST, Fashion-MNIST, SVHN and STL-10."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from repronet.data.decoded import require_folder
+from repronet.data.downloads import fetch
+from repronet.data.splits import ImageDataset, Split, carve
+from repronet.errors import UserError
+
+
+@dataclass(frozen=True)
+class Official:
+    """What is known of a set.
+
+    Attributes:
+        counts: images of the official training and test sets.
+        shape: of one image (C, H, W).
+        validation: images carved from training by ``data.val=paper``; None where no paper carves any.
+        read: (folder, is it for training) → images (N, C, H, W) and labels, out of torchvision; its constructor raises
+            RuntimeError without the files.
+        holds: what ``data.root`` holds, in words.
+        marker: a file that lies in a root which is one folder too deep, relative to that root.
+    """
+
+    name: str
+    counts: tuple[int, int]
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    validation: int | None
+    megabytes: int
+    read: Callable[[str, bool], tuple[Tensor, Tensor]]
+    download: Callable[[str], object]
+    holds: str
+    marker: str | None = None
+
+
+def load_official(known: Official, root: Path | None, cache: Path, val: float | int | str) -> ImageDataset:
+    """The set with its official test images and a stratified validation set out of the training images.
+
+    Args:
+        root: a folder that holds torchvision's files; None for ``cache``. Downloaded when absent.
+        val: the share of the training images, their number, or "paper".
+
+    Raises:
+        UserError: when ``root`` is no folder, when the download fails, or when the files are damaged.
+    """
+    if root is not None:
+        require_folder(root)
+        if known.marker and (root / known.marker).exists():
+            raise UserError(
+                f"data.root={root}: names the folder of {known.name} itself; give the one that holds it: {root.parent}"
+            )
+    folder = root or cache
+    train, test = (_part(known, folder, train) for train in (True, False))
+    share = validation_share(known.name, val, known.validation)
+    return ImageDataset(known.name, *carve(train, share, "data.val"), test, known.classes)
+
+
+def validation_share(name: str, val: float | int | str, paper: int | None) -> float | int:
+    """``data.val`` as a fraction or a number of images.
+
+    Raises:
+        UserError: for "paper" where no paper carved any.
+    """
+    if not isinstance(val, str):
+        return val
+    if paper is None:
+        raise UserError(f"data.val=paper: no paper takes any from {name}; give a share or a number, 0.1 or 5000")
+    return paper
+
+
+def _part(known: Official, folder: Path, train: bool) -> Split:
+    try:
+        images, labels = known.read(str(folder), train)
+    except (RuntimeError, ValueError, AssertionError, EOFError, OSError) as error:
+        if "not found" not in str(error):
+            raise UserError(
+                f"data.root={folder}: the files of {known.name} there are damaged ({error}); remove them"
+            ) from error
+        fetch(known.name, known.megabytes, folder, known.download, known.holds)
+        images, labels = known.read(str(folder), train)
+    expected = (known.counts[0 if train else 1], *known.shape)
+    if images.shape != expected or len(labels) != len(images):
+        found = "×".join(map(str, images.shape))
+        raise UserError(f"data.root={folder}: {known.name} there is {found}, not {'×'.join(map(str, expected))}")
+    return Split(images, labels)
+
+
+def _mnist(folder: str, train: bool) -> tuple[Tensor, Tensor]:
+    from torchvision.datasets import MNIST
+
+    part = MNIST(folder, train=train)
+    return part.data.unsqueeze(1), part.targets  # (N, 28, 28) → (N, 1, 28, 28)
+
+
+def _download_mnist(folder: str) -> None:
+    from torchvision.datasets import MNIST
+
+    MNIST(folder, download=True)
+
+
+def _fashion_mnist(folder: str, train: bool) -> tuple[Tensor, Tensor]:
+    from torchvision.datasets import FashionMNIST
+
+    part = FashionMNIST(folder, train=train)
+    return part.data.unsqueeze(1), part.targets  # (N, 28, 28) → (N, 1, 28, 28)
+
+
+def _download_fashion_mnist(folder: str) -> None:
+    from torchvision.datasets import FashionMNIST
+
+    FashionMNIST(folder, download=True)
+
+
+def _svhn(folder: str, train: bool) -> tuple[Tensor, Tensor]:
+    from torchvision.datasets import SVHN
+
+    part = SVHN(folder, split="train" if train else "test")
+    return torch.from_numpy(np.ascontiguousarray(part.data)), torch.from_numpy(part.labels.astype(np.int64))
+
+
+def _download_svhn(folder: str) -> None:
+    from torchvision.datasets import SVHN
+
+    for split in ("train", "test"):
+        SVHN(folder, split=split, download=True)
+
+
+def _stl10(folder: str, train: bool) -> tuple[Tensor, Tensor]:
+    from torchvision.datasets import STL10
+
+    part = STL10(folder, split="train" if train else "test")
+    return torch.from_numpy(part.data), torch.from_numpy(np.asarray(part.labels, np.int64))
+
+
+def _download_stl10(folder: str) -> None:
+    from torchvision.datasets import STL10
+
+    STL10(folder, split="train", download=True)
+
+
+DIGITS = tuple("0123456789")
+
+MNIST = Official(
+    "mnist",
+    (60_000, 10_000),
+    (1, 28, 28),
+    DIGITS,
+    validation=None,
+    megabytes=11,
+    read=_mnist,
+    download=_download_mnist,
+    holds="a folder that holds MNIST/raw",
+    marker="raw/train-images-idx3-ubyte",
+)
+FASHION_MNIST = Official(
+    "fashion_mnist",
+    (60_000, 10_000),
+    (1, 28, 28),
+    ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    validation=None,
+    megabytes=30,
+    read=_fashion_mnist,
+    download=_download_fashion_mnist,
+    holds="a folder that holds FashionMNIST/raw",
+    marker="raw/train-images-idx3-ubyte",
+)
+SVHN = Official(
+    "svhn",
+    (73_257, 26_032),
+    (3, 32, 32),
+    DIGITS,
+    # Sermanet, Chintala and LeCun 2012 take 400 a class out of training, and 200 out of the extra set, unused here.
+    validation=4_000,
+    megabytes=246,
+    read=_svhn,
+    download=_download_svhn,
+    holds="a folder that holds train_32x32.mat and test_32x32.mat",
+)
+STL10 = Official(
+    "stl10",
+    (5_000, 8_000),
+    (3, 96, 96),
+    ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
+    validation=None,
+    megabytes=2_640,
+    read=_stl10,
+    download=_download_stl10,
+    holds="a folder that holds stl10_binary",
+    marker="train_X.bin",
+)

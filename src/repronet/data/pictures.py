@@ -1,0 +1,166 @@
+"""Splits of pictures that are not one tensor: of different sizes, decoded once and kept in memory, or left on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from repronet.data.decoded import decoded, key_of
+from repronet.data.preprocessing import PixelStatistics, value_counts
+from repronet.data.randomness import counter_generator
+from repronet.data.reading import read_picture
+from repronet.data.splits import SPLIT_SEED
+
+log = logging.getLogger(__name__)
+
+SAMPLE = 20_000  # pictures that the statistics of a larger split are taken from
+_WAITING = 64  # pictures that are decoded ahead of the one that is wanted
+
+
+class Pictures(Protocol):
+    """Numbered pictures, each uint8 (3, H, W) with the channels last in memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Pictures that stay on disk and are decoded whenever they are wanted.
+
+    Args:
+        short_side: pixels that the shorter side is brought to; None leaves pictures as they are.
+    """
+
+    paths: tuple[Path, ...]
+    short_side: int | None
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return read_picture(self.paths[index], self.short_side)
+
+
+@dataclass(frozen=True)
+class PictureStore:
+    """Decoded pictures, one behind the other in one tensor that may be a file mapped into memory.
+
+    Args:
+        pixels: uint8, all of them.
+        sizes: int64 (N, 2), each picture's height and width.
+    """
+
+    pixels: Tensor
+    sizes: Tensor
+
+    def __post_init__(self) -> None:
+        ends = self.sizes.prod(1).cumsum(0) * 3
+        if int(ends[-1]) != len(self.pixels):
+            raise ValueError(f"{len(self.pixels)} pixels for pictures that have {int(ends[-1])}")
+        object.__setattr__(self, "_places", list(zip([0, *ends.tolist()], self.sizes.tolist(), strict=False)))
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> Tensor:
+        start, (height, width) = self._places[index]  # type: ignore[attr-defined]
+        flat = self.pixels[start : start + height * width * 3]
+        return flat.view(height, width, 3).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
+
+
+@dataclass(frozen=True)
+class PictureSplit:
+    """A split of pictures.
+
+    Args:
+        pictures: where they come from; other splits may take theirs from the same.
+        labels: int64 (N,).
+        index: int64 (N,), which of ``pictures`` are in this split.
+        key: names the content of ``pictures``; what is computed of them is kept in ``cache`` under it.
+    """
+
+    pictures: Pictures
+    labels: Tensor
+    index: Tensor
+    key: str
+    cache: Path
+
+    @classmethod
+    def of(cls, pictures: Pictures, labels: Tensor, key: str, cache: Path) -> PictureSplit:
+        """All of ``pictures``."""
+        return cls(pictures, labels, torch.arange(len(pictures)), key, cache)
+
+    @property
+    def channels(self) -> int:
+        return 3
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def picture(self, index: int) -> Tensor:
+        return self.pictures[int(self.index[index])]
+
+    def rows(self, index: Tensor) -> PictureSplit:
+        """The pictures and labels at ``index``."""
+        return replace(self, labels=self.labels[index], index=self.index[index])
+
+    def statistics(self) -> PixelStatistics:
+        """Over all pixels of all pictures, or of 20,000 drawn once for all where there are more."""
+        rows = torch.arange(len(self))
+        if len(rows) > SAMPLE:
+            rows = rows[torch.randperm(len(rows), generator=counter_generator("statistics", SPLIT_SEED))[:SAMPLE]]
+            log.info("pixel statistics are those of %s of the %s pictures", f"{SAMPLE:,}", f"{len(self):,}")
+        chosen = self.index[rows]
+
+        def count() -> dict[str, Tensor]:
+            counts = map(value_counts, ahead(self.pictures, chosen.tolist(), "pixel statistics"))
+            return {"counts": torch.stack(list(counts)).sum(0)}
+
+        key = hashlib.sha256(self.key.encode() + chosen.numpy().tobytes()).hexdigest()[:16]
+        return PixelStatistics.from_counts(decoded(self.cache, "statistics", key, count)["counts"])
+
+
+def fits(count: int, short_side: int | None, gigabytes: float) -> bool:
+    """Whether ``count`` pictures with that shorter side, and 4:3 as they mostly are, take at most ``gigabytes``."""
+    return short_side is not None and count * short_side * (short_side * 4 / 3) * 3 <= gigabytes * 1e9
+
+
+def split_of(files: PictureFiles, labels: Tensor, root: Path, name: str, cache: Path, keep: bool) -> PictureSplit:
+    """The pictures in ``files``: decoded, now or in an earlier run, when ``keep``; else left on disk.
+
+    Raises:
+        PictureError: for the first picture that cannot be read right.
+    """
+
+    def decode() -> dict[str, Tensor]:
+        log.info("%s: decoding %s pictures of %s, once", name, f"{len(files):,}", root)
+        flat = [picture.permute(1, 2, 0) for picture in ahead(files, range(len(files)), "decoding")]
+        sizes = torch.tensor([picture.shape[:2] for picture in flat])
+        return {"pixels": torch.cat([picture.reshape(-1) for picture in flat]), "sizes": sizes}
+
+    key = f"{key_of(files.paths, root)}-{files.short_side}"
+    if not keep:
+        return PictureSplit.of(files, labels, key, cache)
+    tensors = decoded(cache, name, key, decode)
+    return PictureSplit.of(PictureStore(tensors["pixels"], tensors["sizes"]), labels, key, cache)
+
+
+def ahead(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
+    """The pictures at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal."""
+    hidden = not sys.stderr.isatty()
+    with ThreadPoolExecutor() as pool:
+        for start in track(range(0, len(wanted), _WAITING), what, console=Console(stderr=True), disable=hidden):
+            yield from pool.map(pictures.__getitem__, wanted[start : start + _WAITING])

@@ -1,0 +1,162 @@
+"""The same seed gives the same batches, whoever makes them: no, one or four processes, out of memory or from disk."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
+from repronet.data.batches import TrainingBatches
+from repronet.data.pictures import PictureFiles, PictureSplit, split_of
+from repronet.data.preprocessing import PixelMap
+from repronet.data.reading import PictureError
+from repronet.data.splits import Split
+from repronet.data.streaming import Frame, PictureBatches, PictureEvaluation
+
+COUNT, CPU = 37, torch.device("cpu")
+HALF = PixelMap((2.0,) * 3, (-1.0,) * 3)
+
+
+@dataclass
+class Jitter:
+    """A change that depends on its seed and, if anything leaks, on the global generator."""
+
+    mixing = None
+
+    def __call__(self, picture: Tensor, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        top, left = (int(torch.randint(4, (), generator=generator)) for _ in range(2))
+        return picture[:, top : top + 12, left : left + 12]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> PictureFiles:
+    folder, paths = tmp_path_factory.mktemp("pictures"), []
+    for number in range(COUNT):
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        paths.append(folder / f"{number:02}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    return PictureFiles(tuple(paths), 16)
+
+
+def split(files, cache, keep) -> PictureSplit:
+    return split_of(files, torch.arange(COUNT), files.paths[0].parent, "test", cache, keep)
+
+
+def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, mixing=None, chunk=2) -> PictureBatches:
+    return PictureBatches(
+        pictures,
+        change,
+        augmentation or NoAugmentation(),
+        HALF,
+        mixing,
+        num_classes=COUNT,
+        batch_size=8,
+        batches_per_chunk=chunk,
+        workers=workers,
+        device=CPU,
+        seed=seed,
+        epoch=lambda: epoch,
+    )
+
+
+def digest(passes) -> str:
+    found = hashlib.sha256()
+    for chunk in passes:
+        for images, labels in chunk:
+            found.update(images.contiguous().numpy().tobytes())
+            found.update(labels.numpy().tobytes())
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_the_number_of_processes_changes_nothing(files, tmp_path, workers):
+    pictures = split(files, tmp_path, keep=False)
+    assert digest(batches(pictures, Jitter(), workers=workers)) == digest(batches(pictures, Jitter()))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_memory_and_disk_give_the_same_batches(files, tmp_path, workers):
+    kept, left = split(files, tmp_path, keep=True), split(files, tmp_path, keep=False)
+    assert digest(batches(kept, Jitter(), workers=workers)) == digest(batches(left, Jitter()))
+
+
+@pytest.mark.parametrize("policy", [NoAugmentation(), PadCropFlip(), PlanarAffine(2, 0.1, 0.1, 10, 10)])
+def test_one_tensor_and_files_on_disk_give_the_same_batches(files, tmp_path, policy):
+    whole = Split(torch.stack([files[index] for index in range(COUNT)]).contiguous(), torch.arange(COUNT))
+    fast = TrainingBatches(whole, policy, HALF, batch_size=8, batches_per_chunk=2, seed=3, epoch=lambda: 5)
+    streamed = batches(split(files, tmp_path, keep=False), Frame(16, 16), policy, workers=2, seed=3, epoch=5)
+    assert digest(fast) == digest(streamed)
+
+
+def test_seed_and_epoch_decide(files, tmp_path):
+    pictures = split(files, tmp_path, keep=True)
+    found = {digest(batches(pictures, Jitter(), seed=seed, epoch=epoch)) for seed in (0, 1) for epoch in (0, 1)}
+    assert len(found) == 4
+    torch.manual_seed(123)
+    before = torch.get_rng_state()
+    assert digest(batches(pictures, Jitter(), workers=1)) in found
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_every_picture_comes_once_and_chunks_are_counted(files, tmp_path):
+    passes = batches(split(files, tmp_path, keep=True), Frame(16, 16))
+    chunks = list(passes)
+    assert [[len(labels) for _, labels in chunk] for chunk in chunks] == [[8, 8], [8, 8], [5]]
+    assert (passes.steps, len(passes)) == (5, 3)
+    assert sorted(label for chunk in chunks for _, labels in chunk for label in labels.tolist()) == list(range(COUNT))
+    images, labels = chunks[0][0]
+    assert torch.equal(images[0], files[int(labels[0])] * (2 / 255) - 1)
+
+
+class Halves:
+    """Mixes each image with its successor, half and half."""
+
+    def __call__(self, images, labels, num_classes, seed):
+        self.seeds = [*getattr(self, "seeds", []), seed]
+        ones = torch.nn.functional.one_hot(labels, num_classes).float()
+        return (images + images.roll(1, 0)) / 2, (ones + ones.roll(1, 0)) / 2
+
+
+def test_mixing_sees_every_batch_with_a_seed_of_its_own(files, tmp_path):
+    mixing = Halves()
+    pictures = split(files, tmp_path, keep=True)
+    found = [batch for chunk in batches(pictures, Frame(16, 16), mixing=mixing) for batch in chunk]
+    assert [tuple(labels.shape) for _, labels in found] == [(8, COUNT)] * 4 + [(5, COUNT)]
+    assert len(set(mixing.seeds)) == 5
+    again = Halves()
+    list(batches(pictures, Frame(16, 16), mixing=again, workers=2, chunk=3))
+    assert again.seeds == mixing.seeds
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_picture_that_cannot_be_read_ends_the_pass_in_one_line(files, tmp_path, workers):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"")
+    paths = PictureFiles((*files.paths[:4], bad), 16)
+    pictures = PictureSplit.of(paths, torch.zeros(5, dtype=torch.int64), "key", tmp_path)
+    with pytest.raises(PictureError, match=r"bad\.png: empty: the file has no bytes$"):
+        list(batches(pictures, Frame(16, 16), workers=workers))
+
+
+def test_evaluation_keeps_the_order_and_takes_the_middle(files, tmp_path):
+    passes = PictureEvaluation(split(files, tmp_path, True), Frame(8, 16), HALF, batch_size=10, workers=2, device=CPU)
+    found = list(passes)
+    assert len(passes) == len(found) == 4
+    assert torch.cat([labels for _, labels in found]).tolist() == list(range(COUNT))
+    assert torch.equal(found[0][0][0], files[0][:, 4:12, 4:12] * (2 / 255) - 1)
+
+
+def test_the_frame_reduces_the_shorter_side():
+    picture = torch.zeros(3, 100, 60, dtype=torch.uint8)
+    picture[:, 45:55, 25:35] = 255
+    framed = Frame(28, 30)(picture)
+    assert framed.shape == (3, 28, 28)
+    assert framed[:, 13:15, 13:15].min() == 255
+    assert framed[:, :5].max() == 0
