@@ -49,3 +49,11 @@ def test_running_training_weighs_batches_by_their_size():
     assert running.compute() == {"loss": 18 / 7, "error": 5 / 7}
     running.reset()
     assert running.count == 0
+
+
+def test_mixed_labels_count_by_their_likeliest_class():
+    running = RunningTraining()
+    logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
+    labels = torch.tensor([[0.4, 0.6], [0.1, 0.9], [0.7, 0.3]])
+    running.update([torch.tensor(1.0)], [logits], [labels])
+    assert running.compute()["error"] == 1 / 3

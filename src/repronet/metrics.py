@@ -21,11 +21,15 @@ class RunningTraining:
     def update(self, losses: list[Tensor], logits: list[Tensor], labels: list[Tensor]) -> None:
         """One entry a batch: the mean loss (), logits (N, classes), labels (N,). No synchronisation with the device.
 
+        Labels may be probabilities (N, classes), as mixup makes them; an answer is right that is the likeliest class.
         A whole chunk costs as many operations as one batch would, which a network of two milliseconds a step notices.
         """
         sizes = torch.tensor([len(batch) for batch in labels])
         self.loss = self.loss + (torch.stack(losses).detach() * sizes.to(losses[0].device)).sum()
-        self.wrong = self.wrong + (torch.cat(logits).detach().argmax(dim=1) != torch.cat(labels)).sum()
+        right = torch.cat(labels)
+        if right.ndim == 2:
+            right = right.argmax(dim=1)  # (N, classes) → (N,)
+        self.wrong = self.wrong + (torch.cat(logits).detach().argmax(dim=1) != right).sum()
         self.count += int(sizes.sum())
 
     def compute(self) -> dict[str, float]:

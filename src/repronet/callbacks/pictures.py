@@ -61,7 +61,8 @@ class Pictures(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageDataModule)
         images, labels = next(iter(data.train_dataloader()))[0]
-        titles = [data.classes[label] for label in labels[:16].tolist()]
+        likeliest = labels if labels.ndim == 1 else labels.argmax(dim=1)  # mixed labels are probabilities
+        titles = [data.classes[label] for label in likeliest[:16].tolist()]
         self.writer.add_figure("inputs/augmented", image_grid(images[:16], titles), 0, close=False)
         self._add_filters(pl_module, step=0, when="before training")
         self._add_graph(images[:1].cpu())

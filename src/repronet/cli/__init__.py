@@ -12,7 +12,7 @@ from typing import NoReturn
 from repronet import __version__
 from repronet.errors import UserError
 
-COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "list")
+COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "list")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -84,6 +84,8 @@ def assemble(config: DictConfig) -> Parts:
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net = network(config, images)
     data = data_module(config, images, size)
+    if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
+        raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
     return Parts(task(config, net, len(images.classes)), data, vendor_twin(config, images))
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
+from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
@@ -48,9 +49,16 @@ def short_side(config: DictConfig, image_size: int) -> int:
     return round(image_size * 8 / 7) if image_size >= CROPPED_FROM else image_size
 
 
+def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None, Policy | None]:
+    """What changes a batch of images at a time, or else what changes one picture at a time."""
+    if group.name == "policy":
+        return None, Policy(OmegaConf.to_container(group.steps, resolve=True), image_size)  # type: ignore[arg-type]
+    return AUGMENTATIONS[group.name](**settings(group)), None
+
+
 def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> ImageDataModule:
     """The dataset, preprocessed, augmented and brought to ``image_size``."""
-    augmentation: Augmentation = AUGMENTATIONS[config.augmentation.name](**settings(config.augmentation))
+    augmentation, policy = augmenting(config.augmentation, image_size)
     statistics = images.train.statistics()
     images = fitted_splits(images, image_size, pad=config.data.get("fit") == "pad")
     return ImageDataModule(
@@ -58,6 +66,7 @@ def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> Im
         statistics,
         Enlarged(preprocessing(config.preprocessing, images.train, statistics), image_size),
         augmentation,
+        policy,
         image_size=image_size,
         short_side=short_side(config, image_size),
         batch_size=config.data.batch_size,

@@ -34,8 +34,9 @@ _EXAMPLES = {
     "verify": "model=resnet50",
     "gradcheck": "layer=conv2d",
     "bench": "filters=64",
+    "augment": "augmentation=lecture",
 }
-PATH_KEYS = ("run", "run_dir", "data.root", "data_root")
+PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir")
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:

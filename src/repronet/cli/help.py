@@ -17,6 +17,7 @@ USAGE
   repronet verify [model=NAME]           hold the networks against their papers
   repronet gradcheck [layer=NAME]        prove the gradients of the layers
   repronet bench conv [KEY=VALUE ...]    time the algorithms of convolution
+  repronet augment [KEY=VALUE ...]       draw what an augmentation does
   repronet list [GROUP ...]              the choices of each config group
   repronet COMMAND --help                the page of a command
   repronet --version
@@ -203,6 +204,35 @@ EXAMPLES
   repronet bench conv model=lenet5 input=[256,1,32,32]
 """
 
+_AUGMENT = """\
+repronet augment - draw pictures beside what an augmentation makes of them
+
+USAGE
+  repronet augment [data=NAME] [augmentation=NAME] [KEY=VALUE ...]
+
+DESCRIPTION
+  Writes a sheet: a row a picture, the original first. What is drawn depends on
+  the seed alone.
+
+KEYS
+  data=mnist5k         whose pictures; data.root=DIR is where they lie
+  augmentation=mnist   a policy: repronet list augmentation
+  'augmentation.steps=[{op: rotate, degrees: 30, p: 0.5}, {op: fog}]'
+                       your own, with any named policy of steps, lecture say
+  images=4 variants=8  rows and columns
+  each=true            a row for each step of the policy, alone and always
+  size=224             pixels; the images' own, 224 for a folder, if left out
+  seed=0
+  out=augment.png      the sheet
+  logdir=DIR           a TensorBoard folder, which gets the sheet too
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet augment
+  repronet augment data=cifar10 augmentation=lecture each=true
+  repronet augment data=image_folder data.root=photos augmentation=inception
+"""
+
 _LIST = """\
 repronet list - the choices of each config group
 
@@ -219,6 +249,16 @@ EXAMPLES
 """
 
 
+_PAGES = {
+    "eval": _EVAL,
+    "summary": _SUMMARY,
+    "verify": _VERIFY,
+    "gradcheck": _GRADCHECK,
+    "bench": _BENCH,
+    "augment": _AUGMENT,
+}
+
+
 def overview() -> str:
     """The page of ``repronet --help``."""
     return _OVERVIEW.rstrip()
@@ -230,8 +270,7 @@ def command_page(command: str) -> str:
         return _TRAIN.format(groups=_group_lines()).rstrip()
     if command == "list":
         return _LIST.format(groups=textwrap.fill(", ".join(GROUPS), 78, initial_indent="  ", subsequent_indent="  "))
-    pages = {"eval": _EVAL, "summary": _SUMMARY, "verify": _VERIFY, "gradcheck": _GRADCHECK, "bench": _BENCH}
-    return pages[command].rstrip()
+    return _PAGES[command].rstrip()
 
 
 def _group_lines() -> str:

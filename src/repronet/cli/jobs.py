@@ -108,12 +108,24 @@ def verify_networks(overrides: Sequence[str]) -> int:
     return 0 if check(config, Console(highlight=False)) else 1
 
 
+def augment(overrides: Sequence[str]) -> int:
+    """``repronet augment``."""
+    config = compose("augment", overrides)
+    from repronet.cli.augment import draw
+
+    console = Console(highlight=False)
+    with speaking_to(console):
+        draw(config, console)
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
     "gradcheck": check_gradients,
     "summary": summarize,
     "verify": verify_networks,
+    "augment": augment,
 }
 
 

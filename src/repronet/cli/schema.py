@@ -8,7 +8,6 @@ before the heavy libraries load.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -16,32 +15,26 @@ from omegaconf import MISSING
 
 from repronet.algorithms import ALGORITHMS, CONVOLUTIONS, TRAINING_ALGORITHMS
 from repronet.cli.groups import GROUPS
+from repronet.data.steps import completed
 from repronet.errors import UserError
 from repronet.models import MODELS
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A condition on a value and how to say it."""
-
-    holds: Callable[[Any], bool]
-    wanted: str
-
-
-POSITIVE = Rule(lambda x: x > 0, "a number above 0")
-NOT_NEGATIVE = Rule(lambda x: x >= 0, "a number of at least 0")
-SHARE = Rule(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
-PROBABILITY = Rule(lambda x: 0 <= x <= 1, "a number from 0 to 1")
-FACTOR = Rule(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
-COUNT = Rule(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648")
-FOLDER = Rule(lambda x: bool(x.strip()), "a folder")
-ANGLE = Rule(lambda x: 0 <= x < 90, "degrees from 0 up to but not including 90")
-ANY_NUMBER = Rule(lambda x: True, "a finite number")
-BETAS = Rule(lambda xs: len(xs) == 2 and all(0 <= x < 1 for x in xs), "two numbers from 0 up to but not including 1")
-MILESTONES = Rule(lambda xs: all(x > 0 for x in xs) and sorted(xs) == list(xs), "rising numbers of epochs above 0")
-RATES = Rule(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more numbers above 0")
-LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
-
+from repronet.rules import (
+    ANGLE,
+    ANY_NUMBER,
+    BETAS,
+    COUNT,
+    FACTOR,
+    FOLDER,
+    LENGTHS,
+    MILESTONES,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    RATES,
+    SHARE,
+    Rule,
+    one_of,
+)
 
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
@@ -59,11 +52,6 @@ def sides(least: int) -> Rule:
         return len(pair) in (1, 2) and all(type(n) is int and least <= n < 2**31 for n in pair)
 
     return Rule(holds, f"a whole number of at least {least}, or two of them [height,width]")
-
-
-def one_of(*choices: str) -> Rule:
-    """The value must be one of ``choices``."""
-    return Rule(lambda x: x in choices, "one of " + ", ".join(choices))
 
 
 def value(rule: Rule) -> Any:
@@ -165,6 +153,18 @@ class Affine:
     squeeze: float = value(SHARE)
     shear: float = value(ANGLE)
     rotate: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Policy:
+    """Steps for one picture at a time; :mod:`repronet.data.steps` has their rules."""
+
+    name: str = fixed("policy")
+    steps: list[Any] = MISSING
+
+    def conflict(self) -> str | None:
+        completed(self.steps)
+        return None
 
 
 @dataclass
@@ -354,6 +354,19 @@ class Summary:
 
 
 @dataclass
+class Augment:
+    """The keys of ``repronet augment``."""
+
+    images: int = value(COUNT)
+    variants: int = value(COUNT)
+    each: bool = MISSING
+    size: int | None = field(default=None, metadata={"rule": COUNT})
+    seed: int = value(SEED)
+    out: str = value(Rule(lambda x: x.lower().endswith(".png") and len(x) > 4, "the name of a .png file"))
+    logdir: str | None = field(default=None, metadata={"rule": FOLDER})
+
+
+@dataclass
 class Verify:
     """``repronet verify`` has no keys outside its group."""
 
@@ -366,7 +379,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "image_folder": Folder,
         "npz": Npz,
     },
-    "augmentation": {"none": Nothing, "affine": Affine, "cifar_standard": PadCropFlip},
+    "augmentation": {"none": Nothing, "affine": Affine, "cifar_standard": PadCropFlip, "policy": Policy},
     "preprocessing": {
         "standardize": Standardize,
         "scale": Scale,
@@ -393,6 +406,7 @@ COMMANDS: dict[str, type] = {
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
+    "augment": Augment,
     "bench": Bench,
     "gradcheck": Gradcheck,
 }
@@ -402,6 +416,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),
+    "augment": ("data", "augmentation"),
     "bench": ("model",),
     "gradcheck": ("model",),
 }

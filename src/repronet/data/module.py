@@ -21,7 +21,8 @@ from repronet.data.whitening import Preprocessing
 class Policy(PictureChange, Protocol):
     """A change of single pictures that brings them to the network's size, and perhaps mixes their batches."""
 
-    mixing: Mixing | None
+    @property
+    def mixing(self) -> Mixing | None: ...
 
 
 @dataclass(frozen=True)

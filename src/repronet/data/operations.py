@@ -1,0 +1,234 @@
+"""What the steps of an augmentation policy do to one picture, uint8 (C, H, W).
+
+Geometry and colour are torchvision's, weather is drawn with kornia's plasma, superpixels are scikit-image's. Every
+draw comes from torch's global generator, which :class:`repronet.data.policy.Policy` seeds for each picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as TF
+
+from repronet.data.reading import resize_short_side
+from repronet.errors import UserError
+
+Operation = Callable[[Tensor], Tensor]  # uint8 (C, H, W) → uint8 (C, H', W')
+
+
+def uniform(low: float, high: float) -> float:
+    """One number between ``low`` and ``high``."""
+    return low + (high - low) * torch.rand(()).item()
+
+
+def whole(low: int, high: int) -> int:
+    """One whole number from ``low`` to ``high``, both included."""
+    return int(torch.randint(low, high + 1, ()))
+
+
+# Geometry
+
+
+def _crop_and_pad(picture: Tensor, share: float) -> Tensor:
+    """Each side is cut off or padded with background by up to ``share`` of the picture; then the old size again."""
+    height, width = picture.shape[-2:]
+    top, bottom = (round(height * uniform(-share, share)) for _ in range(2))
+    left, right = (round(width * uniform(-share, share)) for _ in range(2))
+    moved = F.pad(picture, (left, right, top, bottom))  # negative ones cut
+    return TF.resize(moved, [height, width], antialias=True)
+
+
+def _resize(picture: Tensor, short_side: tuple[int, int]) -> Tensor:
+    """VGG's scale jittering, section 3.1: the shorter side drawn from a range."""
+    return resize_short_side(picture, whole(int(short_side[0]), int(short_side[1])))
+
+
+# Colour
+
+# Of RGB values 0 to 1 over ImageNet's training pictures, as Torch's recipes have them; Krizhevsky et al. 2012, section
+# 4.1, give the method and not the figures.
+PRINCIPAL_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
+PRINCIPAL_VECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
+
+
+def _pca_colour(picture: Tensor, std: float) -> Tensor:
+    """[p₁ p₂ p₃][α₁λ₁ α₂λ₂ α₃λ₃]ᵀ is added to every pixel: principal components, their values, and Gaussian draws."""
+    added = PRINCIPAL_VECTORS @ (torch.randn(3) * std * PRINCIPAL_VALUES)  # (3,)
+    return _as_bytes(picture / 255 + added.view(3, 1, 1))
+
+
+def _gamma(picture: Tensor, gamma: tuple[float, float]) -> Tensor:
+    return TF.adjust_gamma(picture, uniform(*gamma))
+
+
+# Texture
+
+
+def _blur(picture: Tensor, sigma: tuple[float, float]) -> Tensor:
+    drawn = uniform(*sigma)
+    side = 2 * max(1, round(3 * drawn)) + 1
+    return TF.gaussian_blur(picture, [side, side], [drawn, drawn])
+
+
+def _noise(picture: Tensor, sigma: float) -> Tensor:
+    return _as_bytes(picture / 255 + sigma * torch.randn(picture.shape))
+
+
+def _salt(picture: Tensor, share: float, grain: int) -> Tensor:
+    """White squares on about ``share`` of the picture, ``grain`` pixels wide."""
+    height, width = picture.shape[-2:]
+    coarse = torch.rand(1, 1, -(-height // grain), -(-width // grain)) < share
+    fine = coarse.repeat_interleave(grain, 2).repeat_interleave(grain, 3)[0, 0, :height, :width]
+    return picture.masked_fill(fine, 255)
+
+
+def _superpixels(picture: Tensor, count: int) -> Tensor:
+    """Each of about ``count`` regions of similar colour in its mean colour: SLIC, Achanta et al. 2012."""
+    slic = _library("skimage.segmentation", "superpixels").slic
+    pixels = picture.permute(1, 2, 0).numpy()
+    found = slic(pixels, n_segments=count, start_label=0, channel_axis=-1)
+    regions = torch.from_numpy(found).flatten()  # (H·W,)
+    number = int(regions.max()) + 1
+    sums = torch.zeros(picture.shape[0], number).index_add_(1, regions, picture.flatten(1).float())
+    means = sums / torch.bincount(regions, minlength=number).clamp_min(1)  # (C, regions)
+    return means[:, regions].round().to(torch.uint8).view(picture.shape)
+
+
+_RELIEF = torch.tensor([[-1.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])  # light from the upper left
+
+
+def _emboss(picture: Tensor, strength: float) -> Tensor:
+    """The picture laid over its relief."""
+    filter2d = _library("kornia.filters", "emboss").filter2d
+    relief = filter2d((picture / 255).unsqueeze(0), _RELIEF.unsqueeze(0))[0]
+    return _as_bytes((1 - strength) * picture / 255 + strength * relief)
+
+
+def _erase(picture: Tensor, length: int) -> Tensor:
+    """A square of background with its centre anywhere, cut at the borders: cutout, DeVries and Taylor 2017."""
+    height, width = picture.shape[-2:]
+    top, left = whole(0, height - 1) - length // 2, whole(0, width - 1) - length // 2
+    erased = picture.clone()
+    erased[:, max(top, 0) : max(top + length, 0), max(left, 0) : max(left + length, 0)] = 0
+    return erased
+
+
+# Weather
+
+
+def _plasma(picture: Tensor, roughness: float, op: str) -> Tensor:
+    """A cloudy field from 0 to 1, (1, H, W), by the diamond-square method."""
+    diamond_square = _library("kornia.contrib", op).diamond_square
+    height, width = picture.shape[-2:]
+    return diamond_square((1, 1, height, width), roughness=roughness, normalize_range=(0.0, 1.0))[0]
+
+
+def _clouds(picture: Tensor, strength: float) -> Tensor:
+    """White in patches: where the field is above its half."""
+    cover = ((_plasma(picture, 0.5, "clouds") - 0.5) * 2).clamp(0, 1) * strength
+    return _as_bytes(picture / 255 * (1 - cover) + cover)
+
+
+def _fog(picture: Tensor, strength: float) -> Tensor:
+    """White everywhere, thicker and thinner."""
+    cover = (0.6 + 0.4 * _plasma(picture, 0.4, "fog")) * strength
+    return _as_bytes(picture / 255 * (1 - cover) + cover)
+
+
+def _snow(picture: Tensor, cover: float, brightness: float) -> Tensor:
+    """A snowy landscape: what is darker than ``cover`` of full lightness becomes ``brightness`` times as light."""
+    augmentation = _library("kornia.augmentation", "snow")
+    change = augmentation.RandomSnow((cover, cover), (brightness, brightness), p=1.0)
+    return _as_bytes(change((picture / 255).unsqueeze(0))[0])
+
+
+def _colour_cast(picture: Tensor, shift: float) -> Tensor:
+    """Each channel brighter or darker by up to ``shift`` of full brightness."""
+    augmentation = _library("kornia.augmentation", "colour_cast")
+    change = augmentation.RandomRGBShift(shift, shift, shift, p=1.0)
+    return _as_bytes(change((picture / 255).unsqueeze(0))[0])
+
+
+def _library(name: str, op: str) -> ModuleType:
+    """``name``, one of the two libraries that only some steps need.
+
+    Raises:
+        UserError: when it is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        package = {"skimage": "scikit-image"}.get(name.partition(".")[0], name.partition(".")[0])
+        raise UserError(f"augmentation: {op} needs {package}: pip install 'repronet[augmentation]'") from error
+
+
+def _as_bytes(values: Tensor) -> Tensor:
+    """Floats 0..1 → uint8; beyond is as bright or dark as it gets."""
+    return (values * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def operation(op: str, values: dict[str, Any], size: int) -> Operation:
+    """The step ``op`` with its ``values``, for a policy whose pictures become ``size`` × ``size``."""
+    ours = _OURS.get(op)
+    return partial(ours, **values) if ours else _TORCHVISION[op](size, **values)
+
+
+_OURS: dict[str, Callable[..., Tensor]] = {
+    "resize": _resize,
+    "crop_and_pad": _crop_and_pad,
+    "gamma": _gamma,
+    "colour_cast": _colour_cast,
+    "pca_colour": _pca_colour,
+    "blur": _blur,
+    "noise": _noise,
+    "salt": _salt,
+    "superpixels": _superpixels,
+    "emboss": _emboss,
+    "erase": _erase,
+    "clouds": _clouds,
+    "fog": _fog,
+    "snow": _snow,
+}
+BILINEAR = v2.InterpolationMode.BILINEAR
+COLOUR_ONLY = ("colour_cast", "pca_colour", "snow")
+
+_TORCHVISION: dict[str, Callable[..., Operation]] = {
+    # name: made of the policy's size and the step's values
+    "flip": lambda size: v2.RandomHorizontalFlip(p=1.0),
+    "flip_vertical": lambda size: v2.RandomVerticalFlip(p=1.0),
+    "crop": lambda size: v2.RandomCrop(size, pad_if_needed=True),
+    "centre_crop": lambda size: v2.CenterCrop(size),
+    "pad_crop": lambda size, padding: v2.RandomCrop(size, padding=padding, pad_if_needed=True),
+    "random_resized_crop": lambda size, scale, ratio: v2.RandomResizedCrop(size, tuple(scale), tuple(ratio)),
+    "rotate": lambda size, degrees: v2.RandomRotation(degrees, BILINEAR),
+    "shear": lambda size, degrees: v2.RandomAffine([0, 0], shear=degrees, interpolation=BILINEAR),
+    "translate": lambda size, share: v2.RandomAffine([0, 0], translate=(share, share), interpolation=BILINEAR),
+    "affine": lambda size, degrees, translate, scale, shear: v2.RandomAffine(
+        degrees, (translate, translate), tuple(scale), shear, BILINEAR
+    ),
+    "perspective": lambda size, distortion: v2.RandomPerspective(distortion, p=1.0),
+    "elastic": lambda size, alpha, sigma: v2.ElasticTransform(float(alpha), float(sigma)),
+    "sharpen": lambda size, factor: v2.RandomAdjustSharpness(factor, p=1.0),
+    "brighten": lambda size, factor: v2.ColorJitter(brightness=tuple(factor)),
+    "contrast": lambda size, factor: v2.ColorJitter(contrast=tuple(factor)),
+    "saturation": lambda size, factor: v2.ColorJitter(saturation=tuple(factor)),
+    "hue": lambda size, turn: v2.ColorJitter(hue=turn),
+    "invert": lambda size: v2.RandomInvert(p=1.0),
+    "grayscale": lambda size: v2.RandomGrayscale(p=1.0),
+    "solarize": lambda size, threshold: v2.RandomSolarize(threshold, p=1.0),
+    "posterize": lambda size, bits: v2.RandomPosterize(bits, p=1.0),
+    "equalize": lambda size: v2.RandomEqualize(p=1.0),
+    "randaugment": lambda size, operations, magnitude: v2.RandAugment(
+        operations, int(magnitude), interpolation=BILINEAR
+    ),
+    "trivial": lambda size: v2.TrivialAugmentWide(interpolation=BILINEAR),
+    "augmix": lambda size, severity, width: v2.AugMix(severity, width),
+}

@@ -1,0 +1,83 @@
+"""Augmentation policies: steps from a config, applied to one picture at a time, and mixing of whole batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from repronet.data.operations import COLOUR_ONLY, operation
+from repronet.data.reading import centre_crop, resize_short_side
+from repronet.data.steps import MIXING, Step, completed
+from repronet.errors import UserError
+
+
+@contextmanager
+def drawn_from(seed: int) -> Iterator[None]:
+    """Within, torch's global generator starts at ``seed``; afterwards it is as it was."""
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+class Mixing:
+    """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) of a batch with itself, by torchvision.
+
+    Each picture is mixed with another of the batch by one share λ drawn from Beta(α, α), and so are their labels.
+    """
+
+    def __init__(self, step: Step):
+        self.step = step
+
+    def __call__(self, images: Tensor, labels: Tensor, num_classes: int, seed: int) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) and int64 (N,) → the same shape, and probabilities (N, num_classes)."""
+        mix = {"mixup": v2.MixUp, "cutmix": v2.CutMix}[self.step.op]
+        with drawn_from(seed):
+            if torch.rand(()) < self.step.p:
+                return mix(alpha=float(self.step.values["alpha"]), num_classes=num_classes)(images, labels)
+        return images, torch.nn.functional.one_hot(labels, num_classes).to(images.dtype)
+
+
+class Policy:
+    """Steps that change a picture, each with its probability, one after another.
+
+    Args:
+        steps: mappings as :mod:`repronet.data.steps` describes them.
+        size: height and width of what comes out. A picture that no step brought there is resized by its shorter side
+            and cut to its middle.
+
+    Raises:
+        UserError: for a step or value that there is not.
+    """
+
+    def __init__(self, steps: Sequence[Mapping[str, Any]], size: int):
+        checked = completed(steps)
+        mixing = [step for step in checked if step.op in MIXING]
+        self.mixing = Mixing(mixing[0]) if mixing else None
+        self.size = size
+        self.steps = [step for step in checked if step.op not in MIXING]
+        self._operations = [operation(step.op, step.values, size) for step in self.steps]
+
+    def __call__(self, picture: Tensor, seed: int) -> Tensor:
+        """uint8 (C, H, W) → uint8 (C, size, size). The same picture and seed give the same bytes, in any process.
+
+        Raises:
+            UserError: for a grey picture where a step needs colours.
+        """
+        with drawn_from(seed):
+            for step, change in zip(self.steps, self._operations, strict=True):
+                if step.p < 1 and torch.rand(()) >= step.p:
+                    continue
+                if picture.shape[0] == 1 and step.op in COLOUR_ONLY:
+                    raise UserError(f"augmentation: {step.op} needs colours, and the pictures are grey; leave it out")
+                picture = change(picture)
+        if picture.shape[-2:] == (self.size, self.size):
+            return picture
+        return centre_crop(resize_short_side(picture, self.size), self.size)

@@ -1,0 +1,35 @@
+"""Conditions on the values of a config, and how to say what is wanted. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on a value and how to say it."""
+
+    holds: Callable[[Any], bool]
+    wanted: str
+
+
+POSITIVE = Rule(lambda x: x > 0, "a number above 0")
+NOT_NEGATIVE = Rule(lambda x: x >= 0, "a number of at least 0")
+SHARE = Rule(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
+PROBABILITY = Rule(lambda x: 0 <= x <= 1, "a number from 0 to 1")
+FACTOR = Rule(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
+COUNT = Rule(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648")
+FOLDER = Rule(lambda x: bool(x.strip()), "a folder")
+ANGLE = Rule(lambda x: 0 <= x < 90, "degrees from 0 up to but not including 90")
+ANY_NUMBER = Rule(lambda x: True, "a finite number")
+BETAS = Rule(lambda xs: len(xs) == 2 and all(0 <= x < 1 for x in xs), "two numbers from 0 up to but not including 1")
+MILESTONES = Rule(lambda xs: all(x > 0 for x in xs) and sorted(xs) == list(xs), "rising numbers of epochs above 0")
+RATES = Rule(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more numbers above 0")
+LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
+
+
+def one_of(*choices: str) -> Rule:
+    """The value must be one of ``choices``."""
+    return Rule(lambda x: x in choices, "one of " + ", ".join(choices))
