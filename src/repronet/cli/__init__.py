@@ -12,7 +12,7 @@ from typing import NoReturn
 from repronet import __version__
 from repronet.errors import UserError
 
-COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "list")
+COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "data", "list")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,16 +78,22 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from repronet.cli.listing import show
 
         return show(rest)
-    if command == "bench":
-        rest = _subject(rest)
+    if command in SUBJECTS:
+        command, rest = _with_subject(command, rest)
     return _run(command, _options(command, rest), debug)
 
 
-def _subject(words: list[str]) -> list[str]:
-    """What stands after ``bench conv``: convolution is all that there is to choose an algorithm for."""
-    if not words or words[0] != "conv":
-        raise UserError(f"bench {words[0] if words else ''}: say what to time; there is: bench conv".replace(" :", ":"))
-    return words[1:]
+# Commands of two words, with the config that each has.
+SUBJECTS = {"bench": ("conv", "bench"), "data": ("check", "check")}
+
+
+def _with_subject(command: str, words: list[str]) -> tuple[str, list[str]]:
+    """The config's name and the words behind ``bench conv`` or ``data check``."""
+    subject, config = SUBJECTS[command]
+    if not words or words[0] != subject:
+        wrong = f"{command} {words[0]}" if words else command
+        raise UserError(f"{wrong}: needs a second word; there is: {command} {subject}")
+    return config, words[1:]
 
 
 def _options(command: str, words: list[str]) -> argparse.Namespace:

@@ -35,6 +35,7 @@ _EXAMPLES = {
     "gradcheck": "layer=conv2d",
     "bench": "filters=64",
     "augment": "augmentation=lecture",
+    "check": "data.root=photos",
 }
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir")
 

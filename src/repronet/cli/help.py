@@ -18,6 +18,7 @@ USAGE
   repronet gradcheck [layer=NAME]        prove the gradients of the layers
   repronet bench conv [KEY=VALUE ...]    time the algorithms of convolution
   repronet augment [KEY=VALUE ...]       draw what an augmentation does
+  repronet data check data.root=DIR      look through a folder of pictures
   repronet list [GROUP ...]              the choices of each config group
   repronet COMMAND --help                the page of a command
   repronet --version
@@ -233,6 +234,28 @@ EXAMPLES
   repronet augment data=image_folder data.root=photos augmentation=inception
 """
 
+_DATA = """\
+repronet data - look through a folder of pictures before training on it
+
+USAGE
+  repronet data check data.root=DIR [KEY=VALUE ...]
+
+DESCRIPTION
+  Reads every file as a run would and names what is odd, with what a run does
+  about it: what cannot be read, what lies in two splits, classes that are empty
+  or in one split alone, strange files, how unusual pictures are read. Leaves
+  with 1 if a run would stop or learn wrong.
+
+KEYS
+  data.root=DIR        train/<class>/… with val and test, or <class>/… alone
+  format=table         or json, with every finding
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet data check data.root=photos
+  repronet data check data.root=photos format=json
+"""
+
 _LIST = """\
 repronet list - the choices of each config group
 
@@ -256,6 +279,7 @@ _PAGES = {
     "gradcheck": _GRADCHECK,
     "bench": _BENCH,
     "augment": _AUGMENT,
+    "data": _DATA,
 }
 
 

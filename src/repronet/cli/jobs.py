@@ -119,6 +119,14 @@ def augment(overrides: Sequence[str]) -> int:
     return 0
 
 
+def check_data(overrides: Sequence[str]) -> int:
+    """``repronet data check``: 1 if a run would stop or learn wrong."""
+    config = compose("check", overrides)
+    from repronet.cli.data import check
+
+    return 0 if check(config, Console(highlight=False)) else 1
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
@@ -126,6 +134,7 @@ SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "summary": summarize,
     "verify": verify_networks,
     "augment": augment,
+    "check": check_data,
 }
 
 

@@ -367,6 +367,13 @@ class Augment:
 
 
 @dataclass
+class Check:
+    """The keys of ``repronet data check``."""
+
+    format: str = value(one_of("table", "json"))
+
+
+@dataclass
 class Verify:
     """``repronet verify`` has no keys outside its group."""
 
@@ -407,6 +414,7 @@ COMMANDS: dict[str, type] = {
     "summary": Summary,
     "verify": Verify,
     "augment": Augment,
+    "check": Check,
     "bench": Bench,
     "gradcheck": Gradcheck,
 }
@@ -417,6 +425,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "summary": ("model", "optimizer"),
     "verify": ("model",),
     "augment": ("data", "augmentation"),
+    "check": ("data",),
     "bench": ("model",),
     "gradcheck": ("model",),
 }

@@ -52,9 +52,7 @@ def read_layout(root: Path) -> Layout:
     source = folders.get("train", root)
     classes = tuple(folder.name for folder in class_folders(source))
     if not classes:
-        raise UserError(
-            f"data.root={shown(root)}: no folders of classes in {shown(source)}; it needs <class>/<picture>"
-        )
+        raise UserError(no_classes(root, source))
     files, others = {}, []
     for split, folder in folders.items():
         files[split], strangers = _labelled(folder, classes, root)
@@ -63,10 +61,13 @@ def read_layout(root: Path) -> Layout:
     used = {file.label for file in training}
     empty = [name for label, name in enumerate(classes) if label not in used]
     if empty:
-        raise UserError(
-            f"data.root={shown(root)}: no picture in class {empty[0]} of {shown(source)}; fill or remove it"
-        )
+        raise UserError(f"data.root={shown(root)}: no picture in {shown(source / empty[0])}; fill or remove that class")
     return Layout(root, classes, files, others)
+
+
+def no_classes(root: Path, folder: Path) -> str:
+    """What is said of a ``folder`` without folders in it."""
+    return f"data.root={shown(root)}: no folders in {shown(folder)}; it needs one a class, <class>/<picture>"
 
 
 def split_folders(root: Path) -> dict[str, Path]:
@@ -112,6 +113,11 @@ def hidden(path: Path) -> bool:
     return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
+def leads_back(path: Path) -> bool:
+    """Whether a folder is a link to one that it lies in: following it would never end."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
+
+
 def files_below(folder: Path) -> Iterator[Path]:
     """Every file below ``folder`` that is not hidden, in a fixed order; a link that leads back is not followed.
 
@@ -129,7 +135,7 @@ def files_below(folder: Path) -> Iterator[Path]:
             folders.clear()
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not hidden(Path(name)))
+        folders[:] = sorted(name for name in folders if not (hidden(Path(name)) or leads_back(Path(place, name))))
         yield from (Path(place, name) for name in sorted(names) if not hidden(Path(name)))
 
 

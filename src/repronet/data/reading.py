@@ -110,7 +110,7 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
         _check_size(image, name)
         try:
             notes = _notes(image, content)  # may read the whole file, in search of EXIF
-            if image.format == "JPEG" and short_side is not None:
+            if image.format in ("JPEG", "MPO") and short_side is not None:
                 image.draft(None, _least_size(image.size, short_side))  # type: ignore[arg-type]
             upright = ImageOps.exif_transpose(image)
         except Exception as error:  # Pillow's decoders raise many kinds
@@ -177,7 +177,9 @@ def _notes(image: Image.Image, content: bytes) -> tuple[str, ...]:
         notes.append("transparent colours, laid over white")
     if image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT:
         notes.append("turned upright as its EXIF orientation says")
-    if getattr(image, "n_frames", 1) > 1:
+    if image.format == "MPO":  # as cameras write it: a JPEG with more views of the same behind it
+        notes.append("JPEG with several views, the first is read")
+    elif getattr(image, "n_frames", 1) > 1:
         notes.append(f"animation of {image.n_frames} frames, the first is read")  # type: ignore[attr-defined]
     return tuple(notes)
 

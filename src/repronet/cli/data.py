@@ -1,0 +1,72 @@
+"""``repronet data check``: what a folder of pictures holds, and what in it would surprise a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from repronet.data.scan import Report, scan
+from repronet.errors import UserError
+
+SHOWN = 6  # findings of a kind in the table
+FOLDERS = ("image_folder", "imagenet", "imagenette")
+
+
+def check(config: DictConfig, console: Console) -> bool:
+    """Look through the folder of ``config``; whether a run can use it as it is.
+
+    Raises:
+        UserError: when there is no folder of pictures to look through.
+    """
+    if config.data.name not in FOLDERS:
+        raise UserError(f"data={config.data.name}: is no folder of pictures; data check takes {', '.join(FOLDERS)}")
+    if config.data.root is None:
+        raise UserError("data.root: must name the folder of pictures")
+    report = scan(Path(config.data.root).expanduser())
+    if config.format == "json":
+        print(json.dumps(_plain(report), indent=2))
+    else:
+        _show(report, console)
+    return report.count("error") == 0
+
+
+def _plain(report: Report) -> dict[str, object]:
+    return {
+        "root": str(report.root).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        "classes": list(report.classes),
+        "pictures": report.pictures,
+        "findings": [asdict(finding) for finding in report.findings],
+    }
+
+
+def _show(report: Report, console: Console) -> None:
+    for split, counts in report.pictures.items():
+        total, present = sum(counts.values()), len(counts)
+        name = "pictures" if split == "all" else split
+        console.print(f"{name:<10}{total:>9,}  in {present:,} {'class' if present == 1 else 'classes'}", markup=False)
+    if report.findings:
+        console.print()
+        console.print(_table(report))
+    parts = [f"{report.count(kind):,} {kind}{'' if report.count(kind) == 1 else 's'}" for kind in ("error", "warning")]
+    verdict = "a run would stop or learn wrong" if report.count("error") else "a run can use it"
+    console.print(f"\n{', '.join(parts)}: {verdict}", markup=False)
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for (severity, what), group in groupby(report.findings, key=lambda finding: (finding.severity, finding.what)):
+        findings = list(group)
+        for finding in findings[:SHOWN]:
+            table.add_row(severity, Text.assemble(finding.where, ": ", (what, "bold"), f", {finding.detail}"))
+        if len(findings) > SHOWN:
+            table.add_row("", f"… {what}: {len(findings) - SHOWN:,} more; format=json has them all")
+    return table

@@ -1,0 +1,260 @@
+"""A folder of pictures looked through before anything trains on it: every file is read, and what is odd is named.
+
+A run reads with the same code (:mod:`repronet.data.reading`, :mod:`repronet.data.folders`) and stops at the first
+error; the scan goes on to the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from repronet.data.folders import (
+    WHOLE,
+    class_folders,
+    files_below,
+    hidden,
+    leads_back,
+    named_like_picture,
+    split_folders,
+)
+from repronet.data.reading import PictureError, decode, shown
+from repronet.errors import UserError
+
+UNBALANCED = 20  # times as many pictures in the largest class as in the smallest
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something odd.
+
+    Attributes:
+        severity: "error" for what a run would stop at or learn wrong from, "warning" for what is probably a mistake,
+            "note" for what is only worth knowing.
+        what: its kind, in a few words.
+        where: the file or folder, below the root.
+        detail: what it is, and what a run does with it.
+    """
+
+    severity: str
+    what: str
+    where: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A picture's file that was read, or could not be."""
+
+    path: Path
+    split: str
+    label: str
+    digest: str = ""
+    format: str = ""
+    notes: tuple[str, ...] = ()
+    error: PictureError | None = None
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a folder holds and what is odd about it, the worst first."""
+
+    root: Path
+    classes: tuple[str, ...]
+    pictures: dict[str, dict[str, int]]  # by split and class, those that can be read
+    findings: tuple[Finding, ...]
+
+    def count(self, severity: str) -> int:
+        """How many findings are of that severity."""
+        return sum(finding.severity == severity for finding in self.findings)
+
+
+def scan(root: Path) -> Report:
+    """Look through the folder of pictures at ``root``.
+
+    Raises:
+        UserError: when there is no such folder or no class in it, so that there is nothing to look through.
+    """
+    folders = split_folders(root)
+    training = folders.get("train", root)
+    classes = tuple(folder.name for folder in class_folders(training))
+    if not classes:
+        raise UserError(
+            f"data.root={shown(root)}: no folders in {shown(training)}; it needs one a class, <class>/<picture>"
+        )
+    findings, files = [], []
+    for split, folder in folders.items():
+        for place in class_folders(folder):
+            here = list(files_below(place))
+            files += [Examined(file, split, place.name) for file in here if named_like_picture(file)]
+            findings += _strangers([file for file in here if not named_like_picture(file)], root)
+        findings += _beside(folder, root)
+    findings += _beside_splits(root, folders)
+    examined = list(_read(files, root))
+    pictures = _counts(examined, folders)
+    findings += _pictures(examined, root)
+    findings += _duplicates(examined, root)
+    findings += _classes(pictures, classes, folders, root)
+    order = ("error", "warning", "note")
+    findings.sort(key=lambda finding: (order.index(finding.severity), finding.what, finding.where))
+    return Report(root, classes, pictures, tuple(findings))
+
+
+def _read(files: list[Examined], root: Path) -> Iterator[Examined]:
+    hidden_bar = not sys.stderr.isatty()
+    with ThreadPoolExecutor() as pool:
+        yield from track(
+            pool.map(lambda file: _examine(file, root), files),
+            "reading",
+            len(files),
+            console=Console(stderr=True),
+            disable=hidden_bar,
+        )
+
+
+def _examine(file: Examined, root: Path) -> Examined:
+    name = _below(file.path, root)
+    try:
+        content = file.path.read_bytes()
+        reading = decode(content, name)
+    except PictureError as error:
+        return Examined(file.path, file.split, file.label, error=error)
+    except OSError as error:
+        reason = PictureError(name, "unreadable", error.strerror or str(error))
+        return Examined(file.path, file.split, file.label, error=reason)
+    digest = hashlib.sha256(content).hexdigest()
+    return Examined(file.path, file.split, file.label, digest, reading.format, reading.notes)
+
+
+def _below(path: Path, root: Path) -> str:
+    return shown(path.relative_to(root))
+
+
+def _counts(examined: list[Examined], folders: dict[str, Path]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {
+        split: {place.name: 0 for place in class_folders(folder)} for split, folder in folders.items()
+    }
+    for file in examined:
+        counts[file.split][file.label] += file.error is None
+    return counts
+
+
+# What the suffix promises, where it can promise anything.
+_FORMATS = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "MPO": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png", ".apng"),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp", ".dib"),
+    "TIFF": (".tif", ".tiff"),
+    "PPM": (".pbm", ".pgm", ".ppm", ".pnm"),
+    "JPEG2000": (".jp2", ".j2k"),
+    "AVIF": (".avif",),
+}
+
+
+def _pictures(examined: list[Examined], root: Path) -> Iterator[Finding]:
+    """What is wrong with single files; how the odd ones are read, a line a kind."""
+    read_as: dict[str, list[Examined]] = defaultdict(list)
+    for file in examined:
+        where = _below(file.path, root)
+        if file.error is not None:
+            yield Finding("error", file.error.kind, where, f"{file.error.detail}; a run stops at it")
+            continue
+        if file.path.suffix.lower() not in _FORMATS.get(file.format, (file.path.suffix.lower(),)):
+            yield Finding("warning", "wrong suffix", where, f"its content is {file.format}, and is read as that")
+        if "\\x" in where:
+            yield Finding("note", "odd name", where, "the name is not UTF-8; it is read all the same")
+        for note in file.notes:
+            read_as[note].append(file)
+    for note, files in read_as.items():
+        yield Finding("note", f"{len(files):,} read so", _below(files[0].path, root), note)
+
+
+def _strangers(files: Iterable[Path], root: Path) -> Iterator[Finding]:
+    """Files in a class that are not named like pictures; a run leaves them out."""
+    for file in files:
+        try:
+            content = decode(file.read_bytes(), shown(file)).format
+            detail = f"its content is {content}, but it is not named like a picture; left out"
+        except (PictureError, OSError):
+            detail = "not named like a picture; left out"
+        yield Finding("warning", "not a picture", _below(file, root), detail)
+
+
+def _beside(folder: Path, root: Path) -> Iterator[Finding]:
+    """What lies in a split beside its classes, what is hidden anywhere in it, and links that lead back."""
+    for entry in sorted(folder.iterdir()):
+        if entry.is_file() and not hidden(entry):
+            yield Finding("warning", "outside the classes", _below(entry, root), "in no class; left out")
+    concealed: list[Path] = []
+    for place, names, files in os.walk(folder):
+        concealed += [Path(place, name) for name in [*names, *files] if hidden(Path(name))]
+        names[:] = sorted(name for name in names if not hidden(Path(name)))
+        for link in (Path(place, name) for name in names if leads_back(Path(place, name))):
+            yield Finding("warning", "link that leads back", _below(link, root), "not followed")
+    if concealed:
+        detail = f"{len(concealed):,} hidden files and folders are passed over"
+        yield Finding("note", "hidden", _below(concealed[0], root), detail)
+
+
+def _beside_splits(root: Path, folders: dict[str, Path]) -> Iterator[Finding]:
+    """What lies beside the folders of splits; a run does not look at it."""
+    if WHOLE not in folders:
+        for entry in sorted(root.iterdir()):
+            if entry not in folders.values() and not hidden(entry):
+                yield Finding("warning", "outside the splits", _below(entry, root), "left out")
+
+
+def _duplicates(examined: list[Examined], root: Path) -> Iterator[Finding]:
+    """The same bytes more than once: a leak between splits, a contradiction between classes, or a waste."""
+    same: dict[str, list[Examined]] = defaultdict(list)
+    for file in examined:
+        if file.error is None:
+            same[file.digest].append(file)
+    for first, *others in same.values():
+        for other in others:
+            where, twin = _below(other.path, root), _below(first.path, root)
+            if other.split != first.split:
+                yield Finding("error", "in two splits", where, f"the same picture as {twin}")
+            elif other.label != first.label:
+                yield Finding("error", "in two classes", where, f"the same picture as {twin}")
+            else:
+                yield Finding("warning", "twice", where, f"the same picture as {twin}")
+
+
+def _classes(
+    pictures: dict[str, dict[str, int]], classes: tuple[str, ...], folders: dict[str, Path], root: Path
+) -> Iterator[Finding]:
+    """Empty, missing, surplus and unbalanced classes."""
+    training = "train" if "train" in folders else WHOLE
+    for split, counts in pictures.items():
+        where = folders[split]
+        for name, count in counts.items():
+            if name not in classes:
+                detail = "a class that training has not; a run stops at it"
+                yield Finding("error", "unknown class", _below(where / name, root), detail)
+            elif count == 0:
+                severity = "error" if split == training else "warning"
+                yield Finding(severity, "empty class", _below(where / name, root), "no picture that can be read")
+        for name in sorted(set(classes) - set(counts)):
+            yield Finding("warning", "missing class", _below(where, root), f"has no folder {name}; training has one")
+    filled = Counter({name: count for name, count in pictures[training].items() if count})
+    for name, count in filled.items():
+        if count == 1:
+            detail = "a single picture, of which nothing can be carved for validation"
+            yield Finding("warning", "tiny class", _below(folders[training] / name, root), detail)
+    if filled and (most := filled.most_common())[0][1] > UNBALANCED * most[-1][1]:
+        (large, many), (small, few) = most[0], most[-1]
+        detail = f"{few:,} of {small} against {many:,} of {large}"
+        yield Finding("warning", "unbalanced", _below(folders[training], root), detail)

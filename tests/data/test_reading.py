@@ -1,0 +1,131 @@
+"""Every kind of picture is read right by the stated rule, or refused in one line that names it."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from odd_pictures import HEIGHT, READABLE, REFUSED, RGB, WIDTH, encoded, plain, ramp
+from repronet.data.reading import PictureError, centre_crop, decode, read_picture, resize_short_side
+
+
+def pixels(name: str) -> np.ndarray:
+    return decode(READABLE[name][0](), name).pixels
+
+
+@pytest.mark.parametrize("name", READABLE)
+@pytest.mark.parametrize("short_side", [None, 16])
+def test_readable_pictures_become_8_bit_rgb_and_say_how(name, short_side):
+    content, note = READABLE[name]
+    reading = decode(content(), name, short_side)
+    assert reading.pixels.dtype == np.uint8
+    assert reading.pixels.shape[2] == 3
+    assert reading.pixels.flags.writeable
+    if note is None:
+        assert reading.notes == ()
+    else:
+        assert any(note in found for found in reading.notes)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("short_side", [None, 16])
+def test_the_others_are_refused_in_one_line(name, short_side):
+    content, kind = REFUSED[name]
+    with pytest.raises(PictureError) as caught:
+        decode(content(), f"photos/{name}", short_side)
+    assert caught.value.kind == kind
+    assert str(caught.value).startswith(f"photos/{name}: {kind}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["plain.png", "plain.bmp", "plain.webp", "wrong_suffix.jpg"])
+def test_plain_pictures_are_read_as_they_are(name):
+    assert np.array_equal(pixels(name), RGB)
+
+
+def test_16_bit_is_divided_and_not_clipped():
+    assert np.array_equal(pixels("sixteen.png")[..., 0], ramp()[..., 0])
+    assert pixels("sixteen.pgm")[..., 0].flatten().tolist() == [0, 255, 1, 128]
+
+
+def test_floats_from_0_to_1_are_scaled():
+    assert np.array_equal(pixels("float.tif")[..., 1], ramp()[..., 0])
+
+
+def test_what_is_transparent_is_white():
+    found = pixels("alpha.png")
+    assert (found[:, : WIDTH // 2] == 255).all()
+    assert (found[:, WIDTH // 2 :] == [255, 0, 0]).all()
+
+
+def test_cmyk_without_ink_is_white():
+    assert pixels("cmyk.jpg").min() >= 254
+
+
+def test_exif_turns_the_picture_upright():
+    found = pixels("turned.png")
+    assert found.shape == (WIDTH, HEIGHT, 3)
+    assert np.array_equal(found[..., 0], np.rot90(ramp()[..., 0], -1))
+
+
+@pytest.mark.parametrize("name", ["animation.gif", "views.jpg"])
+def test_the_first_frame_is_read(name):
+    assert pixels(name).reshape(-1, 3).mean(0) == pytest.approx([255, 0, 0], abs=3)
+
+
+def test_grey_is_the_same_in_all_channels():
+    found = pixels("grey.png")
+    assert np.array_equal(found[..., 0], np.asarray(plain().convert("L")))
+    assert np.array_equal(found[..., 0], found[..., 2])
+
+
+def test_palette_colours_are_those_of_the_palette():
+    assert np.array_equal(pixels("palette.png"), np.asarray(plain().convert("P").convert("RGB")))
+
+
+def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path):
+    file = tmp_path / "large.jpg"
+    Image.fromarray(RGB[:8, :10]).resize((640, 512), Image.Resampling.BICUBIC).save(file, quality=95)
+    assert decode(file.read_bytes(), "large", 64).pixels.shape == (64, 80, 3)
+    reduced = read_picture(file, 64)
+    assert reduced.shape == (3, 64, 80)
+    full = resize_short_side(read_picture(file), 64)
+    assert (reduced.float() - full.float()).abs().mean() < 3
+
+
+def test_files_that_cannot_be_opened(tmp_path):
+    with pytest.raises(PictureError, match="unreadable: No such file or directory"):
+        read_picture(tmp_path / "none.png")
+    with pytest.raises(PictureError, match="unreadable: Is a directory"):
+        read_picture(tmp_path)
+
+
+def test_the_shorter_side_and_the_middle():
+    picture = torch.arange(3 * 20 * 30).remainder(251).to(torch.uint8).view(3, 20, 30)
+    assert resize_short_side(picture, 20) is picture
+    assert resize_short_side(picture, 10).shape == (3, 10, 15)
+    assert resize_short_side(picture.transpose(1, 2), 40).shape == (3, 60, 40)
+    assert torch.equal(centre_crop(picture, 10), picture[:, 5:15, 10:20])
+
+
+def test_an_error_survives_the_way_out_of_a_process():
+    error = PictureError("a.png", "empty", "the file has no bytes")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.kind, again.path) == (str(error), "empty", "a.png")
+
+
+def test_no_other_program_is_started_for_postscript(tmp_path):
+    # Pillow would hand PostScript to Ghostscript, which is a programming language.
+    trap = tmp_path / "gs"
+    trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    trap.chmod(0o755)
+    (tmp_path / "a.png").write_bytes(encoded(plain(), "EPS"))
+    code = f"from pathlib import Path; from repronet.data.reading import read; read(Path({str(tmp_path / 'a.png')!r}))"
+    subprocess.run([sys.executable, "-c", code], env={"PATH": str(tmp_path)}, capture_output=True, check=False)
+    assert not (tmp_path / "ran").exists()
