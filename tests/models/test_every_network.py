@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from repronet import models
 from repronet.analysis.golden import logits, sizes
 from repronet.analysis.verification import verify
-from repronet.errors import UserError
 from repronet.layers import set_algorithm, unconverted
 from repronet.papers import NETWORKS
 from repronet.papers.tables import golden
@@ -143,11 +142,6 @@ def test_other_classes_and_channels():
 def test_a_residual_network_of_1202_layers():
     with torch.device("meta"):
         assert sum(p.numel() for p in models.create("resnet1202").parameters()) == 19_421_274
-
-
-def test_normalization_is_refused_where_the_paper_has_its_own():
-    with pytest.raises(UserError, match="normalization=group: resnet50 has no place for it"):
-        models.create("resnet50", normalization="group")
 
 
 def test_heads_are_left_out_on_demand():

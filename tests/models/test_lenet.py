@@ -144,9 +144,9 @@ def test_both_layer_families_agree_from_the_same_seed(name):
         assert (gradient - their_gradients[key]).abs().max() <= 1e-5 * their_gradients[key].abs().max(), key
 
 
-def test_batch_normalization_is_a_choice_of_lenet5_only():
+def test_batch_normalization_is_a_choice_of_lenet5_and_not_of_1998s():
     assert trainable(models.create("lenet5", normalization="batch")) == 61_706 + 2 * (6 + 16)
-    with pytest.raises(UserError, match="normalization=batch: lenet5_1998 has no place for it"):
+    with pytest.raises(UserError, match="normalization=batch: lenet5_1998 has no normalization"):
         models.create("lenet5_1998", normalization="batch")
 
 
@@ -156,7 +156,7 @@ def test_batch_normalization_is_a_choice_of_lenet5_only():
         ({"name": "lenet6"}, "model=lenet6: no such network; nearest: lenet5"),
         ({"name": "lenet5", "num_classes": 0}, "num_classes=0"),
         ({"name": "lenet5", "layers": "tensorflow"}, "layers=tensorflow"),
-        ({"name": "lenet5", "normalization": "group"}, "normalization=group"),
+        ({"name": "lenet5", "normalization": "groups"}, "normalization=groups: no such layer"),
         ({"name": "lenet5_1998", "num_classes": 26}, "pictures of the ten digits"),
     ],
 )

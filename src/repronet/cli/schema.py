@@ -203,11 +203,6 @@ class Zca:
 
 
 @dataclass
-class Batch:
-    name: str = fixed("batch")
-
-
-@dataclass
 class Sgd:
     name: str = fixed("sgd")
     lr: float = value(POSITIVE)
@@ -396,7 +391,9 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "local_contrast": LocalContrast,
         "zca": Zca,
     },
-    "normalization": {"paper": Nothing, "none": Nothing, "batch": Batch},
+    "normalization": dict.fromkeys(
+        ("paper", "none", "batch", "local_response", "local_contrast", "layer", "group", "instance"), Nothing
+    ),
     "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam},
     "schedule": {
         "constant": Constant,

@@ -79,8 +79,8 @@ def create(
         in_channels: planes of the input image, 1 for grey and 3 for colour; None for the paper's.
         layers: ``"custom"`` for this project's layers, ``"torch"`` for :mod:`torch.nn`'s. The same seed gives the same
             weights under both.
-        normalization: which normalisation follows the convolutions, for the networks that leave the choice; None for
-            the network's own.
+        normalization: which normalisation stands where the network has its own (:mod:`repronet.models.normalization`
+            has the names); None for that.
 
     Raises:
         UserError: for an unknown name or layer family, a count below one, or a normalization without a place.
@@ -93,9 +93,14 @@ def create(
     if wrong:
         shown = ", ".join(f"{key}={value!r}" for key, value in wrong.items())
         raise UserError(f"model={name}: {shown}: must be a whole number of at least 1")
-    if normalization is not None and "normalization" not in inspect.signature(build).parameters:
-        raise UserError(f"normalization={normalization}: {name} has no place for it; leave normalization=paper")
-    return build(**given, layers=layer_family(layers))
+    family = layer_family(layers)
+    if normalization is None or "normalization" in inspect.signature(build).parameters:
+        return build(**given, layers=family)
+    from repronet.models.normalization import renormalize  # here, because listing networks needs no torch
+
+    network = build(**counts, layers=family)
+    renormalize(network, normalization, family)
+    return network
 
 
 def builder(name: str):

@@ -1,20 +1,76 @@
-"""Which normalisation layer follows a convolution, for the networks that leave the choice."""
+"""Which normalisation layer stands after a convolution, where a network leaves the choice or has one to exchange."""
 
 from __future__ import annotations
 
 from types import ModuleType
 
+import torch
 from torch import nn
 
+import repronet.layers
 from repronet.errors import UserError
 
-NORMALIZATIONS = ("none", "batch")
+NORMALIZATIONS = ("none", "batch", "local_response", "local_contrast", "layer", "group", "instance")
+GROUPS = 32  # Wu and He 2018, table 3
+WITHOUT_PARAMETERS = ("none", "local_response", "local_contrast")
 
 
 def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
-    """The layer called ``name`` for (N, ``channels``, H, W); ``none`` is the identity, which holds no parameters."""
+    """The layer called ``name`` for (N, ``channels``, H, W).
+
+    ``none`` is the identity. ``layer``, ``group`` and ``instance`` are group normalisation with one group, with 32 or
+    as many as divide the channels into groups of two or more, and with a group a channel (Wu and He 2018, figure 2).
+    ``local_response`` has AlexNet's constants (section 3.3), ``local_contrast`` a Gaussian of 9 × 9 (Jarrett et al.
+    2009).
+
+    Raises:
+        UserError: for another name.
+    """
     if name == "none":
         return nn.Identity()
     if name == "batch":
         return layers.BatchNorm2d(channels)
+    if name == "local_response":
+        return layers.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+    if name == "local_contrast":
+        return repronet.layers.LocalContrastNorm()  # torch.nn has none
+    groups = {"layer": 1, "group": group_count(channels), "instance": channels}
+    if name in groups:
+        return layers.GroupNorm(groups[name], channels)
     raise UserError(f"normalization={name}: no such layer (choices: {', '.join(NORMALIZATIONS)})")
+
+
+def group_count(channels: int) -> int:
+    """The most groups, at most 32, that divide ``channels`` evenly into two or more each."""
+    return next(n for n in range(min(GROUPS, max(1, channels // 2)), 0, -1) if channels % n == 0)
+
+
+def renormalize(network: nn.Module, name: str, layers: ModuleType) -> None:
+    """Put the layer ``name`` wherever ``network`` has batch normalisation or, if it has none, local response norm.
+
+    A layer without parameters leaves convolutions that had no bias without any shift; they get biases of 0.
+
+    Raises:
+        UserError: when the network has neither.
+    """
+    places = _places(network, nn.BatchNorm2d) or _places(network, nn.LocalResponseNorm)
+    if not places:
+        raise UserError(f"normalization={name}: {network.architecture} has no normalization; leave normalization=paper")
+    for path, channels in places:
+        parent, _, child = path.rpartition(".")
+        network.get_submodule(parent)._modules[child] = normalization_2d(name, channels, layers)
+    if name in WITHOUT_PARAMETERS:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d) and module.bias is None:
+                module.bias = nn.Parameter(torch.zeros(module.out_channels))
+
+
+def _places(network: nn.Module, kind: type[nn.Module]) -> list[tuple[str, int]]:
+    """Where layers of that kind stand, with the channels that they see: their own, or the last convolution's."""
+    places, channels = [], 0
+    for path, module in network.named_modules():
+        if isinstance(module, nn.Conv2d):
+            channels = module.out_channels
+        if isinstance(module, kind):
+            places.append((path, getattr(module, "num_features", channels)))
+    return places
