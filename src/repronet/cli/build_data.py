@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import Tensor
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
+from repronet.data.pictures import PictureFiles, PictureSplit
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
@@ -72,9 +74,17 @@ def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> Im
         batch_size=config.data.batch_size,
         eval_batch_size=config.data.eval_batch_size,
         batches_per_chunk=config.data.batches_per_chunk,
-        workers=config.data.workers,
+        workers=loader_processes(config.data.workers, images.train),
         seed=config.seed,
     )
+
+
+def loader_processes(wanted: int | None, train: LabelledPictures) -> int:
+    """As many as are wanted, or what is fastest: out of memory, handing pictures over costs more than it saves."""
+    if wanted is not None:
+        return wanted
+    from_disk = isinstance(train, PictureSplit) and isinstance(train.pictures, PictureFiles)
+    return min(8, os.cpu_count() or 1) if from_disk else 0
 
 
 PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {

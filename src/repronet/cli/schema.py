@@ -88,6 +88,7 @@ VALIDATION = Rule(lambda x: x == "paper" or _is_part(x), f"paper, {PART.wanted}"
 SEED = Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295")
 
 
+PROCESSES = Rule(lambda x: 0 <= x <= 1024, "a whole number of processes from 0 to 1024")
 RESIZE = Rule(
     lambda x: x == "original" or (type(x) is int and 1 <= x < 2**15), "original or a whole number of pixels above 0"
 )
@@ -103,7 +104,7 @@ class Data:
     batch_size: int = value(COUNT)
     eval_batch_size: int = value(COUNT)
     batches_per_chunk: int = value(COUNT)
-    workers: int = value(Rule(lambda x: 0 <= x <= 1024, "a whole number of processes from 0 to 1024"))
+    workers: int | None = field(default=None, metadata={"rule": PROCESSES})
 
 
 @dataclass

@@ -112,7 +112,9 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
             notes = _notes(image, content)  # may read the whole file, in search of EXIF
             if image.format in ("JPEG", "MPO") and short_side is not None:
                 image.draft(None, _least_size(image.size, short_side))  # type: ignore[arg-type]
-            upright = ImageOps.exif_transpose(image)
+            turned = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+            upright = ImageOps.exif_transpose(image) if turned else image  # which would copy every picture
+            upright.load()
         except Exception as error:  # Pillow's decoders raise many kinds
             raise PictureError(name, *_damage(error)) from error
         return Reading(_rgb(upright, name), image.format or "", notes)

@@ -41,7 +41,7 @@ class PerPixelMean:
         return cls((total / (255 * len(images))).float())
 
     def __call__(self, images: Tensor) -> Tensor:
-        return images / 255 - self.mean.to(images.device)
+        return (images / 255).sub_(self.mean.to(images.device))
 
 
 @dataclass(frozen=True)
