@@ -1,0 +1,91 @@
+"""Training on a person's own pictures, from the command line to the result."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from odd_pictures import write_good
+
+SHORT = ["trainer.max_epochs=1", "model=resnet20", "layers=torch", "data.batch_size=8"]
+
+
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_good(tmp_path / "photos" / "train", count=10)
+    write_good(tmp_path / "photos" / "val", count=4, seed=1)
+    return tmp_path / "photos"
+
+
+def result(folder) -> dict:
+    return json.loads((folder / "result.json").read_text())
+
+
+def test_a_folder_without_test_is_trained_on_and_says_so(repronet, tmp_path, photos):
+    outcome = repronet("train", "data=image_folder", f"data.root={photos}", "run_dir=run", "augmentation=none", *SHORT)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "20 train, 8 validation, no test split" in outcome.out
+    assert "test error               -  the data has no test split" in outcome.out
+    found = result(tmp_path / "run")
+    assert (found["test_error"], found["test_images"], found["val_images"]) == (None, 0, 8)
+    assert 0 <= found["best_val_error"] <= 1
+    again = repronet("eval", "run=run")
+    assert again.code == 2
+    assert "its data has no test split" in again.err
+
+
+def test_memory_disk_and_processes_end_with_the_same_weights(repronet, tmp_path, photos):
+    words = ["train", "data=image_folder", f"data.root={photos}", "augmentation=cutmix", *SHORT]
+    for name, more in {"memory": [], "disk": ["data.memory=0", "data.workers=0"], "two": ["data.workers=2"]}.items():
+        outcome = repronet(*words, *more, f"run_dir={name}")
+        assert (outcome.code, outcome.err) == (0, "")
+    losses = {name: result(tmp_path / name)["last_train_loss"] for name in ("memory", "disk", "two")}
+    assert len(set(losses.values())) == 1, losses
+    assert len({(tmp_path / name / "history.csv").read_text().split(",")[1] for name in losses}) == 1
+
+
+def test_test_is_carved_where_there_is_one_folder(repronet, tmp_path, photos):
+    words = [f"data.root={photos / 'train'}", "data.val=4", "data.test=6", "run_dir=run", "augmentation=none"]
+    outcome = repronet("train", "data=image_folder", *words, *SHORT)
+    assert outcome.code == 0, outcome.err
+    assert "10 train, 4 validation, 6 test" in outcome.out
+    again = repronet("eval", "run=run")
+    assert repr(result(tmp_path / "run")["test_error"]) in again.out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data.root=nowhere"], "nowhere: no such folder"),
+        ([], "data.root must name the folder"),
+        (["data.root=photos", "data.val=paper"], "your own pictures have no paper"),
+        (["data.root=photos", "data.val=1.5"], "data.val=1.5: must be paper, a share above 0 and below 1"),
+        (["data.root=photos", "data.test=0"], "data.test=0: must be a share"),
+        (["data.root=photos", "data.resize=0"], "data.resize=0: must be original or a whole number"),
+        (["data.root=photos", "data.workers=-1"], "data.workers=-1: must be a whole number of processes"),
+        (["data.root=photos", "preprocessing=zca"], "preprocessing=zca: needs images of one size"),
+        (["data.root=photos", "data.split=3"], "nearest: data.split_seed"),
+    ],
+)
+def test_bad_words_are_one_line_and_make_no_run(repronet, tmp_path, photos, words, message):
+    outcome = repronet("train", "data=image_folder", *words, *SHORT)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_bad_picture_is_named_before_anything_is_made(repronet, tmp_path, photos):
+    (photos / "train" / "cat" / "cut.png").write_bytes((photos / "train" / "cat" / "0_0.png").read_bytes()[:200])
+    outcome = repronet("train", "data=image_folder", f"data.root={photos}", *SHORT)
+    assert outcome.code == 2
+    assert "cut.png: truncated" in outcome.err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_mixed_labels_need_a_loss_that_knows_them(repronet):
+    outcome = repronet("train", "model=lenet5_1998", "augmentation=mixup")
+    assert outcome.code == 2
+    assert "model.loss=rbf_map: knows no mixed labels" in outcome.err

@@ -1,0 +1,71 @@
+"""The data module: images of any size reach the network at its size, and who deals them out."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from repronet.data.batches import TrainingBatches
+from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
+from repronet.data.policy import Policy
+from repronet.data.preprocessing import PixelMap, PixelStatistics
+from repronet.data.splits import ImageDataset, Split
+from repronet.data.streaming import PictureBatches
+from repronet.errors import UserError
+
+
+def dataset(size: int, count: int = 12, tested: bool = True) -> ImageDataset:
+    generator = torch.Generator().manual_seed(size)
+    images = torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    split = Split(images, torch.arange(count) % 3)
+    return ImageDataset("test", split, split, split if tested else None, ("a", "b", "c"))
+
+
+def module(data: ImageDataset, size: int, pad: bool = False, policy: Policy | None = None) -> ImageDataModule:
+    pixel_map = Enlarged(PixelMap((1.0,) * 3, (0.0,) * 3), size)
+    statistics = PixelStatistics.of(data.train.images)  # type: ignore[attr-defined]
+    return ImageDataModule(
+        fitted_splits(data, size, pad), statistics, pixel_map, None, policy, image_size=size, batch_size=5
+    )
+
+
+@pytest.mark.parametrize(("pictures", "pad"), [(32, False), (24, False), (24, True), (48, False)])
+def test_every_batch_has_the_networks_size(pictures, pad):
+    data = module(dataset(pictures), 32, pad)
+    batches = [batch for chunk in data.train_dataloader() for batch in chunk]
+    for images, _ in [*batches, *data.val_dataloader(), *data.test_dataloader()]:
+        assert images.shape[1:] == (3, 32, 32)
+    assert sum(len(labels) for _, labels in batches) == 12
+
+
+def test_padding_adds_background_and_resizing_stretches():
+    padded = module(dataset(24), 32, pad=True).val.images  # type: ignore[attr-defined]
+    assert padded[:, :, :4].max() == 0
+    (images, _), *_ = module(dataset(24), 48).val_dataloader()
+    assert images[:, :, :4].mean() > 0.3
+
+
+def test_what_is_too_large_to_pad_is_said():
+    with pytest.raises(UserError, match="larger than the 32×32"):
+        module(dataset(48), 32, pad=True)
+
+
+def test_enlarging_and_standardising_commute():
+    images = dataset(16).train.images  # type: ignore[attr-defined]
+    pixel_map = PixelMap((2.0, 3.0, 4.0), (0.5, -0.5, 1.0))
+    before = torch.nn.functional.interpolate(images.float(), (32, 32), mode="bilinear")
+    assert torch.allclose(Enlarged(pixel_map, 32)(images), pixel_map(before), atol=1e-5)
+
+
+def test_a_policy_makes_pictures_one_by_one():
+    data = module(dataset(48), 32, policy=Policy([{"op": "crop"}], 32))
+    assert isinstance(data.train_dataloader(), PictureBatches)
+    assert isinstance(module(dataset(48), 32).train_dataloader(), TrainingBatches)
+    images, _ = next(iter(data.train_dataloader()))[0]
+    assert images.shape == (5, 3, 32, 32)
+
+
+def test_without_a_test_split_there_is_nothing_to_deal_out():
+    data = module(dataset(32, tested=False), 32)
+    with pytest.raises(ValueError, match="no test split"):
+        data.test_dataloader()
