@@ -69,3 +69,18 @@ def test_without_a_test_split_there_is_nothing_to_deal_out():
     data = module(dataset(32, tested=False), 32)
     with pytest.raises(ValueError, match="no test split"):
         data.test_dataloader()
+
+
+def test_reducing_averages_what_it_leaves_out():
+    checks = (torch.arange(64)[:, None] + torch.arange(64)).remainder(2) * 255
+    split = Split(checks.to(torch.uint8).expand(4, 3, 64, 64).contiguous(), torch.arange(4) % 3)
+    data = ImageDataset("test", split, split, split, ("a", "b", "c"))
+    inner = module(data, 32).val.images[:, :, 2:-2, 2:-2]  # type: ignore[attr-defined]
+    assert (inner.float() - 127.5).abs().max() < 3
+
+
+def test_the_policy_changes_training_pictures_and_no_others():
+    data = module(dataset(32), 32, policy=Policy([{"op": "invert"}], 32))
+    whole = torch.cat([images for chunk in data.train_dataloader() for images, _ in chunk])
+    original = torch.cat([images for images, _ in data.val_dataloader()])
+    assert whole.mean() == pytest.approx(1 - original.mean().item(), abs=1e-4)

@@ -15,6 +15,7 @@ from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.batches import TrainingBatches
 from repronet.data.pictures import PictureFiles, PictureSplit, split_of
 from repronet.data.preprocessing import PixelMap
+from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError
 from repronet.data.splits import Split
 from repronet.data.streaming import Frame, PictureBatches, PictureEvaluation
@@ -160,3 +161,19 @@ def test_the_frame_reduces_the_shorter_side():
     assert framed.shape == (3, 28, 28)
     assert framed[:, 13:15, 13:15].min() == 255
     assert framed[:, :5].max() == 0
+
+
+@dataclass
+class Stamp:
+    """Writes the seed, as far as a byte holds it."""
+
+    def __call__(self, picture: Tensor, seed: int) -> Tensor:
+        return torch.full_like(picture, seed % 251)
+
+
+def test_a_pictures_seed_is_its_own_wherever_it_comes_in_the_order(files, tmp_path):
+    seeds = torch.randint(2**62, (COUNT,), generator=counter_generator("picture", 4, 2))
+    for chunk in batches(split(files, tmp_path, keep=True), Stamp(), seed=4, epoch=2):
+        for images, labels in chunk:
+            stamped = ((images[:, 0, 0, 0] + 1) / 2 * 255).round().long()
+            assert torch.equal(stamped, seeds[labels] % 251)
