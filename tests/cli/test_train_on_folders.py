@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 
 import pytest
 
@@ -41,6 +42,7 @@ def test_memory_disk_and_processes_end_with_the_same_weights(repronet, tmp_path,
     for name, more in {"memory": [], "disk": ["data.memory=0", "data.workers=0"], "two": ["data.workers=2"]}.items():
         outcome = repronet(*words, *more, f"run_dir={name}")
         assert (outcome.code, outcome.err) == (0, "")
+        assert multiprocessing.active_children() == []
     losses = {name: result(tmp_path / name)["last_train_loss"] for name in ("memory", "disk", "two")}
     assert len(set(losses.values())) == 1, losses
     assert len({(tmp_path / name / "history.csv").read_text().split(",")[1] for name in losses}) == 1

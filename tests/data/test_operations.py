@@ -278,6 +278,7 @@ print(digest.hexdigest())
 """
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_pictures():
     picture = torch.arange(3 * 24 * 24).remainder(251).to(torch.uint8).view(3, 24, 24)
     digest = hashlib.sha256()

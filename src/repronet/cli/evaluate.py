@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with recorded_in(folder / runs.ALGORITHMS), interruptible(trainer):
+    with recorded_in(folder / runs.ALGORITHMS), closing(data), interruptible(trainer):
         trainer.test(task, datamodule=data, verbose=False)
     result = {**task.evaluation.compute(), "epoch": epoch, "images": len(data.test)}
     _report(result, config.checkpoint, console)

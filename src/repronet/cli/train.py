@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def _fit_and_test(
     with runs.locked(folder), log_to_file(folder / runs.LOG), recorded_in(folder / runs.ALGORITHMS):
         announce(config, parts, folder)
         session = make_session(config, parts, folder, console, checkpoint)
-        with interruptible(session.trainer, resume_hint(folder)):
+        with closing(parts.data), interruptible(session.trainer, resume_hint(folder)):
             _fit(session.trainer, parts, checkpoint)
             test_seconds = _test(session.trainer, parts, folder, session.recorder)
         result = make_result(config, parts, session.recorder, session.trainer, test_seconds)

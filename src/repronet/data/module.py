@@ -112,16 +112,27 @@ class ImageDataModule(pl.LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.device = torch.device("cpu")
+        self._training: TrainingBatches | PictureBatches | None = None
+        self._dealing: list[PictureBatches | PictureEvaluation] = []  # those that may hold processes
 
     def setup(self, stage: str) -> None:
         """Move tensors to the training device once: batches are gathered, augmented and mapped there."""
         if self.trainer is None:
             return
-        self.device = self.trainer.strategy.root_device
+        self.device, self._training = self.trainer.strategy.root_device, None
         if self.policy is None:  # a policy changes pictures one by one, on the CPU
             self.train = self._moved(self.train)
         self.val = self._moved(self.val)
         self.test = self._moved(self.test) if self.test is not None else None
+
+    def teardown(self, stage: str) -> None:
+        """Lightning's word for the end of training or of a test."""
+        self.close()
+
+    def close(self) -> None:
+        """End the processes that make pictures; a new pass starts others."""
+        for dealing in self._dealing:
+            dealing.close()
 
     def _moved(self, split: LabelledPictures) -> LabelledPictures:
         return split.to(self.device) if isinstance(split, Split) else split
@@ -130,6 +141,11 @@ class ImageDataModule(pl.LightningDataModule):
         return self.trainer.current_epoch if self.trainer is not None else 0
 
     def train_dataloader(self) -> TrainingBatches | PictureBatches:
+        """The same object at every call, since it may hold processes."""
+        self._training = self._training or self._training_batches()
+        return self._training
+
+    def _training_batches(self) -> TrainingBatches | PictureBatches:
         if isinstance(self.train, Split) and self.policy is None:
             return TrainingBatches(
                 self.train,
@@ -140,7 +156,7 @@ class ImageDataModule(pl.LightningDataModule):
                 seed=self.seed,
                 epoch=self._current_epoch,
             )
-        return PictureBatches(
+        pictures = PictureBatches(
             self.train,
             self.policy or self.frame,
             self.augmentation,
@@ -154,6 +170,8 @@ class ImageDataModule(pl.LightningDataModule):
             seed=self.seed,
             epoch=self._current_epoch,
         )
+        self._dealing.append(pictures)
+        return pictures
 
     def val_dataloader(self) -> EvaluationBatches | PictureEvaluation:
         return self._evaluation(self.val)
@@ -166,7 +184,7 @@ class ImageDataModule(pl.LightningDataModule):
     def _evaluation(self, split: LabelledPictures) -> EvaluationBatches | PictureEvaluation:
         if isinstance(split, Split):
             return EvaluationBatches(split, self.pixel_map, batch_size=self.eval_batch_size)
-        return PictureEvaluation(
+        pictures = PictureEvaluation(
             split,
             self.frame,
             self.pixel_map,
@@ -174,3 +192,5 @@ class ImageDataModule(pl.LightningDataModule):
             workers=self.workers,
             device=self.device,
         )
+        self._dealing.append(pictures)
+        return pictures

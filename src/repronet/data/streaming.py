@@ -79,32 +79,49 @@ def _one_thread(worker: int) -> None:
     torch.set_num_threads(1)  # the workers share the cores with each other and with the training
 
 
-def made(
-    split: LabelledPictures, change: PictureChange, items: list[tuple[int, int]], batch_size: int, workers: int
-) -> Iterator[Batch]:
-    """Batches of the pictures in ``items`` = (index, seed), in that order.
+class PictureMaker:
+    """Makes batches of changed pictures, by ``workers`` processes that live until it is closed, or by none."""
 
-    Raises:
-        PictureError: when a picture cannot be read right.
-    """
-    with warnings.catch_warnings():
-        # More processes than cores are the user's choice, and slow at worst.
-        warnings.filterwarnings("ignore", message="This DataLoader will create")
-        batches = iter(
-            DataLoader(
-                _Made(split, change),
-                batch_sampler=[items[start : start + batch_size] for start in range(0, len(items), batch_size)],
-                num_workers=workers,
-                collate_fn=_stacked,
-                worker_init_fn=_one_thread,
-                pin_memory=torch.cuda.is_available(),
-                generator=torch.Generator(),  # or the loader would draw a seed for its workers from the global one
-            )
+    def __init__(self, split: LabelledPictures, change: PictureChange, batch_size: int, workers: int):
+        self.split, self.change, self.batch_size, self.workers = split, change, batch_size, workers
+        self._plan: list[list[tuple[int, int]]] = []  # the loader looks here for the batches of a pass
+        self._loader: DataLoader | None = None
+
+    def batches(self, items: list[tuple[int, int]]) -> Iterator[Batch]:
+        """The pictures in ``items`` = (index, seed), in that order. Another pass ends one that is not finished.
+
+        Raises:
+            PictureError: when a picture cannot be read right.
+        """
+        size = self.batch_size
+        self._plan[:] = [items[start : start + size] for start in range(0, len(items), size)]
+        with warnings.catch_warnings():
+            # More processes than cores are the user's choice, and slow at worst.
+            warnings.filterwarnings("ignore", message="This DataLoader will create")
+            self._loader = self._loader or self._started()
+            made = iter(self._loader)
+        for batch in made:
+            if isinstance(batch, PictureError):
+                # Not the object itself: its traceback would hold this frame and the frame it, and the processes would
+                # end whenever that circle is collected, in the middle of anything.
+                raise PictureError(batch.path, batch.kind, batch.detail)
+            yield batch
+
+    def close(self) -> None:
+        """End the processes. Left to the garbage collector, each would be waited for in vain for five seconds."""
+        self._loader = None
+
+    def _started(self) -> DataLoader:
+        return DataLoader(
+            _Made(self.split, self.change),
+            batch_sampler=self._plan,
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            collate_fn=_stacked,
+            worker_init_fn=_one_thread,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # or the loader would draw a seed for its workers from the global one
         )
-    for batch in batches:
-        if isinstance(batch, PictureError):
-            raise batch
-        yield batch
 
 
 class PictureBatches:
@@ -130,10 +147,15 @@ class PictureBatches:
         seed: int,
         epoch: Callable[[], int],
     ):
-        self.split, self.change, self.augmentation, self.pixel_map = split, change, augmentation, pixel_map
+        self.split, self.augmentation, self.pixel_map = split, augmentation, pixel_map
         self.mixing, self.num_classes = mixing, num_classes
         self.batch_size, self.batches_per_chunk = batch_size, batches_per_chunk
-        self.workers, self.device, self.seed, self.epoch = workers, device, seed, epoch
+        self.device, self.seed, self.epoch = device, seed, epoch
+        self._maker = PictureMaker(split, change, batch_size, workers)
+
+    def close(self) -> None:
+        """End the loader processes; another pass starts new ones."""
+        self._maker.close()
 
     @property
     def steps(self) -> int:
@@ -149,7 +171,7 @@ class PictureBatches:
         draws = self.augmentation.draw(count, counter_generator("augmentation", self.seed, epoch))
         seeds = torch.randint(2**62, (count,), generator=counter_generator("picture", self.seed, epoch))
         items = list(zip(order.tolist(), seeds[order].tolist(), strict=True))
-        batches, step = made(self.split, self.change, items, self.batch_size, self.workers), 0
+        batches, step = self._maker.batches(items), 0
         for rows in order.split(self.batch_size * self.batches_per_chunk):
             chunk = list(islice(batches, math.ceil(len(rows) / self.batch_size)))
             yield [self._mixed(batch, epoch, step + n) for n, batch in enumerate(self._mapped(chunk, draws[rows]))]
@@ -181,13 +203,17 @@ class PictureEvaluation:
         workers: int,
         device: torch.device,
     ):
-        self.split, self.frame, self.pixel_map = split, frame, pixel_map
-        self.batch_size, self.workers, self.device = batch_size, workers, device
+        self.split, self.pixel_map, self.batch_size, self.device = split, pixel_map, batch_size, device
+        self._maker = PictureMaker(split, frame, batch_size, workers)
+
+    def close(self) -> None:
+        """End the loader processes; another pass starts new ones."""
+        self._maker.close()
 
     def __len__(self) -> int:
         return math.ceil(len(self.split) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         items = [(index, 0) for index in range(len(self.split))]
-        for images, labels in made(self.split, self.frame, items, self.batch_size, self.workers):
+        for images, labels in self._maker.batches(items):
             yield self.pixel_map(images.to(self.device)), labels.to(self.device)
