@@ -41,6 +41,7 @@ def _copy_of_the_source(target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_the_wheel_works_from_another_folder(installed, tmp_path):
     def run(*words: str) -> str:
         command = [str(installed / words[0]), *words[1:]]

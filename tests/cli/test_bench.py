@@ -35,8 +35,8 @@ def test_a_network_is_timed_shape_by_shape(repronet):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bench"], "say what to time; there is: bench conv"),
-        (["bench", "pool"], "bench pool: say what to time"),
+        (["bench"], "bench: needs a second word; there is: bench conv"),
+        (["bench", "pool"], "bench pool: needs a second word; there is: bench conv"),
         (["bench", "conv", "kernel=99"], "window (99, 99) is larger than the padded input"),
         (["bench", "conv", "kernel=0"], "kernel=0: must be a whole number of at least 1"),
         (["bench", "conv", "stride=[1,2,3]"], "stride=[1, 2, 3]: must be"),

@@ -50,6 +50,7 @@ def test_every_config_file_says_what_it_is(repronet):
     assert "[low, high]" in repronet("list", "preprocessing").out
 
 
+@pytest.mark.slow
 def test_every_choice_composes(repronet):
     for group in GROUPS:
         for choice in list(choices(group))[:20]:  # of the networks the first: their files are written by one function

@@ -433,6 +433,7 @@ def test_an_experiment_may_set_anything(repronet, tmp_path):
     assert "has a name of repronet's" in repronet(*words, "experiment=all").err
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_multirun_ends_it(tmp_path):
     process = start(tmp_path, "-m", "seed=0,1", "trainer.max_epochs=300")
     deadline = time.monotonic() + 180

@@ -74,7 +74,8 @@ def small_layer(family, name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "densenet121" else name for name in NETWORKS]
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name in ("densenet121", "googlenet") else name for name in NETWORKS],
 )
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "training"])
 def test_the_same_network_on_other_layers(name, training):

@@ -57,7 +57,7 @@ def test_groups_divide_the_channels_into_two_or_more():
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)
-@pytest.mark.parametrize("name", ["lenet5", "resnet20", "densenet40_12"])
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", pytest.param("densenet40_12", marks=pytest.mark.slow)])
 def test_networks_learn_with_every_normalization(name, normalization):
     channels, size = NETWORKS[name]
     torch.manual_seed(0)

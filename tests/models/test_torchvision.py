@@ -17,7 +17,7 @@ TWINS = {
     **{name: name for name in ("resnet18", "resnet34", "resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
     **{f"resnet{depth}_v1_5": f"resnet{depth}" for depth in (50, 101, 152)},
 }
-QUICK = ("alexnet_owt", "resnet18")
+QUICK = ("resnet18",)
 
 
 def pair(name: str, layers: str) -> tuple[torch.nn.Module, torch.nn.Module]:

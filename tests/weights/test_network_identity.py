@@ -53,5 +53,6 @@ def test_classes_and_channels_are_read_off():
     assert identity.counts(models.create("resnet20").bn1) == (None, None)
 
 
+@pytest.mark.slow
 def test_a_state_dict_is_held_against_every_network():
     assert identity.fitting(models.create("resnet20", num_classes=5).state_dict()) == ["resnet20", "plain20"]
