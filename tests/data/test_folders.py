@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from odd_pictures import write_good
 
+from odd_pictures import write_good
 from repronet.data.folders import WHOLE, files_below, read_layout
 from repronet.errors import UserError
 
