@@ -45,3 +45,27 @@ def test_adam(decoupled):
     build = optimizers.adamw if decoupled else optimizers.adam
     assert steps(build(lr, (b1, b2), eps, decay)) == pytest.approx(w, rel=1e-9)
     assert optimizers.OPTIMIZERS["adamw" if decoupled else "adam"] is build
+
+
+def test_rmsprop():
+    lr, alpha, mu, eps, decay = 0.1, 0.9, 0.5, 1.0, 0.01
+    w, s, v = W, 0.0, 0.0
+    for _ in range(2):
+        g = G + decay * w
+        s = alpha * s + (1 - alpha) * g * g
+        v = mu * v + g / (math.sqrt(s) + eps)
+        w -= lr * v
+    assert steps(optimizers.rmsprop(lr, alpha, mu, eps, decay)) == pytest.approx(w, rel=1e-9)
+
+
+def test_decay_of_weights_alone_spares_biases_and_norms():
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
+    network[2].bias.requires_grad = False
+    (everything,) = optimizers.parameter_groups(network, "all")
+    assert len(everything["params"]) == 5
+    weights, others = optimizers.parameter_groups(network, "weights")
+    assert {id(p) for p in weights["params"]} == {id(network[0].weight), id(network[2].weight)}
+    assert {id(p) for p in others["params"]} == {id(network[0].bias), id(network[1].weight), id(network[1].bias)}
+    assert "weight_decay" not in weights
+    optimizer = optimizers.sgd(0.1, 0.0, 0.5, False)([weights, others])
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]

@@ -10,10 +10,10 @@ from repronet import schedules
 STEPS, EPOCHS, LR = 5, 8, 0.4
 
 
-def rates(build: schedules.ScheduleBuilder) -> list[float]:
+def rates(make: schedules.MakeShare) -> list[float]:
     """The rate of each optimizer step of a run of 8 epochs of 5 steps."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-    schedule = build(optimizer, STEPS, EPOCHS)
+    schedule = schedules.by_share(make)(optimizer, STEPS, EPOCHS)
     found = []
     for _ in range(STEPS * EPOCHS):
         found.append(optimizer.param_groups[0]["lr"])
@@ -37,7 +37,7 @@ def test_stages_follow_the_paper_and_the_last_one_lasts():
 
 
 def test_cosine_ends_at_the_final_rate():
-    found = rates(schedules.cosine(final_lr=0.1))
+    found = rates(schedules.cosine(final_factor=0.25))
     assert found[0] == LR
     assert found[20] == pytest.approx((LR + 0.1) / 2)
     assert found == sorted(found, reverse=True)
@@ -57,8 +57,66 @@ def test_one_cycle_starts_peaks_and_ends_where_it_says():
 @pytest.mark.parametrize("warmup", [0.0, 0.2, 0.25, 0.5])
 def test_one_cycle_works_for_runs_of_a_few_steps(steps, epochs, warmup):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-    schedule = schedules.one_cycle(warmup, start_factor=0.1, final_factor=0.01)(optimizer, steps, epochs)
+    schedule = schedules.by_share(schedules.one_cycle(warmup, 0.1, 0.01))(optimizer, steps, epochs)
     for _ in range(steps * epochs):
         assert 0.009 * LR <= optimizer.param_groups[0]["lr"] <= LR * (1 + 1e-9)
         optimizer.step()
         schedule.step()
+
+
+def test_multistep_counts_in_steps():
+    found = rates(schedules.multistep((7, 20), gamma=0.5, unit="steps"))
+    assert found == pytest.approx([LR] * 7 + [LR / 2] * 13 + [LR / 4] * 20)
+
+
+def test_exponential_falls_in_stairs():
+    found = rates(schedules.exponential(gamma=0.9, every=2))
+    assert found == pytest.approx([LR * 0.9 ** (step // 10) for step in range(40)])
+    assert rates(schedules.exponential(gamma=0.5, every=0.2))[:3] == pytest.approx([LR, LR / 2, LR / 4])
+
+
+def test_polynomial_ends_at_its_factor():
+    found = rates(schedules.polynomial(power=2.0, final_factor=0.1))
+    assert found[0] == LR
+    assert found[20] == pytest.approx(LR * (0.1 + 0.9 * 0.25))
+    assert found == sorted(found, reverse=True)
+
+
+@pytest.mark.parametrize("shape", ["linear", "constant"])
+def test_warming_up(shape):
+    found = rates(schedules.warmed_up(schedules.multistep((4,), 0.1), epochs=2, start=0.1, shape=shape))
+    rising = [0.1 + 0.9 * step / 10 for step in range(10)]
+    expected = rising if shape == "linear" else [0.1] * 10
+    assert found == pytest.approx([LR * share for share in expected] + [LR] * 10 + [LR / 10] * 20)
+
+
+def test_plateau_waits_and_falls():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    schedule = schedules.plateau(0.1, patience=2, least=0.01, warmup=schedules.constant())(optimizer, STEPS, EPOCHS)
+    assert isinstance(schedule, schedules.Plateau)
+    found = []
+    for error in (0.5, 0.4, 0.395, 0.399, 0.2, 0.3, 0.3):  # 0.395 is no improvement of 0.01
+        optimizer.step()
+        schedule.step()
+        found.append(optimizer.param_groups[0]["lr"])
+        schedule.report(error)
+    optimizer.step()
+    schedule.step()
+    found.append(optimizer.param_groups[0]["lr"])
+    assert found == pytest.approx([LR] * 4 + [LR / 10] * 3 + [LR / 100])
+
+
+def test_plateau_goes_on_from_its_state():
+    def fresh() -> schedules.Plateau:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+        return schedules.plateau(0.1, 1, 0.0, schedules.constant())(optimizer, STEPS, EPOCHS)  # type: ignore
+
+    first = fresh()
+    for error in (0.5, 0.6):
+        first.report(error)
+    second = fresh()
+    second.load_state_dict(first.state_dict())
+    assert (second.best, second.factor, second.waited) == (0.5, 0.1, 0)
+    second.optimizer.step()
+    second.step()
+    assert second.optimizer.param_groups[0]["lr"] == pytest.approx(LR / 10)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from repronet.losses import LOSSES
 from repronet.optimizers import OPTIMIZERS
-from repronet.schedules import SCHEDULES
+from repronet.schedules import by_share, constant
 from repronet.task import ImageClassifier
 
 
@@ -29,7 +29,7 @@ def test_heads_are_weighted_and_known_by_name():
         4,
         LOSSES["cross_entropy"],
         OPTIMIZERS["sgd"](lr=0.1, momentum=0.0, weight_decay=0.0, nesterov=False),
-        SCHEDULES["constant"](),
+        by_share(constant()),
     )
     torch.manual_seed(0)
     first, second, third = (torch.randn(5, 4) for _ in range(3))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
+from torch import nn
 from torch.nn import Parameter
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
-OptimizerBuilder = Callable[[Iterable[Parameter]], Optimizer]
+OptimizerBuilder = Callable[[Iterable[Parameter] | list[dict[str, Any]]], Optimizer]
 
 
 def sgd(lr: float, momentum: float, weight_decay: float, nesterov: bool) -> OptimizerBuilder:
@@ -26,4 +28,29 @@ def adamw(lr: float, betas: tuple[float, float], eps: float, weight_decay: float
     return partial(AdamW, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-OPTIMIZERS: dict[str, Callable[..., OptimizerBuilder]] = {"sgd": sgd, "adam": adam, "adamw": adamw}
+def rmsprop(lr: float, alpha: float, momentum: float, eps: float, weight_decay: float) -> OptimizerBuilder:
+    """s ← αs + (1 − α)g²; v ← μv + g/(√s + ε); w ← w − ηv. Inception-v3 has α = 0.9 and ε = 1 (section 8)."""
+    return partial(RMSprop, lr=lr, alpha=alpha, momentum=momentum, eps=eps, weight_decay=weight_decay)
+
+
+OPTIMIZERS: dict[str, Callable[..., OptimizerBuilder]] = {
+    "sgd": sgd,
+    "adam": adam,
+    "adamw": adamw,
+    "rmsprop": rmsprop,
+}
+
+
+def parameter_groups(network: nn.Module, decay: str) -> list[dict[str, Any]]:
+    """The network's trainable parameters as an optimizer takes them.
+
+    Args:
+        decay: "all" parameters are decayed, as the papers' are, or "weights" alone: those of two or more dimensions,
+            neither biases nor the gains and shifts of normalisation (He et al. 2019, "Bag of Tricks", section 3.1).
+    """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if decay == "all":
+        return [{"params": trainable}]
+    weights = [parameter for parameter in trainable if parameter.ndim > 1]
+    others = [parameter for parameter in trainable if parameter.ndim <= 1]
+    return [{"params": weights}, {"params": others, "weight_decay": 0.0}]

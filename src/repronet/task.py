@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,8 +16,8 @@ from repronet.data.batches import Batch
 from repronet.errors import UserError
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
-from repronet.optimizers import OptimizerBuilder
-from repronet.schedules import ScheduleBuilder
+from repronet.optimizers import OptimizerBuilder, parameter_groups
+from repronet.schedules import Plateau, ScheduleBuilder
 
 
 class ImageClassifier(pl.LightningModule):
@@ -32,6 +33,9 @@ class ImageClassifier(pl.LightningModule):
         loss: (logits, labels) → mean loss.
         optimizer: builds the optimizer for the network's parameters.
         schedule: builds the learning-rate schedule, which is stepped after every optimizer step.
+        decay: which parameters the optimizer decays; see :func:`repronet.optimizers.parameter_groups`.
+        label_smoothing: share of the target that all classes have alike in training; for cross-entropy alone.
+        clip_norm: the length that the whole gradient is cut to; None leaves it.
         config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
     """
 
@@ -43,11 +47,20 @@ class ImageClassifier(pl.LightningModule):
         optimizer: OptimizerBuilder,
         schedule: ScheduleBuilder,
         config: dict[str, Any] | None = None,
+        *,
+        decay: str = "all",
+        label_smoothing: float = 0.0,
+        clip_norm: float | None = None,
     ):
         super().__init__()
         self.automatic_optimization = False
         self.network = network
         self.loss = loss
+        self.training_loss: Loss = loss
+        if label_smoothing:
+            self.training_loss = partial(loss, label_smoothing=label_smoothing)  # type: ignore[call-arg]
+        self.decay = decay
+        self.clip_norm = clip_norm
         self.build_optimizer = optimizer
         self.build_schedule = schedule
         self.running = RunningTraining()
@@ -69,7 +82,7 @@ class ImageClassifier(pl.LightningModule):
         return self.trainer.datamodule.train_dataloader().steps  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.build_optimizer(self.network.parameters())
+        optimizer = self.build_optimizer(parameter_groups(self.network, self.decay))
         schedule = self.build_schedule(optimizer, self.steps_per_epoch, self.trainer.max_epochs or 1)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -81,6 +94,8 @@ class ImageClassifier(pl.LightningModule):
             logits, loss = self._training_loss(self.network(images), labels)
             optimizer.zero_grad()
             self.manual_backward(loss)
+            if self.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
             self.last_lr = optimizer.param_groups[0]["lr"]
             optimizer.step()
             schedule.step()
@@ -93,11 +108,12 @@ class ImageClassifier(pl.LightningModule):
     def _training_loss(self, answer: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and their loss plus that of every auxiliary head times the network's `aux_weight`."""
         if isinstance(answer, Tensor):
-            return answer, self.loss(answer, labels)
+            return answer, self.training_loss(answer, labels)
         heads = answer._asdict()  # type: ignore[attr-defined]  # a NamedTuple: heads are known by name, not by place
         logits = heads.pop("logits")
         weight = float(self.network.aux_weight)  # type: ignore[arg-type]
-        return logits, self.loss(logits, labels) + weight * sum(self.loss(head, labels) for head in heads.values())
+        auxiliary = sum(self.training_loss(head, labels) for head in heads.values())
+        return logits, self.training_loss(logits, labels) + weight * auxiliary
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._evaluate(batch)
@@ -121,7 +137,11 @@ class ImageClassifier(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         # For callbacks that watch a metric, as early stopping does; curves and records come from the counts.
-        self.log_dict({f"val_{name}": value for name, value in self.evaluation.compute().items()}, logger=False)
+        figures = self.evaluation.compute()
+        self.log_dict({f"val_{name}": value for name, value in figures.items()}, logger=False)
+        schedule = self.lr_schedulers()
+        if isinstance(schedule, Plateau) and self.trainer.state.fn == "fit":
+            schedule.report(figures["error"])
 
     def on_test_epoch_end(self) -> None:
         self.log_dict({f"test_{name}": value for name, value in self.evaluation.compute().items()}, logger=False)

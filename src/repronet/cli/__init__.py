@@ -12,7 +12,7 @@ from typing import NoReturn
 from repronet import __version__
 from repronet.errors import UserError
 
-COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "data", "list")
+COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "data", "schedule", "list")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,6 +78,8 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from repronet.cli.listing import show
 
         return show(rest)
+    if command == "schedule":
+        command = "preview"  # the config's name; a group is called schedule
     if command in SUBJECTS:
         command, rest = _with_subject(command, rest)
     return _run(command, _options(command, rest), debug)

@@ -24,7 +24,7 @@ from repronet.errors import UserError
 from repronet.layers import set_algorithm
 from repronet.losses import LOSSES
 from repronet.optimizers import OPTIMIZERS
-from repronet.schedules import SCHEDULES
+from repronet.schedules import SHARES, ScheduleBuilder, by_share, constant, plateau, warmed_up
 from repronet.task import ImageClassifier
 
 
@@ -116,14 +116,34 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
 
 
 def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifier:
-    """The network with its loss, optimizer and schedule; the config goes into its checkpoints."""
+    """The network with its loss, optimizer and schedule; the config goes into its checkpoints.
+
+    Raises:
+        UserError: for smoothed labels and a loss that knows none.
+    """
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
+    if config.label_smoothing and config.model.loss != "cross_entropy":
+        raise UserError(f"label_smoothing={config.label_smoothing}: model.loss={config.model.loss} knows none; take 0")
+    optimizer = settings(config.optimizer)
+    decay = optimizer.pop("decay")
     return ImageClassifier(
         net,
         num_classes,
         LOSSES[config.model.loss],
-        OPTIMIZERS[config.optimizer.name](**settings(config.optimizer)),
-        SCHEDULES[config.schedule.name](**settings(config.schedule)),
+        OPTIMIZERS[config.optimizer.name](**optimizer),
+        schedule(config.schedule),
         config={str(key): value for key, value in plain.items()},
+        decay=decay,
+        label_smoothing=config.label_smoothing,
+        clip_norm=config.trainer.clip_norm,
     )
+
+
+def schedule(group: DictConfig) -> ScheduleBuilder:
+    """The learning-rate schedule that ``group`` describes, warmed up as it says."""
+    values = settings(group)
+    epochs, start, shape = (values.pop(f"warmup_{key}") for key in ("epochs", "start", "shape"))
+    if group.name == "plateau":
+        return plateau(**values, warmup=warmed_up(constant(), epochs, start, shape))
+    return by_share(warmed_up(SHARES[group.name](**values), epochs, start, shape))

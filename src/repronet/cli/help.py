@@ -19,6 +19,7 @@ USAGE
   repronet bench conv [KEY=VALUE ...]    time the algorithms of convolution
   repronet augment [KEY=VALUE ...]       draw what an augmentation does
   repronet data check data.root=DIR      look through a folder of pictures
+  repronet schedule [OVERRIDE ...]       draw the learning rate of a run
   repronet list [GROUP ...]              the choices of each config group
   repronet COMMAND --help                the page of a command
   repronet --version
@@ -256,6 +257,29 @@ EXAMPLES
   repronet data check data.root=photos format=json
 """
 
+_SCHEDULE = """\
+repronet schedule - draw the learning rate of a run before it is run
+
+USAGE
+  repronet schedule [OVERRIDE ...]
+
+DESCRIPTION
+  Takes the words of repronet train, prints the rate by epoch and draws it.
+
+KEYS
+  schedule=one_cycle   and its values; experiment=NAME for a whole recipe
+  schedule.warmup_epochs=5  a rising, or lower, rate at the start
+  trainer.max_epochs=40
+  steps_per_epoch=100  what matters where a schedule counts in steps
+  out=schedule.png     the picture
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet schedule
+  repronet schedule experiment=resnet20_cifar10 steps_per_epoch=352
+  repronet schedule schedule=cosine schedule.warmup_epochs=5
+"""
+
 _LIST = """\
 repronet list - the choices of each config group
 
@@ -280,6 +304,7 @@ _PAGES = {
     "bench": _BENCH,
     "augment": _AUGMENT,
     "data": _DATA,
+    "schedule": _SCHEDULE,
 }
 
 

@@ -127,6 +127,15 @@ def check_data(overrides: Sequence[str]) -> int:
     return 0 if check(config, Console(highlight=False)) else 1
 
 
+def preview_schedule(overrides: Sequence[str]) -> int:
+    """``repronet schedule``."""
+    config = compose("preview", overrides)
+    from repronet.cli.schedule import preview
+
+    preview(config, Console(highlight=False))
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
@@ -135,6 +144,7 @@ SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "verify": verify_networks,
     "augment": augment,
     "check": check_data,
+    "preview": preview_schedule,
 }
 
 

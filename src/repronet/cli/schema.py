@@ -38,6 +38,7 @@ from repronet.rules import (
 
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
+PNG = Rule(lambda x: x.lower().endswith(".png") and len(x) > 4, "the name of a .png file")
 ALGORITHM_LIST = Rule(
     lambda xs: bool(xs) and set(xs) <= {*CONVOLUTIONS, "vendor"},
     f"a list, [im2col,vendor] for instance, of {', '.join(CONVOLUTIONS)}, vendor",
@@ -204,11 +205,18 @@ class Zca:
 
 
 @dataclass
-class Sgd:
-    name: str = fixed("sgd")
+class Optimizer:
+    """What every optimizer has."""
+
     lr: float = value(POSITIVE)
-    momentum: float = value(SHARE)
     weight_decay: float = value(NOT_NEGATIVE)
+    decay: str = value(one_of("all", "weights"))
+
+
+@dataclass
+class Sgd(Optimizer):
+    name: str = fixed("sgd")
+    momentum: float = value(SHARE)
     nesterov: bool = MISSING
 
     def conflict(self) -> str | None:
@@ -217,28 +225,66 @@ class Sgd:
 
 
 @dataclass
-class Adam:
+class Adam(Optimizer):
     name: str = fixed("adam")
-    lr: float = value(POSITIVE)
     betas: list[float] = value(BETAS)
     eps: float = value(POSITIVE)
-    weight_decay: float = value(NOT_NEGATIVE)
 
 
 @dataclass
-class Constant:
+class RmsProp(Optimizer):
+    name: str = fixed("rmsprop")
+    alpha: float = value(SHARE)
+    momentum: float = value(SHARE)
+    eps: float = value(POSITIVE)
+
+
+@dataclass
+class Schedule:
+    """What every schedule has."""
+
+    warmup_epochs: float = value(NOT_NEGATIVE)
+    warmup_start: float = value(FACTOR)
+    warmup_shape: str = value(one_of("linear", "constant"))
+
+
+@dataclass
+class Constant(Schedule):
     name: str = fixed("constant")
 
 
 @dataclass
-class Multistep:
+class Multistep(Schedule):
     name: str = fixed("multistep")
     milestones: list[float] = value(MILESTONES)
     gamma: float = value(FACTOR)
+    unit: str = value(one_of("epochs", "steps"))
 
 
 @dataclass
-class Stages:
+class Exponential(Schedule):
+    name: str = fixed("exponential")
+    gamma: float = value(FACTOR)
+    every: float = value(POSITIVE)
+
+
+@dataclass
+class Polynomial(Schedule):
+    name: str = fixed("polynomial")
+    power: float = value(POSITIVE)
+    final_factor: float = value(SHARE)
+
+
+@dataclass
+class Plateau(Schedule):
+    name: str = fixed("plateau")
+    gamma: float = value(FACTOR)
+    patience: int = value(COUNT)
+    least: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Stages(Schedule):
     name: str = fixed("stages")
     rates: list[float] = value(RATES)
     epochs_each: list[int] = value(LENGTHS)
@@ -250,13 +296,13 @@ class Stages:
 
 
 @dataclass
-class Cosine:
+class Cosine(Schedule):
     name: str = fixed("cosine")
-    final_lr: float = value(NOT_NEGATIVE)
+    final_factor: float = value(SHARE)
 
 
 @dataclass
-class OneCycle:
+class OneCycle(Schedule):
     name: str = fixed("one_cycle")
     warmup: float = value(SHARE)
     start_factor: float = value(FACTOR)
@@ -268,8 +314,17 @@ class Trainer:
     max_epochs: int = value(COUNT)
     accelerator: str = value(one_of("auto", "cpu", "gpu"))
     precision: str = value(one_of("32-true", "bf16-mixed", "16-mixed"))
+    clip_norm: float | None = field(default=None, metadata={"rule": POSITIVE})
     log_every_n_steps: int = value(COUNT)
     threads: int | None = field(default=None, metadata={"rule": COUNT})
+
+    def conflict(self) -> str | None:
+        wrong = self.clip_norm is not None and self.precision == "16-mixed"
+        return (
+            f"trainer.clip_norm={self.clip_norm}: gradients are scaled under 16-mixed; take bf16-mixed"
+            if wrong
+            else None
+        )
 
 
 @dataclass
@@ -278,6 +333,7 @@ class Train:
 
     layers: str = value(one_of("custom", "torch"))
     algorithm: str = field(default="auto", metadata={"rule": one_of(*TRAINING_ALGORITHMS)})
+    label_smoothing: float = value(SHARE)
     seed: int = value(SEED)
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
     experiment: str | None = None
@@ -285,6 +341,14 @@ class Train:
     def conflict(self) -> str | None:
         wrong = self.layers == "torch" and self.algorithm != "auto"
         return f"algorithm={self.algorithm}: torch's layers have no choice; take layers=custom" if wrong else None
+
+
+@dataclass
+class Preview(Train):
+    """The keys of ``repronet schedule``: those of a run, and how it is drawn."""
+
+    steps_per_epoch: int = value(COUNT)
+    out: str = value(PNG)
 
 
 @dataclass
@@ -358,7 +422,7 @@ class Augment:
     each: bool = MISSING
     size: int | None = field(default=None, metadata={"rule": COUNT})
     seed: int = value(SEED)
-    out: str = value(Rule(lambda x: x.lower().endswith(".png") and len(x) > 4, "the name of a .png file"))
+    out: str = value(PNG)
     logdir: str | None = field(default=None, metadata={"rule": FOLDER})
 
 
@@ -395,10 +459,13 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "normalization": dict.fromkeys(
         ("paper", "none", "batch", "local_response", "local_contrast", "layer", "group", "instance"), Nothing
     ),
-    "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam},
+    "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam, "rmsprop": RmsProp},
     "schedule": {
         "constant": Constant,
         "multistep": Multistep,
+        "exponential": Exponential,
+        "polynomial": Polynomial,
+        "plateau": Plateau,
         "stages": Stages,
         "cosine": Cosine,
         "one_cycle": OneCycle,
@@ -408,6 +475,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 
 COMMANDS: dict[str, type] = {
     "train": Train,
+    "preview": Preview,
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
@@ -419,6 +487,7 @@ COMMANDS: dict[str, type] = {
 
 GROUPS_OF: dict[str, tuple[str, ...]] = {
     "train": GROUPS,
+    "preview": GROUPS,
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),

@@ -22,12 +22,40 @@ from repronet.data.whitening import Preprocessing
 Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
 
 
-class TrainingBatches:
-    """One pass over the training split in an order drawn for the epoch, as chunks of ``batches_per_chunk`` batches.
+class TrainingPass:
+    """What every pass over a training split has: its length, and the order that (seed, epoch) give it.
 
     Args:
+        images: how many there are.
         epoch: called at the start of each pass; the pass's order and augmentation depend on it and on ``seed``.
     """
+
+    def __init__(self, images: int, *, batch_size: int, batches_per_chunk: int, seed: int, epoch: Callable[[], int]):
+        self.images = images
+        self.batch_size = batch_size
+        self.batches_per_chunk = batches_per_chunk
+        self.seed = seed
+        self.epoch = epoch
+
+    @property
+    def steps(self) -> int:
+        """Batches in one pass; the last may be smaller."""
+        return math.ceil(self.images / self.batch_size)
+
+    def __len__(self) -> int:
+        return math.ceil(self.steps / self.batches_per_chunk)
+
+    def order(self, epoch: int) -> Tensor:
+        """The images in the order of ``epoch``, int64 (N,)."""
+        return torch.randperm(self.images, generator=counter_generator("order", self.seed, epoch))
+
+    def chunks(self, order: Tensor) -> tuple[Tensor, ...]:
+        """``order`` cut into what is prepared together."""
+        return order.split(self.batch_size * self.batches_per_chunk)
+
+
+class TrainingBatches(TrainingPass):
+    """One pass over a split that is one tensor, as chunks of ``batches_per_chunk`` batches."""
 
     def __init__(
         self,
@@ -40,27 +68,15 @@ class TrainingBatches:
         seed: int,
         epoch: Callable[[], int],
     ):
+        super().__init__(len(split), batch_size=batch_size, batches_per_chunk=batches_per_chunk, seed=seed, epoch=epoch)
         self.split = split
         self.augmentation = augmentation
         self.pixel_map = pixel_map
-        self.batch_size = batch_size
-        self.batches_per_chunk = batches_per_chunk
-        self.seed = seed
-        self.epoch = epoch
-
-    @property
-    def steps(self) -> int:
-        """Batches in one pass; the last may be smaller."""
-        return math.ceil(len(self.split) / self.batch_size)
-
-    def __len__(self) -> int:
-        return math.ceil(self.steps / self.batches_per_chunk)
 
     def __iter__(self) -> Iterator[list[Batch]]:
-        epoch, count = self.epoch(), len(self.split)
-        order = torch.randperm(count, generator=counter_generator("order", self.seed, epoch))
-        draws = self.augmentation.draw(count, counter_generator("augmentation", self.seed, epoch))
-        for rows in order.split(self.batch_size * self.batches_per_chunk):
+        epoch = self.epoch()
+        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
+        for rows in self.chunks(self.order(epoch)):
             images = self.pixel_map(self.augmentation(self.split.images[rows], draws[rows]))
             labels = self.split.labels[rows]
             yield list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from repronet.data.augmentation import Augmentation
-from repronet.data.batches import Batch
+from repronet.data.batches import Batch, TrainingPass
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError, centre_crop, resize_short_side
 from repronet.data.splits import LabelledPictures
@@ -124,7 +124,7 @@ class PictureMaker:
         )
 
 
-class PictureBatches:
+class PictureBatches(TrainingPass):
     """One pass over the training split, like :class:`repronet.data.batches.TrainingBatches` and in the same order.
 
     Each picture is first changed by itself, in a loader process where there are any; then a chunk of batches is
@@ -147,32 +147,23 @@ class PictureBatches:
         seed: int,
         epoch: Callable[[], int],
     ):
+        super().__init__(len(split), batch_size=batch_size, batches_per_chunk=batches_per_chunk, seed=seed, epoch=epoch)
         self.split, self.augmentation, self.pixel_map = split, augmentation, pixel_map
-        self.mixing, self.num_classes = mixing, num_classes
-        self.batch_size, self.batches_per_chunk = batch_size, batches_per_chunk
-        self.device, self.seed, self.epoch = device, seed, epoch
+        self.mixing, self.num_classes, self.device = mixing, num_classes, device
         self._maker = PictureMaker(split, change, batch_size, workers)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""
         self._maker.close()
 
-    @property
-    def steps(self) -> int:
-        """Batches in one pass; the last may be smaller."""
-        return math.ceil(len(self.split) / self.batch_size)
-
-    def __len__(self) -> int:
-        return math.ceil(self.steps / self.batches_per_chunk)
-
     def __iter__(self) -> Iterator[list[Batch]]:
-        epoch, count = self.epoch(), len(self.split)
-        order = torch.randperm(count, generator=counter_generator("order", self.seed, epoch))
-        draws = self.augmentation.draw(count, counter_generator("augmentation", self.seed, epoch))
-        seeds = torch.randint(2**62, (count,), generator=counter_generator("picture", self.seed, epoch))
+        epoch = self.epoch()
+        order = self.order(epoch)
+        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
+        seeds = torch.randint(2**62, (self.images,), generator=counter_generator("picture", self.seed, epoch))
         items = list(zip(order.tolist(), seeds[order].tolist(), strict=True))
         batches, step = self._maker.batches(items), 0
-        for rows in order.split(self.batch_size * self.batches_per_chunk):
+        for rows in self.chunks(order):
             chunk = list(islice(batches, math.ceil(len(rows) / self.batch_size)))
             yield [self._mixed(batch, epoch, step + n) for n, batch in enumerate(self._mapped(chunk, draws[rows]))]
             step += len(chunk)
