@@ -3,3 +3,7 @@
 
 class UserError(Exception):
     """What was wrong, the offending value and what would have been right, in one line; exit code 2."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGUSR1 came, which the schedulers of clusters send before they kill; the text says how to go on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from repronet import __version__
-from repronet.errors import UserError
+from repronet.errors import Terminated, UserError
 
 COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "data", "schedule", "list")
 
@@ -21,7 +21,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
     words = list(sys.argv[1:] if words is None else words)
     debug = False
     try:
@@ -30,7 +30,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     except UserError as error:
         code = _fail(str(error), 2, debug)
     except KeyboardInterrupt as error:
-        code = _fail(str(error) or "interrupted", 130, debug)
+        code = _fail(str(error) or "interrupted", 143 if isinstance(error, Terminated) else 130, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         code = 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +13,8 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 from rich.console import Console
+
+from repronet.errors import Terminated
 
 
 class ConsoleHandler(logging.Handler):
@@ -57,13 +62,35 @@ def log_to_file(path: Path) -> Iterator[None]:
 
 @contextmanager
 def interruptible(trainer: pl.Trainer, hint: str = "interrupted") -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own; ``hint`` says how to go on."""
+    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own; ``hint`` says how to go on.
+
+    SIGUSR1 is taken for SIGTERM, at which Lightning ends the training after the batch at hand.
+
+    Raises:
+        Terminated: after SIGTERM or SIGUSR1.
+        KeyboardInterrupt: after Ctrl-C.
+    """
     try:
-        yield
+        with _usr1_as_term():
+            yield
     except SystemExit as stop:
+        if trainer.received_sigterm:
+            raise Terminated(hint) from stop
         if trainer.interrupted:
             raise KeyboardInterrupt(hint) from stop
         raise
+
+
+@contextmanager
+def _usr1_as_term() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def quiet_lightning() -> None:

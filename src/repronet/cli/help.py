@@ -30,7 +30,8 @@ EXAMPLES
   repronet eval run=runs/lenet5-mnist5k/2026-01-31_12-00-00-seed0-1a2b3c
 
 EXIT CODES
-  0 done; 1 failed; 2 bad input, said in one line; 130 interrupted
+  0 done; 1 failed; 2 bad input, said in one line; 130 interrupted;
+  143 terminated (SIGTERM, SIGUSR1), and the line says how to go on
 """
 
 _TRAIN = """\

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from repronet import runs
 from repronet.callbacks.recorder import EpochRecorder
+from repronet.cli.advice import advise
 from repronet.cli.build import Parts, run_name
 
 log = logging.getLogger("repronet.train")
@@ -27,6 +28,8 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
     log.info(f"{config.data.name}: {len(data.train):,} train, {len(data.val):,} validation, {tested}")
     log.info(f"pixel mean {mean}, std {std} over the training split")
     log.info(f"run folder {folder}")
+    for line in advise(config, parts):
+        log.info(f"note: {line}")
 
 
 def resume_hint(folder: Path) -> str:

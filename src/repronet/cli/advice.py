@@ -1,0 +1,61 @@
+"""What in a config is allowed and probably not meant, said before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from repronet.cli.build import Parts
+from repronet.data.splits import Split
+
+# SGD with momentum: 0.1 for a batch of 256 suits most of these networks, and in proportion (Goyal et al. 2017, section
+# 2.1). Recipes differ from it by small factors; what differs by these is a slip of a digit or two.
+REFERENCE_RATE, REFERENCE_BATCH = 0.1, 256
+TOO_HIGH, TOO_LOW = 16, 1 / 250
+ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
+ENLARGED = 3  # times
+
+
+def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
+    """One line for everything odd, with what would be usual."""
+    yield from _schedule(config, parts)
+    yield from _rate(config)
+    yield from _size(config, parts)
+
+
+def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
+    group, epochs = config.schedule, config.trainer.max_epochs
+    if group.warmup_epochs >= epochs:
+        yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the run ends after {epochs}, before the warm-up does"
+    if group.name == "multistep":
+        steps = parts.data.train_dataloader().steps
+        length = epochs if group.unit == "epochs" else epochs * steps
+        late = [f"{milestone:g}" for milestone in group.milestones if milestone >= length]
+        if late:
+            yield f"schedule.milestones: the run ends after {length:,} {group.unit}, before {', '.join(late)}"
+    if group.name == "stages" and sum(group.epochs_each[:-1]) >= epochs:
+        yield f"schedule.epochs_each={list(group.epochs_each)}: the run ends after {epochs}, before the last rate"
+    if group.name == "plateau" and group.patience >= epochs:
+        yield f"schedule.patience={group.patience}: the run ends after {epochs} epochs, before the rate can fall"
+
+
+def _rate(config: DictConfig) -> Iterator[str]:
+    rate, batch = config.optimizer.lr, config.data.batch_size
+    if config.optimizer.name == "sgd" and config.model.loss == "cross_entropy":
+        usual = REFERENCE_RATE * batch / REFERENCE_BATCH
+        usual *= (1 - config.optimizer.momentum) / 0.1 if config.optimizer.momentum < 0.9 else 1
+        if not TOO_LOW <= rate / usual <= TOO_HIGH:
+            yield f"optimizer.lr={rate:g}: with batches of {batch} something like {usual:.2g} is usual"
+    if config.optimizer.name in ("adam", "adamw") and rate > ADAPTIVE_RATE:
+        yield f"optimizer.lr={rate:g}: Adam seldom trains with more than {ADAPTIVE_RATE:g}; 0.001 is usual"
+
+
+def _size(config: DictConfig, parts: Parts) -> Iterator[str]:
+    train, wanted = parts.data.train, parts.data.frame.size
+    if isinstance(train, Split) and wanted >= ENLARGED * train.images.shape[-1]:
+        size = train.images.shape[-1]
+        yield (
+            f"model={config.model.name}: takes {wanted} pixels, and these images of {size} are enlarged "
+            f"{wanted / size:.1f} times; networks for small ones are called …_32px, or resnet20 and the like"
+        )

@@ -1,0 +1,57 @@
+"""What is said of recipes that are allowed and probably not meant."""
+
+from __future__ import annotations
+
+import pytest
+from omegaconf import OmegaConf
+
+from repronet.cli.advice import advise
+from repronet.cli.build import assemble
+from repronet.cli.compose import compose
+from repronet.cli.groups import choices
+
+
+def said(*words: str) -> list[str]:
+    config = compose("train", ["layers=torch", *words])
+    return list(advise(config, assemble(config)))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["schedule=multistep", "trainer.max_epochs=12"], "the run ends after 12 epochs, before 15"),
+        (["schedule=multistep", "schedule.unit=steps", "schedule.milestones=[9,5000]"], "2,200 steps, before 5000"),
+        (["schedule=cosine", "schedule.warmup_epochs=40"], "schedule.warmup_epochs=40: the run ends after 40"),
+        (["schedule=lecun", "trainer.max_epochs=12"], "before the last rate"),
+        (["schedule=plateau", "schedule.patience=50"], "before the rate can fall"),
+        (["optimizer.lr=5"], "optimizer.lr=5: with batches of 64 something like 0.025 is usual"),
+        (["optimizer.lr=1e-5"], "something like 0.025"),
+        (["optimizer=adam", "optimizer.lr=0.1"], "Adam seldom trains"),
+        (["model=resnet18", "data.fit=resize"], "takes 224 pixels, and these images of 28 are enlarged 8.0 times"),
+    ],
+)
+def test_odd_recipes_are_said(words, message):
+    lines = said(*words)
+    assert len(lines) == 1
+    assert message in lines[0]
+
+
+USUAL = [[], ["optimizer=adam"], ["optimizer=adamw"], ["schedule=multistep"], ["model=resnet20"]]
+
+
+@pytest.mark.parametrize("words", USUAL)
+def test_usual_recipes_are_not(words):
+    assert said(*words) == []
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_no_experiment_of_ours_is_odd(experiment):
+    config = compose("train", [f"experiment={experiment}", "layers=torch"])
+    config.data = OmegaConf.merge(compose("train", []).data, {"batch_size": config.data.batch_size})
+    assert list(advise(config, assemble(config))) == []
+
+
+def test_a_run_says_it_before_its_first_step(repronet):
+    outcome = repronet("train", "schedule=multistep", "trainer.max_epochs=1", "layers=torch")
+    assert outcome.code == 0
+    assert outcome.out.index("note: schedule.milestones: the run ends after 1 epochs") < outcome.out.index("epoch 1/1")
