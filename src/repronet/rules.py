@@ -28,6 +28,7 @@ BETAS = Rule(lambda xs: len(xs) == 2 and all(0 <= x < 1 for x in xs), "two numbe
 MILESTONES = Rule(lambda xs: all(x > 0 for x in xs) and sorted(xs) == list(xs), "rising numbers of epochs above 0")
 RATES = Rule(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more numbers above 0")
 LENGTHS = Rule(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
+SEED = Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295")
 
 
 def one_of(*choices: str) -> Rule:

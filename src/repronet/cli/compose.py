@@ -26,6 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from repronet.cli import schema
 from repronet.cli.groups import GROUPS, choices
+from repronet.cli.schema_recipe import Trainer
 from repronet.errors import UserError
 
 _EXAMPLES = {
@@ -259,7 +260,7 @@ def _raw(config: DictConfig, error: OmegaConfBaseException) -> Any:
 
 def _schema_of(group: str, values: Any) -> type:
     if group == "trainer":
-        return schema.Trainer
+        return Trainer
     table = schema.SCHEMAS[group]
     name = values.get("name") if isinstance(values, dict) else None
     if name not in table:

@@ -14,27 +14,39 @@ from typing import Any
 from omegaconf import MISSING
 
 from repronet.algorithms import ALGORITHMS, CONVOLUTIONS, TRAINING_ALGORITHMS
+from repronet.cli.fields import value
 from repronet.cli.groups import GROUPS
-from repronet.data.steps import completed
+from repronet.cli.schema_data import (
+    Affine,
+    Folder,
+    GlobalContrast,
+    LocalContrast,
+    Nothing,
+    Npz,
+    OneSize,
+    PadCropFlip,
+    Policy,
+    Published,
+    Scale,
+    Standardize,
+    Zca,
+)
+from repronet.cli.schema_recipe import (
+    Adam,
+    Constant,
+    Cosine,
+    Exponential,
+    Multistep,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    RmsProp,
+    Sgd,
+    Stages,
+)
 from repronet.errors import UserError
 from repronet.models import MODELS
-from repronet.rules import (
-    ANGLE,
-    ANY_NUMBER,
-    BETAS,
-    COUNT,
-    FACTOR,
-    FOLDER,
-    LENGTHS,
-    MILESTONES,
-    NOT_NEGATIVE,
-    POSITIVE,
-    PROBABILITY,
-    RATES,
-    SHARE,
-    Rule,
-    one_of,
-)
+from repronet.rules import COUNT, FOLDER, SEED, SHARE, Rule, one_of
 
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
@@ -55,16 +67,6 @@ def sides(least: int) -> Rule:
     return Rule(holds, f"a whole number of at least {least}, or two of them [height,width]")
 
 
-def value(rule: Rule) -> Any:
-    """A field that must be given and must satisfy ``rule``."""
-    return field(default=MISSING, metadata={"rule": rule})
-
-
-def fixed(name: str) -> Any:
-    """The field that names the choice."""
-    return field(default=name)
-
-
 @dataclass
 class Network:
     name: str = MISSING
@@ -74,256 +76,6 @@ class Network:
         wrong = self.loss == "rbf_map" and self.name != "lenet5_1998"
         return (
             f"model.loss=rbf_map: needs an RBF output, which {self.name} has not; take cross_entropy" if wrong else None
-        )
-
-
-def _is_part(found: Any) -> bool:
-    """A share between 0 and 1, or a number of images."""
-    if isinstance(found, bool):
-        return False
-    return (isinstance(found, float) and 0 < found < 1) or (isinstance(found, int) and 1 <= found < 2**31)
-
-
-PART = Rule(_is_part, "a share above 0 and below 1, or a whole number of images")
-VALIDATION = Rule(lambda x: x == "paper" or _is_part(x), f"paper, {PART.wanted}")
-SEED = Rule(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295")
-
-
-PROCESSES = Rule(lambda x: 0 <= x <= 1024, "a whole number of processes from 0 to 1024")
-RESIZE = Rule(
-    lambda x: x == "original" or (type(x) is int and 1 <= x < 2**15), "original or a whole number of pixels above 0"
-)
-
-
-@dataclass
-class Data:
-    """What every dataset has."""
-
-    name: str = MISSING
-    root: str | None = field(default=None, metadata={"rule": FOLDER})
-    val: Any = value(VALIDATION)
-    batch_size: int = value(COUNT)
-    eval_batch_size: int = value(COUNT)
-    batches_per_chunk: int = value(COUNT)
-    workers: int | None = field(default=None, metadata={"rule": PROCESSES})
-
-
-@dataclass
-class OneSize(Data):
-    """Images of one size, in memory as one tensor."""
-
-    fit: str = value(one_of("pad", "resize"))
-
-
-@dataclass
-class Npz(OneSize):
-    test: Any = value(PART)
-    split_seed: int = value(SEED)
-
-
-@dataclass
-class Published(Data):
-    """Pictures in folders."""
-
-    resize: Any = field(default=None, metadata={"rule": RESIZE})
-    memory: float = value(NOT_NEGATIVE)
-
-
-@dataclass
-class Folder(Published):
-    test: Any = value(PART)
-    split_seed: int = value(SEED)
-
-
-@dataclass
-class Nothing:
-    name: str = fixed("none")
-
-
-@dataclass
-class PadCropFlip:
-    name: str = fixed("cifar_standard")
-    padding: int = value(Rule(lambda x: 0 <= x < 2**15, "a whole number of pixels, at least 0"))
-    flip: float = value(PROBABILITY)
-
-
-@dataclass
-class Affine:
-    name: str = fixed("affine")
-    translate: float = value(NOT_NEGATIVE)
-    scale: float = value(SHARE)
-    squeeze: float = value(SHARE)
-    shear: float = value(ANGLE)
-    rotate: float = value(NOT_NEGATIVE)
-
-
-@dataclass
-class Policy:
-    """Steps for one picture at a time; :mod:`repronet.data.steps` has their rules."""
-
-    name: str = fixed("policy")
-    steps: list[Any] = MISSING
-
-    def conflict(self) -> str | None:
-        completed(self.steps)
-        return None
-
-
-@dataclass
-class Standardize:
-    name: str = fixed("standardize")
-
-
-@dataclass
-class Scale:
-    name: str = fixed("scale")
-    low: float = value(ANY_NUMBER)
-    high: float = value(ANY_NUMBER)
-
-    def conflict(self) -> str | None:
-        wrong = self.low >= self.high
-        return f"preprocessing.low={self.low}: must be below preprocessing.high={self.high}" if wrong else None
-
-
-@dataclass
-class GlobalContrast:
-    name: str = fixed("global_contrast")
-    scale: float = value(POSITIVE)
-    regularizer: float = value(NOT_NEGATIVE)
-
-
-@dataclass
-class LocalContrast:
-    name: str = fixed("local_contrast")
-    size: int = value(Rule(lambda x: x > 0 and x % 2 == 1, "an odd number of pixels"))
-
-
-@dataclass
-class Zca:
-    name: str = fixed("zca")
-    epsilon: float = value(POSITIVE)
-
-
-@dataclass
-class Optimizer:
-    """What every optimizer has."""
-
-    lr: float = value(POSITIVE)
-    weight_decay: float = value(NOT_NEGATIVE)
-    decay: str = value(one_of("all", "weights"))
-
-
-@dataclass
-class Sgd(Optimizer):
-    name: str = fixed("sgd")
-    momentum: float = value(SHARE)
-    nesterov: bool = MISSING
-
-    def conflict(self) -> str | None:
-        wrong = self.nesterov and self.momentum == 0
-        return f"optimizer.momentum={self.momentum}: Nesterov's method needs one above 0" if wrong else None
-
-
-@dataclass
-class Adam(Optimizer):
-    name: str = fixed("adam")
-    betas: list[float] = value(BETAS)
-    eps: float = value(POSITIVE)
-
-
-@dataclass
-class RmsProp(Optimizer):
-    name: str = fixed("rmsprop")
-    alpha: float = value(SHARE)
-    momentum: float = value(SHARE)
-    eps: float = value(POSITIVE)
-
-
-@dataclass
-class Schedule:
-    """What every schedule has."""
-
-    warmup_epochs: float = value(NOT_NEGATIVE)
-    warmup_start: float = value(FACTOR)
-    warmup_shape: str = value(one_of("linear", "constant"))
-
-
-@dataclass
-class Constant(Schedule):
-    name: str = fixed("constant")
-
-
-@dataclass
-class Multistep(Schedule):
-    name: str = fixed("multistep")
-    milestones: list[float] = value(MILESTONES)
-    gamma: float = value(FACTOR)
-    unit: str = value(one_of("epochs", "steps"))
-
-
-@dataclass
-class Exponential(Schedule):
-    name: str = fixed("exponential")
-    gamma: float = value(FACTOR)
-    every: float = value(POSITIVE)
-
-
-@dataclass
-class Polynomial(Schedule):
-    name: str = fixed("polynomial")
-    power: float = value(POSITIVE)
-    final_factor: float = value(SHARE)
-
-
-@dataclass
-class Plateau(Schedule):
-    name: str = fixed("plateau")
-    gamma: float = value(FACTOR)
-    patience: int = value(COUNT)
-    least: float = value(NOT_NEGATIVE)
-
-
-@dataclass
-class Stages(Schedule):
-    name: str = fixed("stages")
-    rates: list[float] = value(RATES)
-    epochs_each: list[int] = value(LENGTHS)
-
-    def conflict(self) -> str | None:
-        rates, lengths = len(self.rates), len(self.epochs_each)
-        wrong = f"schedule.epochs_each={self.epochs_each}: {lengths} lengths for {rates} rates; give each rate one"
-        return wrong if rates != lengths else None
-
-
-@dataclass
-class Cosine(Schedule):
-    name: str = fixed("cosine")
-    final_factor: float = value(SHARE)
-
-
-@dataclass
-class OneCycle(Schedule):
-    name: str = fixed("one_cycle")
-    warmup: float = value(SHARE)
-    start_factor: float = value(FACTOR)
-    final_factor: float = value(FACTOR)
-
-
-@dataclass
-class Trainer:
-    max_epochs: int = value(COUNT)
-    accelerator: str = value(one_of("auto", "cpu", "gpu"))
-    precision: str = value(one_of("32-true", "bf16-mixed", "16-mixed"))
-    clip_norm: float | None = field(default=None, metadata={"rule": POSITIVE})
-    log_every_n_steps: int = value(COUNT)
-    threads: int | None = field(default=None, metadata={"rule": COUNT})
-
-    def conflict(self) -> str | None:
-        wrong = self.clip_norm is not None and self.precision == "16-mixed"
-        return (
-            f"trainer.clip_norm={self.clip_norm}: gradients are scaled under 16-mixed; take bf16-mixed"
-            if wrong
-            else None
         )
 
 

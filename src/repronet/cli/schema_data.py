@@ -1,0 +1,148 @@
+"""What a config may say of data, augmentation and preprocessing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import MISSING
+
+from repronet.cli.fields import fixed, value
+from repronet.data.steps import completed
+from repronet.rules import (
+    ANGLE,
+    ANY_NUMBER,
+    COUNT,
+    FOLDER,
+    NOT_NEGATIVE,
+    POSITIVE,
+    PROBABILITY,
+    SEED,
+    SHARE,
+    Rule,
+    one_of,
+)
+
+
+def _is_part(found: Any) -> bool:
+    """A share between 0 and 1, or a number of images."""
+    if isinstance(found, bool):
+        return False
+    return (isinstance(found, float) and 0 < found < 1) or (isinstance(found, int) and 1 <= found < 2**31)
+
+
+PART = Rule(_is_part, "a share above 0 and below 1, or a whole number of images")
+VALIDATION = Rule(lambda x: x == "paper" or _is_part(x), f"paper, {PART.wanted}")
+PROCESSES = Rule(lambda x: 0 <= x <= 1024, "a whole number of processes from 0 to 1024")
+RESIZE = Rule(
+    lambda x: x == "original" or (type(x) is int and 1 <= x < 2**15), "original or a whole number of pixels above 0"
+)
+
+
+@dataclass
+class Data:
+    """What every dataset has."""
+
+    name: str = MISSING
+    root: str | None = field(default=None, metadata={"rule": FOLDER})
+    val: Any = value(VALIDATION)
+    batch_size: int = value(COUNT)
+    eval_batch_size: int = value(COUNT)
+    batches_per_chunk: int = value(COUNT)
+    workers: int | None = field(default=None, metadata={"rule": PROCESSES})
+
+
+@dataclass
+class OneSize(Data):
+    """Images of one size, in memory as one tensor."""
+
+    fit: str = value(one_of("pad", "resize"))
+
+
+@dataclass
+class Npz(OneSize):
+    test: Any = value(PART)
+    split_seed: int = value(SEED)
+
+
+@dataclass
+class Published(Data):
+    """Pictures in folders."""
+
+    resize: Any = field(default=None, metadata={"rule": RESIZE})
+    memory: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Folder(Published):
+    test: Any = value(PART)
+    split_seed: int = value(SEED)
+
+
+@dataclass
+class Nothing:
+    name: str = fixed("none")
+
+
+@dataclass
+class PadCropFlip:
+    name: str = fixed("cifar_standard")
+    padding: int = value(Rule(lambda x: 0 <= x < 2**15, "a whole number of pixels, at least 0"))
+    flip: float = value(PROBABILITY)
+
+
+@dataclass
+class Affine:
+    name: str = fixed("affine")
+    translate: float = value(NOT_NEGATIVE)
+    scale: float = value(SHARE)
+    squeeze: float = value(SHARE)
+    shear: float = value(ANGLE)
+    rotate: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class Policy:
+    """Steps for one picture at a time; :mod:`repronet.data.steps` has their rules."""
+
+    name: str = fixed("policy")
+    steps: list[Any] = MISSING
+
+    def conflict(self) -> str | None:
+        completed(self.steps)
+        return None
+
+
+@dataclass
+class Standardize:
+    name: str = fixed("standardize")
+
+
+@dataclass
+class Scale:
+    name: str = fixed("scale")
+    low: float = value(ANY_NUMBER)
+    high: float = value(ANY_NUMBER)
+
+    def conflict(self) -> str | None:
+        wrong = self.low >= self.high
+        return f"preprocessing.low={self.low}: must be below preprocessing.high={self.high}" if wrong else None
+
+
+@dataclass
+class GlobalContrast:
+    name: str = fixed("global_contrast")
+    scale: float = value(POSITIVE)
+    regularizer: float = value(NOT_NEGATIVE)
+
+
+@dataclass
+class LocalContrast:
+    name: str = fixed("local_contrast")
+    size: int = value(Rule(lambda x: x > 0 and x % 2 == 1, "an odd number of pixels"))
+
+
+@dataclass
+class Zca:
+    name: str = fixed("zca")
+    epsilon: float = value(POSITIVE)
