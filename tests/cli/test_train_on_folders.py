@@ -28,6 +28,7 @@ def test_a_folder_without_test_is_trained_on_and_says_so(repronet, tmp_path, pho
     outcome = repronet("train", "data=image_folder", f"data.root={photos}", "run_dir=run", "augmentation=none", *SHORT)
     assert (outcome.code, outcome.err) == (0, "")
     assert "20 train, 8 validation, no test split" in outcome.out
+    assert "note:" not in outcome.out
     assert "test error               -  the data has no test split" in outcome.out
     found = result(tmp_path / "run")
     assert (found["test_error"], found["test_images"], found["val_images"]) == (None, 0, 8)
@@ -77,6 +78,12 @@ def test_bad_words_are_one_line_and_make_no_run(repronet, tmp_path, photos, word
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_distortions_of_digits_are_not_for_photographs(repronet, photos):
+    outcome = repronet("train", "data=image_folder", f"data.root={photos}", *SHORT)
+    assert outcome.code == 0
+    assert "note: augmentation=mnist, the default, suits digits" in outcome.out
 
 
 def test_a_bad_picture_is_named_before_anything_is_made(repronet, tmp_path, photos):

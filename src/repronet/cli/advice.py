@@ -15,6 +15,13 @@ REFERENCE_RATE, REFERENCE_BATCH = 0.1, 256
 TOO_HIGH, TOO_LOW = 16, 1 / 250
 ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
 ENLARGED = 3  # times
+DIGITS = (
+    "mnist5k",
+    "mnist",
+    "fashion_mnist",
+    "svhn",
+    "npz",
+)  # where shifts and turns are what differs between pictures
 
 
 def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
@@ -22,6 +29,8 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     yield from _schedule(config, parts)
     yield from _rate(config)
     yield from _size(config, parts)
+    if config.augmentation.name == "affine" and config.data.name not in DIGITS:
+        yield "augmentation=mnist, the default, suits digits; cifar_standard suits small pictures, inception large ones"
 
 
 def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:

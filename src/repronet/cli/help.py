@@ -55,6 +55,7 @@ OVERRIDES
     algorithm=auto        how our layers compute: auto, own, vendor, direct,
                           im2col, adjoint, fft (winograd is for 3×3 filters
                           alone); auto measures what is fastest
+    label_smoothing=0.0   share of the target that all classes have alike
     seed=0                of the weights, the order and the augmentation
     run_dir=PATH          a new or empty folder for the run
     resume=DIR            go on with a run that was stopped, alone
