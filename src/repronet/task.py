@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -14,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from repronet.data.batches import Batch
 from repronet.errors import UserError
+from repronet.finite import explain
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
 from repronet.optimizers import OptimizerBuilder, parameter_groups
@@ -92,6 +94,8 @@ class ImageClassifier(pl.LightningModule):
         losses, answers = [], []
         for images, labels in chunk:
             logits, loss = self._training_loss(self.network(images), labels)
+            if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+                self._stop(images, self.trainer.global_step + 1)  # before the weights take it up
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.clip_norm is not None:
@@ -102,8 +106,14 @@ class ImageClassifier(pl.LightningModule):
             losses.append(loss.detach())
             answers.append(logits.detach())
         self.running.update(losses, answers, [labels for _, labels in chunk])
-        if not math.isfinite(self.running.loss):
-            raise UserError(f"the loss is no longer finite at step {self.trainer.global_step}; lower optimizer.lr")
+        if not math.isfinite(self.running.loss):  # elsewhere once a chunk, since asking stops the device
+            bad = [math.isfinite(loss) for loss in torch.stack(losses).tolist()].index(False)
+            self._stop(chunk[bad][0], self.trainer.global_step - len(losses) + bad + 1)
+
+    def _stop(self, images: Tensor, step: int) -> NoReturn:
+        """Raises: UserError, that names the step and the layer which went bad."""
+        reason = explain(self.network, images)
+        raise UserError(f"the loss is no longer finite at step {step}: {reason}; lower optimizer.lr")
 
     def _training_loss(self, answer: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and their loss plus that of every auxiliary head times the network's `aux_weight`."""

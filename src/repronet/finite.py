@@ -1,0 +1,47 @@
+"""When a loss is no longer a number: which layer went bad first."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def explain(network: nn.Module, images: Tensor) -> str:
+    """Why the network's answer to ``images`` is not finite, as far as its weights and outputs show it.
+
+    The network is run once more, without gradients and in the mode that it is in; its weights stay as they are.
+    """
+    if not _finite(images):
+        return "the images are not finite"
+    weights = next((name for name, weight in network.named_parameters() if not _finite(weight)), None)
+    if weights is not None:
+        return f"{weights} is not finite, after the gradient of the step before"
+    output = first_bad_output(network, images)
+    return f"the output of {output} is the first that is not finite" if output else "every layer's output is finite"
+
+
+def first_bad_output(network: nn.Module, images: Tensor) -> str | None:
+    """The first layer without layers in it whose output is not finite, with its class; None if all outputs are."""
+    found: list[str] = []
+
+    def watch(name: str, layer: nn.Module):
+        def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+            outputs = [output] if isinstance(output, Tensor) else list(output)
+            if not found and not all(map(_finite, outputs)):
+                found.append(f"{name} ({type(layer).__name__})")
+
+        return layer.register_forward_hook(look)
+
+    leaves = [(name, layer) for name, layer in network.named_modules() if not list(layer.children())]
+    handles = [watch(name, layer) for name, layer in leaves]
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else None
+
+
+def _finite(values: Tensor) -> bool:
+    return bool(torch.isfinite(values).all())
