@@ -138,3 +138,16 @@ def test_a_named_algorithm_measures_nothing(cache):
     conv2d(x, w, algorithm="auto").sum().backward()
     kinds = {name.split("'")[1] for name in json.loads(cache.read_text())}
     assert kinds == {"conv2d forward", "conv2d input_gradient", "conv2d weight_gradient"}
+
+
+def test_who_waits_is_told_why_once(cache, monkeypatch, caplog):
+    monkeypatch.setattr(choice, "_spent", [])
+    monkeypatch.setattr(choice, "_SILENT_SECONDS", 0.05)
+    with caplog.at_level("INFO", "repronet"):
+        ask(Sleepers(a=0.1, b=0.1), ("quick",))
+        assert caplog.records == []
+        ask(Sleepers(a=5, b=6), ("slow",))
+        ask(Sleepers(a=5, b=6), ("slow too",))
+    assert [record.getMessage() for record in caplog.records] == [
+        "measuring which algorithm is the fastest for each layer, once for this machine (algorithm=auto)"
+    ]

@@ -10,6 +10,7 @@ instead of "auto", and nothing is measured.
 """
 
 import json
+import logging
 import os
 import platform
 import tempfile
@@ -21,6 +22,8 @@ from typing import TypedDict
 
 import torch
 from torch._C import _functorch  # type: ignore[attr-defined]
+
+log = logging.getLogger(__name__)
 
 Candidates = Mapping[str, Callable[[], object]]
 Key = tuple[object, ...]
@@ -40,9 +43,12 @@ _ROUNDS = 9
 _LOADING_SECONDS = 0.1
 _PATIENCE_SECONDS = 0.5  # no further rounds after this; a slow operator needs fewer, since its noise is smaller
 
+_SILENT_SECONDS = 1.0  # a wait that needs no word
+
 _winners: dict[Key, str] = {}
 _remembered: dict[Path, dict[str, Measured]] = {}  # the entries of each file that has been read
 _diary: list[Path] = []  # the file of the run that is going on, see recorded_in
+_spent: list[float] = []  # seconds of each measurement of this process
 
 
 def can_measure() -> bool:
@@ -80,13 +86,24 @@ def _look_up(entry: str, device: torch.device, candidates: Candidates) -> str:
     found = next((measured for measured in known if measured and measured["seconds"].keys() == candidates.keys()), None)
     if found is None:
         alone = len(candidates) == 1  # nothing to compare
-        seconds = dict.fromkeys(candidates, 0.0) if alone else measure(candidates, device)
+        seconds = dict.fromkeys(candidates, 0.0) if alone else _measure_and_say(candidates, device)
         found = Measured(fastest=winner_of(seconds), seconds=seconds)
     for file in files:
         if entry not in _entries(file) or _entries(file)[entry]["seconds"].keys() != candidates.keys():
             _entries(file)[entry] = found
             _write(file, entry, found)
     return found["fastest"]
+
+
+def _measure_and_say(candidates: Candidates, device: torch.device) -> dict[str, float]:
+    """The measurement; whoever waits for a second or more is told why, once."""
+    begun = time.perf_counter()
+    seconds = measure(candidates, device)
+    before = sum(_spent)
+    _spent.append(time.perf_counter() - begun)
+    if before < _SILENT_SECONDS <= sum(_spent):
+        log.info("measuring which algorithm is the fastest for each layer, once for this machine (algorithm=auto)")
+    return seconds
 
 
 def _entries(file: Path) -> dict[str, Measured]:
