@@ -47,7 +47,10 @@ def test_weights_and_images_are_looked_at_first():
     assert explain(network, images() / 0) == "the images are not finite"
 
 
-@pytest.mark.parametrize("step", [1, 2, 15, 16, 17, 33, 54, 55, 56, 70])
+LATER = [pytest.param(step, marks=pytest.mark.slow) for step in (2, 15, 17, 33, 54, 55, 70)]
+
+
+@pytest.mark.parametrize("step", [1, 16, 56, *LATER])
 def test_nan_is_caught_at_its_step(repronet, tmp_path, monkeypatch, step):
     passes = []
 

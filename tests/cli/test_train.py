@@ -322,7 +322,8 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     assert err == "repronet: interrupted; go on with: repronet train resume=r\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGUSR1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_a_scheduler_that_stops_a_run_gets_143_and_the_command_that_goes_on(tmp_path, number):
     process = start(tmp_path, "trainer.max_epochs=200", "run_dir=r")
     wait_for_epochs(tmp_path / "r", 1)
