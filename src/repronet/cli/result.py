@@ -92,6 +92,7 @@ def report(result: dict[str, Any], folder: Path) -> None:
     tested, validated = result["test_images"], result["val_images"]
     best = result["best_epoch"]
     on = "on augmented images, " if result["augmented"] else ""
+    epochs = f"{result['epochs']} epoch{'' if result['epochs'] == 1 else 's'}"
     test_line = "test error               -  the data has no test split"
     if tested:
         wrong = round(result["test_error"] * tested)
@@ -102,7 +103,7 @@ def report(result: dict[str, Any], folder: Path) -> None:
         f"validation error  {result['best_val_error']:7.2%}  best (epoch {best}); "
         f"{result['last_val_error']:.2%} last; of {validated:,}",
         f"training error    {result['last_train_error']:7.2%}  {on}last epoch",
-        f"training time     {result['train_seconds']:6.1f} s  {result['epochs']} epochs, {result['steps']:,} steps",
+        f"training time     {result['train_seconds']:6.1f} s  {epochs}, {result['steps']:,} steps",
         "",
         f"see the curves:  tensorboard --logdir {shlex.quote(str(folder))}",
         f"test it again:   repronet eval run={shlex.quote(str(folder))}",
