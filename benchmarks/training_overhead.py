@@ -24,6 +24,7 @@ from torch import nn
 from repronet.cli.build import Parts, assemble
 from repronet.cli.compose import compose
 from repronet.cli.train import make_session
+from repronet.stopping import StopSwitch
 
 
 class BareLoop(pl.Callback):
@@ -71,7 +72,7 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = assemble(config)
         bare = BareLoop(parts)
-        session = make_session(config, parts, Path(folder), Console(quiet=True))
+        session = make_session(config, parts, Path(folder), Console(quiet=True), StopSwitch())
         session.trainer.callbacks.append(bare)
         session.trainer.fit(parts.task, datamodule=parts.data)
     ratios = [ours / theirs for ours, theirs in zip(bare.stack_seconds, bare.bare_seconds, strict=True)]

@@ -12,7 +12,7 @@ from repronet.losses import LOSSES
 
 
 def test_the_names():
-    assert set(LOSSES) == {"cross_entropy", "rbf_map"}
+    assert set(LOSSES) == {"cross_entropy", "svm", "mse", "binary", "rbf_map"}
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())

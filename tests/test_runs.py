@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from repronet import runs
-from repronet.errors import UserError
+from repronet.errors import Fault, UserError
 
 
 def test_twenty_folders_asked_for_at_once_are_twenty(tmp_path):
@@ -52,16 +54,28 @@ def test_a_named_folder_may_be_new_or_empty_and_nothing_else(tmp_path):
 
 def test_writing_leaves_the_old_content_when_it_fails(tmp_path, monkeypatch):
     target = tmp_path / "result.json"
-    runs.write_atomically(target, "old")
+    runs.write_text(target, "old")
 
     def fail(*_):
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(runs.Path, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        runs.write_atomically(target, "new")
-    assert target.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+    for broken in ("pathlib.Path.replace", "repronet.durable.os.fsync", "pathlib.Path.open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(broken, fail)
+            with pytest.raises(Fault, match=r"result.json: cannot be written \(No space left on device\)"):
+                runs.write_text(target, "new")
+        assert target.read_text() == "old"
+        assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_drafts_of_a_killed_process_are_swept_and_nothing_else(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    drafts = [tmp_path / ".result.json.a1b2c3.draft", tmp_path / "checkpoints" / ".last.ckpt.a1b2c3.draft"]
+    others = [tmp_path / ".hidden", tmp_path / "a.draft", tmp_path / "checkpoints" / "last.ckpt"]
+    for path in drafts + others:
+        path.write_text("")
+    runs.sweep(tmp_path)
+    assert [path.exists() for path in drafts + others] == [False, False, True, True, True]
 
 
 def test_environment_names_what_a_result_depends_on():

@@ -92,14 +92,15 @@ def test_warming_up(shape):
 
 def test_plateau_waits_and_falls():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-    schedule = schedules.plateau(0.1, patience=2, least=0.01, warmup=schedules.constant())(optimizer, STEPS, EPOCHS)
-    assert isinstance(schedule, schedules.Plateau)
+    falling = schedules.Plateau(gamma=0.1, patience=2, least=0.01)
+    schedule = schedules.watching(schedules.constant(), falling, None)(optimizer, STEPS, EPOCHS)
+    assert isinstance(schedule, schedules.Watching)
     found = []
     for error in (0.5, 0.4, 0.395, 0.399, 0.2, 0.3, 0.3):  # 0.395 is no improvement of 0.01
         optimizer.step()
         schedule.step()
         found.append(optimizer.param_groups[0]["lr"])
-        schedule.report(error)
+        schedule.validated(error)
     optimizer.step()
     schedule.step()
     found.append(optimizer.param_groups[0]["lr"])
@@ -107,16 +108,56 @@ def test_plateau_waits_and_falls():
 
 
 def test_plateau_goes_on_from_its_state():
-    def fresh() -> schedules.Plateau:
+    def fresh() -> schedules.Watching:
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-        return schedules.plateau(0.1, 1, 0.0, schedules.constant())(optimizer, STEPS, EPOCHS)  # type: ignore
+        falling = schedules.Plateau(0.1, 1, 0.0)
+        return schedules.watching(schedules.constant(), falling, None)(optimizer, STEPS, EPOCHS)  # type: ignore
 
     first = fresh()
     for error in (0.5, 0.6):
-        first.report(error)
+        first.validated(error)
     second = fresh()
     second.load_state_dict(first.state_dict())
     assert (second.best, second.factor, second.waited) == (0.5, 0.1, 0)
     second.optimizer.step()
     second.step()
     assert second.optimizer.param_groups[0]["lr"] == pytest.approx(LR / 10)
+
+
+def answers(wrong: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and labels of ten images, of which a share is wrong."""
+    logits = torch.eye(2)[torch.arange(10) % 2]
+    labels = torch.arange(10) % 2
+    flipped = round(10 * wrong)
+    return logits, torch.cat([1 - labels[:flipped], labels[flipped:]])
+
+
+def test_a_warm_up_lasts_until_the_error_is_low(tmp_path):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    warming = schedules.WarmUntil(error=0.79, start=0.1)
+    schedule = schedules.watching(schedules.constant(), None, warming)(optimizer, STEPS, EPOCHS)
+    assert isinstance(schedule, schedules.Watching)
+    found = []
+    for step in range(130):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.observe(*answers(0.9 if step < 60 else 0.7))
+        schedule.step()
+        if step == 80:  # a run that goes on in the midst of it
+            fresh = schedules.watching(schedules.constant(), None, warming)(optimizer, STEPS, EPOCHS)
+            fresh.load_state_dict(schedule.state_dict())
+            schedule = fresh
+    # After n of the second sort the mean over 50 is 0.9 - 0.2 n / 50, below 0.79 at the 28th: step 87.
+    switch = found.index(LR)
+    assert switch == 88
+    assert found == pytest.approx([LR / 10] * switch + [LR] * (130 - switch))
+    torch.save(schedule.state_dict(), tmp_path / "state")
+    torch.load(tmp_path / "state", weights_only=True)  # plain values alone
+
+
+def test_labels_may_be_probabilities_where_errors_are_watched():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    schedule = schedules.watching(schedules.constant(), None, schedules.WarmUntil(0.8, 0.1))(optimizer, STEPS, EPOCHS)
+    logits, labels = answers(0.3)
+    schedule.observe(logits, torch.nn.functional.one_hot(labels, 2).float())
+    assert schedule.recent == pytest.approx([0.3])

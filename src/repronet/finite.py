@@ -13,11 +13,22 @@ def explain(network: nn.Module, images: Tensor) -> str:
     """
     if not _finite(images):
         return "the images are not finite"
-    weights = next((name for name, weight in network.named_parameters() if not _finite(weight)), None)
+    weights = first_bad_weight(network)
     if weights is not None:
         return f"{weights} is not finite, after the gradient of the step before"
     output = first_bad_output(network, images)
     return f"the output of {output} is the first that is not finite" if output else "every layer's output is finite"
+
+
+def first_bad_weight(network: nn.Module) -> str | None:
+    """The first parameter that is not finite; None if all are."""
+    return next((name for name, weight in network.named_parameters() if not _finite(weight)), None)
+
+
+def first_bad_gradient(network: nn.Module) -> str | None:
+    """The parameter whose gradient went bad first: the last one, since gradients are computed from the end."""
+    graded = [(name, weight.grad) for name, weight in network.named_parameters() if weight.grad is not None]
+    return next((name for name, gradient in reversed(graded) if not _finite(gradient)), None)
 
 
 def first_bad_output(network: nn.Module, images: Tensor) -> str | None:

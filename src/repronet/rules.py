@@ -18,6 +18,7 @@ class Rule:
 POSITIVE = Rule(lambda x: x > 0, "a number above 0")
 NOT_NEGATIVE = Rule(lambda x: x >= 0, "a number of at least 0")
 SHARE = Rule(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
+OPEN_SHARE = Rule(lambda x: 0 < x < 1, "a number above 0 and below 1")
 PROBABILITY = Rule(lambda x: 0 <= x <= 1, "a number from 0 to 1")
 FACTOR = Rule(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
 COUNT = Rule(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648")

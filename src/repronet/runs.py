@@ -5,7 +5,7 @@
     runs/<experiment or model-data>/<date>_<time>-seed<seed>-<unique>/
         config.yaml            the resolved config
         checkpoints/best.ckpt  lowest validation error
-        checkpoints/last.ckpt  end of the last finished epoch
+        checkpoints/last.ckpt  the latest state, to go on from
         history.csv            one row an epoch
         algorithms.json        how each layer computed, where algorithm=auto chose
         result.json            the figures, once the run has ended
@@ -34,6 +34,7 @@ import torch
 from filelock import FileLock, Timeout
 
 import repronet
+from repronet.durable import remove_drafts, write_whole
 from repronet.errors import UserError
 
 CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
@@ -99,14 +100,19 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``text`` so that ``path`` is at every moment whole: the old content or the new."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(3)}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in the run folder."""
+    remove_drafts(folder)
+    remove_drafts((folder / LAST).parent)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` so that ``path`` is at every moment whole: the old content or the new.
+
+    Raises:
+        Fault: when it cannot be written.
+    """
+    write_whole(path, text.encode())
 
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -117,12 +123,12 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_atomically(folder / HISTORY, text.getvalue())
+    write_text(folder / HISTORY, text.getvalue())
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     """``result.json``, readable by a person and a program."""
-    write_atomically(folder / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    write_text(folder / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any]:

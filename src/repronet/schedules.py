@@ -2,7 +2,7 @@
 
 A schedule is a function of the step alone: ``make(steps_per_epoch, epochs)`` gives, once the length of a run is known,
 step → share of the optimizer's rate, counted in optimizer steps from 0. Epochs may be fractions. The one exception is
-:class:`Plateau`, which also looks at the validation error.
+:class:`Watching`, which also looks at errors.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable
 from itertools import accumulate
+from typing import Any, NamedTuple
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
@@ -116,26 +118,66 @@ def warmed_up(make: MakeShare, epochs: float, start: float, shape: str) -> MakeS
     return warmed
 
 
-class Plateau(LambdaLR):
-    """The rate times ``gamma`` whenever the validation error has not fallen for ``patience`` epochs.
+class Plateau(NamedTuple):
+    """The rate times ``gamma`` whenever the validation error has not fallen by ``least`` for ``patience`` epochs.
 
-    "Divided by 10 when the validation error rate stopped improving": Krizhevsky et al. 2012, section 5. ``share`` is
-    what the rate is multiplied with besides, a warm-up.
+    "Divided by 10 when the validation error rate stopped improving": Krizhevsky et al. 2012, section 5.
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float, patience: int, least: float, share: Share):
-        self.gamma, self.patience, self.least = gamma, patience, least
-        self.best, self.waited, self.factor = math.inf, 0, 1.0
-        super().__init__(optimizer, lambda step: share(step) * self.factor)
+    gamma: float
+    patience: int
+    least: float
 
-    def report(self, error: float) -> None:
-        """Told of the validation error at the end of each epoch; an improvement is ``least`` or more."""
-        if error <= self.best - self.least:
+
+class WarmUntil(NamedTuple):
+    """The rate times ``start`` until the training error, over the last 50 steps, is below ``error``.
+
+    ResNet-110: 0.1 of the rate until the training error is below 80 %, about 400 steps (He et al. 2016, section 4.2).
+    """
+
+    error: float
+    start: float
+
+
+WATCHED_STEPS = 50
+
+
+class Watching(LambdaLR):
+    """A function of the step, ``share``, times factors that depend on errors."""
+
+    def __init__(self, optimizer: Optimizer, share: Share, plateau: Plateau | None, warmup: WarmUntil | None):
+        self.plateau, self.warmup = plateau, warmup
+        self.best, self.waited, self.factor = math.inf, 0, 1.0
+        self.warm = warmup is None
+        self.recent: list[float] = []  # training errors of the latest steps, while that matters
+        super().__init__(optimizer, lambda step: share(step) * self.factor * (1.0 if self.warm else self._start()))
+
+    def _start(self) -> float:
+        return self.warmup.start if self.warmup else 1.0
+
+    def validated(self, error: float) -> None:
+        """Told of the validation error at the end of each epoch."""
+        if self.plateau is None:
+            return
+        if error <= self.best - self.plateau.least:
             self.best, self.waited = error, 0
             return
         self.waited += 1
-        if self.waited >= self.patience:
-            self.factor, self.waited = self.factor * self.gamma, 0
+        if self.waited >= self.plateau.patience:
+            self.factor, self.waited = self.factor * self.plateau.gamma, 0
+
+    def observe(self, logits: Tensor, labels: Tensor) -> None:
+        """Told of each step's answers: logits (N, classes), labels (N,) or probabilities (N, classes)."""
+        if self.warmup is None or self.warm:
+            return
+        right = labels.argmax(dim=1) if labels.ndim == 2 else labels  # (N, classes) → (N,)
+        self.recent = [*self.recent[1 - WATCHED_STEPS :], float((logits.argmax(dim=1) != right).float().mean())]
+        if len(self.recent) == WATCHED_STEPS and sum(self.recent) / WATCHED_STEPS < self.warmup.error:
+            self.warm, self.recent = True, []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain values: what the schedule was made of is the config's to say."""
+        return {key: value for key, value in super().state_dict().items() if key not in ("plateau", "warmup")}
 
 
 SHARES: dict[str, Callable[..., MakeShare]] = {
@@ -154,8 +196,8 @@ def by_share(make: MakeShare) -> ScheduleBuilder:
     return lambda optimizer, steps_per_epoch, epochs: LambdaLR(optimizer, make(steps_per_epoch, epochs))
 
 
-def plateau(gamma: float, patience: int, least: float, warmup: MakeShare) -> ScheduleBuilder:
-    """A :class:`Plateau`; ``warmup`` is what the rate is multiplied with besides."""
-    return lambda optimizer, steps_per_epoch, epochs: Plateau(
-        optimizer, gamma, patience, least, warmup(steps_per_epoch, epochs)
+def watching(make: MakeShare, plateau: Plateau | None, warmup: WarmUntil | None) -> ScheduleBuilder:
+    """A schedule that looks at errors besides."""
+    return lambda optimizer, steps_per_epoch, epochs: Watching(
+        optimizer, make(steps_per_epoch, epochs), plateau, warmup
     )

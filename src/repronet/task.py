@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import pytorch_lightning as pl
 import torch
@@ -12,21 +13,34 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from repronet.data.batches import Batch
+from repronet.data.randomness import counter_seed
 from repronet.errors import UserError
-from repronet.finite import explain
+from repronet.finite import explain, first_bad_gradient
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
 from repronet.optimizers import OptimizerBuilder, parameter_groups
-from repronet.schedules import Plateau, ScheduleBuilder
+from repronet.recipe import Recipe, cap_filters, filters_of
+from repronet.schedules import ScheduleBuilder, Watching
+
+
+class Answered(NamedTuple):
+    """What is left of a step until it is counted."""
+
+    images: Tensor  # (N, C, H, W)
+    labels: Tensor  # (N,) or (N, classes)
+    logits: Tensor  # (N, classes)
+    loss: Tensor  # ()
+    gradient_norm: Tensor  # ()
 
 
 class ImageClassifier(pl.LightningModule):
     """Trains ``network`` on chunks of batches and judges it by loss, error and accuracy.
 
-    The optimization loop is written out in :meth:`training_step`, the five lines of the textbook, because a chunk holds
-    several batches: Lightning's bookkeeping is then paid once a chunk, not once a step.
+    The optimization loop is written out in :meth:`_step`, the five lines of the textbook, because a chunk holds several
+    batches: Lightning's bookkeeping is then paid once a chunk, not once a step.
 
     Args:
         network: images (N, C, H, W) → logits (N, classes), or in training a NamedTuple with these and the logits of
@@ -35,11 +49,15 @@ class ImageClassifier(pl.LightningModule):
         loss: (logits, labels) → mean loss.
         optimizer: builds the optimizer for the network's parameters.
         schedule: builds the learning-rate schedule, which is stepped after every optimizer step.
-        decay: which parameters the optimizer decays; see :func:`repronet.optimizers.parameter_groups`.
-        label_smoothing: share of the target that all classes have alike in training; for cross-entropy alone.
-        clip_norm: the length that the whole gradient is cut to; None leaves it.
+        recipe: what else is done in training.
         config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
+
+    Attributes:
+        between_steps: called before every training step and evaluation batch; it may save, or raise to stop.
+        steps_done: optimizer steps of the current epoch.
     """
+
+    averaged: AveragedModel | None
 
     def __init__(
         self,
@@ -48,30 +66,37 @@ class ImageClassifier(pl.LightningModule):
         loss: Loss,
         optimizer: OptimizerBuilder,
         schedule: ScheduleBuilder,
+        recipe: Recipe | None = None,
         config: dict[str, Any] | None = None,
-        *,
-        decay: str = "all",
-        label_smoothing: float = 0.0,
-        clip_norm: float | None = None,
     ):
         super().__init__()
         self.automatic_optimization = False
-        self.network = network
+        self.recipe = recipe or Recipe()
+        self.network = network.to(memory_format=torch.channels_last) if self.recipe.channels_last else network
+        self.averaged = self.recipe.averaging.copy_of(network) if self.recipe.averaging else None
         self.loss = loss
         self.training_loss: Loss = loss
-        if label_smoothing:
-            self.training_loss = partial(loss, label_smoothing=label_smoothing)  # type: ignore[call-arg]
-        self.decay = decay
-        self.clip_norm = clip_norm
+        if self.recipe.label_smoothing:
+            self.training_loss = partial(loss, label_smoothing=self.recipe.label_smoothing)  # type: ignore[call-arg]
         self.build_optimizer = optimizer
         self.build_schedule = schedule
+        self.between_steps: Callable[[], None] = lambda: None
+        self.steps_done = 0
         self.running = RunningTraining()
+        self._uncounted: list[Answered] = []
         self.last_lr = 0.0  # the rate of the latest step, before the schedule moved it
         self.evaluation = SplitEvaluation(num_classes)
         self.save_hyperparameters({"config": config or {}}, logger=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(images)
+        return self.judged(images)
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is validated and tested: that of the averaged weights, where there are any."""
+        if self.averaged is None or int(self.averaged.n_averaged) == 0:
+            return self.network
+        return self.averaged.module
 
     @property
     def parameter_count(self) -> int:
@@ -84,36 +109,112 @@ class ImageClassifier(pl.LightningModule):
         return self.trainer.datamodule.train_dataloader().steps  # type: ignore[attr-defined]
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.build_optimizer(parameter_groups(self.network, self.decay))
-        schedule = self.build_schedule(optimizer, self.steps_per_epoch, self.trainer.max_epochs or 1)
+        steps, epochs = self.steps_per_epoch, self.trainer.max_epochs or 1
+        optimizer = self.build_optimizer(parameter_groups(self.network, self.recipe.decay))
+        schedule = self.build_schedule(optimizer, steps, epochs)
+        self._filters = filters_of(self.network) if self.recipe.filter_rms else []
+        self._first_averaged = (self.recipe.averaging.start if self.recipe.averaging else 0) * steps * epochs
+        # None where gradients are scaled for half precision: there one that overflows is skipped, not a fault.
+        self._scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, chunk: list[Batch], chunk_index: int) -> None:
+        for images, labels in chunk:
+            self.between_steps()
+            self._step(images, labels)
+        self.settle()
+
+    def _step(self, images: Tensor, labels: Tensor) -> None:
         optimizer: Optimizer = self.optimizers()  # type: ignore[assignment]
         schedule: LRScheduler = self.lr_schedulers()  # type: ignore[assignment]
-        losses, answers = [], []
-        for images, labels in chunk:
-            logits, loss = self._training_loss(self.network(images), labels)
-            if loss.device.type == "cpu" and not math.isfinite(loss.item()):
-                self._stop(images, self.trainer.global_step + 1)  # before the weights take it up
-            optimizer.zero_grad()
-            self.manual_backward(loss)
-            if self.clip_norm is not None:
-                nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
-            self.last_lr = optimizer.param_groups[0]["lr"]
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.detach())
-            answers.append(logits.detach())
-        self.running.update(losses, answers, [labels for _, labels in chunk])
-        if not math.isfinite(self.running.loss):  # elsewhere once a chunk, since asking stops the device
-            bad = [math.isfinite(loss) for loss in torch.stack(losses).tolist()].index(False)
-            self._stop(chunk[bad][0], self.trainer.global_step - len(losses) + bad + 1)
+        self._seed_dropout(images.device)
+        optimizer.zero_grad()
+        logits, loss = self._gradients(images, labels)
+        self.last_lr = optimizer.param_groups[0]["lr"]
+        norm = self._gradient_norm(optimizer)
+        optimizer.step()
+        if isinstance(schedule, Watching):
+            schedule.observe(logits, labels)
+        schedule.step()
+        if self.recipe.filter_rms:
+            cap_filters(self._filters, self.recipe.filter_rms)
+        if self.averaged is not None and self.trainer.global_step > self._first_averaged:
+            self.averaged.update_parameters(self.network)
+        self.steps_done += 1
+        self._uncounted.append(Answered(images, labels, logits, loss, norm))
 
-    def _stop(self, images: Tensor, step: int) -> NoReturn:
+    def _seed_dropout(self, device: torch.device) -> None:
+        """Make what a step draws a function of its number, so that it is the same after an interruption."""
+        seed = counter_seed("dropout", self.recipe.seed, self.trainer.global_step)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Add the gradients of the mean loss to the parameters; returns logits (N, classes) and that loss."""
+        answers, losses = [], []
+        for part, its_labels in self._parts(images, labels):
+            logits, loss = self._training_loss(self.network(part), its_labels)
+            if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+                self._stop_at("loss", explain(self.network, part), self.trainer.global_step + 1)
+            loss = loss * (len(part) / len(images)) if len(part) < len(images) else loss
+            self.manual_backward(loss)
+            answers.append(logits.detach())
+            losses.append(loss.detach())
+        if len(answers) == 1:
+            return answers[0], losses[0]
+        return torch.cat(answers), torch.stack(losses).sum()
+
+    def _parts(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
+        if self.recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        count = min(self.recipe.parts, len(images))
+        return zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
+
+    def _gradient_norm(self, optimizer: Optimizer) -> Tensor:
+        """The length of the whole gradient, which is cut where the recipe says so; checked at once on the CPU."""
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        if self._scaler is not None:
+            if self.recipe.clip_norm is not None:
+                self._scaler.unscale_(getattr(optimizer, "optimizer", optimizer))
+                nn.utils.clip_grad_norm_(weights, self.recipe.clip_norm)
+            return torch.zeros(())
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+        if norm.device.type == "cpu" and not math.isfinite(norm.item()):
+            self._stop_at("gradient", self._bad_gradient(), self.trainer.global_step + 1)
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(weights, self.recipe.clip_norm, norm)
+        return norm
+
+    def _bad_gradient(self) -> str:
+        bad = first_bad_gradient(self.network)
+        return f"that of {bad} is the first that is not" if bad else "only its length overflows"
+
+    def settle(self) -> None:
+        """Count the answers of the steps since the last call.
+
+        Elsewhere than on the CPU this is where a loss or gradient that is not finite is found, since asking for it
+        makes the device wait.
+
+        Raises:
+            UserError: that names the step and what went bad.
+        """
+        done, self._uncounted = self._uncounted, []
+        if not done:
+            return
+        losses, norms = torch.stack([torch.stack([step.loss, step.gradient_norm.to(step.loss)]) for step in done]).t()
+        self.running.update(losses.tolist(), [step.logits for step in done], [step.labels for step in done])
+        for index, (loss, norm) in enumerate(zip(losses.tolist(), norms.tolist(), strict=True)):
+            number = self.trainer.global_step - len(done) + index + 1
+            if not math.isfinite(loss):
+                self._stop_at("loss", explain(self.network, done[index].images), number)
+            if not math.isfinite(norm):
+                self._stop_at("gradient", self._bad_gradient(), number)
+
+    def _stop_at(self, what: str, reason: str, step: int) -> NoReturn:
         """Raises: UserError, that names the step and the layer which went bad."""
-        reason = explain(self.network, images)
-        raise UserError(f"the loss is no longer finite at step {step}: {reason}; lower optimizer.lr")
+        raise UserError(f"the {what} is no longer finite at step {step}: {reason}; lower optimizer.lr")
 
     def _training_loss(self, answer: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and their loss plus that of every auxiliary head times the network's `aux_weight`."""
@@ -132,11 +233,16 @@ class ImageClassifier(pl.LightningModule):
         self._evaluate(batch)
 
     def _evaluate(self, batch: Batch) -> None:
+        self.between_steps()
         images, labels = batch
-        logits = self.network(images)
+        logits = self.judged(images)
         self.evaluation.update(self.loss(logits, labels), logits, labels)
 
     def on_train_epoch_start(self) -> None:
+        self.trainer.datamodule.leave_out(self.steps_done)  # type: ignore[attr-defined]
+
+    def on_train_epoch_end(self) -> None:
+        self.steps_done = 0
         self.running.reset()
 
     def on_validation_epoch_start(self) -> None:
@@ -150,8 +256,8 @@ class ImageClassifier(pl.LightningModule):
         figures = self.evaluation.compute()
         self.log_dict({f"val_{name}": value for name, value in figures.items()}, logger=False)
         schedule = self.lr_schedulers()
-        if isinstance(schedule, Plateau) and self.trainer.state.fn == "fit":
-            schedule.report(figures["error"])
+        if isinstance(schedule, Watching) and self.trainer.state.fn == "fit":
+            schedule.validated(figures["error"])
 
     def on_test_epoch_end(self) -> None:
         self.log_dict({f"test_{name}": value for name, value in self.evaluation.compute().items()}, logger=False)

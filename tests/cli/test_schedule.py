@@ -43,7 +43,21 @@ def test_a_plateau_says_what_it_cannot_know(repronet):
         (["schedule", "out=rate.pdf"], "out=rate.pdf: must be the name of a .png file"),
         (["schedule", "steps_per_epoch=0"], "steps_per_epoch=0: must be"),
         (["train", "trainer.clip_norm=0"], "trainer.clip_norm=0.0: must be a number above 0"),
-        (["train", "trainer.clip_norm=1", "trainer.precision=16-mixed"], "under 16-mixed; take bf16-mixed"),
+        (["train", "schedule.warmup_error=1.5"], "schedule.warmup_error=1.5: must be a number above 0 and at most 1"),
+        (["train", "schedule.warmup_error=0.8", "schedule.warmup_epochs=1"], "leave warmup_epochs=0"),
+        (["train", "averaging=ema", "averaging.decay=1"], "averaging.decay=1.0: must be a number above 0 and below 1"),
+        (["train", "averaging=emma"], "nearest: ema"),
+        (["train", "averaging.decay=0.9"], "averaging.decay=0.9: no such key"),
+        (["train", "trainer.accumulate=0"], "trainer.accumulate=0: must be"),
+        (["train", "trainer.filter_rms=-1"], "trainer.filter_rms=-1.0: must be"),
+        (["train", "trainer.patience=0"], "trainer.patience=0: must be"),
+        (["train", "trainer.save_minutes=0"], "trainer.save_minutes=0.0: must be"),
+        (["train", "initialization=kaiming"], "initialization=kaiming: must be one of paper, he"),
+        (["train", "initialization=he", "model=lenet5_1998"], "lenet5_1998 draws its own weights"),
+        (["train", "dropout=1"], "dropout=1.0: must be"),
+        (["train", "dropout=0.5", "model=nin", "dropout=2"], "dropout=2.0: must be"),
+        (["train", "deterministic=maybe"], "deterministic=maybe: must be true or false"),
+        (["train", "trainer.compile=fast"], "trainer.compile=fast: must be true or false"),
         (["train", "label_smoothing=1"], "label_smoothing=1.0: must be"),
         (["train", "label_smoothing=0.1", "model=lenet5_1998"], "model.loss=rbf_map knows none"),
         (["train", "optimizer.decay=some"], "optimizer.decay=some: must be one of all, weights"),
@@ -83,7 +97,7 @@ def test_a_run_takes_up_its_whole_recipe(repronet, tmp_path):
 
 def test_clipping_and_smoothing_reach_the_task():
     task = assemble(compose("train", ["trainer.clip_norm=0.5", "label_smoothing=0.2", "layers=torch"])).task
-    assert task.clip_norm == 0.5
+    assert task.recipe.clip_norm == 0.5
     logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     plain = torch.nn.functional.cross_entropy
     torch.testing.assert_close(task.training_loss(logits, labels), plain(logits, labels, label_smoothing=0.2))

@@ -359,7 +359,7 @@ def test_tensorboard_has_pictures_graph_and_hyperparameters(finished_run):
     )
     result = runs.read_result(finished_run)
     for name in ("last_val_error", "best_val_error", "test_error"):
-        assert points(finished_run, f"hparams/{name}") == [(110, pytest.approx(result[name]))]
+        assert points(finished_run, f"hparams/{name}") == [(111, pytest.approx(result[name]))]
     assert [event.step for event in found.Images("filters/first_layer")] == [0, 110]
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytorch_lightning as pl
-from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
+from repronet.callbacks.board import Board
 from repronet.callbacks.recorder import EpochRecorder
 from repronet.task import ImageClassifier
 
@@ -19,6 +20,16 @@ LAYOUT = {
         "error": ["Multiline", ["error/train", "error/val"]],
     }
 }
+
+
+@dataclass(frozen=True)
+class Since:
+    """Where the latest point of the training curve stands: its step, and the epoch's sums up to it."""
+
+    step: int = 0
+    loss: float = 0.0
+    wrong: int = 0
+    count: int = 0
 
 
 class Curves(pl.Callback):
@@ -33,61 +44,82 @@ class Curves(pl.Callback):
         epoch_writer: takes the same figures over epochs.
     """
 
-    def __init__(self, writer: SummaryWriter, epoch_writer: SummaryWriter, recorder: EpochRecorder, every: int):
+    def __init__(self, writer: Board, epoch_writer: Board, recorder: EpochRecorder, every: int):
         self.writer = writer
         self.epoch_writer = epoch_writer
         self.recorder = recorder
         self.every = every
+        self._since = Since()
+        self._point: dict[str, float] = {}  # what is drawn at its step
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for writer in (self.writer, self.epoch_writer):
-            writer.add_custom_scalars(LAYOUT)
+            writer.add_layout(LAYOUT)
+        assert isinstance(pl_module, ImageClassifier)
+        if pl_module.steps_done and self._since.step == trainer.global_step:
+            # In the midst of an epoch everything from the checkpoint's own step on is purged: at an epoch's last step
+            # more may stand there than the checkpoint knows of. So the point that it does know of is drawn again.
+            self._draw_point()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._restart(trainer)
-
-    def _restart(self, trainer: pl.Trainer, loss: float = 0.0, wrong: int = 0, count: int = 0) -> None:
-        self._step, self._loss, self._wrong, self._count = trainer.global_step, loss, wrong, count
+        assert isinstance(pl_module, ImageClassifier)
+        if pl_module.steps_done == 0:  # else a resumed run, in the midst of an epoch
+            self._since = Since(trainer.global_step, **pl_module.running.state_dict())
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
-        if trainer.global_step - self._step >= self.every:
+        if batch and trainer.global_step - self._since.step >= self.every:
             self._add_point(trainer, pl_module)
 
     def _add_point(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
-        running, step = pl_module.running, trainer.global_step
-        loss, wrong, count = float(running.loss), int(running.wrong), running.count
-        images = count - self._count
-        self.writer.add_scalar("loss/train", (loss - self._loss) / images, step)
-        self.writer.add_scalar("error/train", (wrong - self._wrong) / images, step)
-        self.writer.add_scalar("rate", pl_module.last_lr, step)
-        self._restart(trainer, loss, wrong, count)
+        running, since = pl_module.running, self._since
+        images = running.count - since.count
+        self._point = {
+            "loss/train": (running.loss - since.loss) / images,
+            "error/train": (running.wrong - since.wrong) / images,
+            "rate": pl_module.last_lr,
+        }
+        self._since = Since(trainer.global_step, **running.state_dict())
+        self._draw_point()
+
+    def _draw_point(self) -> None:
+        for tag, value in self._point.items():
+            self.writer.add_scalar(tag, value, self._since.step)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step > self._step:
+        if trainer.global_step > self._since.step:
             self._add_point(trainer, pl_module)
         row: dict[str, Any] = {**self.recorder.rows[-1]}
         for figure in ("loss", "error"):
             self.writer.add_scalar(f"{figure}/val", row[f"val_{figure}"], row["step"])
             for split in ("train", "val"):
                 self.epoch_writer.add_scalar(f"{figure}/{split}", row[f"{split}_{figure}"], row["epoch"])
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand everything to the system: what a checkpoint counts as drawn must not die with the process."""
         for writer in (self.writer, self.epoch_writer):
             writer.flush()
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"since": asdict(self._since), "point": self._point}
 
-def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._since, self._point = Since(**state_dict["since"]), state_dict["point"]
+
+
+def add_hyperparameters(writer: Board, config: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """The config as TensorBoard hyperparameters, with the errors as the metrics that runs are compared by."""
     metrics = {
         f"hparams/{key}": float(result[key])
         for key in ("last_val_error", "best_val_error", "test_error")
         if result[key] is not None
     }
-    events = writer.file_writer
-    assert events is not None  # it is None only after close()
     for summary in hparams(_flat(config), metrics):
-        events.add_summary(summary)  # SummaryWriter.add_hparams would open a run of its own for them
+        writer.add_summary(summary)
     for name, value in metrics.items():
-        writer.add_scalar(name, value, result["steps"])
+        # A step behind the last: should the run be killed now and resumed, what stands behind its checkpoint goes.
+        writer.add_scalar(name, value, result["steps"] + 1)
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, str | float | bool]:

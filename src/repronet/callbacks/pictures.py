@@ -9,8 +9,8 @@ import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
-from torch.utils.tensorboard import SummaryWriter
 
+from repronet.callbacks.board import Board
 from repronet.data.module import ImageDataModule
 
 
@@ -51,7 +51,7 @@ class Pictures(pl.Callback):
             vendor's layers and not ours; the same network on those layers has the same graph.
     """
 
-    def __init__(self, writer: SummaryWriter, graph_network: nn.Module):
+    def __init__(self, writer: Board, graph_network: nn.Module):
         self.writer = writer
         self.graph_network = graph_network
 
@@ -63,17 +63,19 @@ class Pictures(pl.Callback):
         images, labels = next(iter(data.train_dataloader()))[0]
         likeliest = labels if labels.ndim == 1 else labels.argmax(dim=1)  # mixed labels are probabilities
         titles = [data.classes[label] for label in likeliest[:16].tolist()]
-        self.writer.add_figure("inputs/augmented", image_grid(images[:16], titles), 0, close=False)
+        self.writer.add_figure("inputs/augmented", image_grid(images[:16], titles), 0)
         self._add_filters(pl_module, step=0, when="before training")
         self._add_graph(images[:1].cpu())
 
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._add_filters(pl_module, step=trainer.global_step, when="after training")
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Before the last checkpoint, so that no kill comes between the two.
+        if trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop:
+            self._add_filters(pl_module, step=trainer.global_step, when="after training")
 
     def _add_filters(self, pl_module: pl.LightningModule, step: int, when: str) -> None:
         filters = first_filters(pl_module)
         if filters is not None:
-            self.writer.add_figure("filters/first_layer", image_grid(filters, heading=when), step, close=False)
+            self.writer.add_figure("filters/first_layer", image_grid(filters, heading=when), step)
 
     def _add_graph(self, images: Tensor) -> None:
         with warnings.catch_warnings(), torch.no_grad():

@@ -74,7 +74,7 @@ class TrainingProgress(pl.Callback):
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         self._images += sum(len(labels) for _, labels in batch)
-        if self.bar is None:
+        if self.bar is None or not batch:
             return
         assert isinstance(pl_module, ImageClassifier)
         self.bar.update(

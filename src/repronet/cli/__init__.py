@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from repronet import __version__
-from repronet.errors import Terminated, UserError
+from repronet.errors import Fault, Terminated, UserError
 
 COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "data", "schedule", "list")
 
@@ -29,6 +29,8 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         code = _dispatch(words, debug)
     except UserError as error:
         code = _fail(str(error), 2, debug)
+    except Fault as error:
+        code = _fail(str(error), 1, debug)
     except KeyboardInterrupt as error:
         code = _fail(str(error) or "interrupted", 143 if isinstance(error, Terminated) else 130, debug)
     except BrokenPipeError:  # the reader of our output went away, as `head` does

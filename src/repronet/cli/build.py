@@ -23,8 +23,20 @@ from repronet.data.splits import ImageDataset
 from repronet.errors import UserError
 from repronet.layers import set_algorithm
 from repronet.losses import LOSSES
+from repronet.models.dropout import set_dropout
+from repronet.models.initialization import initialize
 from repronet.optimizers import OPTIMIZERS
-from repronet.schedules import SHARES, ScheduleBuilder, by_share, constant, plateau, warmed_up
+from repronet.recipe import Averaging, Recipe
+from repronet.schedules import (
+    SHARES,
+    Plateau,
+    ScheduleBuilder,
+    WarmUntil,
+    by_share,
+    constant,
+    warmed_up,
+    watching,
+)
 from repronet.task import ImageClassifier
 
 
@@ -104,8 +116,14 @@ def network(config: DictConfig, images: ImageDataset) -> nn.Module:
         layers=config.layers,
         normalization=None if config.normalization.name == "paper" else config.normalization.name,
     )
+    if config.initialization != "paper":
+        initialize(net, config.initialization)
+    if config.dropout is not None:
+        set_dropout(net, config.dropout)
     if config.layers == "custom":
-        set_algorithm(net, config.algorithm)
+        # What is the fastest is found by measuring, and may be another algorithm next time.
+        measured = config.algorithm == "auto" and config.deterministic
+        set_algorithm(net, "vendor" if measured else config.algorithm)
     return net
 
 
@@ -125,6 +143,8 @@ def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifie
     assert isinstance(plain, dict)
     if config.label_smoothing and config.model.loss != "cross_entropy":
         raise UserError(f"label_smoothing={config.label_smoothing}: model.loss={config.model.loss} knows none; take 0")
+    if config.trainer.compile:
+        net.compile()
     optimizer = settings(config.optimizer)
     decay = optimizer.pop("decay")
     return ImageClassifier(
@@ -133,17 +153,32 @@ def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifie
         LOSSES[config.model.loss],
         OPTIMIZERS[config.optimizer.name](**optimizer),
         schedule(config.schedule),
+        recipe(config, decay),
         config={str(key): value for key, value in plain.items()},
-        decay=decay,
-        label_smoothing=config.label_smoothing,
-        clip_norm=config.trainer.clip_norm,
     )
 
 
 def schedule(group: DictConfig) -> ScheduleBuilder:
     """The learning-rate schedule that ``group`` describes, warmed up as it says."""
     values = settings(group)
-    epochs, start, shape = (values.pop(f"warmup_{key}") for key in ("epochs", "start", "shape"))
-    if group.name == "plateau":
-        return plateau(**values, warmup=warmed_up(constant(), epochs, start, shape))
-    return by_share(warmed_up(SHARES[group.name](**values), epochs, start, shape))
+    epochs, start, shape, error = (values.pop(f"warmup_{key}") for key in ("epochs", "start", "shape", "error"))
+    falling = Plateau(**values) if group.name == "plateau" else None
+    share = warmed_up(constant() if falling else SHARES[group.name](**values), epochs, start, shape)
+    warming = None if error is None else WarmUntil(error, start)
+    return watching(share, falling, warming) if falling or warming else by_share(share)
+
+
+def recipe(config: DictConfig, decay: str) -> Recipe:
+    """What the config says of training beside loss, optimizer and schedule."""
+    averaging = config.averaging
+    decay_of_mean = averaging.decay if averaging.name == "ema" else None
+    return Recipe(
+        decay=decay,
+        label_smoothing=config.label_smoothing,
+        clip_norm=config.trainer.clip_norm,
+        filter_rms=config.trainer.filter_rms,
+        parts=config.trainer.accumulate,
+        averaging=None if averaging.name == "none" else Averaging(decay_of_mean, averaging.start),
+        channels_last=config.trainer.channels_last,
+        seed=config.seed,
+    )

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
-import signal
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytorch_lightning as pl
 from rich.console import Console
-
-from repronet.errors import Terminated
 
 
 class ConsoleHandler(logging.Handler):
@@ -44,10 +38,17 @@ def speaking_to(console: Console) -> Iterator[None]:
         logger.setLevel(before)
 
 
+class LogFile(logging.FileHandler):
+    """The run's log; that it cannot be written any more is no reason to fill the terminal with it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        return
+
+
 @contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
     """Everything that repronet and Lightning say meanwhile is appended to ``path``, with the time."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     loggers = [logging.getLogger(name) for name in ("repronet", "pytorch_lightning")]
     for logger in loggers:
@@ -61,36 +62,18 @@ def log_to_file(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(trainer: pl.Trainer, hint: str = "interrupted") -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own; ``hint`` says how to go on.
-
-    SIGUSR1 is taken for SIGTERM, at which Lightning ends the training after the batch at hand.
+def interruptible() -> Iterator[None]:
+    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own.
 
     Raises:
-        Terminated: after SIGTERM or SIGUSR1.
         KeyboardInterrupt: after Ctrl-C.
     """
     try:
-        with _usr1_as_term():
-            yield
+        yield
     except SystemExit as stop:
-        if trainer.received_sigterm:
-            raise Terminated(hint) from stop
-        if trainer.interrupted:
-            raise KeyboardInterrupt(hint) from stop
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from stop
         raise
-
-
-@contextmanager
-def _usr1_as_term() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # no other may set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGUSR1, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGUSR1, before)
 
 
 def quiet_lightning() -> None:

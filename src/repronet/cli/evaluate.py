@@ -34,7 +34,7 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     task, data = parts.task, parts.data
     if data.test is None:
         raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")
-    epoch = load_weights(task, checkpoint)
+    position = load_weights(task, checkpoint)["position"]
     quiet_lightning()
     trainer = pl.Trainer(
         accelerator=recorded.trainer.accelerator,
@@ -45,15 +45,16 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    with recorded_in(folder / runs.ALGORITHMS), closing(data), interruptible(trainer):
+    with recorded_in(folder / runs.ALGORITHMS), closing(data), interruptible():
         trainer.test(task, datamodule=data, verbose=False)
-    result = {**task.evaluation.compute(), "epoch": epoch, "images": len(data.test)}
-    _report(result, config.checkpoint, console)
+    result = {**task.evaluation.compute(), "epoch": position["epochs"], "images": len(data.test)}
+    within = f" and {position['steps']} steps" if position["steps"] else ""
+    _report(result, f"weights of epoch {position['epochs']}{within} ({config.checkpoint})", console)
     return result
 
 
-def _report(result: dict[str, Any], which: str, console: Console) -> None:
-    wrong, images, epoch = round(result["error"] * result["images"]), result["images"], result["epoch"]
-    console.print(f"test error  {result['error']:.2%}  {wrong} of {images:,}, weights of epoch {epoch} ({which})")
+def _report(result: dict[str, Any], weights: str, console: Console) -> None:
+    wrong, images = round(result["error"] * result["images"]), result["images"]
+    console.print(f"test error  {result['error']:.2%}  {wrong} of {images:,}, {weights}")
     console.print(f"test_error  {result['error']!r}")
     console.print(f"test_loss   {result['loss']!r}")

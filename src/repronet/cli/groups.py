@@ -16,6 +16,7 @@ GROUPS = (
     "normalization",
     "optimizer",
     "schedule",
+    "averaging",
     "trainer",
     "experiment",
 )

@@ -32,11 +32,6 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
         log.info(f"note: {line}")
 
 
-def resume_hint(folder: Path) -> str:
-    """What to say when the run is interrupted."""
-    return f"interrupted; go on with: repronet train resume={shlex.quote(str(folder))}"
-
-
 def make_result(
     config: DictConfig, parts: Parts, recorder: EpochRecorder, trainer: pl.Trainer, test_seconds: float
 ) -> dict[str, Any]:

@@ -35,17 +35,20 @@ from repronet.cli.schema_recipe import (
     Adam,
     Constant,
     Cosine,
+    Ema,
     Exponential,
+    LatestWeights,
     Multistep,
     OneCycle,
     Plateau,
+    Polyak,
     Polynomial,
     RmsProp,
     Sgd,
     Stages,
 )
 from repronet.errors import UserError
-from repronet.models import MODELS
+from repronet.models import INITIALIZATIONS, MODELS
 from repronet.rules import COUNT, FOLDER, SEED, SHARE, Rule, one_of
 
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
@@ -70,7 +73,7 @@ def sides(least: int) -> Rule:
 @dataclass
 class Network:
     name: str = MISSING
-    loss: str = value(one_of("cross_entropy", "rbf_map"))
+    loss: str = value(one_of("cross_entropy", "svm", "mse", "binary", "rbf_map"))
 
     def conflict(self) -> str | None:
         wrong = self.loss == "rbf_map" and self.name != "lenet5_1998"
@@ -86,6 +89,9 @@ class Train:
     layers: str = value(one_of("custom", "torch"))
     algorithm: str = field(default="auto", metadata={"rule": one_of(*TRAINING_ALGORITHMS)})
     label_smoothing: float = value(SHARE)
+    dropout: float | None = field(default=None, metadata={"rule": SHARE})
+    initialization: str = value(one_of("paper", *INITIALIZATIONS))
+    deterministic: bool = MISSING
     seed: int = value(SEED)
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
     experiment: str | None = None
@@ -222,6 +228,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "cosine": Cosine,
         "one_cycle": OneCycle,
     },
+    "averaging": {"none": LatestWeights, "ema": Ema, "polyak": Polyak},
 }
 
 

@@ -7,7 +7,19 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from repronet.cli.fields import fixed, value
-from repronet.rules import BETAS, COUNT, FACTOR, LENGTHS, MILESTONES, NOT_NEGATIVE, POSITIVE, RATES, SHARE, one_of
+from repronet.rules import (
+    BETAS,
+    COUNT,
+    FACTOR,
+    LENGTHS,
+    MILESTONES,
+    NOT_NEGATIVE,
+    OPEN_SHARE,
+    POSITIVE,
+    RATES,
+    SHARE,
+    one_of,
+)
 
 
 @dataclass
@@ -52,6 +64,11 @@ class Schedule:
     warmup_epochs: float = value(NOT_NEGATIVE)
     warmup_start: float = value(FACTOR)
     warmup_shape: str = value(one_of("linear", "constant"))
+    warmup_error: float | None = field(default=None, metadata={"rule": FACTOR})
+
+    def conflict(self) -> str | None:
+        wrong = self.warmup_error is not None and self.warmup_epochs > 0
+        return f"schedule.warmup_error={self.warmup_error}: ends the warm-up; leave warmup_epochs=0" if wrong else None
 
 
 @dataclass
@@ -98,7 +115,7 @@ class Stages(Schedule):
     def conflict(self) -> str | None:
         rates, lengths = len(self.rates), len(self.epochs_each)
         wrong = f"schedule.epochs_each={self.epochs_each}: {lengths} lengths for {rates} rates; give each rate one"
-        return wrong if rates != lengths else None
+        return wrong if rates != lengths else super().conflict()
 
 
 @dataclass
@@ -116,6 +133,24 @@ class OneCycle(Schedule):
 
 
 @dataclass
+class LatestWeights:
+    name: str = fixed("none")
+
+
+@dataclass
+class Polyak:
+    name: str = fixed("polyak")
+    start: float = value(SHARE)
+
+
+@dataclass
+class Ema:
+    name: str = fixed("ema")
+    decay: float = value(OPEN_SHARE)
+    start: float = value(SHARE)
+
+
+@dataclass
 class Trainer:
     max_epochs: int = value(COUNT)
     accelerator: str = value(one_of("auto", "cpu", "gpu"))
@@ -123,11 +158,9 @@ class Trainer:
     clip_norm: float | None = field(default=None, metadata={"rule": POSITIVE})
     log_every_n_steps: int = value(COUNT)
     threads: int | None = field(default=None, metadata={"rule": COUNT})
-
-    def conflict(self) -> str | None:
-        wrong = self.clip_norm is not None and self.precision == "16-mixed"
-        return (
-            f"trainer.clip_norm={self.clip_norm}: gradients are scaled under 16-mixed; take bf16-mixed"
-            if wrong
-            else None
-        )
+    accumulate: int = value(COUNT)
+    channels_last: bool = MISSING
+    compile: bool = MISSING
+    filter_rms: float | None = field(default=None, metadata={"rule": POSITIVE})
+    patience: int | None = field(default=None, metadata={"rule": COUNT})
+    save_minutes: float = value(POSITIVE)

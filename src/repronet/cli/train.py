@@ -10,22 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
 
 from repronet import runs
+from repronet.callbacks.board import Board
 from repronet.callbacks.checkpoints import BestAndLast
 from repronet.callbacks.curves import Curves, add_hyperparameters
+from repronet.callbacks.patience import Patience
 from repronet.callbacks.pictures import Pictures
 from repronet.callbacks.progress import TrainingProgress
 from repronet.callbacks.recorder import EpochRecorder
-from repronet.checkpoints import load_weights, read_checkpoint
+from repronet.checkpoints import WholeFiles, load_weights, read_checkpoint
 from repronet.cli.build import Parts, assemble, recorded_config, run_name, written_config
-from repronet.cli.console import interruptible, log_to_file, quiet_lightning
-from repronet.cli.result import announce, make_result, report, resume_hint
+from repronet.cli.console import log_to_file, quiet_lightning
+from repronet.cli.faults import explained
+from repronet.cli.result import announce, make_result, report
 from repronet.errors import UserError
 from repronet.functional.choice import recorded_in
+from repronet.stopping import StopSwitch
 
 log = logging.getLogger("repronet.train")
 
@@ -36,8 +40,8 @@ class Session:
 
     trainer: pl.Trainer
     recorder: EpochRecorder
-    writer: SummaryWriter
-    epoch_writer: SummaryWriter
+    board: Board
+    epoch_board: Board
 
 
 def train(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -45,38 +49,80 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
 
     Raises:
         UserError: when the config's parts do not fit each other or the data cannot be had; no folder is made then.
-        KeyboardInterrupt: on Ctrl-C, with the command that goes on.
+        Fault: when something breaks on the way, with the command that goes on.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with that command.
     """
-    config = _with_absolute_root(config)
-    parts = assemble(config)
-    folder = _folder(config)
-    runs.write_atomically(folder / runs.CONFIG, OmegaConf.to_yaml(config))
-    return _fit_and_test(config, parts, folder, console)
+    switch = StopSwitch()
+    with switch.listening():
+        config = with_absolute_root(config)
+        parts = assemble(config)
+        folder = _folder(config)
+        write_config(config, folder)
+        return _run(config, parts, folder, console, switch)
 
 
 def resume(folder: Path, console: Console) -> dict[str, Any]:
-    """Go on with the run in ``folder`` from the end of its last finished epoch, or from its start when it has none.
+    """Go on with the run in ``folder`` where its latest whole checkpoint stands, or from its start when it has none.
 
     Raises:
         UserError: when there is no run, when it has ended, or when another process is at work on it.
+        Fault, KeyboardInterrupt: as :func:`train`.
     """
     if (folder / runs.RESULT).exists():
         raise UserError(f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}")
-    if (folder / runs.LAST).exists():
-        checkpoint = folder / runs.LAST
-        config = recorded_config(checkpoint)
-    else:
-        checkpoint = None
-        config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
-    return _fit_and_test(config, assemble(config), folder, console, checkpoint)
+    switch = StopSwitch()
+    with switch.listening():
+        checkpoint = _newest_whole(folder)
+        if checkpoint is None:
+            config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
+        else:
+            config = recorded_config(checkpoint)
+            _take_threads(checkpoint, config)
+        return _run(config, assemble(config), folder, console, switch, checkpoint)
 
 
-def _with_absolute_root(config: DictConfig) -> DictConfig:
+def _newest_whole(folder: Path) -> Path | None:
+    """The checkpoint to go on from: the last one, or if that is damaged the best; None where there is none.
+
+    Raises:
+        UserError: when there are some and all are damaged.
+    """
+    there = [folder / name for name in (runs.LAST, runs.BEST) if (folder / name).exists()]
+    damage = []
+    for path in there:
+        try:
+            position = read_checkpoint(path)["position"]
+        except UserError as error:
+            damage.append(str(error))
+            continue
+        if path.name != Path(runs.LAST).name:
+            lost = damage[0] if damage else f"{folder / runs.LAST} is missing"
+            log.warning(f"{lost}; going on from {path.name}, after epoch {position['epochs']}")
+        return path
+    if damage:
+        raise UserError(f"{'; '.join(damage)}; remove {folder / 'checkpoints'} to begin the run again")
+    return None
+
+
+def _take_threads(checkpoint: Path, config: DictConfig) -> None:
+    """As many threads as the run began with: another number adds in another order."""
+    threads = read_checkpoint(checkpoint)["threads"]
+    if config.trainer.threads is None and threads != torch.get_num_threads():
+        log.info(f"computing with {threads} thread{'s' if threads > 1 else ''}, as the run began")
+        torch.set_num_threads(threads)
+
+
+def with_absolute_root(config: DictConfig) -> DictConfig:
     """The config with ``data.root`` absolute, so that the run can be evaluated from any folder."""
     if config.data.root is None:
         return config
     root = str(Path(config.data.root).expanduser().resolve())
     return OmegaConf.merge(config, {"data": {"root": root}})  # type: ignore[return-value]
+
+
+def write_config(config: DictConfig, folder: Path) -> None:
+    """Leave the config in the run folder, from which a run can begin again that has no checkpoint yet."""
+    runs.write_text(folder / runs.CONFIG, OmegaConf.to_yaml(config))
 
 
 def _folder(config: DictConfig) -> Path:
@@ -85,59 +131,85 @@ def _folder(config: DictConfig) -> Path:
     return runs.new_run_folder(Path("runs") / run_name(config), config.seed)
 
 
-def _fit_and_test(
-    config: DictConfig, parts: Parts, folder: Path, console: Console, checkpoint: Path | None = None
+def _run(
+    config: DictConfig,
+    parts: Parts,
+    folder: Path,
+    console: Console,
+    switch: StopSwitch,
+    checkpoint: Path | None = None,
 ) -> dict[str, Any]:
     with runs.locked(folder), log_to_file(folder / runs.LOG), recorded_in(folder / runs.ALGORITHMS):
+        runs.sweep(folder)
         announce(config, parts, folder)
-        session = make_session(config, parts, folder, console, checkpoint)
-        with closing(parts.data), interruptible(session.trainer, resume_hint(folder)):
+        session = make_session(config, parts, folder, console, switch, checkpoint)
+        with explained(config, folder, switch), closing(parts.data), switch.deferring():
             _fit(session.trainer, parts, checkpoint)
             test_seconds = _test(session.trainer, parts, folder, session.recorder)
         result = make_result(config, parts, session.recorder, session.trainer, test_seconds)
-        add_hyperparameters(session.writer, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
-        session.writer.close()
-        session.epoch_writer.close()
+        add_hyperparameters(session.board, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
+        session.board.close()
+        session.epoch_board.close()
         runs.write_result(folder, result)
         report(result, folder)
+    if switch.received is not None:  # too late for this run, but not for those after it
+        raise switch.interruption("the run had just ended")
     return {**result, "run_dir": str(folder)}
 
 
 def make_session(
-    config: DictConfig, parts: Parts, folder: Path, console: Console, checkpoint: Path | None = None
+    config: DictConfig,
+    parts: Parts,
+    folder: Path,
+    console: Console,
+    switch: StopSwitch,
+    checkpoint: Path | None = None,
 ) -> Session:
     """The Trainer with everything that watches it."""
     quiet_lightning()
     recorder = EpochRecorder(folder)
     # A resumed run drops from its curves what was written after the checkpoint that it starts from. What is dropped is
     # named by one number, so curves over steps and curves over epochs cannot share a TensorBoard run.
-    content = read_checkpoint(checkpoint) if checkpoint else None
-    writer = SummaryWriter(folder, purge_step=content["global_step"] + 1 if content else 0)
-    epoch_writer = SummaryWriter(folder / runs.BY_EPOCH, purge_step=content["epoch"] + 2 if content else 0)
+    step, epoch = _purged(checkpoint) if checkpoint else (0, 0)
+    board, epoch_board = Board(folder, step), Board(folder / runs.BY_EPOCH, epoch)
+    curves = Curves(board, epoch_board, recorder, config.trainer.log_every_n_steps)
+    patience = [Patience(recorder, config.trainer.patience)] if config.trainer.patience else []
     trainer = pl.Trainer(
         max_epochs=config.trainer.max_epochs,
         accelerator=config.trainer.accelerator,
         precision=config.trainer.precision,
+        deterministic=config.deterministic,
         devices=1,
         default_root_dir=folder,
         logger=False,  # our callbacks write to TensorBoard themselves
+        plugins=[WholeFiles()],
         callbacks=[
             recorder,  # first: the others read its row
+            *patience,
             TrainingProgress(recorder, console),
-            Curves(writer, epoch_writer, recorder, config.trainer.log_every_n_steps),
-            Pictures(writer, parts.vendor_twin),
-            BestAndLast(folder, recorder),
+            curves,
+            Pictures(board, parts.vendor_twin),
+            BestAndLast(folder, recorder, curves, switch, config.trainer.save_minutes),
         ],
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    return Session(trainer, recorder, writer, epoch_writer)
+    return Session(trainer, recorder, board, epoch_board)
+
+
+def _purged(checkpoint: Path) -> tuple[int, int]:
+    """The first step and the first epoch whose points a run that goes on from there draws again."""
+    content = read_checkpoint(checkpoint)
+    position = content["position"]
+    return content["global_step"] + (position["steps"] == 0), position["epochs"] + 1
 
 
 def _fit(trainer: pl.Trainer, parts: Parts, checkpoint: Path | None) -> None:
     if checkpoint is not None:
-        log.info("going on after epoch %d", read_checkpoint(checkpoint)["epoch"] + 1)
+        position = read_checkpoint(checkpoint)["position"]
+        within = f", step {position['steps']} of the next" if position["steps"] else ""
+        log.info(f"going on after epoch {position['epochs']}{within}")
     trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=bool(checkpoint) or None)
 
 
@@ -146,7 +218,7 @@ def _test(trainer: pl.Trainer, parts: Parts, folder: Path, recorder: EpochRecord
     if parts.data.test is None:
         return 0.0
     started = time.monotonic()
-    epoch, best = load_weights(parts.task, folder / runs.BEST), recorder.best["epoch"]
+    epoch, best = load_weights(parts.task, folder / runs.BEST)["position"]["epochs"], recorder.best["epoch"]
     if epoch != best:
         raise UserError(f"{folder / runs.BEST}: holds epoch {epoch}, but epoch {best} was best; was it replaced?")
     trainer.test(parts.task, datamodule=parts.data, verbose=False)

@@ -28,6 +28,10 @@ class TrainingPass:
     Args:
         images: how many there are.
         epoch: called at the start of each pass; the pass's order and augmentation depend on it and on ``seed``.
+
+    Attributes:
+        left_out: batches at the beginning of the next pass that are not made, since a run was resumed behind them.
+            Chunks stay as they were: those that are wholly left out come as empty lists.
     """
 
     def __init__(self, images: int, *, batch_size: int, batches_per_chunk: int, seed: int, epoch: Callable[[], int]):
@@ -36,6 +40,7 @@ class TrainingPass:
         self.batches_per_chunk = batches_per_chunk
         self.seed = seed
         self.epoch = epoch
+        self.left_out = 0
 
     @property
     def steps(self) -> int:
@@ -52,6 +57,14 @@ class TrainingPass:
     def chunks(self, order: Tensor) -> tuple[Tensor, ...]:
         """``order`` cut into what is prepared together."""
         return order.split(self.batch_size * self.batches_per_chunk)
+
+    def whole_chunks_left_out(self) -> int:
+        """Chunks at the beginning of the next pass of which no batch is wanted."""
+        return self.left_out // self.batches_per_chunk
+
+    def wanted(self, number: int, chunk: list[Batch]) -> list[Batch]:
+        """What of the ``number``-th chunk is not left out."""
+        return chunk[max(0, self.left_out - number * self.batches_per_chunk) :]
 
 
 class TrainingBatches(TrainingPass):
@@ -76,10 +89,15 @@ class TrainingBatches(TrainingPass):
     def __iter__(self) -> Iterator[list[Batch]]:
         epoch = self.epoch()
         draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
-        for rows in self.chunks(self.order(epoch)):
+        empty = self.whole_chunks_left_out()
+        for number, rows in enumerate(self.chunks(self.order(epoch))):
+            if number < empty:
+                yield []
+                continue
             images = self.pixel_map(self.augmentation(self.split.images[rows], draws[rows]))
             labels = self.split.labels[rows]
-            yield list(zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True))
+            batches = zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
+            yield self.wanted(number, list(batches))
 
 
 class EvaluationBatches:

@@ -173,6 +173,10 @@ class ImageDataModule(pl.LightningDataModule):
         self._dealing.append(pictures)
         return pictures
 
+    def leave_out(self, batches: int) -> None:
+        """Leave out the first ``batches`` of the next pass over the training split, which a resumed run has done."""
+        self.train_dataloader().left_out = batches
+
     def val_dataloader(self) -> EvaluationBatches | PictureEvaluation:
         return self._evaluation(self.val)
 

@@ -23,6 +23,8 @@ from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError, centre_crop, resize_short_side
 from repronet.data.splits import LabelledPictures
 from repronet.data.whitening import Preprocessing
+from repronet.errors import Fault
+from repronet.stopping import ignore_signals
 
 
 class PictureChange(Protocol):
@@ -75,8 +77,21 @@ def _stacked(items: list[Any]) -> Batch | PictureError:
     return torch.stack(images), torch.stack(labels)
 
 
-def _one_thread(worker: int) -> None:
+def _start_worker(worker: int) -> None:
     torch.set_num_threads(1)  # the workers share the cores with each other and with the training
+    ignore_signals()
+
+
+def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
+    """Raises: Fault when a loader process is gone."""
+    try:
+        yield from made
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise Fault(
+            f"a loader process was killed, often for want of memory; data.workers={workers // 2} needs less"
+        ) from error
 
 
 class PictureMaker:
@@ -100,7 +115,7 @@ class PictureMaker:
             warnings.filterwarnings("ignore", message="This DataLoader will create")
             self._loader = self._loader or self._started()
             made = iter(self._loader)
-        for batch in made:
+        for batch in _guarded(made, self.workers):
             if isinstance(batch, PictureError):
                 # Not the object itself: its traceback would hold this frame and the frame it, and the processes would
                 # end whenever that circle is collected, in the middle of anything.
@@ -118,7 +133,7 @@ class PictureMaker:
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
             collate_fn=_stacked,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # or the loader would draw a seed for its workers from the global one
         )
@@ -162,11 +177,16 @@ class PictureBatches(TrainingPass):
         draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
         seeds = torch.randint(2**62, (self.images,), generator=counter_generator("picture", self.seed, epoch))
         items = list(zip(order.tolist(), seeds[order].tolist(), strict=True))
-        batches, step = self._maker.batches(items), 0
-        for rows in self.chunks(order):
+        empty = self.whole_chunks_left_out()
+        batches = self._maker.batches(items[empty * self.batches_per_chunk * self.batch_size :])
+        for number, rows in enumerate(self.chunks(order)):
+            if number < empty:
+                yield []
+                continue
             chunk = list(islice(batches, math.ceil(len(rows) / self.batch_size)))
-            yield [self._mixed(batch, epoch, step + n) for n, batch in enumerate(self._mapped(chunk, draws[rows]))]
-            step += len(chunk)
+            step = number * self.batches_per_chunk
+            mapped = enumerate(self._mapped(chunk, draws[rows]), start=step)
+            yield self.wanted(number, [self._mixed(batch, epoch, n) for n, batch in mapped])
 
     def _mapped(self, chunk: list[Batch], draws: Tensor) -> list[Batch]:
         images = torch.cat([images for images, _ in chunk]).to(self.device, non_blocking=True)

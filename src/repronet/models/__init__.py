@@ -60,6 +60,8 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     ),
 }
 
+INITIALIZATIONS = ("he", "xavier", "lecun", "normal")  # of repronet.models.initialization, named without torch
+
 MODELS: dict[str, str] = {name: family for family, names in _FAMILIES.items() for name in names}
 
 

@@ -1,0 +1,55 @@
+"""Files that are at every moment whole: what stood there before, or all of what is written now."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from repronet.errors import Fault
+
+DRAFT = ".draft"
+
+
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Write ``data`` beside ``path``, have the disk take it up, and give it the name.
+
+    The draft lies in the target's own folder, since a rename is whole only within one file system.
+
+    Raises:
+        Fault: when it cannot be written; what stood there before still does.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(3)}{DRAFT}")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        _settle(path.parent)
+    except OSError as error:
+        raise Fault(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        _remove(draft)
+
+
+def _settle(folder: Path) -> None:
+    """Have the disk take up the names in ``folder`` too."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove(draft: Path) -> None:
+    try:
+        draft.unlink(missing_ok=True)
+    except OSError:  # the folder has become read-only, and what is to be said of that was said
+        return
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what a killed process left half-written in ``folder``; nobody else may be at work there."""
+    for draft in folder.glob(f".*{DRAFT}"):
+        _remove(draft)

@@ -1,0 +1,65 @@
+"""Fresh weights by the name of a scheme, in place of a network's own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from repronet.errors import UserError
+
+
+def lecun_uniform_(weight: Tensor) -> Tensor:
+    """Uniform in ±2.4 / fan-in (LeCun et al. 1998, appendix A)."""
+    bound = 2.4 / _fan_in(weight)
+    return nn.init.uniform_(weight, -bound, bound)
+
+
+def he_normal_(weight: Tensor) -> Tensor:
+    """Normal with variance 2 / fan-in (He et al. 2015, "Delving deep into rectifiers", equation 10)."""
+    return nn.init.normal_(weight, std=math.sqrt(2 / _fan_in(weight)))
+
+
+def _fan_in(weight: Tensor) -> int:
+    return weight[0].numel()
+
+
+# Xavier: uniform in ±√(6 / (fan-in + fan-out)) (Glorot and Bengio 2010, equation 16).
+SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
+    "he": he_normal_,
+    "xavier": nn.init.xavier_uniform_,
+    "lecun": lecun_uniform_,
+    "normal": partial(nn.init.normal_, std=0.01),
+}
+
+
+@torch.no_grad()
+def initialize(network: nn.Module, scheme: str) -> None:
+    """Draw the weights of every convolution and linear layer anew, and set their biases to 0.
+
+    ``normal`` is AlexNet's: its biases are 1 where AlexNet has them so, in the second, fourth and fifth convolution
+    and in all linear layers but the last (Krizhevsky et al. 2012, section 5).
+
+    Raises:
+        UserError: when the network has weights of another form, which no scheme knows.
+    """
+    if any(nn.utils.parametrize.is_parametrized(module) for module in network.modules()):
+        raise UserError(f"initialization={scheme}: {network.architecture} draws its own weights; leave paper")
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        SCHEMES[scheme](layer.weight)
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    if scheme == "normal":
+        for bias in _ones_of_alexnet(layers):
+            nn.init.ones_(bias)
+
+
+def _ones_of_alexnet(layers: list[nn.Conv2d | nn.Linear]) -> list[Tensor]:
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    hidden = [layer for layer in layers if isinstance(layer, nn.Linear)][:-1]
+    chosen = [layer for number, layer in enumerate(convolutions, start=1) if number in (2, 4, 5)]
+    return [layer.bias for layer in chosen + hidden if layer.bias is not None]

@@ -1,0 +1,73 @@
+"""Stopping a run from outside: in order where something would be lost, at once where nothing would."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from repronet.errors import Terminated
+
+log = logging.getLogger("repronet.train")
+
+# SLURM and others send SIGUSR1 some time before the end when asked for it, SIGTERM at the end.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+class StopRequested(Exception):
+    """Raised between two steps, once the run is saved, since a signal asked for it."""
+
+
+class StopSwitch:
+    """Turns signals into a request that the training looks at between its steps.
+
+    While nothing is :meth:`deferring` a signal stops the program where it is. A second Ctrl-C always does.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._deferring = False
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle the signals meanwhile; in another thread than the main one, where that is not allowed, nothing."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    @contextmanager
+    def deferring(self) -> Iterator[None]:
+        """Within, a signal is only noted in ``received``."""
+        self._deferring = True
+        try:
+            yield
+        finally:
+            self._deferring = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        again = number == signal.SIGINT and self.received == signal.SIGINT
+        self.received = self.received or number
+        if again or not self._deferring:
+            raise self.interruption()
+        if number == signal.SIGINT:
+            log.info("stopping after this step; Ctrl-C again stops at once")
+
+    def interruption(self, hint: str = "interrupted") -> KeyboardInterrupt:
+        """What the program ends with after the signal that was received."""
+        by_hand = self.received in (signal.SIGINT, None)
+        return KeyboardInterrupt(hint) if by_hand else Terminated(hint)
+
+
+def ignore_signals() -> None:
+    """For a loader process: a signal to the whole group of processes is the main one's to answer."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

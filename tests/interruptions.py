@@ -1,0 +1,328 @@
+"""Runs that are killed, stopped and resumed, and held against one that was left alone.
+
+    python tests/interruptions.py kills=50 chain=20 terms=20 writes=50
+
+does in full what ``tests/test_interruptions.py`` does in short. Each training is a process of its own, forked from one
+that has imported the libraries already, so that fifty of them take minutes.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from repronet import runs
+from repronet.checkpoints import read_checkpoint
+
+# LeNet-5 with dropout and augmentation, momentum, a mean of the weights; saved in the midst of every chunk.
+WORDS = (
+    "trainer.max_epochs=4",
+    "trainer.threads=1",
+    "dropout=0.3",
+    "averaging=ema",
+    "averaging.decay=0.98",
+    "trainer.save_minutes=0.0005",
+    "data.batch_size=32",
+)
+TIMING = ("train_seconds", "test_seconds", "finished")
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["repronet.cli.train", "repronet.cli.jobs", "tensorboard.compat"])
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A signal that a process sends to itself at the ``nth`` call of something.
+
+    ``where``: "step", "validation" or "test" batch; in writing a checkpoint "bytes" (after a share of them), "sync" and
+    "rename" (before it), "renamed" (after it); "save best", before the best checkpoint is written. "step twice" sends
+    it two times, and "worker" sends it to a loader process.
+    """
+
+    where: str
+    nth: int
+    number: int = signal.SIGKILL
+    share: float = 0.5
+
+
+def start(folder: Path, *words: str, strike: Strike | None = None) -> Any:
+    """``repronet train WORDS`` in ``folder``, as a process; its output goes to ``folder/out.txt``."""
+    process = _context.Process(target=_child, args=(str(folder), words, strike))
+    process.start()
+    return process
+
+
+def run(folder: Path, *words: str, strike: Strike | None = None) -> int:
+    """The exit code of :func:`start`; minus the signal's number for a process that a signal ended."""
+    process = start(folder, *words, strike=strike)
+    process.join()
+    return process.exitcode
+
+
+def _child(folder: str, words: tuple[str, ...], strike: Strike | None) -> None:
+    os.chdir(folder)
+    file = os.open("out.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from repronet.cli import main
+
+    if strike is not None:
+        _arm(strike)
+    main(["train", *words])
+
+
+def _arm(strike: Strike) -> None:
+    from repronet import durable
+    from repronet.callbacks.checkpoints import BestAndLast
+    from repronet.task import ImageClassifier
+
+    methods = {"step": "_step", "validation": "validation_step", "test": "test_step"}
+    if strike.where in methods:
+        name = methods[strike.where]
+        setattr(ImageClassifier, name, _striking(getattr(ImageClassifier, name), strike))
+    elif strike.where == "step twice":
+        ImageClassifier._step = _striking(_striking(ImageClassifier._step, strike), strike)  # type: ignore[method-assign]
+    elif strike.where == "worker":
+        ImageClassifier._step = _striking(ImageClassifier._step, strike, target=_a_child)  # type: ignore[method-assign]
+    elif strike.where == "save best":
+        BestAndLast._save = _striking(BestAndLast._save, strike, only=runs.BEST)  # type: ignore[method-assign]
+    elif strike.where == "sync":
+        durable.os.fsync = _striking(os.fsync, strike)  # type: ignore[assignment]
+    elif strike.where in ("rename", "renamed"):
+        Path.replace = _striking(Path.replace, strike, after=strike.where == "renamed")  # type: ignore[method-assign]
+    else:
+        Path.open = _opening(Path.open, strike)  # type: ignore[method-assign]
+
+
+def _striking(
+    function: Callable[..., Any],
+    strike: Strike,
+    after: bool = False,
+    only: Any = None,
+    target: Callable[[], int] = os.getpid,
+) -> Callable[..., Any]:
+    calls = []
+
+    def called(*args: Any) -> Any:
+        calls.extend([1] if only is None or only in args else [])
+        due = len(calls) == strike.nth
+        if due and not after:
+            os.kill(target(), strike.number)
+        result = function(*args)
+        if due and after:
+            os.kill(target(), strike.number)
+        return result
+
+    return called
+
+
+def _a_child() -> int:
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return int(children[0])
+
+
+def _opening(function: Callable[..., Any], strike: Strike) -> Callable[..., Any]:
+    drafts = []
+
+    def opened(path: Path, *args: Any, **kwargs: Any) -> Any:
+        file = function(path, *args, **kwargs)
+        if ".ckpt." in path.name:
+            drafts.append(path)
+            if len(drafts) == strike.nth:
+                write = file.write
+
+                def torn(data: Any) -> None:
+                    write(bytes(data)[: int(len(data) * strike.share)])
+                    file.flush()
+                    os.kill(os.getpid(), strike.number)
+
+                return _Torn(file, torn)
+        return file
+
+    return opened
+
+
+class _Torn:
+    def __init__(self, file: Any, write: Callable[[Any], None]):
+        self.file, self.write = file, write
+
+    def __enter__(self) -> _Torn:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.file.close()
+
+    def flush(self) -> None:
+        self.file.flush()
+
+    def fileno(self) -> int:
+        return self.file.fileno()
+
+
+def everything(folder: Path) -> dict[str, Any]:
+    """All that a run leaves which must not depend on how often it was interrupted."""
+    last, best = (read_checkpoint(folder / name) for name in (runs.LAST, runs.BEST))
+    keys = ("state_dict", "optimizer_states", "lr_schedulers", "position", "global_step", "epoch", "threads")
+    result = {key: value for key, value in runs.read_result(folder).items() if key not in TIMING}
+    rows = [{**row, "seconds": 0} for row in last["callbacks"]["EpochRecorder"]["rows"]]
+    return {
+        "last": {key: last[key] for key in keys},
+        "best": {key: best[key] for key in keys},
+        "result": result,
+        "rows": rows,
+        "curves": dict(curves(folder)),
+        "by epoch": dict(curves(folder / runs.BY_EPOCH)),
+    }
+
+
+def curves(folder: Path) -> Iterator[tuple[str, list[tuple[int, float]]]]:
+    """Every tag of a TensorBoard run with its points; pictures count by their steps."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    events.Reload()
+    for tag in events.Tags()["scalars"]:
+        yield tag, [(event.step, event.value) for event in events.Scalars(tag)]
+    for tag in events.Tags()["images"]:
+        yield tag, [(event.step, 0.0) for event in events.Images(tag)]
+
+
+def difference(one: Any, other: Any, path: str = "") -> str | None:
+    """Where two nested values differ first, bit for bit; None where nowhere."""
+    if isinstance(one, torch.Tensor):
+        return None if torch.equal(one, other) else path
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return f"{path}: {sorted(map(str, one.keys() ^ other.keys()))}"
+        return next((found for key in one if (found := difference(one[key], other[key], f"{path}/{key}"))), None)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            return f"{path}: {len(one)} and {len(other)} items"
+        pairs = enumerate(zip(one, other, strict=True))
+        return next((found for n, (a, b) in pairs if (found := difference(a, b, f"{path}[{n}]"))), None)
+    return None if one == other else f"{path}: {one!r} and {other!r}"
+
+
+def leftovers(folder: Path) -> list[str]:
+    """Files that are nobody's."""
+    return [str(path) for path in folder.rglob(".*") if path.name.endswith(".draft")]
+
+
+class Trial:
+    """Runs in a folder of their own, and the one that was left alone, which they are held against."""
+
+    def __init__(self, folder: Path, words: tuple[str, ...] = WORDS):
+        self.folder, self.words = folder, words
+        for name in ("first", "whole"):  # the first measures which algorithms are the fastest
+            began = time.monotonic()
+            assert run(folder, *words, f"run_dir={name}") == 0, (folder / "out.txt").read_text()
+        self.seconds = time.monotonic() - began
+        self.whole = everything(folder / "whole")
+        self._count = 0
+
+    def fresh(self) -> str:
+        """The name of a run that there is not yet."""
+        self._count += 1
+        return f"run{self._count}"
+
+    def _words(self, name: str) -> list[str]:
+        begun = (self.folder / name / runs.CONFIG).exists()
+        return [f"resume={name}"] if begun else [*self.words, f"run_dir={name}"]
+
+    def finish(self, name: str) -> str | None:
+        """Resume the run until its end; returns where it differs from the one that was left alone."""
+        if not (self.folder / name / runs.RESULT).exists():
+            words = (
+                [f"resume={name}"] if (self.folder / name / runs.CONFIG).exists() else [*self.words, f"run_dir={name}"]
+            )
+            if run(self.folder, *words) != 0:
+                return "it did not go on: " + (self.folder / "out.txt").read_text()[-300:]
+        left = leftovers(self.folder / name)
+        return f"left behind: {left}" if left else difference(self.whole, everything(self.folder / name))
+
+    def killed(self, share: float) -> str | None:
+        """One kill after that share of a run's seconds."""
+        name = self.fresh()
+        if not self._strike_from_outside(name, share * self.seconds):
+            return self.killed(0.9 * share)
+        return self.finish(name)
+
+    def chain(self, kills: int, seed: int = 0) -> str | None:
+        """One run, killed again and again, somewhere in the third of a run's time that follows each start."""
+        name, drawn = self.fresh(), random.Random(seed)
+        for _ in range(kills):
+            self._strike_from_outside(name, drawn.uniform(0.2, 0.6) * self.seconds)
+        return self.finish(name)
+
+    def _strike_from_outside(self, name: str, seconds: float) -> bool:
+        """Kill the run after so many seconds; returns whether it was still going on."""
+        process = start(self.folder, *self._words(name))
+        process.join(seconds)
+        process.kill()
+        process.join()
+        return process.exitcode == -signal.SIGKILL
+
+    def struck(self, strike: Strike) -> tuple[int, str | None]:
+        """The exit code after that strike, and where the resumed run differs."""
+        name = self.fresh()
+        code = run(self.folder, *self.words, f"run_dir={name}", strike=strike)
+        for path in (runs.LAST, runs.BEST):
+            if (self.folder / name / path).exists():
+                read_checkpoint(self.folder / name / path)
+        return code, self.finish(name)
+
+
+def term_strikes(count: int) -> list[Strike]:
+    """SIGTERM while training, validating and saving, in turn."""
+    drawn, kinds = random.Random(1), ("step", "validation", "sync", "bytes", "rename")
+    most = {"step": 400, "validation": 4, "sync": 20, "bytes": 8, "rename": 10}
+    chosen = [kinds[n % len(kinds)] for n in range(count)]
+    return [Strike(kind, drawn.randint(1, most[kind]), signal.SIGTERM, share=1.0) for kind in chosen]
+
+
+def write_strikes(count: int) -> list[Strike]:
+    """SIGKILL in the midst of writing a checkpoint."""
+    drawn, kinds = random.Random(2), ("bytes", "sync", "rename", "renamed")
+    return [Strike(kinds[n % 4], drawn.randint(2, 12), share=drawn.random()) for n in range(count)]
+
+
+def main(words: list[str]) -> None:
+    """Do what WORDS say and print what came of it."""
+    counts = {"kills": 0, "chain": 0, "terms": 0, "writes": 0}
+    counts |= {key: int(value) for key, _, value in (word.partition("=") for word in words)}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("REPRONET_CACHE", str(Path(folder) / "cache"))
+        trial = Trial(Path(folder))
+        print(f"one run takes {trial.seconds:.1f} s, imports not counted", flush=True)
+        drawn = random.Random(0)
+        for _ in range(bool(counts["kills"])):
+            _say("kills", [trial.killed(drawn.uniform(0.1, 0.98)) for _ in range(counts["kills"])])
+        if counts["chain"]:
+            _say(f"a chain of {counts['chain']} kills", [trial.chain(counts["chain"])])
+        strikes = [trial.struck(strike) for strike in term_strikes(counts["terms"])]
+        _say("SIGTERMs", [wrong or (None if code == 143 else f"exit code {code}") for code, wrong in strikes])
+        strikes = [trial.struck(strike) for strike in write_strikes(counts["writes"])]
+        _say("kills while writing", [wrong or (None if code == -9 else f"exit {code}") for code, wrong in strikes])
+
+
+def _say(what: str, outcomes: list[str | None]) -> None:
+    if outcomes:
+        wrong = [outcome for outcome in outcomes if outcome]
+        print(
+            f"{what}: {len(outcomes) - len(wrong)} of {len(outcomes)} end bit-equal", *wrong[:3], sep="\n  ", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
