@@ -34,7 +34,7 @@ def test_heads_are_weighted_and_known_by_name():
     torch.manual_seed(0)
     first, second, third = (torch.randn(5, 4) for _ in range(3))
     labels = torch.tensor([0, 1, 2, 3, 0])
-    logits, loss = task._training_loss(Answer(first, second, third), labels)
+    logits, loss = task.answer_and_loss(Answer(first, second, third), labels)
     plain = nn.functional.cross_entropy
     assert logits is second
     torch.testing.assert_close(loss, plain(second, labels) + 0.3 * (plain(first, labels) + plain(third, labels)))

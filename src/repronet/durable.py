@@ -11,10 +11,13 @@ from repronet.errors import Fault
 DRAFT = ".draft"
 
 
-def write_whole(path: Path, data: bytes | memoryview) -> None:
+def write_whole(path: Path, data: bytes | memoryview, survives_power_cut: bool = True) -> None:
     """Write ``data`` beside ``path``, have the disk take it up, and give it the name.
 
     The draft lies in the target's own folder, since a rename is whole only within one file system.
+
+    Args:
+        survives_power_cut: wait for the disk, which is dear for what can be made again from other files.
 
     Raises:
         Fault: when it cannot be written; what stood there before still does.
@@ -23,10 +26,12 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
     try:
         with draft.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if survives_power_cut:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
-        _settle(path.parent)
+        if survives_power_cut:
+            _settle(path.parent)
     except OSError as error:
         raise Fault(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:

@@ -25,6 +25,17 @@ def first_bad_weight(network: nn.Module) -> str | None:
     return next((name for name, weight in network.named_parameters() if not _finite(weight)), None)
 
 
+def any_infinite(gradients: list[Tensor]) -> Tensor:
+    """1 if one of ``gradients`` holds an infinity or no number, else 0: (), on their device, without waiting for it.
+
+    It is what torch's gradient scaler asks with, and takes a quarter of the time of a norm.
+    """
+    found = torch.zeros((), device=gradients[0].device)
+    look = torch._amp_foreach_non_finite_check_and_unscale_  # type: ignore[attr-defined]
+    look(gradients, found, torch.ones_like(found))  # which multiplies them by 1
+    return found
+
+
 def first_bad_gradient(network: nn.Module) -> str | None:
     """The parameter whose gradient went bad first: the last one, since gradients are computed from the end."""
     graded = [(name, weight.grad) for name, weight in network.named_parameters() if weight.grad is not None]

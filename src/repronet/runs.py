@@ -123,7 +123,8 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
-    write_text(folder / HISTORY, text.getvalue())
+    # Nobody need wait for the disk here: the rows stand in every checkpoint.
+    write_whole(folder / HISTORY, text.getvalue().encode(), survives_power_cut=False)
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import count
 from typing import Any, NamedTuple, NoReturn
 
 import pytorch_lightning as pl
@@ -18,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from repronet.data.batches import Batch
 from repronet.data.randomness import counter_seed
 from repronet.errors import UserError
-from repronet.finite import explain, first_bad_gradient
+from repronet.finite import any_infinite, explain, first_bad_gradient
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
 from repronet.optimizers import OptimizerBuilder, parameter_groups
@@ -33,7 +34,7 @@ class Answered(NamedTuple):
     labels: Tensor  # (N,) or (N, classes)
     logits: Tensor  # (N, classes)
     loss: Tensor  # ()
-    gradient_norm: Tensor  # ()
+    overflow: Tensor  # (), 1 where the loss or a gradient was not finite
 
 
 class ImageClassifier(pl.LightningModule):
@@ -119,33 +120,38 @@ class ImageClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def training_step(self, chunk: list[Batch], chunk_index: int) -> None:
-        for images, labels in chunk:
-            self.between_steps()
-            self._step(images, labels)
-        self.settle()
-
-    def _step(self, images: Tensor, labels: Tensor) -> None:
+        # What Lightning looks up through several layers is asked for once a chunk.
         optimizer: Optimizer = self.optimizers()  # type: ignore[assignment]
         schedule: LRScheduler = self.lr_schedulers()  # type: ignore[assignment]
-        self._seed_dropout(images.device)
+        step = self.trainer.global_step
+        for number, (images, labels) in enumerate(chunk, start=step + 1):
+            self.between_steps()
+            self._step(optimizer, schedule, images, labels, number)
+        self.settle()
+
+    def _step(self, optimizer: Optimizer, schedule: LRScheduler, images: Tensor, labels: Tensor, number: int) -> None:
+        """The ``number``-th step of the run, counted from 1."""
+        self._seed_dropout(number, images.device)
         optimizer.zero_grad()
         logits, loss = self._gradients(images, labels)
+        done = Answered(images, labels, logits, loss, self._checked_gradients(optimizer, loss))
+        if done.overflow.device.type == "cpu" and done.overflow.item():
+            self._stop_at(done, number)  # before the weights take it up
         self.last_lr = optimizer.param_groups[0]["lr"]
-        norm = self._gradient_norm(optimizer)
         optimizer.step()
         if isinstance(schedule, Watching):
             schedule.observe(logits, labels)
         schedule.step()
         if self.recipe.filter_rms:
             cap_filters(self._filters, self.recipe.filter_rms)
-        if self.averaged is not None and self.trainer.global_step > self._first_averaged:
+        if self.averaged is not None and number > self._first_averaged:
             self.averaged.update_parameters(self.network)
         self.steps_done += 1
-        self._uncounted.append(Answered(images, labels, logits, loss, norm))
+        self._uncounted.append(done)
 
-    def _seed_dropout(self, device: torch.device) -> None:
+    def _seed_dropout(self, number: int, device: torch.device) -> None:
         """Make what a step draws a function of its number, so that it is the same after an interruption."""
-        seed = counter_seed("dropout", self.recipe.seed, self.trainer.global_step)
+        seed = counter_seed("dropout", self.recipe.seed, number)
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -154,11 +160,10 @@ class ImageClassifier(pl.LightningModule):
         """Add the gradients of the mean loss to the parameters; returns logits (N, classes) and that loss."""
         answers, losses = [], []
         for part, its_labels in self._parts(images, labels):
-            logits, loss = self._training_loss(self.network(part), its_labels)
-            if loss.device.type == "cpu" and not math.isfinite(loss.item()):
-                self._stop_at("loss", explain(self.network, part), self.trainer.global_step + 1)
+            logits, loss = self.answer_and_loss(self.network(part), its_labels)
             loss = loss * (len(part) / len(images)) if len(part) < len(images) else loss
-            self.manual_backward(loss)
+            # Lightning's own call adds a scale for half precision, and hooks that take 3 % of a LeNet's step.
+            loss.backward() if self._scaler is None else self.manual_backward(loss)
             answers.append(logits.detach())
             losses.append(loss.detach())
         if len(answers) == 1:
@@ -168,28 +173,20 @@ class ImageClassifier(pl.LightningModule):
     def _parts(self, images: Tensor, labels: Tensor) -> Iterator[Batch]:
         if self.recipe.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
-        count = min(self.recipe.parts, len(images))
-        return zip(images.tensor_split(count), labels.tensor_split(count), strict=True)
+        pieces = min(self.recipe.parts, len(images))
+        return zip(images.tensor_split(pieces), labels.tensor_split(pieces), strict=True)
 
-    def _gradient_norm(self, optimizer: Optimizer) -> Tensor:
-        """The length of the whole gradient, which is cut where the recipe says so; checked at once on the CPU."""
+    def _checked_gradients(self, optimizer: Optimizer, loss: Tensor) -> Tensor:
+        """Whether the loss or a gradient is not finite, 0 or 1; then they are cut as the recipe says."""
         weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-        if self._scaler is not None:
-            if self.recipe.clip_norm is not None:
-                self._scaler.unscale_(getattr(optimizer, "optimizer", optimizer))
-                nn.utils.clip_grad_norm_(weights, self.recipe.clip_norm)
-            return torch.zeros(())
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        norm = nn.utils.get_total_norm(gradients)
-        if norm.device.type == "cpu" and not math.isfinite(norm.item()):
-            self._stop_at("gradient", self._bad_gradient(), self.trainer.global_step + 1)
+        if self._scaler is None:
+            overflow = any_infinite([loss, *(weight.grad for weight in weights if weight.grad is not None)])
+        else:
+            self._scaler.unscale_(getattr(optimizer, "optimizer", optimizer))
+            overflow = any_infinite([loss])  # the scaler looks at the gradients itself, and leaves the step out
         if self.recipe.clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(weights, self.recipe.clip_norm, norm)
-        return norm
-
-    def _bad_gradient(self) -> str:
-        bad = first_bad_gradient(self.network)
-        return f"that of {bad} is the first that is not" if bad else "only its length overflows"
+            nn.utils.clip_grad_norm_(weights, self.recipe.clip_norm)
+        return overflow
 
     def settle(self) -> None:
         """Count the answers of the steps since the last call.
@@ -203,20 +200,25 @@ class ImageClassifier(pl.LightningModule):
         done, self._uncounted = self._uncounted, []
         if not done:
             return
-        losses, norms = torch.stack([torch.stack([step.loss, step.gradient_norm.to(step.loss)]) for step in done]).t()
-        self.running.update(losses.tolist(), [step.logits for step in done], [step.labels for step in done])
-        for index, (loss, norm) in enumerate(zip(losses.tolist(), norms.tolist(), strict=True)):
-            number = self.trainer.global_step - len(done) + index + 1
-            if not math.isfinite(loss):
-                self._stop_at("loss", explain(self.network, done[index].images), number)
-            if not math.isfinite(norm):
-                self._stop_at("gradient", self._bad_gradient(), number)
+        losses = torch.stack([step.loss for step in done]).tolist()
+        self.running.update(losses, [step.logits for step in done], [step.labels for step in done])
+        if self.device.type == "cpu":
+            return
+        first = self.trainer.global_step - len(done) + 1
+        overflows = torch.stack([step.overflow for step in done]).tolist()
+        for number, step, overflow in zip(count(first), done, overflows, strict=False):
+            if overflow:
+                self._stop_at(step, number)
 
-    def _stop_at(self, what: str, reason: str, step: int) -> NoReturn:
+    def _stop_at(self, step: Answered, number: int) -> NoReturn:
         """Raises: UserError, that names the step and the layer which went bad."""
-        raise UserError(f"the {what} is no longer finite at step {step}: {reason}; lower optimizer.lr")
+        if math.isfinite(step.loss.item()):
+            what, reason = "gradient", f"that of {first_bad_gradient(self.network)} is the first that is not"
+        else:
+            what, reason = "loss", explain(self.network, step.images)
+        raise UserError(f"the {what} is no longer finite at step {number}: {reason}; lower optimizer.lr")
 
-    def _training_loss(self, answer: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
+    def answer_and_loss(self, answer: Tensor | tuple[Tensor, ...], labels: Tensor) -> tuple[Tensor, Tensor]:
         """The logits, and their loss plus that of every auxiliary head times the network's `aux_weight`."""
         if isinstance(answer, Tensor):
             return answer, self.training_loss(answer, labels)

@@ -24,6 +24,10 @@ def said(*words: str) -> list[str]:
         (["schedule=cosine", "schedule.warmup_epochs=40"], "schedule.warmup_epochs=40: the run ends after 40"),
         (["schedule=lecun", "trainer.max_epochs=12"], "before the last rate"),
         (["schedule=plateau", "schedule.patience=50"], "before the rate can fall"),
+        (["schedule.warmup_error=0.95"], "guessing has 0.9, so it ends at once"),
+        (["schedule.warmup_error=0.01"], "a warm-up that may never end"),
+        (["preprocessing.mean=[0.5]", "preprocessing.std=[0.3]"], "of another dataset, these images have 0.13"),
+        (["preprocessing.mean=[0.13]", "preprocessing.std=[0.1]"], "of another dataset"),
         (["optimizer.lr=5"], "optimizer.lr=5: with batches of 64 something like 0.025 is usual"),
         (["optimizer.lr=1e-5"], "something like 0.025"),
         (["optimizer=adam", "optimizer.lr=0.1"], "Adam seldom trains"),
@@ -36,7 +40,15 @@ def test_odd_recipes_are_said(words, message):
     assert message in lines[0]
 
 
-USUAL = [[], ["optimizer=adam"], ["optimizer=adamw"], ["schedule=multistep"], ["model=resnet20"]]
+USUAL = [
+    [],
+    ["schedule.warmup_error=0.8"],
+    ["preprocessing.mean=[0.1307]", "preprocessing.std=[0.3081]"],  # of the official 60,000
+    ["optimizer=adam"],
+    ["optimizer=adamw"],
+    ["schedule=multistep"],
+    ["model=resnet20"],
+]
 
 
 @pytest.mark.parametrize("words", USUAL)

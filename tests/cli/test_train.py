@@ -390,24 +390,6 @@ def test_the_training_curve_adds_up_to_the_epoch(peaked_run):
     assert rows[0]["lr"] == pytest.approx(0.003)
 
 
-def test_a_multirun_goes_through_all_jobs_and_ends_with_a_table(repronet, tmp_path):
-    outcome = repronet("train", "-m", "seed=0,1", "trainer.max_epochs=1")
-    assert outcome.code == 0
-    assert "job 2 of 2: seed=1" in outcome.out
-    assert len(list((tmp_path / "runs" / "lenet5-mnist5k").iterdir())) == 2
-    table = outcome.out[outcome.out.index("all jobs") :]
-    assert "seed=0" in table
-    assert "seed=1" in table
-
-
-def test_a_failed_job_is_said_at_once_and_the_others_go_on(repronet, tmp_path):
-    outcome = repronet("train", "-m", "model=lenet5_1998,lenet5", "normalization=batch", "trainer.max_epochs=1")
-    assert outcome.code == 1
-    assert "normalization=batch: lenet5_1998 has no normalization" in outcome.err
-    assert "failed" in outcome.out[outcome.out.index("all jobs") :]
-    assert len(list((tmp_path / "runs" / "lenet5-mnist5k").iterdir())) == 1
-
-
 def test_a_folder_of_ones_own_experiments(repronet, tmp_path):
     mine = tmp_path / "mine" / "experiment"
     mine.mkdir(parents=True)
@@ -449,7 +431,7 @@ def test_an_experiment_may_set_anything(repronet, tmp_path):
 def test_ctrl_c_in_a_multirun_ends_it(tmp_path):
     process = start(tmp_path, "-m", "seed=0,1", "trainer.max_epochs=300")
     deadline = time.monotonic() + 180
-    while not list(tmp_path.glob("runs/*/*/history.csv")) and time.monotonic() < deadline:
+    while not list(tmp_path.glob("runs/sweeps/*/*/history.csv")) and time.monotonic() < deadline:
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=180)

@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from repronet import runs
 from repronet.callbacks.curves import Curves
 from repronet.callbacks.recorder import EpochRecorder
+from repronet.durable import write_whole
 from repronet.errors import UserError
 from repronet.finite import first_bad_weight
 from repronet.stopping import StopRequested, StopSwitch
@@ -81,7 +82,10 @@ class BestAndLast(Checkpoint):
         self._epoch_over = True
         if self.recorder.rows[-1] is self.recorder.best:
             self._save(trainer, pl_module, runs.BEST)
-        self._save(trainer, pl_module, runs.LAST)  # after best: a stop in between repeats the epoch and loses nothing
+            # Last after best: a stop in between repeats the epoch and loses nothing.
+            write_whole(self.folder / runs.LAST, (self.folder / runs.BEST).read_bytes())
+        else:
+            self._save(trainer, pl_module, runs.LAST)
         self._epoch_over = False
 
     def _save(self, trainer: pl.Trainer, task: ImageClassifier, name: str) -> None:

@@ -12,7 +12,10 @@ from typing import NoReturn
 from repronet import __version__
 from repronet.errors import Fault, Terminated, UserError
 
-COMMANDS = ("train", "eval", "summary", "verify", "gradcheck", "bench", "augment", "data", "schedule", "list")
+COMMANDS = (
+    *("train", "eval", "summary", "verify", "gradcheck", "bench"),
+    *("augment", "data", "schedule", "find-rate", "list"),
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,8 +83,7 @@ def _dispatch(words: list[str], debug: bool) -> int:
         from repronet.cli.listing import show
 
         return show(rest)
-    if command == "schedule":
-        command = "preview"  # the config's name; a group is called schedule
+    command = {"schedule": "preview", "find-rate": "find_rate"}.get(command, command)  # the config's name
     if command in SUBJECTS:
         command, rest = _with_subject(command, rest)
     return _run(command, _options(command, rest), debug)
@@ -129,6 +131,4 @@ def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
 
     if command in jobs.SINGLE:
         return jobs.SINGLE[command](options.overrides)
-    if options.multirun:
-        return jobs.train_many(options.overrides, options.config_dir, debug)
-    return jobs.train_one(options.overrides, options.config_dir)
+    return jobs.train(options.overrides, options.config_dir, options.multirun, debug)

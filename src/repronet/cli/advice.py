@@ -15,6 +15,8 @@ REFERENCE_RATE, REFERENCE_BATCH = 0.1, 256
 TOO_HIGH, TOO_LOW = 16, 1 / 250
 ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
 ENLARGED = 3  # times
+LOW_ERROR = 0.2  # of a network that trains at a tenth of its rate
+FOREIGN = 0.25  # deviations that a mean, or share that a deviation, differs by before it is called another dataset's
 DIGITS = (
     "mnist5k",
     "mnist",
@@ -29,6 +31,7 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     yield from _schedule(config, parts)
     yield from _rate(config)
     yield from _size(config, parts)
+    yield from _statistics(config, parts)
     if config.augmentation.name == "affine" and config.data.name not in DIGITS:
         yield "augmentation=mnist, the default, suits digits; cifar_standard suits small pictures, inception large ones"
 
@@ -37,6 +40,12 @@ def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
     group, epochs = config.schedule, config.trainer.max_epochs
     if group.warmup_epochs >= epochs:
         yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the run ends after {epochs}, before the warm-up does"
+    if group.warmup_error is not None:
+        chance = 1 - 1 / len(parts.data.classes)
+        if group.warmup_error >= chance:
+            yield f"schedule.warmup_error={group.warmup_error:g}: guessing has {chance:.2g}, so it ends at once"
+        if group.warmup_error < LOW_ERROR:
+            yield f"schedule.warmup_error={group.warmup_error:g}: a warm-up that may never end; ResNet-110 has 0.8"
     if group.name == "multistep":
         steps = parts.data.train_dataloader().steps
         length = epochs if group.unit == "epochs" else epochs * steps
@@ -58,6 +67,19 @@ def _rate(config: DictConfig) -> Iterator[str]:
             yield f"optimizer.lr={rate:g}: with batches of {batch} something like {usual:.2g} is usual"
     if config.optimizer.name in ("adam", "adamw") and rate > ADAPTIVE_RATE:
         yield f"optimizer.lr={rate:g}: Adam seldom trains with more than {ADAPTIVE_RATE:g}; 0.001 is usual"
+
+
+def _statistics(config: DictConfig, parts: Parts) -> Iterator[str]:
+    group, own = config.preprocessing, parts.data.statistics
+    if group.name != "standardize" or group.mean is None:
+        return
+    pairs = zip(group.mean, group.std, own.mean, own.std, strict=True)
+    if any(abs(mean - m) > FOREIGN * s or not 1 / (1 + FOREIGN) < std / s < 1 + FOREIGN for mean, std, m, s in pairs):
+        shown = ", ".join(f"{value:.3f}" for value in own.mean)
+        yield (
+            f"preprocessing.mean={list(group.mean)}: of another dataset, these images have {shown}; "
+            "right for weights that were trained with it, else take standardize"
+        )
 
 
 def _size(config: DictConfig, parts: Parts) -> Iterator[str]:

@@ -89,7 +89,7 @@ def loader_processes(wanted: int | None, train: LabelledPictures) -> int:
 
 PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
     # name: made of the fitted training split, its statistics before that, and the group's values
-    "standardize": lambda train, statistics: PixelMap.standardize(statistics),
+    "standardize": lambda train, statistics, mean, std: PixelMap.standardize(given_or(statistics, mean, std)),
     "scale": lambda train, statistics, low, high: PixelMap.scale(low, high, channels=len(statistics.mean)),
     "per_pixel_mean": lambda train, statistics: PerPixelMean.of(in_memory(train, "per_pixel_mean")),
     "per_image": lambda train, statistics: PerImage(),
@@ -97,6 +97,20 @@ PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
     "local_contrast": lambda train, statistics, size: LocalContrast(size),
     "zca": lambda train, statistics, epsilon: Zca.of(in_memory(train, "zca"), epsilon),
 }
+
+
+def given_or(statistics: PixelStatistics, mean: list[float] | None, std: list[float] | None) -> PixelStatistics:
+    """The statistics that the config gives, or else those of the training split.
+
+    Raises:
+        UserError: for another number of channels.
+    """
+    if mean is None or std is None:
+        return statistics
+    if len(mean) != len(statistics.mean):
+        channels = f"{len(statistics.mean)} channel{'s' if len(statistics.mean) > 1 else ''}"
+        raise UserError(f"preprocessing.mean={list(mean)}: {len(mean)} numbers for images of {channels}; give as many")
+    return PixelStatistics(tuple(mean), tuple(std))
 
 
 def in_memory(split: LabelledPictures, name: str) -> Tensor:

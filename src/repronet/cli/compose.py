@@ -37,6 +37,7 @@ _EXAMPLES = {
     "bench": "filters=64",
     "augment": "augmentation=lecture",
     "check": "data.root=photos",
+    "find_rate": "optimizer=adam",
 }
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir")
 

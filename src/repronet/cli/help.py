@@ -20,6 +20,7 @@ USAGE
   repronet augment [KEY=VALUE ...]       draw what an augmentation does
   repronet data check data.root=DIR      look through a folder of pictures
   repronet schedule [OVERRIDE ...]       draw the learning rate of a run
+  repronet find-rate [OVERRIDE ...]      find a learning rate to begin with
   repronet list [GROUP ...]              the choices of each config group
   repronet COMMAND --help                the page of a command
   repronet --version
@@ -40,6 +41,7 @@ repronet train - train a network, keep its best weights, test them once
 USAGE
   repronet train [OVERRIDE ...] [-m] [--cfg job] [--config-dir DIR]
   repronet train resume=DIR
+  repronet train resume_sweep=DIR
 
 DESCRIPTION
   Trains on the training split, selects the weights with the lowest validation
@@ -56,9 +58,13 @@ OVERRIDES
                           im2col, adjoint, fft (winograd is for 3×3 filters
                           alone); auto measures what is fastest
     label_smoothing=0.0   share of the target that all classes have alike
+    dropout=null          share dropped before the classifier; null: the paper's
+    initialization=paper  of the weights: paper, he, xavier, lecun, normal
+    deterministic=false   refuse what adds in no fixed order
     seed=0                of the weights, the order and the augmentation
     run_dir=PATH          a new or empty folder for the run
-    resume=DIR            go on with a run that was stopped, alone
+    resume=DIR            go on with a run that was stopped or killed, alone
+    resume_sweep=DIR      run what is missing of a multirun, alone
     debug=true            show the traceback of an error
 
 OPTIONS
@@ -259,6 +265,30 @@ EXAMPLES
   repronet data check data.root=photos format=json
 """
 
+_FIND_RATE = """\
+repronet find-rate - find the learning rate that a network stands
+
+USAGE
+  repronet find-rate [OVERRIDE ...]
+
+DESCRIPTION
+  Takes steps whose rate rises by a constant factor until the loss explodes,
+  and draws the loss over the rate (L. N. Smith 2017, section 3.3). The rate of
+  the steepest fall is one to begin with. Nothing is kept of the training.
+
+OVERRIDES
+  those of repronet train, and
+  low=1e-5 high=10     the first rate and the last
+  steps=200            how many are tried
+  out=rate.png         the picture
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet find-rate
+  repronet find-rate model=resnet20 data=cifar10 data.batch_size=128
+  repronet find-rate optimizer=adam high=1
+"""
+
 _SCHEDULE = """\
 repronet schedule - draw the learning rate of a run before it is run
 
@@ -307,6 +337,7 @@ _PAGES = {
     "augment": _AUGMENT,
     "data": _DATA,
     "schedule": _SCHEDULE,
+    "find-rate": _FIND_RATE,
 }
 
 

@@ -1,26 +1,31 @@
-"""One job or many: configs are composed and checked, all of them, before the first heavy import."""
+"""One function a command: its config is composed and checked before the first heavy import."""
 
 from __future__ import annotations
 
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from repronet.cli.compose import compose, expand
+from repronet.cli.compose import compose
 from repronet.cli.console import speaking_to
 from repronet.errors import UserError
+from repronet.stopping import StopSwitch
 
 
-def train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
-    """``repronet train``, new or resumed."""
-    folder = _resumed_folder(overrides)
+def train(overrides: Sequence[str], config_dir: Path | None, multirun: bool, debug: bool) -> int:
+    """``repronet train``: a run or many, new or resumed. Signals end it with their exit code from the start."""
+    with StopSwitch().listening():
+        from repronet.cli.sweep import resume_sweep, train_many
+
+        if multirun:
+            return train_many(overrides, config_dir, debug)
+        sweep = _resumed_folder("resume_sweep", overrides)
+        return resume_sweep(sweep, debug) if sweep else _train_one(overrides, config_dir)
+
+
+def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
+    folder = _resumed_folder("resume", overrides)
     config = None if folder else compose("train", overrides, config_dir)
     console = Console(highlight=False)
     from repronet.cli.train import resume, train
@@ -33,16 +38,16 @@ def train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
     return 0
 
 
-def _resumed_folder(overrides: Sequence[str]) -> Path | None:
-    """The folder of ``resume=…``, read as it stands: a path is no Hydra expression."""
-    named = [word.removeprefix("resume=") for word in overrides if word.startswith("resume=")]
+def _resumed_folder(key: str, overrides: Sequence[str]) -> Path | None:
+    """The folder of ``resume=…`` or ``resume_sweep=…``, read as it stands: a path is no Hydra expression."""
+    named = [word.removeprefix(f"{key}=") for word in overrides if word.startswith(f"{key}=")]
     if not named:
         return None
-    others = [word for word in overrides if not word.startswith("resume=")]
+    others = [word for word in overrides if not word.startswith(f"{key}=")]
     if others:
-        raise UserError(f"{others[0]}: a resumed run keeps its config; give resume={named[-1]} alone")
+        raise UserError(f"{others[0]}: a resumed run keeps its config; give {key}={named[-1]} alone")
     if not named[-1].strip():
-        raise UserError("resume=: must be a run folder")
+        raise UserError(f"{key}=: must be a {'run' if key == 'resume' else 'sweep'} folder")
     return Path(named[-1]).expanduser()
 
 
@@ -136,6 +141,17 @@ def preview_schedule(overrides: Sequence[str]) -> int:
     return 0
 
 
+def find_rate(overrides: Sequence[str]) -> int:
+    """``repronet find-rate``."""
+    config = compose("find_rate", overrides)
+    from repronet.cli.find_rate import find_rate
+
+    console = Console(highlight=False)
+    with speaking_to(console):
+        find_rate(config, console)
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
@@ -145,62 +161,5 @@ SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "augment": augment,
     "check": check_data,
     "preview": preview_schedule,
+    "find_rate": find_rate,
 }
-
-
-def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -> int:
-    """``repronet train -m``: the jobs one after another; a failed one is reported at once and the others go on."""
-    if any(word.startswith("resume=") for word in overrides):
-        raise UserError("resume: goes on with one run; leave -m out")
-    job_words = expand(overrides)
-    configs = [compose("train", words, config_dir) for words in job_words]
-    named = [config.run_dir for config in configs if config.run_dir is not None]
-    if len(named) > 1:
-        raise UserError(f"run_dir={named[0]}: {len(named)} runs cannot share a folder; leave it out")
-    console = Console(highlight=False)
-    varied = [[word for word in words if word not in _common(job_words)] for words in job_words]
-    rows = []
-    try:
-        for number, (config, words) in enumerate(zip(configs, varied, strict=True), start=1):
-            console.print(f"\njob {number} of {len(configs)}: {' '.join(words)}", markup=False)
-            rows.append((words, _attempt(config, console, debug)))
-    finally:  # after Ctrl-C too: what was done is shown
-        console.print()
-        console.print(_table(rows))
-    return 1 if any(isinstance(outcome, str) for _, outcome in rows) else 0
-
-
-def _common(jobs: list[list[str]]) -> set[str]:
-    return set.intersection(*(set(words) for words in jobs)) if len(jobs) > 1 else set()
-
-
-def _attempt(config: DictConfig, console: Console, debug: bool) -> dict[str, Any] | str:
-    """The job's result, or the one line that says why there is none."""
-    from repronet.cli.train import train
-
-    try:
-        with speaking_to(console):
-            return train(config, console)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        expected = isinstance(error, UserError)
-        reason = str(error) if expected else f"{type(error).__name__}: {error} (debug=true shows where)"
-    print(f"repronet: {' '.join(reason.split())}", file=sys.stderr)
-    return reason
-
-
-def _table(rows: list[tuple[list[str], dict[str, Any] | str]]) -> Table:
-    table = Table(box=None, title="all jobs", title_justify="left", pad_edge=False)
-    for heading in ("job", "best val", "test", "seconds"):
-        table.add_column(heading, no_wrap=heading != "job")
-    table.add_column("run folder", overflow="fold")
-    for words, outcome in rows:
-        name = Text(" ".join(words))
-        if isinstance(outcome, str):
-            table.add_row(name, "failed", "", "", Text(outcome))
-        else:
-            figures = (outcome[key] for key in ("best_val_error", "test_error"))
-            errors = ("-" if error is None else f"{error:.2%}" for error in figures)
-            table.add_row(name, *errors, f"{outcome['train_seconds']:.0f}", Text(outcome["run_dir"]))
-    return table

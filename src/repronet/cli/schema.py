@@ -49,7 +49,7 @@ from repronet.cli.schema_recipe import (
 )
 from repronet.errors import UserError
 from repronet.models import INITIALIZATIONS, MODELS
-from repronet.rules import COUNT, FOLDER, SEED, SHARE, Rule, one_of
+from repronet.rules import COUNT, FOLDER, POSITIVE, SEED, SHARE, Rule, one_of
 
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
@@ -107,6 +107,20 @@ class Preview(Train):
 
     steps_per_epoch: int = value(COUNT)
     out: str = value(PNG)
+
+
+@dataclass
+class FindRate(Train):
+    """The keys of ``repronet find-rate``: those of a run, and which rates are tried."""
+
+    low: float = value(POSITIVE)
+    high: float = value(POSITIVE)
+    steps: int = value(Rule(lambda x: 20 <= x < 2**31, "a whole number of at least 20"))
+    out: str = value(PNG)
+
+    def conflict(self) -> str | None:
+        wrong = f"high={self.high:g}: must be above low={self.low:g}"
+        return wrong if self.high <= self.low else super().conflict()
 
 
 @dataclass
@@ -235,6 +249,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 COMMANDS: dict[str, type] = {
     "train": Train,
     "preview": Preview,
+    "find_rate": FindRate,
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
@@ -247,6 +262,7 @@ COMMANDS: dict[str, type] = {
 GROUPS_OF: dict[str, tuple[str, ...]] = {
     "train": GROUPS,
     "preview": GROUPS,
+    "find_rate": GROUPS,
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),

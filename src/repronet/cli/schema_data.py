@@ -14,9 +14,11 @@ from repronet.rules import (
     ANY_NUMBER,
     COUNT,
     FOLDER,
+    MEANS,
     NOT_NEGATIVE,
     POSITIVE,
     PROBABILITY,
+    RATES,
     SEED,
     SHARE,
     Rule,
@@ -116,6 +118,13 @@ class Policy:
 @dataclass
 class Standardize:
     name: str = fixed("standardize")
+    mean: list[float] | None = field(default=None, metadata={"rule": MEANS})
+    std: list[float] | None = field(default=None, metadata={"rule": RATES})
+
+    def conflict(self) -> str | None:
+        counts = [None if values is None else len(values) for values in (self.mean, self.std)]
+        wrong = f"preprocessing.mean={self.mean}: needs as many of preprocessing.std, not {self.std}"
+        return wrong if counts[0] != counts[1] else None
 
 
 @dataclass

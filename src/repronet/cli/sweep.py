@@ -1,0 +1,140 @@
+"""Many runs from one line: each has its folder before the first begins, so that what is missing can be run later."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import sys
+import traceback
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from repronet.cli.compose import compose, expand
+from repronet.cli.console import speaking_to
+from repronet.errors import Fault, UserError
+
+SWEEP = "sweep.json"
+Outcome = dict[str, Any] | str  # a result, or the one line that says why there is none
+
+
+def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -> int:
+    """``repronet train -m``: the jobs one after another; a failed one is reported at once and the others go on."""
+    if any(word.startswith(("resume=", "resume_sweep=")) for word in overrides):
+        raise UserError("resume: goes on with what there is; leave -m out")
+    job_words = expand(overrides)
+    configs = [compose("train", words, config_dir) for words in job_words]
+    named = [config.run_dir for config in configs if config.run_dir is not None]
+    if len(named) > 1:
+        raise UserError(f"run_dir={named[0]}: {len(named)} runs cannot share a folder; leave it out")
+    from repronet.cli.train import with_absolute_root, write_config
+
+    varied = [[word for word in words if word not in _common(job_words)] for words in job_words]
+    sweep = _new_folder(Path("runs") / "sweeps")
+    for number, (config, words) in enumerate(zip(configs, varied, strict=True), start=1):
+        folder = sweep / _job_name(number, words)
+        folder.mkdir()
+        write_config(with_absolute_root(config), folder)
+    # Last, so that a folder without it was never a whole sweep.
+    (sweep / SWEEP).write_text(json.dumps({"jobs": varied}, indent=2) + "\n", encoding="utf-8")
+    return _work(sweep, varied, debug)
+
+
+def resume_sweep(sweep: Path, debug: bool) -> int:
+    """``repronet train resume_sweep=DIR``: run what is missing, go on with what was stopped, show all.
+
+    Raises:
+        UserError: when there is no sweep.
+    """
+    try:
+        jobs = json.loads((sweep / SWEEP).read_text("utf-8"))["jobs"]
+        whole = all((sweep / _job_name(number, words)).is_dir() for number, words in enumerate(jobs, start=1))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"resume_sweep={sweep}: no sweep there; give the folder that holds {SWEEP}") from error
+    if not whole:
+        raise UserError(f"resume_sweep={sweep}: a run's folder is missing; {SWEEP} names {len(jobs)} of them")
+    return _work(sweep, jobs, debug)
+
+
+def _common(jobs: list[list[str]]) -> set[str]:
+    return set.intersection(*(set(words) for words in jobs)) if len(jobs) > 1 else set()
+
+
+def _new_folder(parent: Path) -> Path:
+    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    folder = parent / f"{moment}-{secrets.token_hex(3)}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); go to a folder that can be written") from error
+    return folder
+
+
+def _job_name(number: int, words: list[str]) -> str:
+    """The job's folder: its number and what it has of its own, of characters that any system takes."""
+    return re.sub(r"[^\w.=,+-]+", "_", f"{number}_{','.join(words)}"[:100]).rstrip("_")
+
+
+def _work(sweep: Path, jobs: list[list[str]], debug: bool) -> int:
+    console = Console(highlight=False)
+    rows: list[tuple[list[str], Outcome]] = []
+    console.print(f"{len(jobs)} jobs in {sweep}", markup=False, soft_wrap=True)
+    try:
+        for number, words in enumerate(jobs, start=1):
+            folder = sweep / _job_name(number, words)
+            rows.append((words, _finished(folder) or _attempt(folder, f"job {number} of {len(jobs)}", words, debug)))
+    except KeyboardInterrupt as stop:
+        hint = f"interrupted; go on with: repronet train resume_sweep={sweep}"
+        raise type(stop)(hint) from stop
+    finally:  # after Ctrl-C too: what was done is shown
+        console.print()
+        console.print(_table(rows))
+    missing = sum(isinstance(outcome, str) for _, outcome in rows)
+    if missing:
+        console.print(f"\n{missing} to be run again: repronet train resume_sweep={sweep}", markup=False, soft_wrap=True)
+    return 1 if missing else 0
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    from repronet import runs
+
+    return {**runs.read_result(folder), "run_dir": str(folder)} if (folder / runs.RESULT).exists() else None
+
+
+def _attempt(folder: Path, which: str, words: list[str], debug: bool) -> Outcome:
+    from repronet.cli.train import resume
+
+    console = Console(highlight=False)
+    console.print(f"\n{which}: {' '.join(words)}", markup=False)
+    try:
+        with speaking_to(console):
+            return resume(folder, console)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        expected = isinstance(error, UserError | Fault)
+        reason = str(error) if expected else f"{type(error).__name__}: {error} (debug=true shows where)"
+    print(f"repronet: {' '.join(reason.split())}", file=sys.stderr)
+    return reason
+
+
+def _table(rows: list[tuple[list[str], Outcome]]) -> Table:
+    table = Table(box=None, title="all jobs", title_justify="left", pad_edge=False)
+    for heading in ("job", "best val", "test", "seconds"):
+        table.add_column(heading, no_wrap=heading != "job")
+    table.add_column("run folder", overflow="fold")
+    for words, outcome in rows:
+        name = Text(" ".join(words))
+        if isinstance(outcome, str):
+            table.add_row(name, "failed", "", "", Text(outcome))
+        else:
+            figures = (outcome[key] for key in ("best_val_error", "test_error"))
+            errors = ("-" if error is None else f"{error:.2%}" for error in figures)
+            table.add_row(name, *errors, f"{outcome['train_seconds']:.0f}", Text(Path(outcome["run_dir"]).name))
+    return table
