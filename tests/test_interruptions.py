@@ -166,3 +166,13 @@ def test_what_differs_is_found():
     assert difference(one, {"a": [torch.tensor([1.0]), {"b": 3}]}) == "/a[1]/b: 2 and 3"
     assert difference(one, {"a": [torch.tensor([1.0])]}) == "/a: 2 and 1 items"
     assert difference(one, {"c": 1}) == ": ['a', 'c']"
+
+
+def test_twenty_runs_that_start_at_once_have_twenty_folders(tmp_path):
+    processes = [start(tmp_path, "trainer.max_epochs=1", "trainer.threads=1", "layers=torch") for _ in range(20)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 20
+    folders = list((tmp_path / "runs" / "lenet5-mnist5k").iterdir())
+    assert len(folders) == 20
+    assert all((folder / runs.RESULT).exists() for folder in folders)

@@ -91,8 +91,19 @@ def _read_saved(path: Path) -> Source:
         raise UserError(f"{path}: holds a {type(content).__name__}, not a state dict")
     for wrapper in _WRAPPERS:
         if isinstance(content.get(wrapper), Mapping):
-            return from_mapping(content[wrapper], str(path), _network_of_the_run(content))
+            return from_mapping(_judged(content[wrapper]), str(path), _network_of_the_run(content))
     return from_mapping(content, str(path))
+
+
+_AVERAGED = "averaged."
+
+
+def _judged(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The averaged weights of a run of ours that has them, which its figures are of; else all as they are."""
+    mean = f"{_AVERAGED}module."
+    if any(isinstance(key, str) and key.startswith(mean) for key in tensors) and tensors[f"{_AVERAGED}n_averaged"] > 0:
+        return {key.removeprefix(mean): tensor for key, tensor in tensors.items() if str(key).startswith(mean)}
+    return {key: tensor for key, tensor in tensors.items() if not str(key).startswith(_AVERAGED)}
 
 
 def _refuse_damage(path: Path) -> None:
