@@ -48,7 +48,7 @@ class Strike:
 
     ``where``: "step", "validation" or "test" batch; in writing a checkpoint "bytes" (after a share of them), "sync" and
     "rename" (before it), "renamed" (after it); "save best", before the best checkpoint is written. "step twice" sends
-    it two times, and "worker" sends it to a loader process.
+    it two times, "worker" sends it to a loader process and "everyone" to all processes of the run, as a cluster does.
     """
 
     where: str
@@ -96,7 +96,11 @@ def _arm(strike: Strike) -> None:
     elif strike.where == "step twice":
         ImageClassifier._step = _striking(_striking(ImageClassifier._step, strike), strike)  # type: ignore[method-assign]
     elif strike.where == "worker":
-        ImageClassifier._step = _striking(ImageClassifier._step, strike, target=_a_child)  # type: ignore[method-assign]
+        ImageClassifier._step = _striking(ImageClassifier._step, strike, targets=lambda: _children()[:1])  # type: ignore[method-assign]
+    elif strike.where == "everyone":
+        ImageClassifier._step = _striking(  # type: ignore[method-assign]
+            ImageClassifier._step, strike, targets=lambda: [*_children(), os.getpid()]
+        )
     elif strike.where == "save best":
         BestAndLast._save = _striking(BestAndLast._save, strike, only=runs.BEST)  # type: ignore[method-assign]
     elif strike.where == "sync":
@@ -112,26 +116,23 @@ def _striking(
     strike: Strike,
     after: bool = False,
     only: Any = None,
-    target: Callable[[], int] = os.getpid,
+    targets: Callable[[], list[int]] = lambda: [os.getpid()],
 ) -> Callable[..., Any]:
     calls = []
 
     def called(*args: Any) -> Any:
         calls.extend([1] if only is None or only in args else [])
         due = len(calls) == strike.nth
-        if due and not after:
-            os.kill(target(), strike.number)
-        result = function(*args)
-        if due and after:
-            os.kill(target(), strike.number)
-        return result
+        result = function(*args) if after else None
+        for target in targets() if due else []:
+            os.kill(target, strike.number)
+        return result if after else function(*args)
 
     return called
 
 
-def _a_child() -> int:
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return int(children[0])
+def _children() -> list[int]:
+    return [int(child) for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
 def _opening(function: Callable[..., Any], strike: Strike) -> Callable[..., Any]:
@@ -139,7 +140,8 @@ def _opening(function: Callable[..., Any], strike: Strike) -> Callable[..., Any]
 
     def opened(path: Path, *args: Any, **kwargs: Any) -> Any:
         file = function(path, *args, **kwargs)
-        if ".ckpt." in path.name:
+        mode = kwargs.get("mode", args[0] if args else "r")
+        if ".ckpt" in path.name and "w" in mode:
             drafts.append(path)
             if len(drafts) == strike.nth:
                 write = file.write
@@ -273,10 +275,10 @@ class Trial:
         process.join()
         return process.exitcode == -signal.SIGKILL
 
-    def struck(self, strike: Strike) -> tuple[int, str | None]:
+    def struck(self, strike: Strike, *more: str) -> tuple[int, str | None]:
         """The exit code after that strike, and where the resumed run differs."""
         name = self.fresh()
-        code = run(self.folder, *self.words, f"run_dir={name}", strike=strike)
+        code = run(self.folder, *self.words, *more, f"run_dir={name}", strike=strike)
         for path in (runs.LAST, runs.BEST):
             if (self.folder / name / path).exists():
                 read_checkpoint(self.folder / name / path)

@@ -41,7 +41,20 @@ def test_a_kill_in_the_midst_of_a_checkpoint_leaves_the_one_before(trial, strike
 
 
 def test_a_kill_between_the_last_point_of_an_epoch_and_its_checkpoint_draws_no_point_twice(trial):
-    assert trial.struck(Strike("save best", 2)) == (-signal.SIGKILL, None)
+    # Saved before every step and evaluation batch, so that the last checkpoint is of the epoch's very last step.
+    assert trial.struck(Strike("save best", 2), "trainer.save_minutes=1e-9") == (-signal.SIGKILL, None)
+
+
+def test_a_stop_during_the_last_step_of_a_chunk_is_saved_too(trial):
+    name = trial.fresh()
+    words = [*WORDS, "trainer.save_minutes=60", f"run_dir={name}"]
+    assert run(trial.folder, *words, strike=Strike("step", 16, signal.SIGTERM)) == 143
+    assert read_checkpoint(trial.folder / name / runs.LAST)["global_step"] == 16
+    assert trial.finish(name) is None
+
+
+def test_points_that_a_checkpoint_counts_as_drawn_are_there(trial):
+    assert trial.struck(Strike("step", 40), "trainer.save_minutes=1e-9") == (-signal.SIGKILL, None)
 
 
 def test_usr1_and_the_first_ctrl_c_save_too(trial):
@@ -144,6 +157,15 @@ def test_loader_processes_change_nothing(folder_trial, pictures, workers):
     name, words = folder_trial.fresh(), folder_words(pictures, workers)
     run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("step", 11, signal.SIGTERM))
     assert run(folder_trial.folder, f"resume={name}", strike=Strike("step", 8)) == -signal.SIGKILL
+    assert folder_trial.finish(name) is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=["term", "usr1", "int"])
+def test_a_signal_to_the_loader_processes_too_stops_the_run_in_order(folder_trial, pictures, number):
+    name, words = folder_trial.fresh(), folder_words(pictures, workers=2)
+    code = run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("everyone", 11, number))
+    assert code == (130 if number == signal.SIGINT else 143)
+    assert read_checkpoint(folder_trial.folder / name / runs.LAST)["global_step"] == 11
     assert folder_trial.finish(name) is None
 
 

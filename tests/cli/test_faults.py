@@ -171,8 +171,9 @@ def test_half_precision_and_channels_last_learn_and_go_on(repronet, tmp_path):
     assert repronet("eval", "run=r").code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["mse", "binary"])
 def test_the_other_losses_learn(repronet, tmp_path, loss):
-    words = (f"model.loss={loss}", "trainer.max_epochs=2", "optimizer=adam", "optimizer.lr=0.004", "layers=torch")
+    words = (f"model.loss={loss}", "trainer.max_epochs=4", "optimizer=adam", "optimizer.lr=0.004", "layers=torch")
     assert repronet("train", *words, "run_dir=r").code == 0
     assert runs.read_result(tmp_path / "r")["last_val_error"] < 0.6

@@ -287,6 +287,7 @@ def wait_for_epochs(folder: Path, count: int) -> None:
     pytest.fail(f"no {count} epochs within two minutes")
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_very_same_weights_and_figures(tmp_path):
     words = ("trainer.max_epochs=4",)
     whole = start(tmp_path, *words, "run_dir=whole")
@@ -313,6 +314,7 @@ def test_a_killed_run_resumes_to_the_very_same_weights_and_figures(tmp_path):
         assert points(tmp_path / "killed" / folder, tag) == points(tmp_path / "whole" / folder, tag)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     process = start(tmp_path, "trainer.max_epochs=200", "run_dir=r")
     wait_for_epochs(tmp_path / "r", 1)

@@ -77,6 +77,11 @@ class BestAndLast(Checkpoint):
         if stop:
             raise StopRequested
 
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        assert isinstance(pl_module, ImageClassifier)
+        if self.switch.received is not None:  # now, for Lightning ends here after SIGTERM, unsaved
+            self._between_steps(trainer, pl_module)
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
         self._epoch_over = True
