@@ -5,8 +5,8 @@
 One process, one Trainer.fit: after every chunk of batches of ours, the same chunk (same batches, same network, same
 optimizer and schedule) is made and trained once more as a bare loop on a copy of the network, and after every epoch a
 validation pass. The two alternate every 16 steps or so, so that a machine whose speed drifts slows both. Printed are
-the times of an epoch, validation and checkpoints included, and the medians of the ratios of epochs and of chunks; the first
-epoch, which measures algorithms and draws the graph, is left out.
+the times of an epoch, validation and checkpoints included, and the medians of the ratios of epochs and of chunks; the
+first epoch, which measures algorithms and draws the graph, is left out.
 """
 
 from __future__ import annotations
