@@ -61,9 +61,9 @@ def test_rmsprop():
 def test_decay_of_weights_alone_spares_biases_and_norms():
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 2))
     network[2].bias.requires_grad = False
-    (everything,) = optimizers.parameter_groups(network, "all")
+    (everything,) = optimizers.parameter_groups(network.parameters(), "all")
     assert len(everything["params"]) == 5
-    weights, others = optimizers.parameter_groups(network, "weights")
+    weights, others = optimizers.parameter_groups(network.parameters(), "weights")
     assert {id(p) for p in weights["params"]} == {id(network[0].weight), id(network[2].weight)}
     assert {id(p) for p in others["params"]} == {id(network[0].bias), id(network[1].weight), id(network[1].bias)}
     assert "weight_decay" not in weights

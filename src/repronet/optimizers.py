@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from torch import nn
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
@@ -41,16 +40,17 @@ OPTIMIZERS: dict[str, Callable[..., OptimizerBuilder]] = {
 }
 
 
-def parameter_groups(network: nn.Module, decay: str) -> list[dict[str, Any]]:
-    """The network's trainable parameters as an optimizer takes them.
+def parameter_groups(parameters: Iterable[Parameter], decay: str) -> list[dict[str, Any]]:
+    """The trainable ones of a network's parameters as an optimizer takes them; no group is empty.
 
     Args:
         decay: "all" parameters are decayed, as the papers' are, or "weights" alone: those of two or more dimensions,
             neither biases nor the gains and shifts of normalisation (He et al. 2019, "Bag of Tricks", section 3.1).
     """
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
     if decay == "all":
         return [{"params": trainable}]
     weights = [parameter for parameter in trainable if parameter.ndim > 1]
     others = [parameter for parameter in trainable if parameter.ndim <= 1]
-    return [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    groups = [{"params": weights}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]

@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 from repronet.data.batches import Batch
 from repronet.data.randomness import counter_seed
 from repronet.errors import UserError
+from repronet.finetune import Tuning
 from repronet.finite import any_infinite, explain, first_bad_gradient
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
@@ -51,6 +52,7 @@ class ImageClassifier(pl.LightningModule):
         optimizer: builds the optimizer for the network's parameters.
         schedule: builds the learning-rate schedule, which is stepped after every optimizer step.
         recipe: what else is done in training.
+        tuning: which stages are trained when, and at which share of the rate; None trains all alike.
         config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
 
     Attributes:
@@ -68,11 +70,13 @@ class ImageClassifier(pl.LightningModule):
         optimizer: OptimizerBuilder,
         schedule: ScheduleBuilder,
         recipe: Recipe | None = None,
+        tuning: Tuning | None = None,
         config: dict[str, Any] | None = None,
     ):
         super().__init__()
         self.automatic_optimization = False
         self.recipe = recipe or Recipe()
+        self.tuning = tuning
         self.network = network.to(memory_format=torch.channels_last) if self.recipe.channels_last else network
         self.averaged = self.recipe.averaging.copy_of(network) if self.recipe.averaging else None
         self.loss = loss
@@ -101,8 +105,13 @@ class ImageClassifier(pl.LightningModule):
 
     @property
     def parameter_count(self) -> int:
-        """Trainable parameters of the network."""
-        return sum(p.numel() for p in self.network.parameters() if p.requires_grad)
+        """Parameters of the network, frozen ones too."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def trained_parameter_count(self) -> int:
+        """Those that are trained sooner or later."""
+        return self.tuning.trained_size if self.tuning else self.parameter_count
 
     @property
     def steps_per_epoch(self) -> int:
@@ -111,7 +120,16 @@ class ImageClassifier(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         steps, epochs = self.steps_per_epoch, self.trainer.max_epochs or 1
-        optimizer = self.build_optimizer(parameter_groups(self.network, self.recipe.decay))
+        whole = [(self.network, 1.0)]
+        optimizer = self.build_optimizer(
+            [
+                {**group, "share": share}
+                for part, share in (self.tuning.groups() if self.tuning else whole)
+                for group in parameter_groups(part.parameters(), self.recipe.decay)
+            ]
+        )
+        for group in optimizer.param_groups:
+            group["lr"] *= group["share"]
         schedule = self.build_schedule(optimizer, steps, epochs)
         self._filters = filters_of(self.network) if self.recipe.filter_rms else []
         self._first_averaged = (self.recipe.averaging.start if self.recipe.averaging else 0) * steps * epochs
@@ -124,6 +142,8 @@ class ImageClassifier(pl.LightningModule):
         optimizer: Optimizer = self.optimizers()  # type: ignore[assignment]
         schedule: LRScheduler = self.lr_schedulers()  # type: ignore[assignment]
         step = self.trainer.global_step
+        if self.tuning:
+            self.tuning.hold()
         for number, (images, labels) in enumerate(chunk, start=step + 1):
             self.between_steps()
             self._step(optimizer, schedule, images, labels, number)
@@ -137,7 +157,7 @@ class ImageClassifier(pl.LightningModule):
         done = Answered(images, labels, logits, loss, self._checked_gradients(optimizer, loss))
         if done.overflow.device.type == "cpu" and done.overflow.item():
             self._stop_at(done, number)  # before the weights take it up
-        self.last_lr = optimizer.param_groups[0]["lr"]
+        self.last_lr = optimizer.param_groups[-1]["lr"]  # the head's, where stages have rates of their own
         optimizer.step()
         if isinstance(schedule, Watching):
             schedule.observe(logits, labels)
@@ -242,6 +262,8 @@ class ImageClassifier(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.trainer.datamodule.leave_out(self.steps_done)  # type: ignore[attr-defined]
+        if self.tuning:
+            self.tuning.begin_epoch(self.current_epoch)
 
     def on_train_epoch_end(self) -> None:
         self.steps_done = 0

@@ -40,6 +40,7 @@ def test_a_failed_job_is_said_at_once_and_the_others_go_on(repronet, tmp_path):
     assert [path.parent.name for path in sweep_of(tmp_path).glob("*/result.json")] == ["2_model=lenet5"]
 
 
+@pytest.mark.slow
 def test_only_what_is_missing_is_run_and_what_was_stopped_goes_on(repronet, tmp_path, monkeypatch):
     step = ImageClassifier._step
 
@@ -74,6 +75,7 @@ def test_ctrl_c_says_how_the_sweep_goes_on(repronet, tmp_path, monkeypatch):
     assert "job 2" not in outcome.out
 
 
+@pytest.mark.slow
 def test_names_are_such_as_any_system_takes(repronet, tmp_path):
     outcome = repronet("train", "-m", "optimizer.lr=1e-3,5e-2", "model.loss=svm,mse", "trainer.max_epochs=1", "seed=3")
     assert outcome.code == 0

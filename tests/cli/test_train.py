@@ -132,7 +132,9 @@ def test_best_and_last_are_told_apart(repronet, peaked_run):
     assert "weights of epoch 4 (last)" in last
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3])
+@pytest.mark.parametrize(
+    "stop_after", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_a_moved_run_resumes_to_the_same_whether_best_came_before_or_after(
     repronet, tmp_path, peaked_run, monkeypatch, stop_after
 ):

@@ -146,7 +146,7 @@ HOSTILE = [system_call, open_for_writing, plain_pickle, old_format, whole_networ
 
 
 @pytest.mark.parametrize("make", [*HOSTILE, truncated, one_bit, error_page, other_shapes])
-@pytest.mark.parametrize("command", ["eval", "train"])
+@pytest.mark.parametrize("command", ["eval", pytest.param("train", marks=pytest.mark.slow)])
 def test_no_command_takes_it_for_a_checkpoint(make, command, tmp_path, repronet):
     checkpoint = tmp_path / "r" / runs.LAST
     checkpoint.parent.mkdir(parents=True)

@@ -13,8 +13,8 @@ from repronet import __version__
 from repronet.errors import Fault, Terminated, UserError
 
 COMMANDS = (
-    *("train", "eval", "summary", "verify", "gradcheck", "bench"),
-    *("augment", "data", "schedule", "find-rate", "list"),
+    *("train", "finetune", "eval", "summary", "verify", "gradcheck", "bench"),
+    *("predict", "export", "augment", "data", "schedule", "find-rate", "list"),
 )
 
 
@@ -90,11 +90,11 @@ def _dispatch(words: list[str], debug: bool) -> int:
 
 
 # Commands of two words, with the config that each has.
-SUBJECTS = {"bench": ("conv", "bench"), "data": ("check", "check")}
+SUBJECTS = {"bench": ("conv", "bench"), "data": ("check", "check"), "finetune": ("compare", "compare")}
 
 
 def _with_subject(command: str, words: list[str]) -> tuple[str, list[str]]:
-    """The config's name and the words behind ``bench conv`` or ``data check``."""
+    """The config's name and the words behind ``bench conv``, ``data check`` or ``finetune compare``."""
     subject, config = SUBJECTS[command]
     if not words or words[0] != subject:
         wrong = f"{command} {words[0]}" if words else command
@@ -129,6 +129,8 @@ def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
         return 0
     from repronet.cli import jobs
 
+    if command == "compare":
+        return jobs.compare_tunings(options.overrides, debug)
     if command in jobs.SINGLE:
         return jobs.SINGLE[command](options.overrides)
     return jobs.train(options.overrides, options.config_dir, options.multirun, debug)

@@ -17,6 +17,7 @@ from torch import nn
 from repronet import models
 from repronet.checkpoints import read_checkpoint
 from repronet.cli.build_data import data_module, dataset, settings
+from repronet.cli.build_weights import fill, tuning, wanted_pixels
 from repronet.cli.compose import checked
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
@@ -27,6 +28,7 @@ from repronet.models.dropout import set_dropout
 from repronet.models.initialization import initialize
 from repronet.optimizers import OPTIMIZERS
 from repronet.recipe import Averaging, Recipe
+from repronet.recognizer import built
 from repronet.schedules import (
     SHARES,
     Plateau,
@@ -81,8 +83,11 @@ def run_name(config: DictConfig) -> str:
     return config.experiment or f"{config.model.name}-{config.data.name}"
 
 
-def assemble(config: DictConfig) -> Parts:
+def assemble(config: DictConfig, begins: bool = True) -> Parts:
     """Data, network and task of ``config``, with the weights that its seed gives.
+
+    Args:
+        begins: whether the weights of ``weights=`` are put in; not where those of a checkpoint are to follow.
 
     Raises:
         UserError: when the parts do not fit each other or the data cannot be had.
@@ -95,7 +100,9 @@ def assemble(config: DictConfig) -> Parts:
     images = dataset(config, size)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net = network(config, images)
-    data = data_module(config, images, size)
+    if begins:
+        fill(net, config)
+    data = data_module(config, images, size, wanted_pixels(config, images.train.statistics()))
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
         raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
     return Parts(task(config, net, len(images.classes)), data, vendor_twin(config, images))
@@ -109,13 +116,7 @@ def input_size(config: DictConfig) -> int:
 
 def network(config: DictConfig, images: ImageDataset) -> nn.Module:
     """The network of ``model.name``, fitted to the dataset's classes and channels."""
-    net = models.create(
-        config.model.name,
-        num_classes=len(images.classes),
-        in_channels=images.train.channels,
-        layers=config.layers,
-        normalization=None if config.normalization.name == "paper" else config.normalization.name,
-    )
+    net = built(config, len(images.classes), images.train.channels, config.layers)
     if config.initialization != "paper":
         initialize(net, config.initialization)
     if config.dropout is not None:
@@ -154,6 +155,7 @@ def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifie
         OPTIMIZERS[config.optimizer.name](**optimizer),
         schedule(config.schedule),
         recipe(config, decay),
+        tuning(config, net),
         config={str(key): value for key, value in plain.items()},
     )
 

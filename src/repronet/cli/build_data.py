@@ -16,7 +16,7 @@ from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
 from repronet.data.pictures import PictureFiles, PictureSplit
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
-from repronet.data.splits import ImageDataset, LabelledPictures, Split
+from repronet.data.splits import ImageDataset, LabelledPictures, Split, few, of_classes
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 
@@ -36,7 +36,10 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     known = {key: group[key] for key in ("val", "test", "split_seed", "memory") if key in group}
     root = Path(config.data.root).expanduser() if config.data.root is not None else None
     side = None if config.data.get("resize") == "original" else short_side(config, image_size)
-    return sources.load(config.data.name, sources.Request(root, short_side=side, **known))
+    images = sources.load(config.data.name, sources.Request(root, short_side=side, **known))
+    if config.data.classes is not None:
+        images = of_classes(images, [str(name) for name in config.data.classes])
+    return images if config.data.per_class is None else few(images, config.data.per_class)
 
 
 # From this size on a picture is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.
@@ -58,10 +61,11 @@ def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None,
     return AUGMENTATIONS[group.name](**settings(group)), None
 
 
-def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> ImageDataModule:
-    """The dataset, preprocessed, augmented and brought to ``image_size``."""
+def data_module(
+    config: DictConfig, images: ImageDataset, image_size: int, statistics: PixelStatistics
+) -> ImageDataModule:
+    """The dataset, augmented, standardised by ``statistics`` where it is, and brought to ``image_size``."""
     augmentation, policy = augmenting(config.augmentation, image_size)
-    statistics = images.train.statistics()
     images = fitted_splits(images, image_size, pad=config.data.get("fit") == "pad")
     return ImageDataModule(
         images,
@@ -71,6 +75,7 @@ def data_module(config: DictConfig, images: ImageDataset, image_size: int) -> Im
         policy,
         image_size=image_size,
         short_side=short_side(config, image_size),
+        pad=config.data.get("fit") == "pad",
         batch_size=config.data.batch_size,
         eval_batch_size=config.data.eval_batch_size,
         batches_per_chunk=config.data.batches_per_chunk,

@@ -38,8 +38,11 @@ _EXAMPLES = {
     "augment": "augmentation=lecture",
     "check": "data.root=photos",
     "find_rate": "optimizer=adam",
+    "compare": "weights=IMAGENET1K_V1",
+    "predict": "protocol=ten_crop",
+    "export": "to=onnx",
 }
-PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir")
+PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet")
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:

@@ -30,7 +30,7 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     recorded.trainer.accelerator = config.accelerator or recorded.trainer.accelerator
     recorded.layers = config.layers or recorded.layers
     recorded.data.root = config.data_root or recorded.data.root
-    parts = assemble(recorded)
+    parts = assemble(recorded, begins=False)
     task, data = parts.task, parts.data
     if data.test is None:
         raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")

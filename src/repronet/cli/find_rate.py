@@ -65,7 +65,7 @@ def find_rate(config: DictConfig, console: Console) -> list[Point]:
 def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
     task = parts.task
     network = task.network.train()
-    optimizer = task.build_optimizer(parameter_groups(network, task.recipe.decay))
+    optimizer = task.build_optimizer(parameter_groups(network.parameters(), task.recipe.decay))
     growth = (config.high / config.low) ** (1 / max(config.steps - 1, 1))
     mean, least = 0.0, math.inf
     for step, (images, labels) in enumerate(islice(_batches(parts), config.steps)):

@@ -17,6 +17,7 @@ GROUPS = (
     "optimizer",
     "schedule",
     "averaging",
+    "finetune",
     "trainer",
     "experiment",
 )

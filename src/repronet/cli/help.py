@@ -13,6 +13,9 @@ written out and proved
 USAGE
   repronet train [OVERRIDE ...] [-m]     train a network and test it
   repronet eval run=DIR [OVERRIDE ...]   test the network of a finished run
+  repronet finetune compare weights=...  ways of fine-tuning side by side
+  repronet predict run=DIR images=PATH   what the network takes pictures for
+  repronet export run=DIR to=FORMAT      write the network for other programs
   repronet summary model=NAME            size, cost and receptive field by layer
   repronet verify [model=NAME]           hold the networks against their papers
   repronet gradcheck [layer=NAME]        prove the gradients of the layers
@@ -60,6 +63,8 @@ OVERRIDES
     label_smoothing=0.0   share of the target that all classes have alike
     dropout=null          share dropped before the classifier; null: the paper's
     initialization=paper  of the weights: paper, he, xavier, lecun, normal
+    weights=SOURCE        to begin with: a torchvision name (IMAGENET1K_V1), a
+                          file, or a run folder
     deterministic=false   refuse what adds in no fixed order
     seed=0                of the weights, the order and the augmentation
     run_dir=PATH          a new or empty folder for the run
@@ -265,6 +270,86 @@ EXAMPLES
   repronet data check data.root=photos format=json
 """
 
+_FINETUNE = """\
+repronet finetune compare - ways of fine-tuning side by side
+
+USAGE
+  repronet finetune compare weights=SOURCE [OVERRIDE ...]
+
+DESCRIPTION
+  Trains once a way and seed, on the same pictures and as many epochs, and ends
+  with a table and a plot of the errors. The runs lie in one folder, which goes
+  on with repronet train resume_sweep=DIR.
+
+OVERRIDES
+  those of repronet train, and
+  ways=[scratch,head,all,discriminative,gradual,head_then_all]
+  seeds=[0,1,2]
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet finetune compare model=resnet18 weights=IMAGENET1K_V1 \\
+    data=image_folder data.root=photos trainer.max_epochs=10
+  repronet finetune compare model=resnet20 weights=resnet20.th \\
+    data=mnist data.per_class=20 ways=[scratch,all] seeds=[0,1]
+"""
+
+_PREDICT = """\
+repronet predict - what a trained network takes pictures for
+
+USAGE
+  repronet predict run=DIR images=PATH [KEY=VALUE ...]
+
+DESCRIPTION
+  Names every picture with the network of a run, which needs nothing but its
+  folder, and writes a table: the likeliest classes with their probabilities.
+  A picture that cannot be read is named and left out.
+
+KEYS
+  run=DIR              the run folder
+  images=PATH          a folder, a picture, a pattern ('new/*.jpg'), or a .txt
+                       with a name a line
+  out=predictions.csv  or .json
+  top=5                classes a picture
+  protocol=center      ten_crop (the corners, the middle, and their mirrors) or
+                       multi_scale (ten crops at each of five sizes)
+  sheet=FILE.png       draw the 25 least certain
+  checkpoint=best      or last
+  batch_size=64
+  layers=custom|torch  whose layers
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet predict run=myrun images=new
+  repronet predict run=myrun images=new out=new.json sheet=unsure.png
+"""
+
+_EXPORT = """\
+repronet export - write the network of a run for other programs
+
+USAGE
+  repronet export run=DIR to=FORMAT [KEY=VALUE ...]
+
+DESCRIPTION
+  Writes the network in eval mode, reads it back as another program would, and
+  keeps the file only if both answer alike.
+
+KEYS
+  run=DIR              the run folder
+  to=onnx              a graph for other frameworks (pip install
+                       'repronet[onnx]')
+  to=torch_export      a torch.export program, .pt2
+  to=safetensors       the weights, with the network's name
+  to=torchvision       the weights under torchvision's keys, .pth
+  out=FILE             <run>/<network> with the format's ending if left out
+  checkpoint=best      or last
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet export run=myrun to=onnx
+  repronet export run=myrun to=safetensors out=pets.safetensors
+"""
+
 _FIND_RATE = """\
 repronet find-rate - find the learning rate that a network stands
 
@@ -338,6 +423,9 @@ _PAGES = {
     "data": _DATA,
     "schedule": _SCHEDULE,
     "find-rate": _FIND_RATE,
+    "predict": _PREDICT,
+    "finetune": _FINETUNE,
+    "export": _EXPORT,
 }
 
 

@@ -152,6 +152,35 @@ def find_rate(overrides: Sequence[str]) -> int:
     return 0
 
 
+def compare_tunings(overrides: Sequence[str], debug: bool) -> int:
+    """``repronet finetune compare``."""
+    config = compose("compare", overrides)
+    from repronet.cli.compare import compare
+
+    with StopSwitch().listening():
+        return compare(config, overrides, Console(highlight=False), debug)
+
+
+def predict(overrides: Sequence[str]) -> int:
+    """``repronet predict``."""
+    config = compose("predict", overrides)
+    from repronet.cli.predict import predict
+
+    console = Console(highlight=False)
+    with speaking_to(console):
+        predict(config, console)
+    return 0
+
+
+def export(overrides: Sequence[str]) -> int:
+    """``repronet export``."""
+    config = compose("export", overrides)
+    from repronet.cli.export import export
+
+    export(config, Console(highlight=False))
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
@@ -162,4 +191,6 @@ SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "check": check_data,
     "preview": preview_schedule,
     "find_rate": find_rate,
+    "predict": predict,
+    "export": export,
 }

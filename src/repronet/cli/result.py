@@ -28,6 +28,10 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
     log.info(f"{config.data.name}: {len(data.train):,} train, {len(data.val):,} validation, {tested}")
     log.info(f"pixel mean {mean}, std {std} over the training split")
     log.info(f"run folder {folder}")
+    if parts.task.tuning:
+        log.info(f"finetune={config.finetune.name}:")
+        for line in parts.task.tuning.lines(config.optimizer.lr):
+            log.info(line)
     for line in advise(config, parts):
         log.info(f"note: {line}")
 
@@ -59,6 +63,9 @@ def make_result(
         "epochs": last["epoch"],
         "steps": last["step"],
         "parameters": task.parameter_count,
+        "trained_parameters": task.trained_parameter_count,
+        "weights": None if config.finetune.name == "scratch" else config.weights,
+        "finetune": config.finetune.name,
         "pixel_mean": list(data.statistics.mean),
         "pixel_std": list(data.statistics.std),
         "train_seconds": last["seconds"],

@@ -35,8 +35,11 @@ from repronet.cli.schema_recipe import (
     Adam,
     Constant,
     Cosine,
+    Discriminative,
     Ema,
     Exponential,
+    Gradual,
+    HeadThenAll,
     LatestWeights,
     Multistep,
     OneCycle,
@@ -46,6 +49,7 @@ from repronet.cli.schema_recipe import (
     RmsProp,
     Sgd,
     Stages,
+    Way,
 )
 from repronet.errors import UserError
 from repronet.models import INITIALIZATIONS, MODELS
@@ -57,6 +61,16 @@ PNG = Rule(lambda x: x.lower().endswith(".png") and len(x) > 4, "the name of a .
 ALGORITHM_LIST = Rule(
     lambda xs: bool(xs) and set(xs) <= {*CONVOLUTIONS, "vendor"},
     f"a list, [im2col,vendor] for instance, of {', '.join(CONVOLUTIONS)}, vendor",
+)
+
+
+WAYS = ("scratch", "head", "all", "discriminative", "gradual", "head_then_all")
+WAY_LIST = Rule(
+    lambda xs: bool(xs) and set(xs) <= set(WAYS), f"a list, [scratch,head] for instance, of {', '.join(WAYS)}"
+)
+SEED_LIST = Rule(
+    lambda xs: bool(xs) and len(set(xs)) == len(xs) and all(SEED.holds(x) for x in xs),
+    "a list of whole numbers from 0, [0,1,2] for instance",
 )
 
 
@@ -89,6 +103,7 @@ class Train:
     layers: str = value(one_of("custom", "torch"))
     algorithm: str = field(default="auto", metadata={"rule": one_of(*TRAINING_ALGORITHMS)})
     label_smoothing: float = value(SHARE)
+    weights: str | None = field(default=None, metadata={"rule": Rule(lambda x: bool(x.strip()), "a name or a path")})
     dropout: float | None = field(default=None, metadata={"rule": SHARE})
     initialization: str = value(one_of("paper", *INITIALIZATIONS))
     deterministic: bool = MISSING
@@ -107,6 +122,14 @@ class Preview(Train):
 
     steps_per_epoch: int = value(COUNT)
     out: str = value(PNG)
+
+
+@dataclass
+class Compare(Train):
+    """The keys of ``repronet finetune compare``: those of a run, and what is compared."""
+
+    ways: list[str] = value(WAY_LIST)
+    seeds: list[int] = value(SEED_LIST)
 
 
 @dataclass
@@ -132,6 +155,34 @@ class Eval:
     layers: str | None = field(default=None, metadata={"rule": one_of("custom", "torch")})
     accelerator: str | None = field(default=None, metadata={"rule": one_of("auto", "cpu", "gpu")})
     data_root: str | None = field(default=None, metadata={"rule": FOLDER})
+
+
+PROTOCOLS = ("center", "ten_crop", "multi_scale")  # of repronet.data.lens, named without torch
+
+
+@dataclass
+class Predict:
+    """The keys of ``repronet predict``."""
+
+    run: str = value(Rule(bool, "a run folder"))
+    images: str = value(Rule(lambda x: bool(x.strip()), "a folder, a picture, a pattern or a .txt with names"))
+    checkpoint: str = value(one_of("best", "last"))
+    protocol: str = value(one_of(*PROTOCOLS))
+    top: int = value(COUNT)
+    batch_size: int = value(COUNT)
+    out: str = value(Rule(lambda x: x.endswith((".csv", ".json")), "the name of a .csv or .json file"))
+    sheet: str | None = field(default=None, metadata={"rule": PNG})
+    layers: str = value(one_of("custom", "torch"))
+
+
+@dataclass
+class Export:
+    """The keys of ``repronet export``."""
+
+    run: str = value(Rule(bool, "a run folder"))
+    to: str = value(one_of("onnx", "torch_export", "safetensors", "torchvision"))
+    checkpoint: str = value(one_of("best", "last"))
+    out: str | None = field(default=None, metadata={"rule": Rule(lambda x: bool(x.strip()), "the name of a file")})
 
 
 BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W where nothing is said
@@ -242,6 +293,12 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "cosine": Cosine,
         "one_cycle": OneCycle,
     },
+    "finetune": {
+        **dict.fromkeys(("none", "scratch", "all", "head"), Way),
+        "discriminative": Discriminative,
+        "gradual": Gradual,
+        "head_then_all": HeadThenAll,
+    },
     "averaging": {"none": LatestWeights, "ema": Ema, "polyak": Polyak},
 }
 
@@ -250,6 +307,9 @@ COMMANDS: dict[str, type] = {
     "train": Train,
     "preview": Preview,
     "find_rate": FindRate,
+    "compare": Compare,
+    "predict": Predict,
+    "export": Export,
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
@@ -263,6 +323,9 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "train": GROUPS,
     "preview": GROUPS,
     "find_rate": GROUPS,
+    "compare": GROUPS,
+    "predict": (),
+    "export": (),
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),

@@ -35,6 +35,7 @@ def _is_part(found: Any) -> bool:
 
 PART = Rule(_is_part, "a share above 0 and below 1, or a whole number of images")
 VALIDATION = Rule(lambda x: x == "paper" or _is_part(x), f"paper, {PART.wanted}")
+CLASSES = Rule(lambda xs: len(xs) >= 2 and len(set(map(str, xs))) == len(xs), "two or more names of classes")
 PROCESSES = Rule(lambda x: 0 <= x <= 1024, "a whole number of processes from 0 to 1024")
 RESIZE = Rule(
     lambda x: x == "original" or (type(x) is int and 1 <= x < 2**15), "original or a whole number of pixels above 0"
@@ -48,6 +49,8 @@ class Data:
     name: str = MISSING
     root: str | None = field(default=None, metadata={"rule": FOLDER})
     val: Any = value(VALIDATION)
+    classes: list[Any] | None = field(default=None, metadata={"rule": CLASSES})
+    per_class: int | None = field(default=None, metadata={"rule": COUNT})
     batch_size: int = value(COUNT)
     eval_batch_size: int = value(COUNT)
     batches_per_chunk: int = value(COUNT)

@@ -151,6 +151,28 @@ class Ema:
 
 
 @dataclass
+class Way:
+    """A way of fine-tuning."""
+
+    name: str = MISSING
+
+
+@dataclass
+class Discriminative(Way):
+    factor: float = value(FACTOR)
+
+
+@dataclass
+class Gradual(Discriminative):
+    epochs_each: int = value(COUNT)
+
+
+@dataclass
+class HeadThenAll(Discriminative):
+    head_epochs: int = value(COUNT)
+
+
+@dataclass
 class Trainer:
     max_epochs: int = value(COUNT)
     accelerator: str = value(one_of("auto", "cpu", "gpu"))

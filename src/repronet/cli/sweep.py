@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -33,17 +34,26 @@ def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -
     named = [config.run_dir for config in configs if config.run_dir is not None]
     if len(named) > 1:
         raise UserError(f"run_dir={named[0]}: {len(named)} runs cannot share a folder; leave it out")
+    varied = [[word for word in words if word not in _common(job_words)] for words in job_words]
+    return work(begin_sweep(configs, varied), varied, debug)
+
+
+def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]]) -> Path:
+    """A folder with one for every run in it, each with its config; ``jobs`` is what each run has of its own."""
     from repronet.cli.train import with_absolute_root, write_config
 
-    varied = [[word for word in words if word not in _common(job_words)] for words in job_words]
     sweep = _new_folder(Path("runs") / "sweeps")
-    for number, (config, words) in enumerate(zip(configs, varied, strict=True), start=1):
-        folder = sweep / _job_name(number, words)
+    for config, folder in zip(configs, job_folders(sweep, jobs), strict=True):
         folder.mkdir()
         write_config(with_absolute_root(config), folder)
     # Last, so that a folder without it was never a whole sweep.
-    (sweep / SWEEP).write_text(json.dumps({"jobs": varied}, indent=2) + "\n", encoding="utf-8")
-    return _work(sweep, varied, debug)
+    (sweep / SWEEP).write_text(json.dumps({"jobs": jobs}, indent=2) + "\n", encoding="utf-8")
+    return sweep
+
+
+def job_folders(sweep: Path, jobs: list[list[str]]) -> list[Path]:
+    """Where the runs of a sweep are."""
+    return [sweep / _job_name(number, words) for number, words in enumerate(jobs, start=1)]
 
 
 def resume_sweep(sweep: Path, debug: bool) -> int:
@@ -54,12 +64,12 @@ def resume_sweep(sweep: Path, debug: bool) -> int:
     """
     try:
         jobs = json.loads((sweep / SWEEP).read_text("utf-8"))["jobs"]
-        whole = all((sweep / _job_name(number, words)).is_dir() for number, words in enumerate(jobs, start=1))
+        whole = all(folder.is_dir() for folder in job_folders(sweep, jobs))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"resume_sweep={sweep}: no sweep there; give the folder that holds {SWEEP}") from error
     if not whole:
         raise UserError(f"resume_sweep={sweep}: a run's folder is missing; {SWEEP} names {len(jobs)} of them")
-    return _work(sweep, jobs, debug)
+    return work(sweep, jobs, debug)
 
 
 def _common(jobs: list[list[str]]) -> set[str]:
@@ -81,13 +91,13 @@ def _job_name(number: int, words: list[str]) -> str:
     return re.sub(r"[^\w.=,+-]+", "_", f"{number}_{','.join(words)}"[:100]).rstrip("_")
 
 
-def _work(sweep: Path, jobs: list[list[str]], debug: bool) -> int:
+def work(sweep: Path, jobs: list[list[str]], debug: bool) -> int:
+    """Run what is missing, one after another, and show all; 1 if a run failed."""
     console = Console(highlight=False)
     rows: list[tuple[list[str], Outcome]] = []
     console.print(f"{len(jobs)} jobs in {sweep}", markup=False, soft_wrap=True)
     try:
-        for number, words in enumerate(jobs, start=1):
-            folder = sweep / _job_name(number, words)
+        for number, (words, folder) in enumerate(zip(jobs, job_folders(sweep, jobs), strict=True), start=1):
             rows.append((words, _finished(folder) or _attempt(folder, f"job {number} of {len(jobs)}", words, debug)))
     except KeyboardInterrupt as stop:
         hint = f"interrupted; go on with: repronet train resume_sweep={sweep}"

@@ -78,7 +78,7 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
         else:
             config = recorded_config(checkpoint)
             _take_threads(checkpoint, config)
-        return _run(config, assemble(config), folder, console, switch, checkpoint)
+        return _run(config, assemble(config, begins=checkpoint is None), folder, console, switch, checkpoint)
 
 
 def _newest_whole(folder: Path) -> Path | None:

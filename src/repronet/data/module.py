@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytorch_lightning as pl
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
 from repronet.data.batches import EvaluationBatches, TrainingBatches
+from repronet.data.lens import Lens
 from repronet.data.preprocessing import PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
 from repronet.data.streaming import Frame, Mixing, PictureBatches, PictureChange, PictureEvaluation
@@ -75,6 +76,7 @@ class ImageDataModule(pl.LightningDataModule):
         policy: of training pictures, one at a time; instead of ``augmentation``.
         image_size: height and width that the network takes.
         short_side: what a picture's shorter side is brought to before the middle of it is taken, to be evaluated.
+        pad: whether smaller images were laid on background to fit; kept for the lens.
         batch_size: images a training step.
         eval_batch_size: images a validation or test step; it changes speed and memory, not results.
         batches_per_chunk: training batches that are prepared together; see :mod:`repronet.data.batches`.
@@ -92,6 +94,7 @@ class ImageDataModule(pl.LightningDataModule):
         *,
         image_size: int,
         short_side: int | None = None,
+        pad: bool = False,
         batch_size: int = 64,
         eval_batch_size: int = 500,
         batches_per_chunk: int = 16,
@@ -106,6 +109,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.augmentation = augmentation or NoAugmentation()
         self.policy = policy
         self.frame = Frame(image_size, short_side or image_size)
+        self.pad = pad
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.batches_per_chunk = batches_per_chunk
@@ -124,6 +128,20 @@ class ImageDataModule(pl.LightningDataModule):
             self.train = self._moved(self.train)
         self.val = self._moved(self.val)
         self.test = self._moved(self.test) if self.test is not None else None
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of the data: how a picture is brought to the network, and its classes."""
+        return {"lens": self.lens.plain()}
+
+    @property
+    def lens(self) -> Lens:
+        """How a picture is brought to the network."""
+        pixel_map = self.pixel_map.pixel_map if isinstance(self.pixel_map, Enlarged) else self.pixel_map
+        side = self.train.images.shape[-1] if isinstance(self.train, Split) else self.frame.size
+        native = side if side < self.frame.size else None
+        return Lens(
+            self.classes, self.train.channels, self.frame.size, self.frame.short_side, self.pad, pixel_map, native
+        )
 
     def teardown(self, stage: str) -> None:
         """Lightning's word for the end of training or of a test."""

@@ -117,6 +117,10 @@ class PictureSplit:
         """The pictures and labels at ``index``."""
         return replace(self, labels=self.labels[index], index=self.index[index])
 
+    def relabelled(self, labels: Tensor) -> PictureSplit:
+        """The same pictures under other labels."""
+        return replace(self, labels=labels)
+
     def statistics(self) -> PixelStatistics:
         """Over all pixels of all pictures, or of 20,000 drawn once for all where there are more."""
         rows = torch.arange(len(self))

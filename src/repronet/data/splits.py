@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import torch
@@ -37,6 +38,14 @@ class LabelledPictures(Protocol):
 
     def statistics(self) -> PixelStatistics:
         """Mean and standard deviation of each channel over all pixels."""
+        ...
+
+    def rows(self, index: Tensor) -> LabelledPictures:
+        """The images and labels at ``index``."""
+        ...
+
+    def relabelled(self, labels: Tensor) -> LabelledPictures:
+        """The same images under other labels, int64 (N,)."""
         ...
 
 
@@ -75,6 +84,10 @@ class Split:
     def rows(self, index: Tensor) -> Split:
         """The images and labels at ``index``."""
         return Split(self.images[index], self.labels[index])
+
+    def relabelled(self, labels: Tensor) -> Split:
+        """The same images under other labels."""
+        return Split(self.images, labels)
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,36 @@ def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> 
         raise UserError(f"{key}={share}: is {count} of {total:,} images; something must be taken and something left")
     kept, taken = stratified_parts(whole.labels, sizes=(total - count, count), seed=seed)
     return whole.rows(kept), whole.rows(taken)
+
+
+def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
+    """The images of these classes alone, with labels in the order of ``names``.
+
+    Raises:
+        UserError: for a name that the dataset has not.
+    """
+    unknown = [name for name in names if name not in dataset.classes]
+    if unknown:
+        raise UserError(f"data.classes={list(names)}: no class {unknown[0]}; there are {', '.join(dataset.classes)}")
+    old = torch.tensor([dataset.classes.index(name) for name in names])
+    new = torch.full((len(dataset.classes),), -1).scatter(0, old, torch.arange(len(names)))  # old label → new, or −1
+
+    def chosen(split: LabelledPictures) -> LabelledPictures:
+        kept = split.rows(torch.nonzero(new[split.labels] >= 0).flatten())
+        return kept.relabelled(new[kept.labels])
+
+    test = None if dataset.test is None else chosen(dataset.test)
+    return ImageDataset(dataset.name, chosen(dataset.train), chosen(dataset.val), test, tuple(names))
+
+
+def few(dataset: ImageDataset, per_class: int) -> ImageDataset:
+    """At most ``per_class`` training images of each class, always the same; validation and test stay whole."""
+    labels = dataset.train.labels
+    shuffled = [
+        rows[torch.randperm(len(rows), generator=counter_generator("few", SPLIT_SEED, label))][:per_class]
+        for label, rows in enumerate(_rows_by_class(labels))
+    ]
+    return replace(dataset, train=dataset.train.rows(torch.cat(shuffled).sort().values))
 
 
 def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple[Tensor, ...]:

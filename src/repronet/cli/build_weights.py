@@ -1,0 +1,95 @@
+"""From ``weights=`` and ``finetune=`` to a network that begins with what it should, and a plan of its training."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+from torch import nn
+
+from repronet import runs, weights
+from repronet.cli.build_data import settings
+from repronet.data.preprocessing import PixelStatistics
+from repronet.errors import UserError
+from repronet.finetune import WAYS, Tuning
+from repronet.models.stages import class_layers
+from repronet.weights.pixels import pixels_of
+
+PLANNED = ("epochs_each", "head_epochs", "factor")  # values of a way that its plan is made of
+
+log = logging.getLogger("repronet.train")
+
+
+def begins_with(config: DictConfig) -> str | None:
+    """The source of the weights to begin with; None for fresh ones.
+
+    Raises:
+        UserError: for a way of tuning that has nothing to tune.
+    """
+    way = config.finetune.name
+    if config.weights is None and way not in ("none", "scratch"):
+        raise UserError(f"finetune={way}: tunes weights that are there; give weights= a name, a file or a run folder")
+    return None if way == "scratch" else config.weights
+
+
+def source_of(name: str) -> str | Path:
+    """A run folder's best checkpoint; anything else as it stands."""
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return path if path.exists() else name
+    return runs.require_run(path, runs.BEST, "weights")
+
+
+def fill(network: nn.Module, config: DictConfig) -> None:
+    """Put the weights into the network, all but a head for other classes, and say what was done.
+
+    A network that is tuned gets a fresh head even where there are as many classes: they are hardly the same ones.
+
+    Raises:
+        UserError: when they cannot be had or belong to another network.
+    """
+    name = begins_with(config)
+    if name is None:
+        return
+    heads = class_layers(network)
+    drawn = {key: value.clone() for key, value in network.state_dict().items() if key.rpartition(".")[0] in heads}
+    loaded = weights.load(network, source_of(name), adapt_head=True, adapt_input=True)
+    if config.finetune.name != "none":
+        network.load_state_dict(drawn, strict=False)
+    log.info(f"weights of {loaded.origin}")
+    if loaded.fresh or config.finetune.name != "none":
+        log.info(f"  fresh: {', '.join(sorted(heads))}")
+    if loaded.reshaped:
+        log.info(f"  fitted to the images' channels: {loaded.reshaped}")
+
+
+def wanted_pixels(config: DictConfig, own: PixelStatistics) -> PixelStatistics:
+    """The statistics that ``preprocessing=standardize`` standardises with: the weights' where they are known."""
+    name = begins_with(config)
+    found = pixels_of(name, config.model.name) if name else None
+    if name is None:
+        return own
+    if found is None:
+        log.info("  nothing says which pixels they want; those of the training split are taken, see preprocessing=")
+        return own
+    if len(found.mean) != len(own.mean):
+        found = _for_channels(found, len(own.mean))
+    shown = (", ".join(f"{value:.3f}" for value in values) for values in (found.mean, found.std))
+    log.info("  pixels as they want them: mean {}, std {}".format(*shown))
+    return found
+
+
+def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
+    """One number for all channels, their mean, since a grey image has no colours to tell apart."""
+    mean, std = (sum(values) / len(values) for values in (statistics.mean, statistics.std))
+    return PixelStatistics((mean,) * count, (std,) * count)
+
+
+def tuning(config: DictConfig, network: nn.Module) -> Tuning | None:
+    """The plan of ``finetune=``; None where everything is trained as ever."""
+    if config.finetune.name in ("none", "scratch"):
+        return None
+    plan = {key: value for key, value in settings(config.finetune).items() if key in PLANNED}
+    return Tuning(network, partial(WAYS[config.finetune.name], **plan))

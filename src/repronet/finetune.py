@@ -1,0 +1,106 @@
+"""Fine-tuning: which stages of a network are trained, from which epoch on, and at which share of the rate.
+
+A plan is a function of the epoch alone, so a run that was stopped goes on with it. Every parameter is in the optimizer
+from the first step; what is frozen gets no gradient, and an optimizer leaves alone what has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from repronet.models.stages import Stage, stages
+
+NEVER = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """For each stage, from the input to the head: its first epoch, counted from 0, and its share of the rate."""
+
+    begins: tuple[int | None, ...]
+    shares: tuple[float, ...]
+
+
+def whole(count: int) -> Plan:
+    """Every stage from the start, at the whole rate."""
+    return Plan((0,) * count, (1.0,) * count)
+
+
+def head_alone(count: int) -> Plan:
+    """A linear probe: nothing but the head is trained."""
+    return Plan((NEVER,) * (count - 1) + (0,), (1.0,) * count)
+
+
+def discriminative(count: int, factor: float) -> Plan:
+    """Each stage at ``factor`` of the rate of the stage after it (Howard and Ruder 2018, section 3.2: 1 / 2.6)."""
+    return Plan((0,) * count, tuple(factor**depth for depth in reversed(range(count))))
+
+
+def gradual(count: int, epochs_each: int, factor: float) -> Plan:
+    """The head first, and every ``epochs_each`` epochs the stage before (Howard and Ruder 2018, section 3.3)."""
+    begins = tuple(depth * epochs_each for depth in reversed(range(count)))
+    return Plan(begins, discriminative(count, factor).shares)
+
+
+def head_then_all(count: int, head_epochs: int, factor: float) -> Plan:
+    """The head alone at first, then everything, the earlier a stage the slower."""
+    return Plan((head_epochs,) * (count - 1) + (0,), discriminative(count, factor).shares)
+
+
+WAYS: dict[str, Callable[..., Plan]] = {
+    "all": whole,
+    "head": head_alone,
+    "discriminative": discriminative,
+    "gradual": gradual,
+    "head_then_all": head_then_all,
+    "scratch": whole,
+}
+
+
+class Tuning:
+    """A plan and the stages of the network that it is for."""
+
+    def __init__(self, network: nn.Module, make: Callable[[int], Plan]):
+        self.stages = stages(network)
+        self.plan = make(len(self.stages))
+        self._frozen: list[Stage] = []
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Let the stages be trained whose time has come, and no other."""
+        self._frozen = []
+        for stage, begin in zip(self.stages, self.plan.begins, strict=True):
+            frozen = begin is None or epoch < begin
+            for parameter in stage.parameters():
+                parameter.requires_grad_(not frozen)
+            if frozen:
+                self._frozen.append(stage)
+
+    def hold(self) -> None:
+        """Keep frozen stages as in evaluation, the others as in training, whatever a Trainer did to their modes.
+
+        So the statistics of a frozen batch normalisation stay, and it normalises with them.
+        """
+        for stage in self.stages:
+            for _, module in stage.modules:
+                module.train(stage not in self._frozen)
+
+    def groups(self) -> list[tuple[Stage, float]]:
+        """Each stage with its share of the rate."""
+        return list(zip(self.stages, self.plan.shares, strict=True))
+
+    @property
+    def trained_size(self) -> int:
+        """Parameters that are trained sooner or later."""
+        return sum(s.size for s, begin in zip(self.stages, self.plan.begins, strict=True) if begin is not None)
+
+    def lines(self, rate: float) -> list[str]:
+        """A line for each stage: its name, its parameters, its first epoch and its rate."""
+        width = max(len(stage.name) for stage in self.stages)
+        lines = []
+        for stage, begin, share in zip(self.stages, self.plan.begins, self.plan.shares, strict=True):
+            when = "frozen" if begin is None else f"from epoch {begin + 1}, rate {rate * share:.2g}"
+            lines.append(f"  {stage.name:<{width}}  {stage.size:>11,} parameters  {when}")
+        return lines

