@@ -189,12 +189,12 @@ def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone)
     rows = (sweep / "compare.csv").read_text().splitlines()
     assert rows[0].startswith("way,mean_error,std_error,seeds")
     for row in rows[1:]:
-        way, mean, _, seeds, _, trained, _ = row.split(",")
+        way, mean, _, seeds, _, trained, _, _ = row.split(",")
         assert float(mean) == pytest.approx(sum(errors[way]) / 2)
         assert seeds == "2"
         assert int(trained) == {"scratch": 269_434, "head": 650}[way]
     table = outcome.out[outcome.out.index("error, mean and deviation of 2") :]
-    assert "against scratch" in table
+    assert "to scratch" in table
     assert max(map(len, table.splitlines())) <= 80
     assert (sweep / "compare.png").stat().st_size > 5000
 

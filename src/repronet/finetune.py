@@ -56,6 +56,7 @@ WAYS: dict[str, Callable[..., Plan]] = {
     "discriminative": discriminative,
     "gradual": gradual,
     "head_then_all": head_then_all,
+    "lwf": head_then_all,
     "scratch": whole,
 }
 
@@ -77,6 +78,11 @@ class Tuning:
                 parameter.requires_grad_(not frozen)
             if frozen:
                 self._frozen.append(stage)
+
+    @property
+    def only_the_head(self) -> bool:
+        """Whether nothing but the head is trained now."""
+        return len(self._frozen) == len(self.stages) - 1
 
     def hold(self) -> None:
         """Keep frozen stages as in evaluation, the others as in training, whatever a Trainer did to their modes.

@@ -21,6 +21,7 @@ from repronet.data.randomness import counter_seed
 from repronet.errors import UserError
 from repronet.finetune import Tuning
 from repronet.finite import any_infinite, explain, first_bad_gradient
+from repronet.keeping import Keeping
 from repronet.losses import Loss
 from repronet.metrics import RunningTraining, SplitEvaluation
 from repronet.optimizers import OptimizerBuilder, parameter_groups
@@ -53,6 +54,7 @@ class ImageClassifier(pl.LightningModule):
         schedule: builds the learning-rate schedule, which is stepped after every optimizer step.
         recipe: what else is done in training.
         tuning: which stages are trained when, and at which share of the rate; None trains all alike.
+        keeping: of an old task, whose loss is added once more than the head is trained.
         config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
 
     Attributes:
@@ -71,12 +73,14 @@ class ImageClassifier(pl.LightningModule):
         schedule: ScheduleBuilder,
         recipe: Recipe | None = None,
         tuning: Tuning | None = None,
+        keeping: Keeping | None = None,
         config: dict[str, Any] | None = None,
     ):
         super().__init__()
         self.automatic_optimization = False
         self.recipe = recipe or Recipe()
         self.tuning = tuning
+        self.keeping = keeping
         self.network = network.to(memory_format=torch.channels_last) if self.recipe.channels_last else network
         self.averaged = self.recipe.averaging.copy_of(network) if self.recipe.averaging else None
         self.loss = loss
@@ -121,10 +125,11 @@ class ImageClassifier(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         steps, epochs = self.steps_per_epoch, self.trainer.max_epochs or 1
         whole = [(self.network, 1.0)]
+        kept = [(self.keeping.old_head, 1.0)] if self.keeping else []
         optimizer = self.build_optimizer(
             [
                 {**group, "share": share}
-                for part, share in (self.tuning.groups() if self.tuning else whole)
+                for part, share in [*(self.tuning.groups() if self.tuning else whole), *kept]
                 for group in parameter_groups(part.parameters(), self.recipe.decay)
             ]
         )
@@ -181,6 +186,8 @@ class ImageClassifier(pl.LightningModule):
         answers, losses = [], []
         for part, its_labels in self._parts(images, labels):
             logits, loss = self.answer_and_loss(self.network(part), its_labels)
+            if self.keeping and not (self.tuning and self.tuning.only_the_head):
+                loss = loss + self.keeping.loss(part)
             loss = loss * (len(part) / len(images)) if len(part) < len(images) else loss
             # Lightning's own call adds a scale for half precision, and hooks that take 3 % of a LeNet's step.
             loss.backward() if self._scaler is None else self.manual_backward(loss)

@@ -17,11 +17,12 @@ from torch import nn
 from repronet import models
 from repronet.checkpoints import read_checkpoint
 from repronet.cli.build_data import data_module, dataset, settings
-from repronet.cli.build_weights import fill, tuning, wanted_pixels
+from repronet.cli.build_weights import fill, keeping, tuning, wanted_pixels
 from repronet.cli.compose import checked
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
 from repronet.errors import UserError
+from repronet.keeping import Keeping
 from repronet.layers import set_algorithm
 from repronet.losses import LOSSES
 from repronet.models.dropout import set_dropout
@@ -105,7 +106,8 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     data = data_module(config, images, size, wanted_pixels(config, images.train.statistics()))
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
         raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
-    return Parts(task(config, net, len(images.classes)), data, vendor_twin(config, images))
+    kept = keeping(config, net, images.train.channels, begins)
+    return Parts(task(config, net, len(images.classes), kept), data, vendor_twin(config, images))
 
 
 def input_size(config: DictConfig) -> int:
@@ -134,7 +136,7 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
         return network(OmegaConf.merge(config, {"layers": "torch"}), images)  # type: ignore[arg-type]
 
 
-def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifier:
+def task(config: DictConfig, net: nn.Module, num_classes: int, kept: Keeping | None = None) -> ImageClassifier:
     """The network with its loss, optimizer and schedule; the config goes into its checkpoints.
 
     Raises:
@@ -156,6 +158,7 @@ def task(config: DictConfig, net: nn.Module, num_classes: int) -> ImageClassifie
         schedule(config.schedule),
         recipe(config, decay),
         tuning(config, net),
+        kept,
         config={str(key): value for key, value in plain.items()},
     )
 

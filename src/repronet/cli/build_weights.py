@@ -6,15 +6,18 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
+import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from repronet import runs, weights
+from repronet import models, runs, weights
 from repronet.cli.build_data import settings
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError
 from repronet.finetune import WAYS, Tuning
+from repronet.keeping import Keeping, head_of
 from repronet.models.stages import class_layers
+from repronet.recognizer import built
 from repronet.weights.pixels import pixels_of
 
 PLANNED = ("epochs_each", "head_epochs", "factor")  # values of a way that its plan is made of
@@ -85,6 +88,31 @@ def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
     """One number for all channels, their mean, since a grey image has no colours to tell apart."""
     mean, std = (sum(values) / len(values) for values in (statistics.mean, statistics.std))
     return PixelStatistics((mean,) * count, (std,) * count)
+
+
+def with_old_classes(config: DictConfig) -> DictConfig:
+    """The config with ``finetune.old_classes`` filled in where ``finetune=lwf`` needs it, for the run to hold it."""
+    name = begins_with(config)
+    if config.finetune.name != "lwf" or name is None or config.finetune.old_classes is not None:
+        return config
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        network = models.create(config.model.name)
+    found = weights.shapes(network, source_of(name))[f"{head_of(network)}.weight"][0]
+    return OmegaConf.merge(config, {"finetune": {"old_classes": found}})  # type: ignore[return-value]
+
+
+def keeping(config: DictConfig, network: nn.Module, channels: int, begins: bool) -> Keeping | None:
+    """What ``finetune=lwf`` keeps of the old task; None for any other way."""
+    group, name = config.finetune, begins_with(config)
+    if group.name != "lwf" or name is None:
+        return None
+    if config.trainer.compile:
+        raise UserError("trainer.compile=true: hides what finetune=lwf listens to; leave it out")
+    with torch.random.fork_rng(devices=[]):
+        old = built(config, group.old_classes, channels, config.layers)
+    if begins:
+        weights.load(old, source_of(name), adapt_input=True)
+    return Keeping(network, old, group.old_weight, group.temperature)
 
 
 def tuning(config: DictConfig, network: nn.Module) -> Tuning | None:

@@ -27,6 +27,7 @@ class Row(NamedTuple):
     errors: list[float]
     seconds: float  # the mean
     trained: int  # parameters
+    old: list[float]  # errors on the old task after it, where they are known
 
     @property
     def mean(self) -> float:
@@ -69,7 +70,8 @@ def rows_of(sweep: Path, jobs: list[list[str]]) -> list[Row]:
     for way, results in found.items():
         errors = [_error(result) for result in results]
         seconds = statistics.mean(result["train_seconds"] for result in results)
-        rows.append(Row(way, errors, seconds, results[0]["trained_parameters"]))
+        old = [result["old_task"]["error_after"] for result in results if result["old_task"]]
+        rows.append(Row(way, errors, seconds, results[0]["trained_parameters"], old))
     return sorted(rows, key=lambda row: row.mean)
 
 
@@ -81,20 +83,24 @@ def _error(result: dict[str, Any]) -> float:
 def _table(rows: list[Row], seeds: int) -> Table:
     table = Table(box=None, title=f"error, mean and deviation of {seeds}", title_justify="left", pad_edge=False)
     table.add_column("finetune=")
-    for heading in ("error", "±", "against scratch", "seconds", "trained"):
+    for heading in ("error", "±", "to scratch", "old task", "seconds", "trained"):
         table.add_column(heading, justify="right")
     scratch = next((row.mean for row in rows if row.way == "scratch"), None)
     for row in rows:
         gain = "" if scratch is None or row.way == "scratch" else f"{100 * (row.mean - scratch):+.2f} points"
-        table.add_row(row.way, f"{row.mean:.2%}", f"{row.std:.2%}", gain, f"{row.seconds:.0f}", f"{row.trained:,}")
+        old = f"{statistics.mean(row.old):.2%}" if row.old else "-"
+        figures = (f"{row.mean:.2%}", f"{row.std:.2%}", gain, old, f"{row.seconds:.0f}", f"{row.trained:,}")
+        table.add_row(row.way, *figures)
     return table
 
 
 def _as_csv(rows: list[Row]) -> str:
-    lines = ["way,mean_error,std_error,seeds,seconds,trained_parameters,errors"]
+    lines = ["way,mean_error,std_error,seeds,seconds,trained_parameters,errors,old_task_errors"]
     for row in rows:
         errors = " ".join(map(repr, row.errors))
-        lines.append(f"{row.way},{row.mean!r},{row.std!r},{len(row.errors)},{row.seconds:.3f},{row.trained},{errors}")
+        old = " ".join(map(repr, row.old))
+        counts = f"{len(row.errors)},{row.seconds:.3f},{row.trained}"
+        lines.append(f"{row.way},{row.mean!r},{row.std!r},{counts},{errors},{old}")
     return "\n".join(lines) + "\n"
 
 

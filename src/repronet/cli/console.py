@@ -82,5 +82,7 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # The batches come out of memory, so the advice to add loader workers does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A teacher is in evaluation mode for good, and a frozen stage until its time comes.
+    warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     # Between Lightning and a torch newer than it; nothing that a user could act on.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -99,9 +99,12 @@ def report(result: dict[str, Any], folder: Path) -> None:
     if tested:
         wrong = round(result["test_error"] * tested)
         test_line = f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {best}"
+    old = result["old_task"]
+    kept = [f"the old task      {old['error_after']:7.2%}  {old['error_before']:.2%} before"] if old else []
     lines = [
         "",
         test_line,
+        *kept,
         f"validation error  {result['best_val_error']:7.2%}  best (epoch {best}); "
         f"{result['last_val_error']:.2%} last; of {validated:,}",
         f"training error    {result['last_train_error']:7.2%}  {on}last epoch",

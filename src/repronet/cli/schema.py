@@ -50,6 +50,7 @@ from repronet.cli.schema_recipe import (
     Sgd,
     Stages,
     Way,
+    WithoutForgetting,
 )
 from repronet.errors import UserError
 from repronet.models import INITIALIZATIONS, MODELS
@@ -64,7 +65,7 @@ ALGORITHM_LIST = Rule(
 )
 
 
-WAYS = ("scratch", "head", "all", "discriminative", "gradual", "head_then_all")
+WAYS = ("scratch", "head", "all", "discriminative", "gradual", "head_then_all", "lwf")
 WAY_LIST = Rule(
     lambda xs: bool(xs) and set(xs) <= set(WAYS), f"a list, [scratch,head] for instance, of {', '.join(WAYS)}"
 )
@@ -298,6 +299,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "discriminative": Discriminative,
         "gradual": Gradual,
         "head_then_all": HeadThenAll,
+        "lwf": WithoutForgetting,
     },
     "averaging": {"none": LatestWeights, "ema": Ema, "polyak": Polyak},
 }

@@ -173,6 +173,13 @@ class HeadThenAll(Discriminative):
 
 
 @dataclass
+class WithoutForgetting(HeadThenAll):
+    old_weight: float = value(POSITIVE)
+    temperature: float = value(POSITIVE)
+    old_classes: int | None = field(default=None, metadata={"rule": COUNT})
+
+
+@dataclass
 class Trainer:
     max_epochs: int = value(COUNT)
     accelerator: str = value(one_of("auto", "cpu", "gpu"))

@@ -24,8 +24,10 @@ from repronet.callbacks.progress import TrainingProgress
 from repronet.callbacks.recorder import EpochRecorder
 from repronet.checkpoints import WholeFiles, load_weights, read_checkpoint
 from repronet.cli.build import Parts, assemble, recorded_config, run_name, written_config
+from repronet.cli.build_weights import with_old_classes
 from repronet.cli.console import log_to_file, quiet_lightning
 from repronet.cli.faults import explained
+from repronet.cli.old_task import old_task
 from repronet.cli.result import announce, make_result, report
 from repronet.errors import UserError
 from repronet.functional.choice import recorded_in
@@ -54,7 +56,7 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
     """
     switch = StopSwitch()
     with switch.listening():
-        config = with_absolute_root(config)
+        config = with_old_classes(with_absolute_root(config))
         parts = assemble(config)
         folder = _folder(config)
         write_config(config, folder)
@@ -147,6 +149,7 @@ def _run(
             _fit(session.trainer, parts, checkpoint)
             test_seconds = _test(session.trainer, parts, folder, session.recorder)
         result = make_result(config, parts, session.recorder, session.trainer, test_seconds)
+        result["old_task"] = old_task(config, parts)
         add_hyperparameters(session.board, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
         session.board.close()
         session.epoch_board.close()

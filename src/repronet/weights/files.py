@@ -96,6 +96,7 @@ def _read_saved(path: Path) -> Source:
 
 
 _AVERAGED = "averaged."
+_OTHERS = (_AVERAGED, "keeping.")  # what a run of ours has beside its network
 
 
 def _judged(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -103,7 +104,7 @@ def _judged(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
     mean = f"{_AVERAGED}module."
     if any(isinstance(key, str) and key.startswith(mean) for key in tensors) and tensors[f"{_AVERAGED}n_averaged"] > 0:
         return {key.removeprefix(mean): tensor for key, tensor in tensors.items() if str(key).startswith(mean)}
-    return {key: tensor for key, tensor in tensors.items() if not str(key).startswith(_AVERAGED)}
+    return {key: tensor for key, tensor in tensors.items() if not str(key).startswith(_OTHERS)}
 
 
 def _refuse_damage(path: Path) -> None:

@@ -71,6 +71,21 @@ def load(
     return Loaded(found.origin, found.network, unlike.heads, unlike.stem)
 
 
+def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a source's tensors under the network's keys; for what :func:`load` takes.
+
+    Raises:
+        UserError: when the source cannot be read, or belongs to another network.
+    """
+    found = _find(network, source)
+    _refuse_another_network(network, found)
+    tensors = convert(found.tensors, network.state_dict().keys())
+    missing = [key for key in network.state_dict() if key not in tensors and not key.endswith("num_batches_tracked")]
+    if missing:
+        raise UserError(f"{found.origin}: holds no {missing[0]}; its weights are of another network")
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+
+
 def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Source:
     if isinstance(source, Mapping):
         return files.from_mapping(source, "the given state dict")
