@@ -9,6 +9,7 @@
         history.csv            one row an epoch
         algorithms.json        how each layer computed, where algorithm=auto chose
         result.json            the figures, once the run has ended
+        confusion.csv          what the test images of each class were taken for
         train.log              what was printed
         events.out.tfevents.*  TensorBoard, over steps
         by_epoch/              TensorBoard, over epochs
@@ -38,7 +39,7 @@ from repronet.durable import remove_drafts, write_whole
 from repronet.errors import UserError
 
 CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
-BY_EPOCH, ALGORITHMS = "by_epoch", "algorithms.json"
+BY_EPOCH, ALGORITHMS, CONFUSION = "by_epoch", "algorithms.json", "confusion.csv"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 
@@ -125,6 +126,16 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     table.writerows(rows)
     # Nobody need wait for the disk here: the rows stand in every checkpoint.
     write_whole(folder / HISTORY, text.getvalue().encode(), survives_power_cut=False)
+
+
+def write_confusion(folder: Path, classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+    """How often each class of the test split was taken for each: a row a true class, a column an answer."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["true \\ answer", *classes])
+    for name, row in zip(classes, counts, strict=True):
+        table.writerow([name, *row])
+    write_whole(folder / CONFUSION, text.getvalue().encode("utf-8", "backslashreplace"))
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:

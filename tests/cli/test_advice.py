@@ -28,6 +28,7 @@ def said(*words: str) -> list[str]:
         (["schedule.warmup_error=0.01"], "a warm-up that may never end"),
         (["preprocessing.mean=[0.5]", "preprocessing.std=[0.3]"], "of another dataset, these images have 0.13"),
         (["preprocessing.mean=[0.13]", "preprocessing.std=[0.1]"], "of another dataset"),
+        (["data.per_class=2"], "few training images of 0 2, 1 2, 2 2 and 7 more"),
         (["optimizer.lr=5"], "optimizer.lr=5: with batches of 64 something like 0.025 is usual"),
         (["optimizer.lr=1e-5"], "something like 0.025"),
         (["optimizer=adam", "optimizer.lr=0.1"], "Adam seldom trains"),
@@ -67,3 +68,19 @@ def test_a_run_says_it_before_its_first_step(repronet):
     outcome = repronet("train", "schedule=multistep", "trainer.max_epochs=1", "layers=torch")
     assert outcome.code == 0
     assert outcome.out.index("note: schedule.milestones: the run ends after 1 epochs") < outcome.out.index("epoch 1/1")
+
+
+def test_unbalanced_classes_are_said(tmp_path):
+    from PIL import Image
+
+    for name, count in (("common", 80), ("rare", 7)):
+        (tmp_path / "train" / name).mkdir(parents=True)
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "train" / name / f"{number}.png")
+        Image.new("RGB", (8, 8), (0, 9, count)).save(tmp_path / "val" / name / "0.png")
+    words = ("data=image_folder", f"data.root={tmp_path}", "augmentation=cifar_standard")
+    assert said(*words) == [
+        "unbalanced: 80 training images of common and 7 of rare; a network may leave rare classes out, so look at the "
+        "error of each"
+    ]

@@ -56,6 +56,17 @@ def test_a_folder_is_named_from_the_run_folder_alone(repronet, tmp_path, finishe
     assert (tmp_path / "sheet.png").stat().st_size > 10_000
 
 
+def test_eval_knows_the_protocols_of_the_papers(repronet, finished_run):
+    centre = repronet("eval", f"run={finished_run}").out
+    ten = repronet("eval", f"run={finished_run}", "protocol=ten_crop")
+    assert (ten.code, ten.err) == (0, "")
+    assert "of 1,000, ten_crop, weights of epoch" in ten.out
+    errors = [float(text.split("test_error")[1].split()[0]) for text in (centre, ten.out)]
+    assert errors[1] < 0.6  # mirrored digits are others, so it is not better here
+    assert errors[0] != errors[1]
+    assert "protocol=five: must be one of center" in repronet("eval", f"run={finished_run}", "protocol=five").err
+
+
 def test_files_patterns_and_lists(repronet, tmp_path, finished_run, digits):
     names = sorted(path.name for path in digits.iterdir())
     (tmp_path / "list.txt").write_text("".join(f"{digits / name}\n" for name in names[:7]))

@@ -58,6 +58,12 @@ def test_a_run_folder_holds_all_that_is_known(finished_run):
     assert result["best_val_error"] <= result["last_val_error"]
     assert 0 < result["test_error"] < 0.5
     assert sum(result["test_error_by_class"].values()) / 10 == pytest.approx(result["test_error"])
+    with (finished_run / runs.CONFUSION).open() as file:
+        rows = list(csv.reader(file))
+    counts = [[int(count) for count in row[1:]] for row in rows[1:]]
+    assert rows[0][1:] == [row[0] for row in rows[1:]] == list("0123456789")
+    assert sum(map(sum, counts)) == 1000
+    assert 1 - sum(counts[n][n] for n in range(10)) / 1000 == pytest.approx(result["test_error"])
     assert result["versions"]["torch"] == torch.__version__.split("+")[0]
     with (finished_run / runs.HISTORY).open() as file:
         rows = list(csv.DictReader(file))

@@ -15,6 +15,7 @@ REFERENCE_RATE, REFERENCE_BATCH = 0.1, 256
 TOO_HIGH, TOO_LOW = 16, 1 / 250
 ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
 ENLARGED = 3  # times
+FEW, UNBALANCED = 5, 10  # training images of a class; times as many of another
 LOW_ERROR = 0.2  # of a network that trains at a tenth of its rate
 FOREIGN = 0.25  # deviations that a mean, or share that a deviation, differs by before it is called another dataset's
 DIGITS = (
@@ -32,6 +33,7 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     yield from _rate(config)
     yield from _size(config, parts)
     yield from _statistics(config, parts)
+    yield from _classes(parts)
     if config.augmentation.name == "affine" and config.data.name not in DIGITS:
         yield "augmentation=mnist, the default, suits digits; cifar_standard suits small pictures, inception large ones"
 
@@ -79,6 +81,21 @@ def _statistics(config: DictConfig, parts: Parts) -> Iterator[str]:
         yield (
             f"preprocessing.mean={list(group.mean)}: of another dataset, these images have {shown}; "
             "right for weights that were trained with it, else take standardize"
+        )
+
+
+def _classes(parts: Parts) -> Iterator[str]:
+    counts = parts.data.train.labels.bincount(minlength=len(parts.data.classes)).tolist()
+    named = sorted(zip(counts, parts.data.classes, strict=True))
+    tiny = [f"{name} {count}" for count, name in named if count < FEW]
+    if tiny:
+        more = f" and {len(tiny) - 3} more" if len(tiny) > 3 else ""
+        yield f"few training images of {', '.join(tiny[:3])}{more}; errors of such classes are little more than chance"
+    (least, rarest), (most, commonest) = named[0], named[-1]
+    if least and most > UNBALANCED * least:
+        yield (
+            f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may leave rare "
+            "classes out, so look at the error of each"
         )
 
 

@@ -7,15 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 from rich.console import Console
+from rich.progress import track
 
 from repronet import runs
-from repronet.checkpoints import load_weights
+from repronet.checkpoints import load_weights, read_checkpoint
 from repronet.cli.build import assemble, recorded_config
+from repronet.cli.build_data import dataset
 from repronet.cli.console import interruptible, quiet_lightning
 from repronet.errors import UserError
 from repronet.functional.choice import recorded_in
+from repronet.recognizer import of_run
+
+VIEWED = 50  # pictures at a time where each has many views
 
 
 def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -30,6 +36,8 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     recorded.trainer.accelerator = config.accelerator or recorded.trainer.accelerator
     recorded.layers = config.layers or recorded.layers
     recorded.data.root = config.data_root or recorded.data.root
+    if config.protocol != "center":
+        return _by_views(config, folder, recorded, console)
     parts = assemble(recorded, begins=False)
     task, data = parts.task, parts.data
     if data.test is None:
@@ -48,8 +56,32 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     with recorded_in(folder / runs.ALGORITHMS), closing(data), interruptible():
         trainer.test(task, datamodule=data, verbose=False)
     result = {**task.evaluation.compute(), "epoch": position["epochs"], "images": len(data.test)}
+    _report(result, _weights(position, config.checkpoint), console)
+    return result
+
+
+def _weights(position: dict[str, Any], which: str) -> str:
     within = f" and {position['steps']} steps" if position["steps"] else ""
-    _report(result, f"weights of epoch {position['epochs']}{within} ({config.checkpoint})", console)
+    return f"weights of epoch {position['epochs']}{within} ({which})"
+
+
+def _by_views(config: DictConfig, folder: Path, recorded: DictConfig, console: Console) -> dict[str, Any]:
+    """As papers test: each picture's probabilities are the mean over several views of it."""
+    which = {"best": runs.BEST, "last": runs.LAST}[config.checkpoint]
+    recognizer = of_run(folder, which, recorded.layers)
+    test = dataset(recorded, recognizer.lens.size).test
+    if test is None:
+        raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")
+    wrong, loss = 0, 0.0
+    parts = torch.arange(len(test)).split(VIEWED)
+    for rows in track(parts, config.protocol, console=console, transient=True):
+        answers = recognizer.probabilities([test.picture(row) for row in rows.tolist()], config.protocol)
+        labels = test.labels[rows]
+        wrong += int((answers.argmax(dim=1) != labels).sum())
+        loss -= float(answers[torch.arange(len(rows)), labels].clamp_min(1e-30).log().sum())
+    position = read_checkpoint(folder / which)["position"]
+    result = {"error": wrong / len(test), "loss": loss / len(test), "epoch": position["epochs"], "images": len(test)}
+    _report(result, f"{config.protocol}, {_weights(position, config.checkpoint)}", console)
     return result
 
 

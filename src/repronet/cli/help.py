@@ -97,6 +97,7 @@ DESCRIPTION
 OVERRIDES
   run=DIR              the run folder
   checkpoint=best      best (lowest validation error) or last
+  protocol=center      ten_crop or multi_scale: the mean over several views
   layers=custom|torch  other layers than the run had
   data_root=DIR        where the data lie now, when they have moved
   debug=true           show the traceback of an error

@@ -101,9 +101,13 @@ def report(result: dict[str, Any], folder: Path) -> None:
         test_line = f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {best}"
     old = result["old_task"]
     kept = [f"the old task      {old['error_after']:7.2%}  {old['error_before']:.2%} before"] if old else []
+    worst = sorted(result["test_error_by_class"].items(), key=lambda pair: -pair[1])[:3]
+    shown = ", ".join(f"{name} {error:.1%}" for name, error in worst if error)
+    hardest = [f"hardest classes            {shown}"] if shown and len(result["test_error_by_class"]) > 3 else []
     lines = [
         "",
         test_line,
+        *hardest,
         *kept,
         f"validation error  {result['best_val_error']:7.2%}  best (epoch {best}); "
         f"{result['last_val_error']:.2%} last; of {validated:,}",

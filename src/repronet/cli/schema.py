@@ -56,6 +56,7 @@ from repronet.errors import UserError
 from repronet.models import INITIALIZATIONS, MODELS
 from repronet.rules import COUNT, FOLDER, POSITIVE, SEED, SHARE, Rule, one_of
 
+PROTOCOLS = ("center", "ten_crop", "multi_scale")  # of repronet.data.lens, named without torch
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
 PNG = Rule(lambda x: x.lower().endswith(".png") and len(x) > 4, "the name of a .png file")
@@ -153,12 +154,10 @@ class Eval:
 
     run: str = value(Rule(bool, "a run folder"))
     checkpoint: str = value(one_of("best", "last"))
+    protocol: str = value(one_of(*PROTOCOLS))
     layers: str | None = field(default=None, metadata={"rule": one_of("custom", "torch")})
     accelerator: str | None = field(default=None, metadata={"rule": one_of("auto", "cpu", "gpu")})
     data_root: str | None = field(default=None, metadata={"rule": FOLDER})
-
-
-PROTOCOLS = ("center", "ten_crop", "multi_scale")  # of repronet.data.lens, named without torch
 
 
 @dataclass

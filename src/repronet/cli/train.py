@@ -153,6 +153,8 @@ def _run(
         add_hyperparameters(session.board, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
         session.board.close()
         session.epoch_board.close()
+        if parts.data.test is not None:
+            runs.write_confusion(folder, parts.data.classes, parts.task.evaluation.confusion.compute().tolist())
         runs.write_result(folder, result)
         report(result, folder)
     if switch.received is not None:  # too late for this run, but not for those after it
