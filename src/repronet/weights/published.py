@@ -7,12 +7,15 @@ channel; its builders make such pixels out of those of the other networks (``tra
 from __future__ import annotations
 
 import hashlib
+import pickle
 import re
 import sys
+from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 
-from torch import hub
+from torch import Tensor, hub
 from torchvision.models import WeightsEnum, get_model_weights
 
 from repronet.errors import UserError
@@ -32,6 +35,8 @@ BUILDERS: dict[str, str] = {
 
 # torchvision's name that is another network here: our name of torchvision's.
 OTHERWISE_NAMED: dict[str, str] = {builder: name for name, builder in BUILDERS.items() if builder not in BUILDERS}
+
+ATTEMPTS = 3  # a download that was cut off is asked for again
 
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # torch.hub puts the first digits of the file's SHA-256 into its name
 
@@ -58,14 +63,27 @@ def fetch(name: str, network: str | None) -> Source:
         raise UserError(
             f"{origin}: {file} was damaged (its SHA-256 is not the one in its name) and is removed; try again"
         )
+    return from_mapping(_downloaded(url, file, origin), origin, network)
+
+
+def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> Mapping[str, Tensor]:
+    """The state dict at ``url``, asked for again where it came cut off or damaged.
+
+    Raises:
+        UserError: when it does not come whole, or is no state dict.
+    """
     try:
-        tensors = hub.load_state_dict_from_url(
+        return hub.load_state_dict_from_url(
             url, map_location="cpu", progress=sys.stderr.isatty(), check_hash=True, weights_only=True
         )
-    except (OSError, RuntimeError) as error:  # no way there (URLError is an OSError), or a download that was cut off
+    except pickle.UnpicklingError as error:
+        file.unlink(missing_ok=True)
+        raise UserError(f"{origin}: {url} is refused, it holds more than tensors and plain values") from error
+    except (OSError, RuntimeError, HTTPException) as error:  # no way there (URLError is an OSError), or cut off
+        if attempts > 1 and not isinstance(error, FileNotFoundError):
+            return _downloaded(url, file, origin, attempts - 1)
         reason = str(getattr(error, "reason", "") or error).splitlines()[0]
         raise UserError(f"{origin}: {url} cannot be had ({reason}); put the file to {file} by hand") from error
-    return from_mapping(tensors, origin, network)
 
 
 def network_of(file: Path) -> str | None:
