@@ -105,7 +105,7 @@ def tuned(backbone, way: str) -> tuple[str, ...]:
         f"weights={backbone}",
         f"finetune={way}",
         *("model=resnet20", "data.per_class=6", "data.val=50", "data.batch_size=12", "augmentation=none"),
-        *("optimizer.lr=0.02", "trainer.threads=1", "trainer.save_minutes=1e-9"),
+        *("optimizer.lr=0.02", "trainer.threads=1", "trainer.save_minutes=1e-9", "layers=torch"),
     )
 
 
