@@ -155,6 +155,24 @@ def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_r
     assert runs.read_result(tmp_path / "r")["test_error_by_class"].keys() == {"1", "7"}
 
 
+def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
+    from repronet.weights import pixels
+
+    theirs = models.create("resnet18", num_classes=1000)
+    theirs.pretrained_cfg = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    asked = []
+    monkeypatch.setattr("timm.create_model", lambda name, pretrained: (asked.append((name, pretrained)), theirs)[1])
+    pixels.of_timm.cache_clear()
+    words = ["model=resnet18", "weights=timm/resnet18", "finetune=head", "layers=torch"]
+    network = assemble(compose("train", words)).task.network
+    pixels.of_timm.cache_clear()
+    assert asked == [("resnet18", True)]
+    assert torch.equal(network.layer1[0].conv1.weight, theirs.layer1[0].conv1.weight)
+    assert network.fc.out_features == 10
+    message = "weights=timm/resnet19: timm has no network of that name"
+    assert message in repronet("train", "weights=timm/resnet19", "finetune=head").err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

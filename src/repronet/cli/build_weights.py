@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
 
 from repronet import models, runs, weights
 from repronet.cli.build_data import settings
@@ -18,7 +19,7 @@ from repronet.finetune import WAYS, Tuning
 from repronet.keeping import Keeping, head_of
 from repronet.models.stages import class_layers
 from repronet.recognizer import built
-from repronet.weights.pixels import pixels_of
+from repronet.weights.pixels import TIMM, of_timm, pixels_of
 
 PLANNED = ("epochs_each", "head_epochs", "factor")  # values of a way that its plan is made of
 
@@ -37,9 +38,15 @@ def begins_with(config: DictConfig) -> str | None:
     return None if way == "scratch" else config.weights
 
 
-def source_of(name: str) -> str | Path:
-    """A run folder's best checkpoint; anything else as it stands."""
+def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
+    """A run folder's best checkpoint; what timm has under ``timm/NAME``; anything else as it stands.
+
+    Raises:
+        UserError: when timm is missing or has none of that name.
+    """
     path = Path(name).expanduser()
+    if name.startswith(TIMM) and not path.exists():
+        return of_timm(name.removeprefix(TIMM)).state_dict()
     if not path.is_dir():
         return path if path.exists() else name
     return runs.require_run(path, runs.BEST, "weights")
@@ -61,7 +68,7 @@ def fill(network: nn.Module, config: DictConfig) -> None:
     loaded = weights.load(network, source_of(name), adapt_head=True, adapt_input=True)
     if config.finetune.name != "none":
         network.load_state_dict(drawn, strict=False)
-    log.info(f"weights of {loaded.origin}")
+    log.info(f"weights of {name if name.startswith(TIMM) else loaded.origin}")
     if loaded.fresh or config.finetune.name != "none":
         log.info(f"  fresh: {', '.join(sorted(heads))}")
     if loaded.reshaped:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from torchvision.models import get_model_weights
 
 from repronet.data.preprocessing import PixelStatistics
+from repronet.errors import UserError
 from repronet.weights.published import BUILDERS, is_a_name, network_of
+
+TIMM = "timm/"  # before a name of timm's
 
 # torchvision's builders of these turn the pixels of the others into their own, which a state dict cannot.
 _HALVES = PixelStatistics((0.5,) * 3, (0.5,) * 3)
@@ -23,12 +29,35 @@ def pixels_of(source: str, network: str) -> PixelStatistics | None:
         network: the name of the network that they are for.
     """
     path = Path(source).expanduser()
+    if source.startswith(TIMM) and not path.exists():
+        wanted = of_timm(source.removeprefix(TIMM)).pretrained_cfg
+        return PixelStatistics(tuple(wanted["mean"]), tuple(wanted["std"]))
     if is_a_name(source) and not path.exists():
         return _of_torchvision(network, source)
     if path.is_dir():
         return _of_run(path)
     builder = network_of(path) if path.is_file() else None
     return _of_torchvision(builder) if builder else None
+
+
+@cache
+def of_timm(name: str) -> Any:
+    """timm's network of that name with its published weights, ``resnet50.a1_in1k`` for instance.
+
+    Raises:
+        UserError: when timm is not installed, or the weights cannot be had.
+    """
+    if find_spec("timm") is None:
+        raise UserError(f"weights={TIMM}{name}: needs timm: pip install timm")
+    import timm  # a second, for those who ask for it alone
+
+    if not timm.is_model(name):
+        raise UserError(f"weights={TIMM}{name}: timm has no network of that name")
+    try:
+        return timm.create_model(name, pretrained=True)
+    except Exception as error:  # of the hub that it downloads from, one of many kinds
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"weights={TIMM}{name}: cannot be had ({reason})") from error
 
 
 def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | None:
