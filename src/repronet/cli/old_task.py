@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from omegaconf import DictConfig
-from torch import nn
 
 from repronet import runs
-from repronet.cli.build import Parts, input_size, recorded_config
+from repronet.cli.build import Parts, recorded_config
 from repronet.cli.build_data import dataset
-from repronet.data.batches import EvaluationBatches
-from repronet.data.module import fitted_splits
-from repronet.data.splits import Split
-from repronet.data.whitening import Preprocessing
+from repronet.data.splits import LabelledPictures
 from repronet.keeping import head_of, with_head
 from repronet.models.stages import class_layers
-from repronet.recognizer import of_run
+from repronet.recognizer import Recognizer, of_run
+
+AT_ONCE = 100  # pictures
 
 
 def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
@@ -34,22 +33,24 @@ def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     if len(class_layers(network)) != 1:
         return None
     old = of_run(folder)
-    recorded = recorded_config(folder / runs.BEST)
-    images = fitted_splits(dataset(recorded, input_size(recorded)), old.lens.size, pad=old.lens.pad)
-    if not isinstance(images.test, Split):
+    test = dataset(recorded_config(folder / runs.BEST), old.lens.size).test
+    if test is None:
         return None
     kept = parts.task.keeping.old_head if parts.task.keeping else old.network.get_submodule(head_of(network))
+    # Framed as the old task's pictures were, standardised as the new one's.
+    lens = replace(old.lens, pixel_map=parts.data.lens.pixel_map)
+    tuned = Recognizer(with_head(network.cpu(), kept.cpu()), lens, old.config)
     return {
         "classes": list(old.lens.classes),
-        "images": len(images.test),
-        "error_before": _error(old.network, images.test, old.lens.pixel_map),
-        "error_after": _error(with_head(network.cpu(), kept.cpu()), images.test, parts.data.pixel_map),
+        "images": len(test),
+        "error_before": _error(old, test),
+        "error_after": _error(tuned, test),
     }
 
 
-@torch.inference_mode()
-def _error(network: nn.Module, split: Split, pixel_map: Preprocessing) -> float:
+def _error(recognizer: Recognizer, test: LabelledPictures) -> float:
     wrong = 0
-    for images, labels in EvaluationBatches(split, pixel_map, batch_size=250):
-        wrong += int((network(images).argmax(dim=1) != labels).sum())
-    return wrong / len(split)
+    for rows in torch.arange(len(test)).split(AT_ONCE):
+        answers = recognizer.probabilities([test.picture(row) for row in rows.tolist()])
+        wrong += int((answers.argmax(dim=1) != test.labels[rows]).sum())
+    return wrong / len(test)
