@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from repronet import runs
 from repronet.checkpoints import read_checkpoint
@@ -30,6 +31,7 @@ from repronet.checkpoints import read_checkpoint
 WORDS = (
     "trainer.max_epochs=4",
     "trainer.threads=1",
+    "trainer.log_every_n_steps=2",  # so that gradients and updates are drawn in the midst of epochs too
     "dropout=0.3",
     "averaging=ema",
     "averaging.decay=0.98",
@@ -191,13 +193,15 @@ def everything(folder: Path) -> dict[str, Any]:
 
 
 def curves(folder: Path) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-    """Every tag of a TensorBoard run with its points; pictures count by their steps."""
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 0})
+    """Every tag of a TensorBoard run with its points, as TensorBoard itself reads them; pictures count by steps."""
+    kinds = ("scalars", "images", "histograms", "pr_curves")
+    events = EventAccumulator(str(folder), tensor_size_guidance=dict.fromkeys(kinds, 0))
     events.Reload()
-    for tag in events.Tags()["scalars"]:
-        yield tag, [(event.step, event.value) for event in events.Scalars(tag)]
-    for tag in events.Tags()["images"]:
-        yield tag, [(event.step, 0.0) for event in events.Images(tag)]
+    for tag in events.Tags()["tensors"]:
+        if tag == "custom_scalars__config__":  # how charts are laid out is no point of a curve
+            continue
+        arrays = [(event.step, make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)]
+        yield tag, [(step, float(array.sum()) if array.dtype.kind == "f" else 0.0) for step, array in arrays]
 
 
 def difference(one: Any, other: Any, path: str = "") -> str | None:

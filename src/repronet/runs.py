@@ -10,8 +10,11 @@
         algorithms.json        how each layer computed, where algorithm=auto chose
         result.json            the figures, once the run has ended
         confusion.csv          what the test images of each class were taken for
+        pictures/              what `repronet visualize` drew
+        profile/               where the time went, with trainer.profile=
         train.log              what was printed
         events.out.tfevents.*  TensorBoard, over steps
+        projector/             TensorBoard's, the features of validation images
         by_epoch/              TensorBoard, over epochs
 """
 
@@ -39,7 +42,7 @@ from repronet.durable import remove_drafts, write_whole
 from repronet.errors import UserError
 
 CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
-BY_EPOCH, ALGORITHMS, CONFUSION = "by_epoch", "algorithms.json", "confusion.csv"
+BY_EPOCH, ALGORITHMS, CONFUSION, PROFILE = "by_epoch", "algorithms.json", "confusion.csv", "profile"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 
@@ -105,6 +108,7 @@ def sweep(folder: Path) -> None:
     """Remove what a killed process left half-written in the run folder."""
     remove_drafts(folder)
     remove_drafts((folder / LAST).parent)
+    remove_drafts(folder / "projector")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count
 from typing import Any, NamedTuple, NoReturn
@@ -59,6 +60,7 @@ class ImageClassifier(pl.LightningModule):
 
     Attributes:
         between_steps: called before every training step and evaluation batch; it may save, or raise to stop.
+        around_update: a context for the weights' update in the step of that number, when the gradients are there.
         steps_done: optimizer steps of the current epoch.
     """
 
@@ -90,6 +92,7 @@ class ImageClassifier(pl.LightningModule):
         self.build_optimizer = optimizer
         self.build_schedule = schedule
         self.between_steps: Callable[[], None] = lambda: None
+        self.around_update: Callable[[int], AbstractContextManager[None]] = lambda number: nullcontext()
         self.steps_done = 0
         self.running = RunningTraining()
         self._uncounted: list[Answered] = []
@@ -163,7 +166,8 @@ class ImageClassifier(pl.LightningModule):
         if done.overflow.device.type == "cpu" and done.overflow.item():
             self._stop_at(done, number)  # before the weights take it up
         self.last_lr = optimizer.param_groups[-1]["lr"]  # the head's, where stages have rates of their own
-        optimizer.step()
+        with self.around_update(number):
+            optimizer.step()
         if isinstance(schedule, Watching):
             schedule.observe(logits, labels)
         schedule.step()

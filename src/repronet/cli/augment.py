@@ -19,6 +19,7 @@ from repronet.data.randomness import counter_generator
 from repronet.data.splits import ImageDataset, Split
 from repronet.data.streaming import Frame
 from repronet.errors import UserError
+from repronet.figures.images import Panel, sheet
 
 FOLDER_SIZE = 224  # what most networks of ImageNet take
 CELL = 1.1  # inches
@@ -43,8 +44,8 @@ def draw(config: DictConfig, console: Console) -> None:
     if isinstance(images.train, Split) and config.size is None:
         size = images.train.images.shape[-1]
     shown = torch.randperm(len(images.train), generator=counter_generator("sheet", config.seed))
-    rows = (_each_step if config.each else _variants)(config, images, size, shown.tolist())
-    figure = contact_sheet(rows, f"augmentation={_name(config)}")
+    rows = (_each_step if config.each else variants)(config, images, size, shown.tolist())
+    figure = contact_sheet(rows, f"augmentation={policy_name(config)}")
     path = Path(config.out).expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,17 +55,18 @@ def draw(config: DictConfig, console: Console) -> None:
     console.print(f"{path}: {len(rows)} rows of {len(rows[0].pictures)} pictures", markup=False, soft_wrap=True)
     if config.logdir is not None:
         with SummaryWriter(Path(config.logdir).expanduser()) as writer:
-            writer.add_figure(f"augmentation/{_name(config)}", figure)
+            writer.add_figure(f"augmentation/{policy_name(config)}", figure)
         console.print(f"see it:  tensorboard --logdir {config.logdir}", markup=False, soft_wrap=True)
 
 
-def _name(config: DictConfig) -> str:
+def policy_name(config: DictConfig) -> str:
+    """The steps of the config's policy, or its one word."""
     group = config.augmentation
     return ", ".join(step.op for step in group.steps) if group.name == "policy" else group.name
 
 
-def _variants(config: DictConfig, images: ImageDataset, size: int, shown: list[int]) -> list[Row]:
-    """A row a picture."""
+def variants(config: DictConfig, images: ImageDataset, size: int, shown: list[int]) -> list[Row]:
+    """A row a picture: itself, and ``config.variants`` of what ``config.augmentation`` makes of it."""
     change = _change(config, images, size)
     return [
         Row(
@@ -126,16 +128,6 @@ def _mixed(policy: Policy, mixing: Mixing, picture: Tensor, images: ImageDataset
 def contact_sheet(rows: list[Row], heading: str) -> Figure:
     """A row of pictures for each of ``rows``, the first of them the original, its title before it."""
     columns = len(rows[0].pictures)
-    figure = Figure(figsize=(CELL * columns + 1.3, CELL * len(rows) + 0.5), dpi=110, layout="constrained")
-    grid = figure.subplots(len(rows), columns, squeeze=False)
-    for row, line in zip(rows, grid, strict=True):
-        for column, (picture, axes) in enumerate(zip(row.pictures, line, strict=True)):
-            pixels = picture.permute(1, 2, 0).numpy()  # (H, W, C)
-            axes.imshow(pixels if pixels.shape[-1] == 3 else pixels[..., 0], cmap="gray", vmin=0, vmax=255)
-            axes.set(xticks=[], yticks=[])
-            for side in axes.spines.values():
-                side.set_visible(column == 0)
-        line[0].set_ylabel(row.title.replace("_", " "), rotation=0, ha="right", va="center", fontsize=9)
-    grid[0][0].set_title("original", fontsize=9)
-    figure.suptitle(heading if len(heading) < 12 * columns else heading[: 12 * columns] + "…", fontsize=10)
-    return figure
+    panels = [[Panel(picture, "" if n else "original") for n, picture in enumerate(row.pictures)] for row in rows]
+    short = heading if len(heading) < 12 * columns else heading[: 12 * columns] + "…"
+    return sheet(panels, [row.title.replace("_", " ") for row in rows], short, inch=CELL)

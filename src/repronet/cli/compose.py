@@ -41,6 +41,7 @@ _EXAMPLES = {
     "compare": "weights=IMAGENET1K_V1",
     "predict": "protocol=ten_crop",
     "export": "to=onnx",
+    "visualize": "what=filters",
 }
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet")
 
@@ -92,8 +93,8 @@ def _path(word: str) -> tuple[str, str | None]:
 
 
 def _bracketed(word: str) -> str:
-    """``input=3,224,224`` as the list that is meant; Hydra would read three runs, which no command with it has."""
-    return re.sub(r"^input=(\d+(?:,\d+)+)$", r"input=[\1]", word)
+    """``input=3,224,224`` and ``what=filters`` as the lists that are meant; Hydra would read several runs."""
+    return re.sub(r"^(input=)(\d+(?:,\d+)+)$|^(what=)([a-z_,]+)$", r"\1\3[\2\4]", word)
 
 
 def _search_path(folder: Path) -> str:

@@ -15,6 +15,7 @@ USAGE
   repronet eval run=DIR [OVERRIDE ...]   test the network of a finished run
   repronet finetune compare weights=...  ways of fine-tuning side by side
   repronet predict run=DIR images=PATH   what the network takes pictures for
+  repronet visualize run=DIR what=NAME   draw what the network has learnt
   repronet export run=DIR to=FORMAT      write the network for other programs
   repronet summary model=NAME            size, cost and receptive field by layer
   repronet verify [model=NAME]           hold the networks against their papers
@@ -325,10 +326,54 @@ EXAMPLES
   repronet predict run=myrun images=new out=new.json sheet=unsure.png
 """
 
+_VISUALIZE = """\
+repronet visualize - draw what the network of a run has learnt
+
+USAGE
+  repronet visualize run=DIR what=NAME[,NAME ...] [KEY=VALUE ...]
+
+DESCRIPTION
+  Writes a PNG a drawing, and the same for TensorBoard.
+
+    filters          the kernels of the first layer
+    activations      what layers give for a picture
+    deconvnet        what excites maps most, projected back to pixels, beside
+                     what they see (Zeiler and Fergus 2014)
+    receptive_field  what units can see, and how much of it matters
+    guided           the gradient of a class, plain and guided
+    gradcam          where the evidence for a class lies
+    occlusion        what a grey square over each place does
+    activation_maximization  the picture that a class answers to most
+    tsne             the features of the last layer in the plane
+    confusion        what each class is taken for
+    loss_surface     the loss around the weights
+    augmentations    training pictures and what is made of them
+    curves           loss, error and rate by epoch
+
+KEYS
+  run=DIR              the run folder
+  what=filters,tsne    or all
+  split=val            whose pictures: train, val or test
+  layer=layer2.0.conv1 whose maps; repronet summary names the layers
+  images=500           pictures that are shown, or looked through
+  maps=16              of a layer
+  out=DIR              <run>/pictures if left out
+  checkpoint=best      or last
+  data_root=DIR        where the data lie now, when they have moved
+  seed=0
+  layers=custom|torch  whose layers
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet visualize run=myrun what=all
+  repronet visualize run=myrun what=deconvnet layer=layer3.0.conv2 maps=9
+"""
+
 _EXPORT = """\
 repronet export - write the network of a run for other programs
 
 USAGE
+  repronet visualize run=DIR what=NAME   draw what the network has learnt
   repronet export run=DIR to=FORMAT [KEY=VALUE ...]
 
 DESCRIPTION
@@ -427,6 +472,7 @@ _PAGES = {
     "predict": _PREDICT,
     "finetune": _FINETUNE,
     "export": _EXPORT,
+    "visualize": _VISUALIZE,
 }
 
 

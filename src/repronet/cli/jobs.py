@@ -181,6 +181,17 @@ def export(overrides: Sequence[str]) -> int:
     return 0
 
 
+def visualize(overrides: Sequence[str]) -> int:
+    """``repronet visualize``."""
+    config = compose("visualize", overrides)
+    from repronet.cli.visualize import visualize
+
+    console = Console(highlight=False)
+    with speaking_to(console):
+        visualize(config, console)
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
@@ -193,4 +204,5 @@ SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "find_rate": find_rate,
     "predict": predict,
     "export": export,
+    "visualize": visualize,
 }

@@ -18,10 +18,10 @@ from rich.progress import track
 from torch import Tensor
 
 from repronet import runs
-from repronet.callbacks.pictures import image_grid
 from repronet.data.reading import SUFFIXES, PictureError, read_picture, resize_short_side, shown
 from repronet.durable import write_whole
 from repronet.errors import Fault, UserError
+from repronet.figures.images import image_grid
 from repronet.recognizer import Recognizer, of_run
 
 log = logging.getLogger("repronet.predict")

@@ -185,6 +185,33 @@ class Export:
     out: str | None = field(default=None, metadata={"rule": Rule(lambda x: bool(x.strip()), "the name of a file")})
 
 
+DRAWINGS = (  # of repronet.cli.drawings, named without torch
+    *("filters", "activations", "deconvnet", "receptive_field", "guided", "gradcam", "occlusion"),
+    *("activation_maximization", "tsne", "confusion", "loss_surface", "augmentations", "curves"),
+)
+DRAWING_LIST = Rule(
+    lambda xs: bool(xs) and (xs == ["all"] or set(xs) <= set(DRAWINGS)),
+    f"all, or one or several, filters,tsne for instance, of {', '.join(DRAWINGS)}",
+)
+
+
+@dataclass
+class Visualize:
+    """The keys of ``repronet visualize``."""
+
+    run: str = value(Rule(bool, "a run folder"))
+    what: list[str] = value(DRAWING_LIST)
+    checkpoint: str = value(one_of("best", "last"))
+    split: str = value(one_of("train", "val", "test"))
+    layer: str | None = None
+    images: int | None = field(default=None, metadata={"rule": COUNT})
+    maps: int = value(COUNT)
+    seed: int = value(SEED)
+    out: str | None = field(default=None, metadata={"rule": FOLDER})
+    layers: str = value(one_of("custom", "torch"))
+    data_root: str | None = field(default=None, metadata={"rule": FOLDER})
+
+
 BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W where nothing is said
 
 
@@ -311,6 +338,7 @@ COMMANDS: dict[str, type] = {
     "compare": Compare,
     "predict": Predict,
     "export": Export,
+    "visualize": Visualize,
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
@@ -327,6 +355,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "compare": GROUPS,
     "predict": (),
     "export": (),
+    "visualize": (),
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),

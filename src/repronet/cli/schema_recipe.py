@@ -18,6 +18,7 @@ from repronet.rules import (
     POSITIVE,
     RATES,
     SHARE,
+    Rule,
     one_of,
 )
 
@@ -179,6 +180,9 @@ class WithoutForgetting(HeadThenAll):
     old_classes: int | None = field(default=None, metadata={"rule": COUNT})
 
 
+STEPS = Rule(lambda x: 0 <= x <= 1000, "a whole number from 0 to 1000")
+
+
 @dataclass
 class Trainer:
     max_epochs: int = value(COUNT)
@@ -192,4 +196,6 @@ class Trainer:
     compile: bool = MISSING
     filter_rms: float | None = field(default=None, metadata={"rule": POSITIVE})
     patience: int | None = field(default=None, metadata={"rule": COUNT})
+    board: str = field(default="full", metadata={"rule": one_of("full", "curves", "none")})
+    profile: int = field(default=0, metadata={"rule": STEPS})
     save_minutes: float = value(POSITIVE)

@@ -18,10 +18,14 @@ from repronet import runs
 from repronet.callbacks.board import Board
 from repronet.callbacks.checkpoints import BestAndLast
 from repronet.callbacks.curves import Curves, add_hyperparameters
+from repronet.callbacks.findings import add_findings
 from repronet.callbacks.patience import Patience
 from repronet.callbacks.pictures import Pictures
+from repronet.callbacks.profile import Profile
 from repronet.callbacks.progress import TrainingProgress
 from repronet.callbacks.recorder import EpochRecorder
+from repronet.callbacks.signals import SELDOM, Signals
+from repronet.callbacks.snapshots import Snapshots
 from repronet.checkpoints import WholeFiles, load_weights, read_checkpoint
 from repronet.cli.build import Parts, assemble, recorded_config, run_name, written_config
 from repronet.cli.build_weights import with_old_classes
@@ -148,6 +152,8 @@ def _run(
         with explained(config, folder, switch), closing(parts.data), switch.deferring():
             _fit(session.trainer, parts, checkpoint)
             test_seconds = _test(session.trainer, parts, folder, session.recorder)
+            if config.trainer.board == "full":
+                add_findings(session.board, parts.task, parts.data, session.recorder.rows[-1]["step"] + 1)
         result = make_result(config, parts, session.recorder, session.trainer, test_seconds)
         result["old_task"] = old_task(config, parts)
         add_hyperparameters(session.board, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
@@ -176,9 +182,14 @@ def make_session(
     # A resumed run drops from its curves what was written after the checkpoint that it starts from. What is dropped is
     # named by one number, so curves over steps and curves over epochs cannot share a TensorBoard run.
     step, epoch = _purged(checkpoint) if checkpoint else (0, 0)
-    board, epoch_board = Board(folder, step), Board(folder / runs.BY_EPOCH, epoch)
-    curves = Curves(board, epoch_board, recorder, config.trainer.log_every_n_steps)
+    drawn = config.trainer.board != "none"
+    board = Board(folder if drawn else None, step)
+    epoch_board = Board(folder / runs.BY_EPOCH if drawn else None, epoch)
+    every = config.trainer.log_every_n_steps
+    curves = Curves(board, epoch_board, recorder, every)
     patience = [Patience(recorder, config.trainer.patience)] if config.trainer.patience else []
+    pictures = [Signals(board, SELDOM * every), Pictures(board, parts.vendor_twin), Snapshots(board)]
+    profile = [Profile(folder, board, config.trainer.profile)] if config.trainer.profile else []
     trainer = pl.Trainer(
         max_epochs=config.trainer.max_epochs,
         accelerator=config.trainer.accelerator,
@@ -193,7 +204,8 @@ def make_session(
             *patience,
             TrainingProgress(recorder, console),
             curves,
-            Pictures(board, parts.vendor_twin),
+            *(pictures if config.trainer.board == "full" else ()),
+            *profile,
             BestAndLast(folder, recorder, curves, switch, config.trainer.save_minutes),
         ],
         num_sanity_val_steps=0,

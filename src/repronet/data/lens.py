@@ -72,12 +72,13 @@ class Lens:
         ``center``: the middle. ``ten_crop``: the corners and the middle, and their mirror images (Krizhevsky et al.
         2012, section 4.1). ``multi_scale``: ten crops at each of five sizes (He et al. 2016, section 4.1).
         """
-        picture = self._coloured(picture)
         if protocol == "center":
-            views = self._middle(picture)[None]
+            views = self.seen(picture)[None]
         elif protocol == "ten_crop":
+            picture = self._coloured(picture)
             views = ten_crops(resize_short_side(picture, max(self.short_side, self._side)), self._side)
         else:
+            picture = self._coloured(picture)
             sides = [max(round(self._side * scale / SCALES[0]), self._side) for scale in SCALES]
             views = torch.cat([ten_crops(resize_short_side(picture, side), self._side) for side in sides])
         numbers = self.pixel_map(views)  # (V, C, side, side)
@@ -98,7 +99,9 @@ class Lens:
         )  # (3, H, W) → (1, H, W)
         return grey.to(torch.uint8)
 
-    def _middle(self, picture: Tensor) -> Tensor:
+    def seen(self, picture: Tensor) -> Tensor:
+        """uint8 (3, H, W) or (1, H, W) of any size → uint8 (channels, side, side), what of it the network is shown."""
+        picture = self._coloured(picture)
         if self.pad and max(picture.shape[-2:]) <= self._side:
             return pad_to(picture[None], self._side)[0]
         return centre_crop(resize_short_side(picture, self.native or self.short_side), self._side)

@@ -1,0 +1,128 @@
+"""Drawings of what speaks for a class, and of how classes lie to each other."""
+
+from __future__ import annotations
+
+import csv
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from repronet import runs
+from repronet.cli.drawings.subject import Sample, Subject
+from repronet.figures import charts
+from repronet.figures.images import Panel, sheet, stretched
+from repronet.visualization.embedding import features, neighbours_error, tsne
+from repronet.visualization.maximization import maximize
+from repronet.visualization.rectifiers import probe_with
+from repronet.visualization.saliency import gradcam as class_activation
+from repronet.visualization.saliency import input_gradient
+from repronet.visualization.saliency import occlusion as occluded
+
+
+def guided(subject: Subject) -> Figure:
+    """Pictures above the gradient of their class, and that with guided rectifiers."""
+    sample = subject.one_a_class(8)
+    rows = [[Panel(pixels, subject.classes[label]) for pixels, label in zip(sample.pixels, sample.labels, strict=True)]]
+    for way in ("gradient", "guided"):
+        twin = probe_with(subject.recognizer.network, way)
+        rows.append([Panel(_around_grey(back)) for back in input_gradient(twin, sample.inputs, sample.labels)])
+    return sheet(rows, ("picture", "gradient", "guided"), f"{subject.name}: ∂ score of the class / ∂ pixel")
+
+
+def _around_grey(gradient: Tensor) -> Tensor:
+    """Bytes, zero being grey; the outermost half per cent of the pixels is cut off, lest one of them pales the rest."""
+    reach = torch.quantile(gradient.abs().flatten(), 0.995).clamp_min(1e-12)
+    return ((0.5 + 0.5 * (gradient / reach).clamp(-1, 1)) * 255).round().to(torch.uint8)
+
+
+def gradcam(subject: Subject) -> Figure:
+    """Pictures; what speaks for the right class; what speaks for the class that is answered."""
+    sample = subject.one_a_class(8)
+    layer = None if subject.wishes.layer is None else subject.layer("")
+    answers, likely = subject.answers(sample.inputs)
+    right = class_activation(subject.network, sample.inputs, sample.labels, layer)
+    given = class_activation(subject.network, sample.inputs, answers, layer)
+    rows = [
+        _row(sample, [subject.classes[label] for label in sample.labels.tolist()]),
+        _row(sample, [""] * len(sample), right),
+        _row(
+            sample,
+            [f"{subject.classes[c]} {p:.0%}" for c, p in zip(answers.tolist(), likely.tolist(), strict=True)],
+            given,
+        ),
+    ]
+    return sheet(
+        rows, ("picture", "for its class", "for the answer"), f"{subject.name}: Grad-CAM of {layer or 'the last maps'}"
+    )
+
+
+def _row(sample: Sample, titles: list[str], heat: Tensor | None = None) -> list[Panel]:
+    return [
+        Panel(pixels, title, None if heat is None else heat[number])
+        for number, (pixels, title) in enumerate(zip(sample.pixels, titles, strict=True))
+    ]
+
+
+def occlusion(subject: Subject) -> Figure:
+    """Pictures; how likely their class stays with a grey square at each place; what is answered then."""
+    sample = subject.one_a_class(4)
+    size = sample.inputs.shape[-1]
+    side, stride = max(size // 4, 3), max(size // 28, 1)
+    rows: list[list[Panel]] = [[], [], []]
+    with subject.progress(len(sample) * len(range(0, size, stride)) ** 2, "covering") as advance:
+        for pixels, inputs, label in zip(sample.pixels, sample.inputs, sample.labels.tolist(), strict=True):
+            likely, answers = occluded(subject.network, inputs, label, side, stride, advance)
+            kept = float((answers == label).float().mean())
+            rows[0].append(Panel(pixels, subject.classes[label]))
+            rows[1].append(Panel(pixels, f"{float(likely.min()):.0%} to {float(likely.max()):.0%}", likely))
+            rows[2].append(Panel((answers == label).to(torch.uint8)[None] * 255, f"right at {kept:.0%} of places"))
+    titles = ("picture", "how likely its\nclass stays", "white: still\nanswered")
+    return sheet(rows, titles, f"{subject.name}: a grey square of {side}×{side} pixels at each place", inch=2.0)
+
+
+def activation_maximization(subject: Subject) -> Figure:
+    """For the first classes, the picture that gradient ascent finds."""
+    labels = torch.arange(min(len(subject.classes), subject.wishes.images or 10))
+    shape = (subject.lens.channels, subject.lens.size, subject.lens.size)
+    with subject.progress(160, "climbing") as advance:
+        images = maximize(subject.network, labels, shape, seed=subject.wishes.seed, advance=advance)
+    with torch.no_grad():
+        likely = torch.softmax(subject.network(images), dim=1)[labels, labels]
+    panels: list[Panel | None] = [
+        Panel(stretched(image), f"{subject.classes[n]} {p:.0%}")
+        for n, (image, p) in enumerate(zip(images, likely, strict=True))
+    ]
+    rows = [panels[start : start + 5] for start in range(0, len(panels), 5)]
+    return sheet(rows, heading=f"{subject.name}: what each class answers to most")
+
+
+def features_map(subject: Subject) -> Figure:
+    """The features of the last layer in the plane, by t-SNE."""
+    sample = subject.sample(2000)
+    with subject.progress(len(sample), "features") as advance:
+        found = features(subject.network, sample.inputs, advance)
+    with subject.console.status("t-SNE"):
+        points = tsne(found, subject.wishes.seed)
+    error = neighbours_error(points, sample.labels)
+    size = f"{found.shape[1]} features of {len(sample):,} {subject.split} pictures"
+    heading = f"{subject.name}: t-SNE of {size}; {error:.1%} lie nearest to another class"
+    return charts.point_map(points, sample.labels, subject.classes, heading, sample.pixels)
+
+
+def confusion(subject: Subject) -> Figure:
+    """What the pictures of each class were taken for: those of the test, or where there was none, of the split."""
+    tested = subject.folder / runs.CONFUSION
+    if subject.split == "val" and tested.is_file():
+        with tested.open(encoding="utf-8") as file:
+            rows = list(csv.reader(file))[1:]
+        counts = torch.tensor([[int(cell) for cell in row[1:]] for row in rows])
+        return charts.confusion(counts, subject.classes, f"{subject.name}, test")
+    counts = torch.zeros(len(subject.classes), len(subject.classes), dtype=torch.long)
+    rows_of = torch.arange(len(subject.pictures())).split(250)
+    with subject.progress(len(rows_of), "answering") as advance:
+        for part in rows_of:
+            sample = subject.taken(part)
+            counts.index_put_((sample.labels, subject.answers(sample.inputs)[0]), torch.tensor(1), accumulate=True)
+            advance(1)
+    return charts.confusion(counts, subject.classes, f"{subject.name}, {subject.split}")

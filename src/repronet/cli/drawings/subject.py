@@ -1,0 +1,168 @@
+"""What is drawn of: a trained network with the pictures of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import Progress
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from repronet.analysis.complexity import summarize
+from repronet.analysis.receptive_field import Field
+from repronet.cli.build_data import dataset
+from repronet.data.lens import Lens
+from repronet.data.randomness import counter_generator
+from repronet.data.splits import ImageDataset, LabelledPictures
+from repronet.errors import UserError
+from repronet.recognizer import Recognizer
+from repronet.visualization.layer_outputs import chosen_layer, layer_names, probe
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some pictures.
+
+    Attributes:
+        pixels: uint8 (N, C, S, S), as the network's inputs show them.
+        inputs: (N, C, S, S), what the network is given.
+        labels: (N,).
+    """
+
+    pixels: Tensor
+    inputs: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a drawing is asked for; None leaves it to the drawing.
+
+    Attributes:
+        layer: whose maps.
+        images: how many pictures are shown, or looked through.
+        maps: how many maps of a layer are shown.
+    """
+
+    layer: str | None
+    images: int | None
+    maps: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run's network and data.
+
+    Attributes:
+        folder: of the run.
+        config: the run's.
+        split: whose pictures are taken: train, val or test.
+    """
+
+    folder: Path
+    config: DictConfig
+    recognizer: Recognizer
+    split: str
+    wishes: Wishes
+    console: Console
+
+    @property
+    def lens(self) -> Lens:
+        return self.recognizer.lens
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.lens.classes
+
+    @property
+    def name(self) -> str:
+        return f"{self.config.model.name} on {self.config.data.name}"
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """Without in-place layers and without gradients of weights."""
+        return probe(self.recognizer.network)
+
+    @cached_property
+    def data(self) -> ImageDataset:
+        """Raises: UserError, when the data cannot be had."""
+        return dataset(self.config, self.lens.size)
+
+    @cached_property
+    def layers(self) -> list[str]:
+        """Those with maps of the image, in the order of computing."""
+        return layer_names(self.network, torch.zeros(1, self.lens.channels, self.lens.size, self.lens.size))
+
+    def layer(self, default: str) -> str:
+        """The one asked for.
+
+        Raises:
+            UserError: when it is none.
+        """
+        return default if self.wishes.layer is None else chosen_layer(self.layers, self.wishes.layer)
+
+    @cached_property
+    def fields(self) -> dict[str, Field | None]:
+        """What a unit of each layer sees."""
+        size = (self.lens.channels, self.lens.size, self.lens.size)
+        return {row.name: row.field for row in summarize(self.recognizer.network, size).rows}
+
+    def pictures(self) -> LabelledPictures:
+        """Raises: UserError, when the data has no such split."""
+        split = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[self.split]
+        if split is None:
+            raise UserError(f"split={self.split}: the data of this run has none; take val")
+        return split
+
+    def sample(self, default: int) -> Sample:
+        """As many pictures as are asked for, or ``default``, drawn by the seed."""
+        return self.taken(self._drawn()[: self.wishes.images or default])
+
+    def one_a_class(self, most: int) -> Sample:
+        """A picture of each of the first classes."""
+        labels, chosen = self.pictures().labels, {}
+        for index in self._drawn().tolist():
+            chosen.setdefault(int(labels[index]), index)
+        rows = [chosen[label] for label in sorted(chosen)[: self.wishes.images or most]]
+        return self.taken(torch.tensor(rows))
+
+    def _drawn(self) -> Tensor:
+        pictures = self.pictures()
+        return torch.randperm(len(pictures), generator=counter_generator("pictures", self.wishes.seed))
+
+    def taken(self, rows: Tensor) -> Sample:
+        """The pictures at ``rows`` of the split."""
+        pictures, size = self.pictures(), self.lens.size
+        pixels, inputs = [], []
+        for index in rows.tolist():
+            picture = pictures.picture(index)
+            seen = self.lens.seen(picture)[None].float()  # (1, C, s, s)
+            if seen.shape[-1] != size:
+                seen = F.interpolate(seen, (size, size), mode="bilinear", align_corners=False)
+            pixels.append(seen.round().to(torch.uint8))
+            inputs.append(self.lens.views(picture, "center"))
+        return Sample(torch.cat(pixels), torch.cat(inputs), pictures.labels[rows])
+
+    @torch.no_grad()
+    def answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """The likeliest classes and how likely they are: two (N,)."""
+        best = torch.cat([F.softmax(self.network(part).float(), dim=1) for part in inputs.split(100)]).max(dim=1)
+        return best.indices, best.values
+
+    @contextmanager
+    def progress(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
+        """A bar while something takes its time; the function advances it."""
+        with Progress(console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
+            task = bar.add_task(what, total=total)
+            yield lambda done: bar.update(task, advance=done)

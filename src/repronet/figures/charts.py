@@ -1,0 +1,139 @@
+"""Curves, matrices, maps of points and surfaces."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from torch import Tensor
+
+from repronet.figures.images import stretched
+
+MOST_NAMED = 40  # classes whose names stand at a matrix
+COLOURS = 20
+
+Rows = Sequence[Mapping[str, float]]
+
+
+def read_history(path: Path) -> list[dict[str, float]]:
+    """The rows of a run's history.csv."""
+    with path.open(encoding="utf-8") as file:
+        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def curves(runs: Mapping[str, Rows]) -> Figure:
+    """Loss and error by epoch, training dashed and validation solid, one colour a run; the rate where it is one run."""
+    alone = len(runs) == 1
+    figure = Figure(figsize=(12 if alone else 9.5, 3.4), dpi=110, layout="constrained")
+    axes = figure.subplots(1, 3 if alone else 2)
+    for plot, (name, scale, label) in zip(axes, [("loss", 1, "loss"), ("error", 100, "error, %")], strict=False):
+        for number, (run, rows) in enumerate(runs.items()):
+            epochs = [row["epoch"] for row in rows]
+            for split, style in (("train", "--"), ("val", "-")):
+                values = [scale * row[f"{split}_{name}"] for row in rows]
+                label_of = split if alone else (run if split == "val" else None)
+                colour = f"C{2 * (split == 'val') if alone else number}"
+                plot.plot(epochs, values, style, color=colour, label=label_of, marker="." if len(rows) < 3 else None)
+        positive = all(
+            row[f"{split}_{name}"] > 0 for rows in runs.values() for row in rows for split in ("train", "val")
+        )
+        plot.set(xlabel="epoch", ylabel=label, yscale="log" if positive else "linear")
+        plot.grid(which="both", alpha=0.25)
+    if alone:
+        rows = next(iter(runs.values()))
+        axes[2].plot([row["epoch"] for row in rows], [row["lr"] for row in rows], color="C1")
+        axes[2].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
+        axes[2].grid(alpha=0.25)
+        axes[1].legend(fontsize=8)
+        figure.suptitle(next(iter(runs)), fontsize=10)
+    else:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=2)
+        axes[0].set_title("validation solid, training dashed", fontsize=8, loc="left")
+    return figure
+
+
+def confusion(counts: Tensor, classes: Sequence[str], heading: str) -> Figure:
+    """What each class was taken for, (classes, classes): shares of a row as shades, counts as numbers."""
+    size = len(classes)
+    inches = min(max(0.42 * size + 2, 4.5), 11)
+    figure = Figure(figsize=(inches + 0.6, inches), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    shares = counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
+    axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
+    if size <= MOST_NAMED:
+        axes.set_xticks(range(size), classes, rotation=90, fontsize=8)
+        axes.set_yticks(range(size), classes, fontsize=8)
+    if size <= COLOURS:
+        for row, column in torch.nonzero(counts).tolist():
+            shade = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, f"{int(counts[row, column])}", ha="center", va="center", fontsize=7, color=shade)
+    wrong = 1 - float(counts.trace()) / max(float(counts.sum()), 1)
+    axes.set(xlabel="taken for", ylabel="is")
+    axes.set_title(f"{heading}: {wrong:.2%} wrong of {int(counts.sum()):,}", fontsize=10)
+    return figure
+
+
+def point_map(
+    points: Tensor, labels: Tensor, classes: Sequence[str], heading: str, images: Tensor | None = None
+) -> Figure:
+    """Points (N, 2) coloured by label, the classes named; a few of the images (N, C, H, W) at their places."""
+    figure = Figure(figsize=(9, 7.2), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    present = sorted(set(labels.tolist()))
+    for label in present:
+        its = points[labels == label].numpy()
+        axes.scatter(
+            its[:, 0], its[:, 1], s=9, color=f"C{label % 10}", marker="o^"[label // 10 % 2], label=classes[label]
+        )
+    for index in _apart(points, 60) if images is not None else []:
+        image = stretched(images[index]).permute(1, 2, 0).numpy()  # type: ignore[index]  # (H, W, C)
+        picture = OffsetImage(
+            image if image.shape[-1] == 3 else image[..., 0], zoom=18 / max(image.shape[:2]), cmap="gray"
+        )
+        frame = AnnotationBbox(
+            picture, tuple(points[index].tolist()), pad=0.1, bboxprops={"edgecolor": f"C{labels[index] % 10}"}
+        )
+        axes.add_artist(frame)
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(heading, fontsize=10)
+    if len(present) <= COLOURS:
+        axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
+    return figure
+
+
+def _apart(points: Tensor, most: int) -> list[int]:
+    """Points none of which is near another, the first taken first."""
+    reach = float((points.amax(0) - points.amin(0)).max()) / 13
+    chosen: list[int] = []
+    for index in range(len(points)):
+        if all(float((points[index] - points[other]).norm()) > reach for other in chosen):
+            chosen.append(index)
+            if len(chosen) == most:
+                break
+    return chosen
+
+
+def surface(line: Tensor, plane: Tensor, reach: float, heading: str) -> Figure:
+    """The loss along one direction (P,) and over two (B, A), each from −reach to reach."""
+    figure = Figure(figsize=(11, 4.2), dpi=110, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(np.linspace(-reach, reach, len(line)), line.numpy())
+    left.axvline(0, color="gray", linewidth=0.8)
+    left.set(xlabel="α, in lengths of the filters", ylabel="loss", title="along one direction")
+    left.grid(alpha=0.25)
+    ticks = [np.linspace(-reach, reach, count) for count in reversed(plane.shape)]
+    shown = plane.numpy()
+    levels = np.geomspace(max(shown.min(), 1e-6), max(shown.max(), shown.min() * 1.01, 2e-6), 22)
+    contours = right.contourf(*ticks, shown, levels=levels, cmap="viridis", norm="log", extend="both")
+    right.contour(*ticks, shown, levels=levels[::2], colors="white", linewidths=0.4)
+    right.plot(0, 0, "r+", markersize=10)
+    right.set(xlabel="α", ylabel="β", title="over two directions")
+    right.set_aspect("equal")
+    figure.colorbar(contours, ax=right, label="loss", format="%.3g")
+    figure.suptitle(heading, fontsize=10)
+    return figure

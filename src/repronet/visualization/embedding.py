@@ -1,0 +1,70 @@
+"""How images lie in the features that a network's last layer tells classes apart by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from repronet.models.stages import class_layers
+
+BATCH = 250
+COMPONENTS = 50  # what t-SNE is given, as its authors did (van der Maaten and Hinton 2008, section 4.1)
+
+
+@torch.no_grad()
+def features(network: nn.Module, images: Tensor, advance: Callable[[int], None] = lambda images: None) -> Tensor:
+    """What goes into the layer that gives the classes' scores: (N, features), maps averaged over their places.
+
+    Args:
+        network: in evaluation mode; one of ours.
+        images: network inputs (N, C, H, W).
+        advance: told how many images were just seen.
+    """
+    head = dict(network.named_modules())[head_name(network)]
+    collected: list[Tensor] = []
+    handle = head.register_forward_pre_hook(lambda module, given: collected.append(_vector(given[0])))
+    try:
+        for part in images.split(BATCH):
+            network(part)
+            advance(len(part))
+    finally:
+        handle.remove()
+    return torch.cat(collected)
+
+
+def head_name(network: nn.Module) -> str:
+    """The layer that gives the scores: the last of those whose size depends on the classes, else the last child."""
+    heads = class_layers(network)
+    named = [name for name, _ in network.named_modules() if name in heads and not name.lower().startswith("aux")]
+    return named[-1] if named else [name for name, _ in network.named_children()][-1]
+
+
+def _vector(given: Tensor) -> Tensor:
+    return (given.mean(dim=(2, 3)) if given.ndim == 4 else given.flatten(1)).detach().clone()
+
+
+def tsne(points: Tensor, seed: int = 0) -> Tensor:
+    """Points (N, D) laid out in the plane so that neighbours stay neighbours: (N, 2).
+
+    L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008, by scikit-learn, on the first fifty
+    principal components.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.manifold import TSNE
+
+    rows = points.double().numpy()
+    components = min(COMPONENTS, *rows.shape)
+    reduced = PCA(components, svd_solver="full").fit_transform(rows) if rows.shape[1] > components else rows
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    return torch.from_numpy(TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(reduced))
+
+
+def neighbours_error(points: Tensor, labels: Tensor, neighbours: int = 5) -> float:
+    """The share of points that their nearest neighbours, themselves left out, would give another label."""
+    distances = torch.cdist(points.double(), points.double())
+    distances.fill_diagonal_(float("inf"))
+    nearest = distances.topk(min(neighbours, len(points) - 1), largest=False).indices  # (N, neighbours)
+    votes = torch.nn.functional.one_hot(labels[nearest]).sum(dim=1)  # → (N, classes)
+    return float((votes.argmax(dim=1) != labels).double().mean())

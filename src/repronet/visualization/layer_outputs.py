@@ -1,0 +1,130 @@
+"""What every layer with weights gives, behind its own normalisation and activation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from repronet.errors import UserError
+from repronet.layers import LocallyConnected2d
+
+WEIGHTED = (nn.Conv2d, nn.Linear, LocallyConnected2d)
+POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.LPPool2d)
+
+
+@dataclass
+class LayerOutputs:
+    """The outputs of one forward pass under :func:`watched`.
+
+    A layer's output is taken behind what follows it alone and keeps its shape: the normalisation, the activation. Where
+    a shortcut is added, it ends.
+
+    Attributes:
+        of: (N, C, H, W), or (N, features), by the layer's path, in the order of computing.
+        last_maps: the last (N, C, H, W) with more than one place that goes into a pool or comes out of anything but a
+            pool; None without any.
+    """
+
+    of: dict[str, Tensor] = field(default_factory=dict)
+    last_maps: Tensor | None = None
+
+    def maps(self) -> dict[str, Tensor]:
+        """Of the layers alone whose units have a place in the image: (N, C, H, W)."""
+        return {name: output for name, output in self.of.items() if has_places(output)}
+
+
+def has_places(output: Tensor) -> bool:
+    """Whether there is more than one unit a map."""
+    return output.ndim == 4 and output.shape[2] * output.shape[3] > 1
+
+
+@contextmanager
+def watched(network: nn.Module, wanted: Collection[str] | None = None) -> Iterator[LayerOutputs]:
+    """Collect what the layers give in the forward pass within; a layer that computes twice is taken the last time.
+
+    Args:
+        network: without in-place activations, as :func:`probe` makes it: they would write over what is collected.
+        wanted: paths of the layers that are kept; None for all.
+    """
+    found = LayerOutputs()
+    held: dict[int, str] = {}  # the layer whose output a tensor is, by identity
+    kept: list[Tensor] = []  # so that an identity is not given away again
+    pooled: set[int] = set()
+
+    def seen(name: str, module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
+        if not isinstance(output, Tensor):
+            return
+        source = given[0] if given and isinstance(given[0], Tensor) else None
+        layer = name if isinstance(module, WEIGHTED) else held.get(id(source))
+        if layer is not None and (layer == name or (source is not None and source.shape == output.shape)):
+            held[id(output)] = layer
+            kept.append(output)
+            if wanted is None or layer in wanted:
+                found.of[layer] = output
+        if isinstance(module, POOLING):
+            pooled.add(id(output))
+            kept.append(output)
+        # What goes into a pool may be several branches put together, which no module gave.
+        maps = source if isinstance(module, POOLING) else output
+        if maps is not None and has_places(maps) and id(maps) not in pooled:
+            found.last_maps = maps
+
+    handles = [
+        module.register_forward_hook(lambda m, given, output, name=name: seen(name, m, given, output))
+        for name, module in network.named_modules()
+        if "parametrizations" not in name.split(".") and (isinstance(module, WEIGHTED) or not _holds_layers(module))
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _holds_layers(module: nn.Module) -> bool:
+    return any(isinstance(part, WEIGHTED) for part in module.modules())
+
+
+def probe(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that overwrites nothing and whose weights want no gradient."""
+    twin = copy.deepcopy(network).eval().requires_grad_(False)
+    for module in twin.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False  # type: ignore[assignment]
+    return twin
+
+
+def layer_names(network: nn.Module, images: Tensor) -> list[str]:
+    """The layers with maps of the image in the order of computing; where there are none, all layers.
+
+    Args:
+        network: from :func:`probe`.
+        images: (N, C, H, W), the fewer the quicker.
+    """
+    with watched(network) as outputs:
+        network(images)
+    return list(outputs.maps() or outputs.of)
+
+
+def chosen_layer(names: list[str], wanted: str) -> str:
+    """``wanted`` if it is one of the layers.
+
+    Raises:
+        UserError: with the layers that there are.
+    """
+    if wanted in names:
+        return wanted
+    listed = ", ".join(names) if len(names) <= 12 else f"{', '.join(names[:6])}, …, {', '.join(names[-3:])}"
+    raise UserError(f"layer={wanted}: no such layer with maps ({listed})")
+
+
+def spread(names: list[str], count: int) -> list[str]:
+    """At most ``count`` of the names, the first and the last among them, evenly apart."""
+    if len(names) <= count:
+        return names
+    return [names[round(index * (len(names) - 1) / (count - 1))] for index in range(count)]

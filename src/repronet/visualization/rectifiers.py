@@ -1,0 +1,108 @@
+"""What goes back through a rectifier: its gradient, or what two ways of making pictures put in its place.
+
+With x the rectifier's input and r what arrives from above, there goes back
+
+    gradient             r · [x > 0]
+    deconvolution        max(r, 0)
+    guided               max(r, 0) · [x > 0]
+
+(M. D. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 2.1; J. T.
+Springenberg et al., "Striving for Simplicity", ICLR 2015 workshop, figure 1.) Everything else goes back as its gradient
+does, which for a convolution is the transposed one, and for max-pooling the switches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repronet.errors import UserError
+from repronet.layers import KrizhevskyResponseNorm, LocalContrastNorm
+from repronet.visualization.layer_outputs import probe
+
+WAYS = ("gradient", "deconvolution", "guided")
+CONTRAST = (nn.LocalResponseNorm, KrizhevskyResponseNorm, LocalContrastNorm)
+
+
+def deconvolution_backward(d_output: Tensor) -> Tensor:
+    """max(r, 0): what is projected must be an excitation at every layer."""
+    return d_output.clamp(min=0)
+
+
+def guided_backward(d_output: Tensor, input: Tensor) -> Tensor:
+    """max(r, 0) · [x > 0]."""
+    return d_output.clamp(min=0) * (input > 0)
+
+
+class _Deconvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor) -> Tensor:
+        return input.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return deconvolution_backward(grad_outputs[0])
+
+
+class _Guided(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, input: Tensor) -> Tensor:
+        ctx.save_for_backward(input)
+        return input.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        return guided_backward(grad_outputs[0], *ctx.saved_tensors)
+
+
+class _Rectifier(nn.Module):
+    """max(x, 0), or min(max(x, 0), most), whose way back is another than its gradient."""
+
+    def __init__(self, function: type[torch.autograd.Function], most: float | None):
+        super().__init__()
+        self.function = function
+        self.most = most
+
+    def forward(self, input: Tensor) -> Tensor:
+        output = self.function.apply(input)
+        return output if self.most is None else output.clamp(max=self.most)  # type: ignore[union-attr]
+
+
+class _Transparent(nn.Module):
+    """A layer whose way back hands on what arrives: the paper's projection knows no contrast normalisation."""
+
+    def __init__(self, layer: nn.Module):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input + (self.layer(input) - input).detach()
+
+
+def probe_with(network: nn.Module, way: str) -> nn.Module:
+    """A copy, as :func:`probe` makes it, with that way back through its rectifiers.
+
+    Networks without rectifiers, as that of 1998, have one way back alone, the gradient.
+
+    Raises:
+        UserError: for a way that is none of :data:`WAYS`.
+    """
+    if way not in WAYS:
+        raise UserError(f"{way}: no such way back through a rectifier (choices: {', '.join(WAYS)})")
+    twin = probe(network)
+    if way == "gradient":
+        return twin
+    function = _Deconvolution if way == "deconvolution" else _Guided
+    swapped: dict[nn.Module, nn.Module] = {}
+    for module in twin.modules():
+        if isinstance(module, nn.ReLU | nn.ReLU6):
+            swapped[module] = _Rectifier(function, 6.0 if isinstance(module, nn.ReLU6) else None)
+        elif way == "deconvolution" and isinstance(module, CONTRAST):
+            swapped[module] = _Transparent(module)
+    for parent in list(twin.modules()):
+        for name, child in list(parent._modules.items()):
+            if child is not None and child in swapped:
+                parent._modules[name] = swapped[child]
+    return twin

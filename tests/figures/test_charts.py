@@ -1,0 +1,74 @@
+"""Curves, matrices and maps say what they are given."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from repronet import runs
+from repronet.figures import charts
+
+
+def row(epoch: int, **figures: float) -> dict[str, float]:
+    return {
+        "epoch": epoch,
+        "train_loss": 1.0,
+        "val_loss": 2.0,
+        "train_error": 0.1,
+        "val_error": 0.2,
+        "lr": 0.1,
+    } | figures
+
+
+def test_the_history_of_a_run(finished_run):
+    rows = charts.read_history(finished_run / runs.HISTORY)
+    assert [(one["epoch"], one["step"]) for one in rows] == [(1, 55), (2, 110)]
+
+
+def test_curves_of_one_run_have_the_rate_too():
+    figure = charts.curves({"run": [row(1), row(2, val_error=0.05)]})
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "error, %", "learning rate"]
+    train, val = figure.axes[1].lines
+    assert list(train.get_ydata()) == [10, 10]
+    assert list(val.get_ydata()) == [20, 5]
+    assert figure.axes[1].get_yscale() == "log"
+
+
+def test_an_error_of_nothing_is_not_drawn_on_a_logarithm():
+    figure = charts.curves({"run": [row(1), row(2, val_error=0.0)]})
+    assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "linear"]
+
+
+def test_curves_of_several_runs_share_a_colour_a_run():
+    figure = charts.curves({"one": [row(1)], "two": [row(1)]})
+    assert len(figure.axes) == 2
+    assert [line.get_color() for line in figure.axes[0].lines] == ["C0", "C0", "C1", "C1"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["one", "two"]
+
+
+def test_a_confusion_matrix_has_its_counts():
+    [axes] = charts.confusion(torch.tensor([[9, 1], [0, 10]]), ["cat", "dog"], "test").axes
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {(0, 0): "9", (1, 0): "1", (1, 1): "10"}
+    assert axes.get_title() == "test: 5.00% wrong of 20"
+    assert axes.images[0].get_array()[0].tolist() == pytest.approx([0.9, 0.1])
+
+
+def test_a_large_confusion_matrix_has_no_names():
+    [axes] = charts.confusion(torch.eye(100), [str(n) for n in range(100)], "test").axes
+    assert not axes.texts
+
+
+def test_a_map_of_points_names_the_classes_that_are_there():
+    points, labels = torch.rand(30, 2), torch.arange(30) % 2 * 3
+    [axes] = charts.point_map(points, labels, ["a", "b", "c", "d"], "map", torch.rand(30, 3, 8, 8)).axes
+    assert [text.get_text() for text in axes.get_legend().texts] == ["a", "d"]
+    assert len(axes.collections) == 2
+    assert axes.artists
+
+
+def test_a_surface_has_its_weights_in_the_middle():
+    plane = torch.linspace(-1, 1, 5).square()[:, None] + torch.linspace(-1, 1, 5).square() + 0.1
+    figure = charts.surface(plane[2], plane, 1.0, "surface")
+    line = figure.axes[0].lines[0]
+    assert list(line.get_xdata()) == [-1, -0.5, 0, 0.5, 1]
+    assert min(line.get_ydata()) == line.get_ydata()[2]

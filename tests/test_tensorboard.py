@@ -1,0 +1,120 @@
+"""What TensorBoard itself makes of a run, asked through its own HTTP interface."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from repronet.data import sources
+
+LAYERS = ("c1", "c3", "c5", "f6", "output")
+RECTIFIED = ("c1", "c3", "c5", "f6")
+
+
+@pytest.fixture(scope="module")
+def ask(finished_run) -> Iterator[Callable[..., Any]]:
+    """Asks a TensorBoard that looks at the finished run."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(finished_run), "--port", "0"]
+    process = subprocess.Popen([*command, "--load_fast", "false"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    url = next(found.group() for line in process.stderr if (found := re.search(r"http://\S+", line)))
+    # It reads what it is told in a thread of its own.
+    deadline = time.monotonic() + 60
+    while b"hparams" not in urllib.request.urlopen(f"{url}data/plugin/scalars/tags", timeout=30).read():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+    def answer(path: str, body: dict | None = None, **query: str) -> Any:
+        wanted = f"{url}data/plugin/{path}" + (f"?{urlencode(query)}" if query else "")
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(wanted, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            content = response.read()
+        return json.loads(content) if "json" in response.headers["Content-Type"] else content
+
+    yield answer
+    process.terminate()
+    process.communicate()
+
+
+def test_scalars(ask):
+    tags = ask("scalars/tags")
+    over_steps = {"loss/train", "loss/val", "error/train", "error/val", "rate"}
+    inside = {f"{kind}/{layer}" for kind in ("gradient", "update") for layer in LAYERS}
+    assert over_steps | inside | {f"dead/{layer}" for layer in RECTIFIED} <= set(tags["."])
+    assert set(tags["by_epoch"]) == {"loss/train", "loss/val", "error/train", "error/val"}
+    points = ask("scalars/scalars", run=".", tag="gradient/c1")
+    assert [step for _, step, _ in points] == [50, 100]
+    assert all(value > 0 for _, _, value in points)
+
+
+def test_charts_are_grouped(ask):
+    layout = ask("custom_scalars/layout")
+    titles = {category["title"]: [chart["title"] for chart in category["chart"]] for category in layout["category"]}
+    assert titles["training and validation"] == ["loss", "error"]
+    assert set(titles) == {"training and validation", "gradients and updates", "dead units"}
+    drawn = ask("custom_scalars/scalars", run=".", tag="gradient/.*")
+    assert len(drawn["tag_to_events"]) == len(LAYERS)
+
+
+def test_images(ask):
+    tags = ask("images/tags")["."]
+    assert set(tags) == {
+        *("inputs/augmented", "filters/first_layer", "maps/c1", "maps/c3"),
+        *("answers/confusion", "answers/wrong", "answers/least_certain"),
+    }
+    filters = ask("images/images", run=".", tag="filters/first_layer", sample="0")
+    assert [image["step"] for image in filters] == [0, 55, 110]
+    assert [image["step"] for image in ask("images/images", run=".", tag="answers/wrong", sample="0")] == [111]
+    assert ask(f"images/individualImage?{filters[0]['query']}").startswith(b"\x89PNG")
+
+
+def test_histograms_and_distributions(ask):
+    tags = ask("histograms/tags")["."]
+    assert set(tags) == {f"{kind}/{layer}" for kind in ("weights", "activations") for layer in LAYERS}
+    assert len(ask("histograms/histograms", run=".", tag="weights/c1")) == 2
+    assert len(ask("distributions/distributions", run=".", tag="activations/c3")) == 2
+
+
+def test_the_graph(ask):
+    assert ask("graphs/info")["."]["run_graph"]
+    assert b"LeNet5" in ask("graphs/graph", run=".", conceptual="false")
+
+
+def test_precision_and_recall_of_every_class(ask):
+    assert set(ask("pr_curves/tags")["."]) == {f"precision_recall/{digit}" for digit in range(10)}
+    [curve] = ask("pr_curves/pr_curves", run=".", tag="precision_recall/3")["."]
+    assert curve["step"] == 111
+    assert max(curve["precision"]) > 0.8
+
+
+def test_the_projector_shows_the_validation_images(ask):
+    assert ask("projector/runs") == ["."]
+    [embedding] = ask("projector/info", run=".")["embeddings"]
+    assert embedding["tensorName"] == "features of 500 validation images"
+    classes = ask("projector/metadata", run=".", name=embedding["tensorName"], num_rows="1000")
+    val = sources.load("mnist5k", sources.Request(val=500)).val
+    assert classes.decode().split() == [str(label) for label in val.labels.tolist()]
+    assert ask("projector/sprite_image", run=".", name=embedding["tensorName"]).startswith(b"\x89PNG")
+
+
+def test_hyperparameters_with_the_errors(ask):
+    experiment = ask("hparams/experiment", {"experimentName": ""})
+    names = {parameter["name"] for parameter in experiment["hparamInfos"]}
+    assert {"model.name", "optimizer.lr", "trainer.max_epochs", "seed"} <= names
+    metrics = {metric["name"]["tag"] for metric in experiment["metricInfos"]}
+    assert metrics == {"hparams/last_val_error", "hparams/best_val_error", "hparams/test_error"}
+
+
+def test_a_runs_events_are_small(finished_run: Path):
+    assert sum(file.stat().st_size for file in finished_run.glob("events.*")) < 1_000_000
