@@ -14,7 +14,7 @@ from repronet.errors import Fault, Terminated, UserError
 
 COMMANDS = (
     *("train", "finetune", "eval", "summary", "verify", "gradcheck", "bench"),
-    *("predict", "visualize", "export", "augment", "data", "schedule", "find-rate", "list"),
+    *("predict", "visualize", "report", "export", "augment", "data", "schedule", "find-rate", "list"),
 )
 
 

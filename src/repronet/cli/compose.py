@@ -42,6 +42,7 @@ _EXAMPLES = {
     "predict": "protocol=ten_crop",
     "export": "to=onnx",
     "visualize": "what=filters",
+    "report": "out=report.html",
 }
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet")
 

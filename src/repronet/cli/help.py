@@ -16,6 +16,7 @@ USAGE
   repronet finetune compare weights=...  ways of fine-tuning side by side
   repronet predict run=DIR images=PATH   what the network takes pictures for
   repronet visualize run=DIR what=NAME   draw what the network has learnt
+  repronet report [DIR ...]              runs beside each other and their papers
   repronet export run=DIR to=FORMAT      write the network for other programs
   repronet summary model=NAME            size, cost and receptive field by layer
   repronet verify [model=NAME]           hold the networks against their papers
@@ -369,11 +370,34 @@ EXAMPLES
   repronet visualize run=myrun what=deconvnet layer=layer3.0.conv2 maps=9
 """
 
+_REPORT = """\
+repronet report - runs beside each other and beside their papers
+
+USAGE
+  repronet report [DIR ...] [KEY=VALUE ...]
+
+DESCRIPTION
+  Prints the errors of the runs in and below the folders (runs/ if none is
+  named) and writes one page with them, what their papers published, all curves
+  together, what the curves say in words, what the configs differ in, the
+  pictures of repronet visualize, and the environment. The page needs no other
+  file and no network.
+
+KEYS
+  out=report.html
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet report
+  repronet report runs/sweeps/2026-01-31_12-00-00-1a2b3c out=sweep.html
+"""
+
 _EXPORT = """\
 repronet export - write the network of a run for other programs
 
 USAGE
   repronet visualize run=DIR what=NAME   draw what the network has learnt
+  repronet report [DIR ...]              runs beside each other and their papers
   repronet export run=DIR to=FORMAT [KEY=VALUE ...]
 
 DESCRIPTION
@@ -473,6 +497,7 @@ _PAGES = {
     "finetune": _FINETUNE,
     "export": _EXPORT,
     "visualize": _VISUALIZE,
+    "report": _REPORT,
 }
 
 

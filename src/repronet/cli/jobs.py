@@ -192,6 +192,16 @@ def visualize(overrides: Sequence[str]) -> int:
     return 0
 
 
+def report(words: Sequence[str]) -> int:
+    """``repronet report``: words without an equals sign are folders."""
+    folders = [word for word in words if "=" not in word]
+    config = compose("report", [word for word in words if "=" in word])
+    from repronet.cli.report import report
+
+    report(folders, config, Console(highlight=False))
+    return 0
+
+
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "eval": evaluate_one,
     "bench": bench,
@@ -205,4 +215,5 @@ SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
     "predict": predict,
     "export": export,
     "visualize": visualize,
+    "report": report,
 }

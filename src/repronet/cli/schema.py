@@ -212,6 +212,13 @@ class Visualize:
     data_root: str | None = field(default=None, metadata={"rule": FOLDER})
 
 
+@dataclass
+class Report:
+    """The keys of ``repronet report``."""
+
+    out: str = value(Rule(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .html file"))
+
+
 BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W where nothing is said
 
 
@@ -339,6 +346,7 @@ COMMANDS: dict[str, type] = {
     "predict": Predict,
     "export": Export,
     "visualize": Visualize,
+    "report": Report,
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
@@ -356,6 +364,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "predict": (),
     "export": (),
     "visualize": (),
+    "report": (),
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),
