@@ -8,7 +8,6 @@ import torchvision
 
 from models.agreement import assert_same_network, largest_difference
 from repronet import models
-from repronet.layers import set_algorithm
 
 TWINS = {
     "alexnet_owt": "alexnet",
@@ -47,8 +46,6 @@ def test_computes_what_torchvision_computes(name, layers):
 @pytest.mark.parametrize("name", [name for name in TWINS if name not in QUICK])
 def test_computes_what_torchvision_computes_at_any_depth(name, layers):
     ours, theirs = pair(name, layers)
-    if name.startswith("vgg") and layers == "custom":  # measuring six algorithms on layers of this width takes long
-        set_algorithm(ours, "im2col")
     very_deep = name.startswith(("resnet101", "resnet152", "inception"))  # batch norm over a few numbers is no measure
     size = ours.input_size if very_deep else 96 if name.startswith("vgg") else 160
     assert_same_network(ours, theirs, size, smaller=name.startswith("vgg"))
