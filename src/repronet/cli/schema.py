@@ -56,6 +56,7 @@ from repronet.errors import UserError
 from repronet.models import INITIALIZATIONS, MODELS
 from repronet.rules import COUNT, FOLDER, POSITIVE, SEED, SHARE, Rule, one_of
 
+BUDGETS = ("smoke", "minutes", "hour", "paper")  # of repronet.papers.experiments
 PROTOCOLS = ("center", "ten_crop", "multi_scale")  # of repronet.data.lens, named without torch
 IMAGE = Rule(lambda xs: len(xs) == 3 and all(x >= 1 for x in xs), "three whole numbers [C,H,W] of at least 1")
 IMAGES = Rule(lambda xs: len(xs) == 4 and all(x >= 1 for x in xs), "four whole numbers [N,C,H,W] of at least 1")
@@ -108,6 +109,7 @@ class Train:
     weights: str | None = field(default=None, metadata={"rule": Rule(lambda x: bool(x.strip()), "a name or a path")})
     dropout: float | None = field(default=None, metadata={"rule": SHARE})
     initialization: str = value(one_of("paper", *INITIALIZATIONS))
+    budget: str = value(one_of(*BUDGETS))
     deterministic: bool = MISSING
     seed: int = value(SEED)
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
