@@ -55,7 +55,7 @@ class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
 
 
 class LayerNorm(torch.nn.LayerNorm):
-    """torch.nn.LayerNorm computed by `repronet.functional.layer_norm`: (…, *normalized_shape), unchanged in shape."""
+    """torch.nn.LayerNorm computed by `repronet.functional.layer_norm`: `(…, *normalized_shape)`, unchanged in shape."""
 
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)

@@ -11,7 +11,7 @@ BATCH = 16
 
 
 def effective_field(network: nn.Module, images: Tensor, layers: list[str]) -> dict[str, Tensor]:
-    """The mean over images of |∂ middle unit / ∂ pixel|, summed over maps and channels, the largest being 1: (H, W).
+    """The mean over images of abs(∂ middle unit / ∂ pixel), summed over maps and channels, the largest being 1: (H, W).
 
     W. Luo, Y. Li, R. Urtasun, R. Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural
     Networks", NIPS 2016, section 3.
