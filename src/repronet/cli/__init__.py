@@ -14,7 +14,7 @@ from repronet.errors import Fault, Terminated, UserError
 
 COMMANDS = (
     *("train", "finetune", "eval", "summary", "verify", "gradcheck", "bench"),
-    *("predict", "visualize", "report", "export", "augment", "data", "schedule", "find-rate", "list"),
+    *("reproduce", "predict", "visualize", "report", "export", "augment", "data", "schedule", "find-rate", "list"),
 )
 
 
@@ -89,6 +89,8 @@ def _dispatch(words: list[str], debug: bool) -> int:
     return _run(command, _options(command, rest), debug)
 
 
+# Commands that take words without an equals sign: experiments, folders.
+NAMING = ("reproduce", "report")
 # Commands of two words, with the config that each has.
 SUBJECTS = {"bench": ("conv", "bench"), "data": ("check", "check"), "finetune": ("compare", "compare")}
 
@@ -125,10 +127,13 @@ def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
 
         from repronet.cli.compose import compose
 
-        print(OmegaConf.to_yaml(compose(command, options.overrides, options.config_dir)), end="")
+        words = [word for word in options.overrides if "=" in word or command not in NAMING]
+        print(OmegaConf.to_yaml(compose(command, words, options.config_dir)), end="")
         return 0
     from repronet.cli import jobs
 
+    if command == "reproduce":
+        return jobs.reproduce(options.overrides, debug)
     if command == "compare":
         return jobs.compare_tunings(options.overrides, debug)
     if command in jobs.SINGLE:

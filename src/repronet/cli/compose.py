@@ -28,6 +28,7 @@ from repronet.cli import schema
 from repronet.cli.groups import GROUPS, choices
 from repronet.cli.schema_recipe import Trainer
 from repronet.errors import UserError
+from repronet.reproduction.budget import scaled
 
 _EXAMPLES = {
     "eval": "checkpoint=last",
@@ -43,8 +44,9 @@ _EXAMPLES = {
     "export": "to=onnx",
     "visualize": "what=filters",
     "report": "out=report.html",
+    "reproduce": "seeds=3",
 }
-PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet")
+PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet", "results")
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
@@ -78,7 +80,15 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
         OmegaConf.update(config, key, path)
     if command == "train":
         _name_experiment(config, picked.get("experiment"))
-    return checked(command, config)
+    return _within_budget(checked(command, config), picked.get("experiment"))
+
+
+def _within_budget(config: DictConfig, experiment: Any) -> DictConfig:
+    """The config with the length that its ``budget`` pays for, where it is one of a run."""
+    if "trainer" not in config or config.budget == "paper":
+        return config
+    plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    return OmegaConf.create(scaled(plain, experiment))
 
 
 def _is_path(word: str) -> bool:

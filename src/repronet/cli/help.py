@@ -14,6 +14,7 @@ USAGE
   repronet train [OVERRIDE ...] [-m]     train a network and test it
   repronet eval run=DIR [OVERRIDE ...]   test the network of a finished run
   repronet finetune compare weights=...  ways of fine-tuning side by side
+  repronet reproduce EXPERIMENT          the run of a paper, and its record
   repronet predict run=DIR images=PATH   what the network takes pictures for
   repronet visualize run=DIR what=NAME   draw what the network has learnt
   repronet report [DIR ...]              runs beside each other and their papers
@@ -64,6 +65,7 @@ OVERRIDES
                           alone); auto measures what is fastest
     label_smoothing=0.0   share of the target that all classes have alike
     dropout=null          share dropped before the classifier; null: the paper's
+    budget=paper          of an experiment: smoke, minutes, hour, paper
     initialization=paper  of the weights: paper, he, xavier, lecun, normal
     weights=SOURCE        to begin with: a torchvision name (IMAGENET1K_V1), a
                           file, or a run folder
@@ -377,11 +379,14 @@ USAGE
   repronet report [DIR ...] [KEY=VALUE ...]
 
 DESCRIPTION
-  Prints the errors of the runs in and below the folders (runs/ if none is
-  named) and writes one page with them, what their papers published, all curves
-  together, what the curves say in words, what the configs differ in, the
-  pictures of repronet visualize, and the environment. The page needs no other
-  file and no network.
+  Prints the errors of the runs in and below the folders and writes one page
+  with them, what their papers published, all curves together, what the curves
+  say in words, what the configs differ in, the pictures of repronet visualize,
+  and the environment. The page needs no other file and no network.
+  Of a folder of records, as repronet reproduce leaves them in results/, it
+  prints paper | ours ± deviation | z | budget and what the records say of the
+  papers' claims, and writes both into results/README.md.
+  Where no folder is named it takes results/ and runs/.
 
 KEYS
   out=report.html
@@ -390,6 +395,36 @@ KEYS
 EXAMPLES
   repronet report
   repronet report runs/sweeps/2026-01-31_12-00-00-1a2b3c out=sweep.html
+"""
+
+_REPRODUCE = """\
+repronet reproduce - run the experiment of a paper and record what it came to
+
+USAGE
+  repronet reproduce EXPERIMENT [EXPERIMENT ...] [KEY=VALUE ...]
+
+DESCRIPTION
+  Trains every seed in runs/reproduced/EXPERIMENT/BUDGET/, tests once by the
+  protocol of the paper, and writes one record a seed into results/: errors,
+  every epoch, config, commit, versions, hardware, in what it differs from the
+  paper, and a hash over all of that. Killed at any time, the same command goes
+  on where it was and ends with the same figures; what has ended is not run
+  again. repronet report results sets the records beside the papers.
+
+KEYS
+  seeds=1              how many, from 0; or a list of them, seeds=[3,4]
+  budget=paper         a shorter schedule of the same shape: minutes, hour (of
+                       two processor cores), or smoke (one epoch of 20 images a
+                       class). What such a run comes to is marked as not
+                       comparable with the paper
+  data_root=DIR        where the data lie; the user's cache if left out
+  threads=N            of the processor
+  results=results      the folder of the records
+  debug=true           show the traceback of an error
+
+EXAMPLES
+  repronet reproduce lenet5_mnist seeds=3
+  repronet reproduce resnet20_cifar10 plain20_cifar10 budget=minutes
 """
 
 _EXPORT = """\
@@ -498,6 +533,7 @@ _PAGES = {
     "export": _EXPORT,
     "visualize": _VISUALIZE,
     "report": _REPORT,
+    "reproduce": _REPRODUCE,
 }
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from repronet.cli.compose import compose
+from repronet.cli.compose import compose, nearest
 from repronet.cli.console import speaking_to
+from repronet.cli.groups import choices
 from repronet.errors import UserError
 from repronet.stopping import StopSwitch
 
@@ -194,12 +195,38 @@ def visualize(overrides: Sequence[str]) -> int:
 
 def report(words: Sequence[str]) -> int:
     """``repronet report``: words without an equals sign are folders."""
-    folders = [word for word in words if "=" not in word]
+    folders = [Path(word).expanduser() for word in words if "=" not in word]
     config = compose("report", [word for word in words if "=" in word])
     from repronet.cli.report import report
+    from repronet.cli.results import are_records, show
 
-    report(folders, config, Console(highlight=False))
+    console = Console(highlight=False)
+    folders = folders or [Path(name) for name in ("results", "runs") if Path(name).is_dir()]
+    recorded = [folder for folder in folders if are_records(folder)]
+    for folder in recorded:
+        show(folder, console)
+    others = [folder for folder in folders if folder not in recorded]
+    if others or not recorded:
+        report(others, config, console)
     return 0
+
+
+def reproduce(words: Sequence[str], debug: bool) -> int:
+    """``repronet reproduce``: words without an equals sign are experiments; 1 if a run failed."""
+    names = [word for word in words if "=" not in word]
+    config = compose("reproduce", [word for word in words if "=" in word])
+    known = choices("experiment")
+    if not names:
+        raise UserError("reproduce: needs an experiment; `repronet list experiment` names all, resnet20_cifar10 is one")
+    for name in names:
+        if name not in known:
+            raise UserError(f"reproduce {name}: no such experiment{nearest(name, known)} (`repronet list experiment`)")
+    with StopSwitch().listening():
+        from repronet.cli.reproduce import reproduce
+
+        console = Console(highlight=False)
+        with speaking_to(console):
+            return max(reproduce(name, config, console, debug) for name in names)
 
 
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {

@@ -65,13 +65,13 @@ class Run:
         return min(self.rows, key=lambda row: row["val_error"]) if self.rows else None
 
 
-def report(folders: Sequence[str], config: DictConfig, console: Console) -> Path:
+def report(folders: Sequence[Path], config: DictConfig, console: Console) -> Path:
     """Write the page; returns where.
 
     Raises:
         UserError: when there is no run, or the page cannot be written.
     """
-    found = list(read_runs([Path(folder).expanduser() for folder in folders or ("runs",)]))
+    found = list(read_runs(list(folders) or [Path("runs")]))
     console.print(_table(found))
     pictures = [
         _pictures(run)

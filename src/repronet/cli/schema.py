@@ -221,6 +221,21 @@ class Report:
     out: str = value(Rule(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .html file"))
 
 
+def _are_seeds(found: Any) -> bool:
+    return COUNT.holds(found) if type(found) is int else isinstance(found, list) and SEED_LIST.holds(found)
+
+
+@dataclass
+class Reproduce:
+    """The keys of ``repronet reproduce``."""
+
+    seeds: Any = value(Rule(_are_seeds, "how many, 3 for instance, or a list of them, [0,1,2]"))
+    budget: str = value(one_of(*BUDGETS))
+    data_root: str | None = field(default=None, metadata={"rule": FOLDER})
+    threads: int | None = field(default=None, metadata={"rule": COUNT})
+    results: str = value(FOLDER)
+
+
 BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W where nothing is said
 
 
@@ -349,6 +364,7 @@ COMMANDS: dict[str, type] = {
     "export": Export,
     "visualize": Visualize,
     "report": Report,
+    "reproduce": Reproduce,
     "eval": Eval,
     "summary": Summary,
     "verify": Verify,
@@ -367,6 +383,7 @@ GROUPS_OF: dict[str, tuple[str, ...]] = {
     "export": (),
     "visualize": (),
     "report": (),
+    "reproduce": (),
     "eval": (),
     "summary": ("model", "optimizer"),
     "verify": ("model",),

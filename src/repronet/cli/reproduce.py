@@ -1,0 +1,192 @@
+"""``repronet reproduce``: the run of a paper, gone on with after any interruption, and its record in ``results/``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from repronet import runs
+from repronet.cli.build import written_config
+from repronet.cli.compose import compose
+from repronet.cli.evaluate import evaluate
+from repronet.cli.train import resume, train
+from repronet.errors import Fault, UserError
+from repronet.figures.charts import read_history
+from repronet.papers import NETWORKS
+from repronet.papers.experiments import EXPERIMENTS
+from repronet.reproduction import record as records
+from repronet.reproduction.page import published, shown_error
+from repronet.reproduction.record import Record
+from repronet.reproduction.verdicts import spread
+
+log = logging.getLogger("repronet.train")
+RUNS = Path("runs") / "reproduced"
+PROTOCOLS = {"10-crop": "ten_crop", "dense": "multi_scale"}  # of papers, by our names; else one view of the middle
+FROM_RESULT = (
+    *("epochs", "steps", "parameters", "best_epoch", "best_val_error", "last_val_error", "last_train_error"),
+    *("test_error", "test_images", "val_images", "train_seconds", "finished", "versions", "hardware"),
+)
+
+
+def reproduce(name: str, config: DictConfig, console: Console, debug: bool) -> int:
+    """Run ``config.seeds`` seeds of the experiment, each once, and record what they came to; 1 if one failed.
+
+    Raises:
+        UserError: for an experiment or a folder that there is not, before any run begins.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
+    """
+    seeds = list(range(config.seeds)) if isinstance(config.seeds, int) else list(config.seeds)
+    wanted = [_wanted(name, config, seed) for seed in seeds]
+    results = Path(config.results).expanduser()
+    done: list[Record] = []
+    try:
+        for seed, run in zip(seeds, wanted, strict=True):
+            log.info(f"{name}, seed {seed}, budget={config.budget}")
+            record = _attempt(run, results, console, debug)
+            if record is not None:
+                done.append(record)
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"interrupted; the same command goes on: {' '.join(_command(name, config))}") from stop
+    _conclude(name, done, console)
+    return 0 if len(done) == len(seeds) else 1
+
+
+def _command(name: str, config: DictConfig) -> list[str]:
+    """The words that were said, as far as they are not the defaults."""
+    plain = compose("reproduce", [])
+    said = [f"{key}={config[key]}".replace(" ", "") for key in config if config[key] != plain[key]]
+    return ["repronet", "reproduce", name, *said]
+
+
+def _wanted(name: str, config: DictConfig, seed: int) -> DictConfig:
+    """The config of one run, in a folder whose name follows from what it is, so that it is found again."""
+    folder = RUNS / name / config.budget / f"seed{seed}"
+    words = [f"experiment={name}", f"seed={seed}", f"budget={config.budget}", f"run_dir={folder}"]
+    places = [f"data.root={config.data_root}"] if config.data_root is not None else []
+    threads = [f"trainer.threads={config.threads}"] if config.threads is not None else []
+    return compose("train", [*words, *places, *threads])
+
+
+def _attempt(run: DictConfig, results: Path, console: Console, debug: bool) -> Record | None:
+    """The record of the run, made or found; None where it failed, which is said at once."""
+    try:
+        folder = _finished(run, console)
+        record = recorded(folder)
+        earlier = records.place(results, record["experiment"], record["budget"], record["seed"])
+        if earlier.exists():
+            _compare(records.read(earlier), record)
+        log.info(f"recorded in {records.write(results, record)}")
+        return record
+    except (UserError, Fault) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"repronet: {' '.join(str(error).split())}", file=sys.stderr)
+        return None
+
+
+def _finished(run: DictConfig, console: Console) -> Path:
+    """The folder of the run, trained to its end: begun, gone on with, or found as it is."""
+    folder = Path(run.run_dir)
+    if not (folder / runs.CONFIG).exists():
+        return Path(train(run, console)["run_dir"])
+    there = written_config(folder / runs.CONFIG)
+    differing = _differences(_asked(there), _asked(run))
+    if differing:
+        raise UserError(f"{folder}: was begun with another config ({differing}); remove it, or go back to that version")
+    if (folder / runs.RESULT).exists():
+        log.info(f"found as it ended in {folder}")
+    else:
+        resume(folder, console)
+    return folder
+
+
+def _asked(config: DictConfig) -> dict[str, Any]:
+    return records.asked(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+
+
+def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first key that two configs differ in, with both values; empty where they agree."""
+    for key in {**there, **wanted}:
+        old, new = there.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            inner = _differences(old, new)
+            if inner:
+                return f"{key}.{inner}"
+        elif old != new:
+            return f"{key}={old}, now {new}"
+    return ""
+
+
+def recorded(folder: Path) -> Record:
+    """What the finished run in ``folder`` came to, by the protocol of its paper."""
+    result, config = runs.read_result(folder), written_config(folder / runs.CONFIG)
+    name, plain = config.experiment, _asked(config)
+    center = result["test_error"]
+    if center is None:
+        raise UserError(f"experiment={name}: its data has no test split, so there is nothing to hold against a paper")
+    error = published(name)
+    protocol = PROTOCOLS.get(error.protocol, "center") if error else "center"
+    figures = {key: result[key] for key in FROM_RESULT}
+    if protocol != "center":
+        figures["test_error"] = _by_protocol(folder, protocol)
+    return records.sealed(
+        {
+            "experiment": name,
+            "budget": config.budget,
+            "seed": config.seed,
+            "config_sha256": records.digest(plain),
+            "commit": result["git_commit"],
+            **figures,
+            "protocol": protocol,
+            "center_error": center,
+            "deviations": deviations(config),
+            "config": plain,
+            "history": [_epoch(row) for row in read_history(folder / runs.HISTORY)],
+        }
+    )
+
+
+def _epoch(row: dict[str, float]) -> dict[str, float]:
+    return {key: int(value) if key in ("epoch", "step") else value for key, value in row.items()}
+
+
+def _by_protocol(folder: Path, protocol: str) -> float:
+    quiet = Console(quiet=True)
+    return evaluate(compose("eval", [f"run={folder}", f"protocol={protocol}"]), quiet)["error"]
+
+
+def deviations(config: DictConfig) -> list[str]:
+    """In what a run differs from its paper's: what its experiment, its network and its config say."""
+    known, facts = EXPERIMENTS.get(config.experiment), NETWORKS[config.model.name]
+    found = [*(known.deviations if known else ()), *facts.deviations]
+    if config.budget != "paper":
+        whole = compose("train", [f"experiment={config.experiment}"]).trainer.max_epochs
+        found.insert(0, f"{config.trainer.max_epochs} of {whole} epochs")
+    if config.budget == "smoke":
+        found.insert(1, f"{config.data.per_class} training images of each class")
+    if config.trainer.precision != "32-true":
+        found.append(f"computed in {config.trainer.precision}")
+    return list(dict.fromkeys(found))
+
+
+def _compare(earlier: Record, record: Record) -> None:
+    """Say how a record differs from the one that it replaces."""
+    before, now = earlier["test_error"], record["test_error"]
+    word = "the same" if before == now else f"before {before:.2%}, of {earlier['finished'][:10]}"
+    log.info(f"test error {now:.2%}; {word}")
+
+
+def _conclude(name: str, done: Sequence[Record], console: Console) -> None:
+    if not done:
+        return
+    console.print()
+    console.print(f"{name}: paper {shown_error(published(name))}, here {spread([r['test_error'] for r in done])}")
+    for deviation in dict.fromkeys(deviation for record in done for deviation in record["deviations"]):
+        console.print(f"  differs: {deviation}", markup=False, soft_wrap=True)

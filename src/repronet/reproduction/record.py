@@ -1,0 +1,111 @@
+"""What one reproducing run came to, as a file of ``results/`` that shows when it was changed. Needs no torch.
+
+``results/<experiment>/<budget>-seed<n>.json`` holds the figures of the run, its config without places and processor
+settings, every epoch, the deviations from the paper, and a hash over all of that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from repronet.durable import write_whole
+from repronet.errors import UserError
+
+Record = dict[str, Any]
+HASH = "sha256"
+# Where files lie, how a run is watched and what computes it are not part of what was asked; the seed has its own place.
+NOT_ASKED = (
+    *("run_dir", "seed", "data.root", "data.workers", "data.memory"),
+    *("trainer.threads", "trainer.accelerator", "trainer.board", "trainer.profile"),
+    *("trainer.save_minutes", "trainer.log_every_n_steps"),
+)
+
+
+def asked(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The part of a resolved config that a result depends on."""
+    kept = {key: value for key, value in config.items() if f"{path}{key}" not in NOT_ASKED}
+    return {key: asked(value, f"{path}{key}.") if isinstance(value, Mapping) else value for key, value in kept.items()}
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of the content as JSON with sorted keys and no spaces."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(content: Mapping[str, Any]) -> Record:
+    """The content with its own hash beside it."""
+    return {**content, HASH: digest(content)}
+
+
+def place(results: Path, experiment: str, budget: str, seed: int) -> Path:
+    """Where the record of a run stands."""
+    return results / experiment / f"{budget}-seed{seed}.json"
+
+
+def write(results: Path, record: Record) -> Path:
+    """Put the record in its place; returns where.
+
+    Raises:
+        UserError: when no folder can be made there.
+        Fault: when it cannot be written.
+    """
+    path = place(results, record["experiment"], record["budget"], record["seed"])
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"results={results}: cannot be made ({error.strerror}); name another folder") from error
+    write_whole(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
+    return path
+
+
+def read(path: Path) -> Record:
+    """The record at ``path``.
+
+    Raises:
+        UserError: when it is not what its run wrote: another hash, figures that its epochs contradict, another place.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        wrong = _contradiction(record, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f"{path}: is no record of a run ({type(error).__name__}: {error})") from error
+    if wrong:
+        raise UserError(f"{path}: is not what its run wrote: {wrong}; restore it, or run the experiment again")
+    return record
+
+
+def _contradiction(record: Record, path: Path) -> str | None:
+    content = {key: value for key, value in record.items() if key != HASH}
+    if record[HASH] != digest(content):
+        return f"its hash is {digest(content)[:12]}…, it says {record[HASH][:12]}…"
+    if path != place(path.parents[1], record["experiment"], record["budget"], record["seed"]):
+        return f"it is of {record['experiment']}, {record['budget']}, seed {record['seed']}"
+    if record["config_sha256"] != digest(record["config"]):
+        return "its config has another hash"
+    history = record["history"]
+    best = min(history, key=lambda row: row["val_error"])
+    said = (record["best_epoch"], record["best_val_error"], record["last_val_error"], record["epochs"])
+    found = (best["epoch"], best["val_error"], history[-1]["val_error"], len(history))
+    if said != found:
+        return f"best epoch and errors {said}, but its epochs have {found}"
+    wrong = record["test_error"] * record["test_images"]
+    if abs(wrong - round(wrong)) > 1e-6:
+        return f"test_error {record['test_error']} is no count of {record['test_images']} images"
+    return None
+
+
+def read_all(results: Path) -> Iterator[Record]:
+    """Every record below ``results``, in the order of their names.
+
+    Raises:
+        UserError: for the first one that is not what its run wrote.
+    """
+    for path in sorted(results.glob("*/*.json")):
+        yield read(path)

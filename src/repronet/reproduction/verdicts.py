@@ -1,0 +1,88 @@
+"""Whether records of runs bear a claim out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scipy.stats import ttest_ind
+
+from repronet.papers.claims import Claim, Lower, Sooner
+from repronet.reproduction.record import Record
+
+LONGEST_FIRST = ("paper", "hour", "minutes")  # smoke decides nothing
+SIGNIFICANT = 0.05
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the records say of a claim, and the figures that say it."""
+
+    outcome: Literal["PASS", "FAIL", "NOT RUN"]
+    evidence: str
+
+
+def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
+    """The verdict on the longest budget in which both sides were run for equally many steps.
+
+    A lower error counts where one seed of each was run, or else where a one-sided Welch test gives it less than 5 % to
+    be chance; coming down sooner counts where the slowest seed of the one does so before the fastest of the other.
+    """
+    found = list(records)
+    test = claim.shown_by
+    for budget in LONGEST_FIRST:
+        better, worse = (_of(found, name, budget) for name in (test.better, test.worse))
+        if better and worse:
+            if {record["steps"] for record in better} != {record["steps"] for record in worse}:
+                continue
+            outcome, figures = _lower(test, better, worse) if isinstance(test, Lower) else _sooner(test, better, worse)
+            epochs = better[0]["epochs"]
+            return Verdict(outcome, f"{figures}; {epochs} epoch{'s' if epochs > 1 else ''}, budget={budget}")
+    missing = [name for name in (test.better, test.worse) if not any(record["experiment"] == name for record in found)]
+    return Verdict("NOT RUN", f"no run of {' and '.join(missing)}" if missing else "no two runs of equal length")
+
+
+def _of(records: Sequence[Record], experiment: str, budget: str) -> list[Record]:
+    return [record for record in records if (record["experiment"], record["budget"]) == (experiment, budget)]
+
+
+def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
+    ours, theirs = ([record[test.figure] for record in side] for side in (better, worse))
+    lower = statistics.mean(ours) < statistics.mean(theirs)
+    chance, note = 0.0, "one seed each"
+    if min(len(ours), len(theirs)) > 1:
+        _, chance = map(float, ttest_ind(ours, theirs, equal_var=False, alternative="less"))
+        note = f"p = {chance:.2g}"
+    name = test.figure.removeprefix("last_").replace("_", "ing " if "train" in test.figure else " ")
+    figures = f"{name} {spread(ours)} against {spread(theirs)} ({note})"
+    return ("PASS" if lower and not chance >= SIGNIFICANT else "FAIL"), figures
+
+
+def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
+    error = test.error
+    if error is None:
+        error = statistics.mean(min(row[test.figure] for row in record["history"]) for record in worse)
+    ours, theirs = ([_arrival(record, test.figure, error) for record in side] for side in (better, worse))
+    figures = f"{100 * error:.3g} % after {_epochs(ours)} epochs against {_epochs(theirs)}"
+    return ("PASS" if max(ours) < min(theirs) else "FAIL"), figures
+
+
+def _arrival(record: Record, figure: str, error: float) -> float:
+    """The first epoch with at most that error; infinity where there is none."""
+    return min((row["epoch"] for row in record["history"] if row[figure] <= error), default=math.inf)
+
+
+def _epochs(arrivals: Sequence[float]) -> str:
+    shown = [f"{arrival:.0f}" if math.isfinite(arrival) else "never" for arrival in sorted(arrivals)]
+    return ", ".join(shown)
+
+
+def spread(shares: Sequence[float]) -> str:
+    """``8.75 ± 0.10 % (3)``: mean, sample deviation and number, in percent."""
+    mean = f"{100 * statistics.mean(shares):.2f}"
+    if len(shares) == 1:
+        return f"{mean} % (1)"
+    return f"{mean} ± {100 * statistics.stdev(shares):.2f} % ({len(shares)})"

@@ -1,0 +1,116 @@
+"""The run of a paper, its record, and what interruptions change of it: nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from repronet import runs
+from repronet.reproduction import record as records
+from repronet.task import ImageClassifier
+
+NAME = "lenet5_1998_mnist5k"
+SMOKE = ("reproduce", NAME, "budget=smoke", "threads=1")
+FOLDER = Path("runs") / "reproduced" / NAME / "smoke" / "seed0"
+TIMING = ("train_seconds", "finished", records.HASH)
+
+
+def recorded(tmp_path, seed=0):
+    return records.read(records.place(tmp_path / "results", NAME, "smoke", seed))
+
+
+def without_timing(record):
+    history = [{key: value for key, value in row.items() if key != "seconds"} for row in record["history"]]
+    return {**{key: value for key, value in record.items() if key not in TIMING}, "history": history}
+
+
+def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
+    outcome = repronet(*SMOKE, "seeds=[0,1]")
+    assert (outcome.code, outcome.err) == (0, "")
+    record, result = recorded(tmp_path), runs.read_result(tmp_path / FOLDER)
+    for key in ("test_error", "best_val_error", "best_epoch", "epochs", "steps", "versions", "hardware"):
+        assert record[key] == result[key]
+    assert record["commit"] == result["git_commit"]
+    assert record["deviations"][:2] == ["1 of 20 epochs", "20 training images of each class"]
+    assert len(record["history"]) == record["epochs"] == 1
+    assert str(tmp_path) not in json.dumps(record)
+    assert recorded(tmp_path, 1)["config_sha256"] == record["config_sha256"]
+    assert recorded(tmp_path, 1)["history"][0]["val_loss"] != record["history"][0]["val_loss"]
+
+
+def test_what_has_ended_is_not_run_again(repronet, tmp_path, monkeypatch):
+    repronet(*SMOKE)
+    first = recorded(tmp_path)
+    monkeypatch.setattr(ImageClassifier, "_step", None)  # a step would break
+    outcome = repronet(*SMOKE)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "found as it ended" in outcome.out
+    assert "the same" in outcome.out
+    assert recorded(tmp_path) == first
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_record(repronet, tmp_path, monkeypatch):
+    repronet(*SMOKE)
+    whole = recorded(tmp_path)
+    (tmp_path / "runs").rename(tmp_path / "whole")
+    step = ImageClassifier._step
+
+    def stopping(self, optimizer, schedule, images, labels, number):
+        if number == 8:
+            raise KeyboardInterrupt
+        step(self, optimizer, schedule, images, labels, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageClassifier, "_step", stopping)
+        outcome = repronet(*SMOKE)
+    assert outcome.code == 130
+    assert outcome.err == f"repronet: interrupted; the same command goes on: repronet {' '.join(SMOKE)}\n"
+    assert not (tmp_path / FOLDER / runs.RESULT).exists()
+    assert repronet(*SMOKE).code == 0
+    assert without_timing(recorded(tmp_path)) == without_timing(whole)
+
+
+def test_a_folder_of_another_config_is_refused_and_the_other_seeds_go_on(repronet, tmp_path):
+    repronet(*SMOKE)
+    config = tmp_path / FOLDER / runs.CONFIG
+    config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.002"))
+    outcome = repronet(*SMOKE, "seeds=2")
+    assert outcome.code == 1
+    assert "was begun with another config (optimizer.lr=0.002, now 0.001)" in outcome.err
+    assert recorded(tmp_path, 1)
+
+
+def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):
+    repronet(*SMOKE)
+    outcome = repronet("report", "results")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"`{NAME}`" in (tmp_path / "results" / "README.md").read_text()
+    path = records.place(tmp_path / "results", NAME, "smoke", 0)
+    path.write_text(path.read_text().replace('"test_error": 0.', '"test_error": 0.0'))
+    outcome = repronet("report", "results")
+    assert outcome.code == 2
+    assert "is not what its run wrote" in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "reproduce: needs an experiment; `repronet list experiment` names all"),
+        (("resnet20_cifar",), "reproduce resnet20_cifar: no such experiment; nearest: resnet20_cifar10"),
+        ((NAME, "seeds=0"), "seeds=0: must be how many, 3 for instance, or a list of them, [0,1,2]"),
+        ((NAME, "seeds=[1,1]"), "seeds=[1, 1]: must be how many"),
+        ((NAME, "seeds=two"), "seeds=two: must be how many"),
+        ((NAME, "budget=day"), "budget=day: must be one of smoke, minutes, hour, paper"),
+        ((NAME, "optimizer.lr=1"), "optimizer.lr=1: no such key"),
+        (("vgg16_imagenet", "budget=hour"), "budget=hour: buys not one epoch of experiment=vgg16_imagenet"),
+    ],
+)
+def test_bad_words_are_one_line(repronet, words, said):
+    outcome = repronet("reproduce", *words)
+    assert outcome.code == 2
+    assert said in outcome.err
+    assert len(outcome.err.splitlines()) == 1
+    assert not Path("runs").exists()

@@ -1,0 +1,63 @@
+"""The page of results, and the records that are committed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from conftest import REPOSITORY
+from made_up_records import made_up
+from repronet.cli.groups import choices, remark
+from repronet.papers.experiments import EXPERIMENTS
+from repronet.reproduction.page import distance, length, page
+from repronet.reproduction.record import read_all
+
+RESULTS = REPOSITORY / "results"
+
+
+def test_a_row_has_paper_ours_distance_budget_and_reasons():
+    records = [made_up("resnet20_cifar10", seed, error) for seed, error in enumerate((0.090, 0.091, 0.092))]
+    text = page(records, {})
+    (row,) = [line for line in text.splitlines() if line.startswith("| `resnet20_cifar10` |")]
+    # (9.1 − 8.75) / 0.1
+    assert row.startswith("| `resnet20_cifar10` | 8.75 % † | 9.10 ± 0.10 % (3) | +3.5 | paper: 3 epochs, 2 min |")
+    assert "validation is stratified" in row
+
+
+def test_a_short_budget_is_marked_and_has_no_distance():
+    records = [made_up("resnet20_cifar10", seed, error, budget="hour") for seed, error in enumerate((0.1, 0.11))]
+    assert length(records) == "hour: 3 epochs, 2 min, not comparable"
+    assert distance(records) == "-"
+
+
+def test_what_was_not_run_stays_in_the_table_with_what_it_takes():
+    text = page([made_up("resnet20_cifar10")], {"vgg16_imagenet": "a week"})
+    missing = text[text.index("## Not run") : text.index("## Runs")]
+    assert "| `vgg16_imagenet` | 27 % † | a week |" in missing
+    assert missing.count("| `") == len(EXPERIMENTS) - 1
+
+
+def test_every_experiment_says_what_it_takes():
+    for name in choices("experiment"):
+        assert remark("experiment", name, "Cost"), name
+
+
+@pytest.fixture(scope="module")
+def committed():
+    return list(read_all(RESULTS))  # raises for one that was changed by hand
+
+
+def test_the_page_is_written_from_the_committed_records(committed):
+    costs = {name: remark("experiment", name, "Cost") for name in choices("experiment")}
+    assert (RESULTS / "README.md").read_text(encoding="utf-8") == page(
+        committed, costs
+    )  # else: repronet report results
+
+
+def test_committed_records_are_of_a_commit_and_of_no_place(committed):
+    assert committed
+    for record in committed:
+        assert re.fullmatch(r"[0-9a-f]{40}", record["commit"]), record["experiment"]
+        assert "root" not in record["config"]["data"]
+        assert record["experiment"] in EXPERIMENTS

@@ -1,0 +1,72 @@
+"""A record shows when it was changed after its run wrote it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from made_up_records import made_up
+from repronet.errors import UserError
+from repronet.reproduction import record as records
+
+
+def changed(path, **values):
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, **values}))
+
+
+def resealed(path, **values):
+    """As one who changes a figure and knows how the hash is made."""
+    content = json.loads(path.read_text())
+    content.pop(records.HASH)
+    path.write_text(json.dumps(records.sealed({**content, **values})))
+
+
+def test_what_is_written_is_read(tmp_path):
+    record = made_up("resnet20_cifar10", seed=3)
+    path = records.write(tmp_path, record)
+    assert path == tmp_path / "resnet20_cifar10" / "paper-seed3.json"
+    assert list(records.read_all(tmp_path)) == [record]
+
+
+def test_a_figure_changed_by_hand_is_noticed(tmp_path):
+    path = records.write(tmp_path, made_up("resnet20_cifar10"))
+    changed(path, test_error=0.05)
+    with pytest.raises(UserError, match=r"paper-seed0\.json: is not what its run wrote: its hash is"):
+        records.read(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"best_val_error": 0.01}, "but its epochs have"),
+        ({"epochs": 5}, "but its epochs have"),
+        ({"test_error": 0.12345}, "is no count of 10000 images"),
+        ({"seed": 1}, "it is of resnet20_cifar10, paper, seed 1"),
+        ({"config": {"optimizer": {"lr": 1.0}}}, "its config has another hash"),
+    ],
+)
+def test_figures_that_contradict_each_other_are_noticed_under_a_new_hash_too(tmp_path, values, reason):
+    path = records.write(tmp_path, made_up("resnet20_cifar10"))
+    resealed(path, **values)
+    with pytest.raises(UserError, match=reason):
+        records.read(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"sha256": 1}', "\x00"])
+def test_what_is_no_record_is_one_line(tmp_path, text):
+    path = records.write(tmp_path, made_up("resnet20_cifar10"))
+    path.write_text(text)
+    with pytest.raises(UserError, match="is no record of a run"):
+        records.read(path)
+
+
+def test_places_processor_and_seed_are_not_part_of_what_was_asked():
+    config = {
+        "seed": 3,
+        "run_dir": "here",
+        "data": {"root": "there", "batch_size": 4},
+        "trainer": {"threads": 2, "max_epochs": 1},
+    }
+    assert records.asked(config) == {"data": {"batch_size": 4}, "trainer": {"max_epochs": 1}}

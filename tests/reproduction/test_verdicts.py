@@ -1,0 +1,70 @@
+"""Claims against records whose answer is known."""
+
+from __future__ import annotations
+
+from made_up_records import made_up
+from repronet.papers.claims import CLAIMS, Claim, Lower, Sooner
+from repronet.papers.experiments import EXPERIMENTS
+from repronet.reproduction.verdicts import judge
+
+LOWER = Claim("a errs less than b", "somewhere", Lower("test_error", "a", "b"))
+SOONER = Claim("a is sooner at 25 %", "somewhere", Sooner("train_error", 0.25, "a", "b"))
+OVERTAKES = Claim("a is sooner where b ends", "somewhere", Sooner("val_error", None, "a", "b"))
+
+
+def seeds(name, errors, **values):
+    return [made_up(name, seed, error, **values) for seed, error in enumerate(errors)]
+
+
+def test_one_seed_each_is_decided_by_the_figures_and_says_so():
+    verdict = judge(LOWER, [made_up("a", test_error=0.08), made_up("b", test_error=0.09)])
+    assert verdict.outcome == "PASS"
+    assert verdict.evidence == "test error 8.00 % (1) against 9.00 % (1) (one seed each); 3 epochs, budget=paper"
+    assert judge(LOWER, [made_up("a", test_error=0.09), made_up("b", test_error=0.08)]).outcome == "FAIL"
+    assert judge(LOWER, [made_up("a", test_error=0.08), made_up("b", test_error=0.08)]).outcome == "FAIL"
+
+
+def test_several_seeds_must_differ_by_more_than_chance():
+    clear = judge(LOWER, seeds("a", (0.080, 0.081, 0.082)) + seeds("b", (0.090, 0.091, 0.092)))
+    assert clear.outcome == "PASS"
+    # Welch by hand: t = -0.01 / sqrt(2 · 1e-6 / 3), four degrees of freedom, one-sided.
+    assert "p = 0.00013" in clear.evidence
+    mixed = judge(LOWER, seeds("a", (0.080, 0.090, 0.084)) + seeds("b", (0.085, 0.081, 0.091)))
+    assert mixed.outcome == "FAIL"
+
+
+def test_the_longest_budget_that_both_were_run_for_decides():
+    short = [made_up("a", test_error=0.5, budget="minutes"), made_up("b", test_error=0.4, budget="minutes")]
+    long = [made_up("a", test_error=0.1), made_up("b", test_error=0.2)]
+    assert judge(LOWER, short).outcome == "FAIL"
+    assert judge(LOWER, short + long).outcome == "PASS"
+    assert judge(LOWER, short + long[:1]).outcome == "FAIL"
+
+
+def test_runs_of_other_lengths_smoke_and_one_side_decide_nothing():
+    longer = made_up("b", train=(0.5, 0.2, 0.1, 0.1), val=(0.6, 0.3, 0.2, 0.2))
+    assert judge(LOWER, [made_up("a"), longer]).evidence == "no two runs of equal length"
+    assert judge(LOWER, [made_up("a", budget="smoke"), made_up("b", budget="smoke")]).outcome == "NOT RUN"
+    verdict = judge(LOWER, [made_up("a")])
+    assert (verdict.outcome, verdict.evidence) == ("NOT RUN", "no run of b")
+
+
+def test_sooner_is_the_first_epoch_of_every_seed():
+    quick, slow = made_up("a"), made_up("b", train=(0.5, 0.4, 0.2))
+    verdict = judge(SOONER, [quick, slow])
+    assert verdict.outcome == "PASS"
+    assert verdict.evidence == "25 % after 2 epochs against 3; 3 epochs, budget=paper"
+    assert judge(SOONER, [quick, made_up("b", train=(0.5, 0.4, 0.3))]).evidence.startswith(
+        "25 % after 2 epochs against never"
+    )
+    assert judge(SOONER, [quick, made_up("b")]).outcome == "FAIL"  # both after two
+
+
+def test_overtaking_is_held_against_the_lowest_error_of_the_other():
+    slow = made_up("b", val=(0.6, 0.5, 0.4))
+    assert judge(OVERTAKES, [made_up("a"), slow]).evidence.startswith("40 % after 2 epochs against 3")
+
+
+def test_claims_name_experiments_that_there_are():
+    for claim in CLAIMS.values():
+        assert {claim.shown_by.better, claim.shown_by.worse} <= EXPERIMENTS.keys()
