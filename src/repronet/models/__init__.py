@@ -28,6 +28,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lenet": ("lenet5", "lenet5_1998"),
     "baselines": ("lecture_net", "locally_connected", "mlp"),
     "alexnet": ("alexnet", "alexnet_owt"),
+    "four_layer": ("four_layer", "four_layer_tanh", "four_layer_abutting"),
     "zfnet": ("zfnet", "zfnet_wide"),
     "vgg": (
         *("vgg11", "vgg11_lrn", "vgg13", "vgg16", "vgg16_c", "vgg19"),

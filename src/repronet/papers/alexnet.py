@@ -24,6 +24,7 @@ VISUALIZING = Paper(
 )
 
 _TOP1, _TOP5 = "ImageNet val top-1", "ImageNet val top-5"
+_CIFAR10 = "CIFAR-10 test"
 
 
 def _zf_stages(maps: tuple[int, int, int]):
@@ -43,6 +44,36 @@ _ZF_RECIPE = Recipe(
     " mean square passes 0.1 brought back to it; 224 crops and flips",
     "section 3.1",
 )
+
+_FOUR_LAYER_DEVIATIONS = (
+    "the paper prints no layers: 5×5 convolutions of 32, 32, 64 maps, as in the authors' small released networks",
+    "three convolutions where the released network of 11 % has two and two locally connected layers",
+    "weights start with variance 2/fan-in for the release's 1e-4",
+    "α of the response norm 255² times AlexNet's, as pixels run to 1",
+)
+
+
+def _four_layer(title: str, deviations: tuple[str, ...] = (), errors: tuple[Error, ...] = ()) -> Facts:
+    return Facts(
+        paper=ALEXNET,
+        title=title,
+        parameters=89_578,
+        source="computed",
+        input=(3, 32, 32),
+        classes=10,
+        modern=True,
+        deviations=_FOUR_LAYER_DEVIATIONS + deviations,
+        stages=(
+            ("conv1", (32, 32, 32)),
+            ("pool1", (32, 16, 16)),
+            ("conv2", (32, 16, 16)),
+            ("pool2", (32, 8, 8)),
+            ("conv3", (64, 8, 8)),
+            ("pool3", (64, 4, 4)),
+        ),
+        errors=errors,
+    )
+
 
 NETWORKS = {
     "alexnet": Facts(
@@ -118,4 +149,13 @@ NETWORKS = {
         errors=(Error(37.5, _TOP1, "10-crop", "table 2"), Error(16.0, _TOP5, "10-crop", "table 2")),
         recipe=_ZF_RECIPE,
     ),
+    "four_layer": _four_layer(
+        "for CIFAR-10: three 5×5 convolutions, response norm, overlapping pooling",
+        errors=(
+            Error(13.0, _CIFAR10, "test images", "section 3.3", note="without response normalization"),
+            Error(11.0, _CIFAR10, "test images", "section 3.3", note="with response normalization"),
+        ),
+    ),
+    "four_layer_tanh": _four_layer("the same with tanh for ReLU"),
+    "four_layer_abutting": _four_layer("the same with 2×2 pooling, whose windows do not overlap"),
 }

@@ -135,6 +135,23 @@ def _squeeze_excitation() -> Runs:
     return _by_depth("se_resnet", {110: 5.21}, _STRATIFIED, recipe, unknown=unknown)
 
 
+def _four_layer() -> Runs:
+    """Those on CIFAR-10 of the paper of AlexNet; all have as many epochs as the others of their comparison."""
+    usual = (_CARVED, "the paper prints neither layers nor recipe")
+    errors = (*usual, "three convolutions where the released network has two and two locally connected layers")
+    rates = (*usual, "the rate that was best in an epoch of 10,000 pictures")
+    batch = "batch norm stands after the first two pools, not before each activation"
+    unknown, curves = "nothing is published for this network", "the paper prints curves and no test error"
+    return {
+        "four_layer_relu_cifar10": _small("four_layer", None, 40, *rates, curves, minutes=8),
+        "four_layer_tanh_cifar10": _small("four_layer_tanh", None, 40, *rates, curves, minutes=8),
+        "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *errors, minutes=8),
+        "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *errors, minutes=8),
+        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *errors, unknown, minutes=8),
+        "four_layer_bn_cifar10": _small("four_layer", None, 50, *errors, batch, unknown, minutes=8),
+    }
+
+
 def _network_in_network() -> Runs:
     usual = (
         _CARVED,
@@ -260,6 +277,7 @@ EXPERIMENTS: Runs = {
     **_residual(),
     **_pre_activation(),
     **_squeeze_excitation(),
+    **_four_layer(),
     **_network_in_network(),
     **_aggregated(),
     **_dense(),

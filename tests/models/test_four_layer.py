@@ -1,0 +1,118 @@
+"""The four-layer network for CIFAR-10: its sizes by hand, and that its variants differ in what they say alone."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.agreement import largest_difference
+from repronet import models
+
+NAMES = ("four_layer", "four_layer_tanh", "four_layer_abutting")
+NORMALIZED = ("norm1", "norm2")
+
+
+def pictures() -> Tensor:
+    return torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 4
+
+
+def seeded(name: str, **choices) -> nn.Module:
+    torch.manual_seed(0)
+    return models.create(name, **choices)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_four_layers_hold_the_parameters_that_a_hand_counts(name):
+    held = {
+        key: sum(p.numel() for p in module.parameters())
+        for key, module in seeded(name).named_children()
+        if any(True for _ in module.parameters())
+    }
+    assert held == {
+        "conv1": 32 * (5 * 5 * 3 + 1),
+        "conv2": 32 * (5 * 5 * 32 + 1),
+        "conv3": 64 * (5 * 5 * 32 + 1),
+        "fc": 10 * (4 * 4 * 64 + 1),
+    }
+    assert sum(held.values()) == 2_432 + 25_632 + 51_264 + 10_250 == 89_578
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_pool_halves_the_maps(name):
+    network = seeded(name)
+    shapes = {}
+    for key in ("conv1", "pool1", "conv2", "pool2", "conv3", "pool3", "fc"):
+        network.get_submodule(key).register_forward_hook(
+            lambda module, given, y, key=key: shapes.__setitem__(key, tuple(y.shape[1:]))
+        )
+    network(pictures())
+    assert shapes == {
+        "conv1": (32, 32, 32),
+        "pool1": (32, 16, 16),
+        "conv2": (32, 16, 16),
+        "pool2": (32, 8, 8),
+        "conv3": (64, 8, 8),
+        "pool3": (64, 4, 4),
+        "fc": (10,),
+    }
+
+
+@pytest.mark.parametrize(("name", "side"), [("four_layer", 3), ("four_layer_abutting", 2)])
+def test_windows_overlap_or_abut(name, side):
+    """One bright pixel where two windows of three meet: as many outputs see it as windows hold it."""
+    network = seeded(name)
+    picture = torch.zeros(1, 1, 32, 32)
+    picture[0, 0, 2, 2] = 1
+    assert int(network.pool1(picture).count_nonzero()) == (4 if side == 3 else 1)
+    assert float(network.pool2(picture).max()) == pytest.approx(1 / side**2)
+
+
+def test_tanh_stands_where_relu_stood_and_nothing_else_changes():
+    relu, tanh = seeded("four_layer"), seeded("four_layer_tanh")
+    assert all(torch.equal(a, b) for a, b in zip(relu.state_dict().values(), tanh.state_dict().values(), strict=True))
+    differing = {
+        key for key, module in relu.named_modules() if key and type(module) is not type(tanh.get_submodule(key))
+    }
+    assert differing == {"activation"}
+    below = torch.tensor([-2.0])
+    assert relu.activation(below) == 0
+    torch.testing.assert_close(tanh.activation(below), torch.tanh(below))
+    assert not torch.allclose(relu(pictures()), tanh(pictures()), rtol=1e-2)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_normalization_is_the_papers_or_another_or_none(name):
+    kinds = {"none": nn.Identity, "batch": nn.BatchNorm2d, "local_response": nn.LocalResponseNorm}
+    for chosen, kind in kinds.items():
+        network = seeded(name, normalization=chosen)
+        assert all(isinstance(network.get_submodule(key), kind) for key in NORMALIZED), chosen
+        assert network.architecture == name
+    own, named = seeded(name)(pictures()), seeded(name, normalization="local_response")(pictures())
+    assert torch.equal(own, named)
+    assert not torch.allclose(own, seeded(name, normalization="none")(pictures()), rtol=1e-2)
+
+
+def test_response_norm_is_alexnets_on_pixels_that_run_to_255():
+    """norm(a / 255) = AlexNet's norm(a) / 255, so that a picture in either unit is answered alike."""
+    a = 100 * torch.rand(2, 32, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    alexnets = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+    torch.testing.assert_close(255 * seeded("four_layer", layers="torch").norm1(a / 255), alexnets(a))
+
+
+@pytest.mark.parametrize("normalization", ["local_response", "none", "batch"])
+@pytest.mark.parametrize("name", NAMES)
+def test_our_layers_and_torchs_agree(name, normalization):
+    ours, theirs = (seeded(name, layers=layers, normalization=normalization).double() for layers in ("custom", "torch"))
+    assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
+    assert largest_difference(ours, theirs, pictures().double()) < 1e-9
+
+
+def test_weights_start_as_large_as_the_signal_needs():
+    network = seeded("four_layer")
+    for key, gain in (("conv1", 2), ("conv2", 2), ("conv3", 2), ("fc", 1)):
+        layer = network.get_submodule(key)
+        assert float(layer.weight.detach().square().mean()) == pytest.approx(gain / layer.weight[0].numel(), rel=0.1), (
+            key
+        )
+        assert not layer.bias.any()
