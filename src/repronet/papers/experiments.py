@@ -86,9 +86,9 @@ def _small(
     return Experiment(network, "cifar10", error, minutes, hour, (_BEST, *deviations))
 
 
-# depth: epochs in five minutes and in an hour. All but 110 have two in five minutes, a little over for the deeper ones,
+# depth: epochs in five minutes and in an hour. All but 110 have one in five minutes, the deeper ones a little over it,
 # since they are compared at equal length.
-_EPOCHS = {20: (2, 15), 32: (2, 9), 44: (2, 6), 56: (2, 5), 110: (None, 2)}
+_EPOCHS = {20: (1, 15), 32: (1, 9), 44: (1, 6), 56: (1, 5), 110: (None, 2)}
 
 
 def _by_depth(network: str, percents: dict[int, float], *deviations: str, unknown: str = "") -> Runs:
@@ -145,10 +145,10 @@ def _four_layer() -> Runs:
     return {
         "four_layer_relu_cifar10": _small("four_layer", None, 40, *rates, curves, minutes=8),
         "four_layer_tanh_cifar10": _small("four_layer_tanh", None, 40, *rates, curves, minutes=8),
-        "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *errors, minutes=8),
-        "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *errors, minutes=8),
-        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *errors, unknown, minutes=8),
-        "four_layer_bn_cifar10": _small("four_layer", None, 50, *errors, batch, unknown, minutes=8),
+        "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *errors, minutes=3),
+        "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *errors, minutes=3),
+        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *errors, unknown, minutes=3),
+        "four_layer_bn_cifar10": _small("four_layer", None, 50, *errors, batch, unknown, minutes=3),
     }
 
 
