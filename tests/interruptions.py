@@ -3,7 +3,8 @@
     python tests/interruptions.py kills=50 chain=20 terms=20 writes=50
 
 does in full what ``tests/test_interruptions.py`` does in short. Each training is a process of its own, forked from one
-that has imported the libraries already, so that fifty of them take minutes.
+that has imported the libraries already, so that fifty of them take minutes. ``below=DIR`` puts the runs there: with
+TMPDIR on another file system it shows that no checkpoint takes its way through it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ WORDS = (
     "trainer.save_minutes=0.0005",
     "data.batch_size=32",
 )
+WRITING = ("bytes", "sync", "rename", "renamed")  # where a checkpoint can be struck
 TIMING = ("train_seconds", "test_seconds", "finished")
 
 _context = multiprocessing.get_context("forkserver")
@@ -48,9 +50,10 @@ _context.set_forkserver_preload(["repronet.cli.train", "repronet.cli.jobs", "ten
 class Strike:
     """A signal that a process sends to itself at the ``nth`` call of something.
 
-    ``where``: "step", "validation" or "test" batch; in writing a checkpoint "bytes" (after a share of them), "sync" and
-    "rename" (before it), "renamed" (after it); "save best", before the best checkpoint is written. "step twice" sends
-    it two times, "worker" sends it to a loader process and "everyone" to all processes of the run, as a cluster does.
+    ``where``: "step", "validation" or "test" batch; in writing a checkpoint, and no other file, "bytes" (after a share
+    of them), "sync" and "rename" (before it), "renamed" (after it); "save best", before the best checkpoint is written.
+    "step twice" sends it two times, "worker" sends it to a loader process and "everyone" to all processes of the run,
+    as a cluster does.
     """
 
     where: str
@@ -104,11 +107,12 @@ def _arm(strike: Strike) -> None:
             ImageClassifier._step, strike, targets=lambda: [*_children(), os.getpid()]
         )
     elif strike.where == "save best":
-        BestAndLast._save = _striking(BestAndLast._save, strike, only=runs.BEST)  # type: ignore[method-assign]
+        BestAndLast._save = _striking(BestAndLast._save, strike, only=lambda *args: runs.BEST in args)  # type: ignore[method-assign]
     elif strike.where == "sync":
-        durable.os.fsync = _striking(os.fsync, strike)  # type: ignore[assignment]
+        durable.os.fsync = _striking(os.fsync, strike, only=_is_open_checkpoint)  # type: ignore[assignment]
     elif strike.where in ("rename", "renamed"):
-        Path.replace = _striking(Path.replace, strike, after=strike.where == "renamed")  # type: ignore[method-assign]
+        after = strike.where == "renamed"
+        Path.replace = _striking(Path.replace, strike, after, only=_names_checkpoint)  # type: ignore[method-assign]
     else:
         Path.open = _opening(Path.open, strike)  # type: ignore[method-assign]
 
@@ -117,20 +121,31 @@ def _striking(
     function: Callable[..., Any],
     strike: Strike,
     after: bool = False,
-    only: Any = None,
+    only: Callable[..., bool] = lambda *_: True,
     targets: Callable[[], list[int]] = lambda: [os.getpid()],
 ) -> Callable[..., Any]:
     calls = []
 
     def called(*args: Any) -> Any:
-        calls.extend([1] if only is None or only in args else [])
-        due = len(calls) == strike.nth
+        counts = only(*args)
+        calls.extend([1] if counts else [])
+        due = counts and len(calls) == strike.nth
         result = function(*args) if after else None
         for target in targets() if due else []:
             os.kill(target, strike.number)
         return result if after else function(*args)
 
     return called
+
+
+def _names_checkpoint(path: Path, *_: Any) -> bool:
+    return ".ckpt" in path.name
+
+
+def _is_open_checkpoint(number: int) -> bool:
+    """Whether a file descriptor is a checkpoint's, or that of the folder that its name is written into."""
+    path = Path(f"/proc/self/fd/{number}").readlink()
+    return _names_checkpoint(path) or path.name == Path(runs.LAST).parent.name
 
 
 def _children() -> list[int]:
@@ -143,7 +158,7 @@ def _opening(function: Callable[..., Any], strike: Strike) -> Callable[..., Any]
     def opened(path: Path, *args: Any, **kwargs: Any) -> Any:
         file = function(path, *args, **kwargs)
         mode = kwargs.get("mode", args[0] if args else "r")
-        if ".ckpt" in path.name and "w" in mode:
+        if _names_checkpoint(path) and "w" in mode:
             drafts.append(path)
             if len(drafts) == strike.nth:
                 write = file.write
@@ -248,12 +263,8 @@ class Trial:
 
     def finish(self, name: str) -> str | None:
         """Resume the run until its end; returns where it differs from the one that was left alone."""
-        if not (self.folder / name / runs.RESULT).exists():
-            words = (
-                [f"resume={name}"] if (self.folder / name / runs.CONFIG).exists() else [*self.words, f"run_dir={name}"]
-            )
-            if run(self.folder, *words) != 0:
-                return "it did not go on: " + (self.folder / "out.txt").read_text()[-300:]
+        if not (self.folder / name / runs.RESULT).exists() and run(self.folder, *self._words(name)) != 0:
+            return "it did not go on: " + (self.folder / "out.txt").read_text()[-300:]
         left = leftovers(self.folder / name)
         return f"left behind: {left}" if left else difference(self.whole, everything(self.folder / name))
 
@@ -265,10 +276,14 @@ class Trial:
         return self.finish(name)
 
     def chain(self, kills: int, seed: int = 0) -> str | None:
-        """One run, killed again and again, somewhere in the third of a run's time that follows each start."""
-        name, drawn = self.fresh(), random.Random(seed)
-        for _ in range(kills):
-            self._strike_from_outside(name, drawn.uniform(0.2, 0.6) * self.seconds)
+        """One run, killed at so many of its steps, each time after it went on from what the kill before had left."""
+        name, last = self.fresh(), self.folder / f"run{self._count}" / runs.LAST
+        steps = sorted(random.Random(seed).sample(range(1, self.whole["last"]["global_step"] + 1), kills))
+        for number, step in enumerate(steps):
+            done = read_checkpoint(last)["global_step"] if last.exists() else 0
+            code = run(self.folder, *self._words(name), strike=Strike("step", step - done))
+            if code != -signal.SIGKILL:
+                return f"exit code {code} and no kill at step {step}, after {number} kills"
         return self.finish(name)
 
     def _strike_from_outside(self, name: str, seconds: float) -> bool:
@@ -283,31 +298,37 @@ class Trial:
         """The exit code after that strike, and where the resumed run differs."""
         name = self.fresh()
         code = run(self.folder, *self.words, *more, f"run_dir={name}", strike=strike)
-        for path in (runs.LAST, runs.BEST):
-            if (self.folder / name / path).exists():
-                read_checkpoint(self.folder / name / path)
+        there = [self.folder / name / path for path in (runs.LAST, runs.BEST) if (self.folder / name / path).exists()]
+        for path in there:
+            read_checkpoint(path)
+        if strike.where in WRITING and not there:
+            return code, "no checkpoint was left"
         return code, self.finish(name)
 
 
 def term_strikes(count: int) -> list[Strike]:
     """SIGTERM while training, validating and saving, in turn."""
     drawn, kinds = random.Random(1), ("step", "validation", "sync", "bytes", "rename")
-    most = {"step": 400, "validation": 4, "sync": 20, "bytes": 8, "rename": 10}
+    most = {"step": 400, "validation": 4, "sync": 40, "bytes": 20, "rename": 20}
     chosen = [kinds[n % len(kinds)] for n in range(count)]
     return [Strike(kind, drawn.randint(1, most[kind]), signal.SIGTERM, share=1.0) for kind in chosen]
 
 
 def write_strikes(count: int) -> list[Strike]:
-    """SIGKILL in the midst of writing a checkpoint."""
-    drawn, kinds = random.Random(2), ("bytes", "sync", "rename", "renamed")
-    return [Strike(kinds[n % 4], drawn.randint(2, 12), share=drawn.random()) for n in range(count)]
+    """SIGKILL in the midst of writing a checkpoint, the first one excepted, before which there is none."""
+    drawn = random.Random(2)
+    kinds = [WRITING[n % len(WRITING)] for n in range(count)]
+    # Of each there are two syncs: of the file and of the name.
+    return [Strike(kind, drawn.randint(3, 40 if kind == "sync" else 20), share=drawn.random()) for kind in kinds]
 
 
 def main(words: list[str]) -> None:
     """Do what WORDS say and print what came of it."""
     counts = {"kills": 0, "chain": 0, "terms": 0, "writes": 0}
-    counts |= {key: int(value) for key, _, value in (word.partition("=") for word in words)}
-    with tempfile.TemporaryDirectory() as folder:
+    given = dict(word.split("=", 1) for word in words)
+    below = given.pop("below", None)
+    counts |= {key: int(value) for key, value in given.items()}
+    with tempfile.TemporaryDirectory(dir=below) as folder:
         os.environ.setdefault("REPRONET_CACHE", str(Path(folder) / "cache"))
         trial = Trial(Path(folder))
         print(f"one run takes {trial.seconds:.1f} s, imports not counted", flush=True)
