@@ -112,6 +112,8 @@ def test_hyperparameters_with_the_errors(ask):
     experiment = ask("hparams/experiment", {"experimentName": ""})
     names = {parameter["name"] for parameter in experiment["hparamInfos"]}
     assert {"model.name", "optimizer.lr", "trainer.max_epochs", "seed"} <= names
+    first = [parameter["name"] for parameter in experiment["hparamInfos"][:5]]
+    assert first == ["data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs"]
     metrics = {metric["name"]["tag"] for metric in experiment["metricInfos"]}
     assert metrics == {"hparams/last_val_error", "hparams/best_val_error", "hparams/test_error"}
 

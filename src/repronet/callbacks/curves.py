@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pytorch_lightning as pl
+from tensorboard.plugins.hparams import plugin_data_pb2
 from torch.utils.tensorboard.summary import hparams
 
 from repronet.callbacks.board import Board
@@ -20,6 +21,9 @@ LAYOUT = {
         "error": ["Multiline", ["error/train", "error/val"]],
     }
 }
+
+# TensorBoard shows five hyperparameters, the first ones, unless asked for others.
+COLUMNS = ("data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs")
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,22 @@ def add_hyperparameters(writer: Board, config: Mapping[str, Any], result: Mappin
         for key in ("last_val_error", "best_val_error", "test_error")
         if result[key] is not None
     }
-    for summary in hparams(_flat(config), metrics):
+    experiment, *session = hparams(_flat(config), metrics)
+    for summary in (_with_columns(experiment), *session):
         writer.add_summary(summary)
     for name, value in metrics.items():
         # A step behind the last: should the run be killed now and resumed, what stands behind its checkpoint goes.
         writer.add_scalar(name, value, result["steps"] + 1)
+
+
+def _with_columns(experiment: Any) -> Any:
+    """Have ``COLUMNS`` shown unasked: those that are said to differ between runs come first, the others by name."""
+    metadata = experiment.value[0].metadata.plugin_data
+    content = plugin_data_pb2.HParamsPluginData.FromString(metadata.content)  # type: ignore[attr-defined]
+    for parameter in content.experiment.hparam_infos:
+        parameter.differs = parameter.name in COLUMNS
+    metadata.content = content.SerializeToString()
+    return experiment
 
 
 def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, str | float | bool]:
