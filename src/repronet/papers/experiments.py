@@ -66,9 +66,10 @@ def _mnist() -> Runs:
         carved,
         _BEST,
     )
-    old = ("first-order SGD with momentum on batches of 16 for second-order steps on single digits", carved, _BEST)
+    first_order = "first-order SGD with momentum on batches of 16 for second-order steps on single digits"
+    old = (first_order, carved, _BEST)
     without, with_distortions = published("lenet5_1998", 0.95), published("lenet5_1998", 0.8)
-    few = ("3,500 training digits, for which nothing is published",)
+    few = ("3,500 training digits, for which nothing is published", first_order, _BEST)
     return {
         "lenet5_mnist": Experiment("lenet5", "mnist", without, 20, 20, modern),
         "lenet5_mnist_distorted": Experiment("lenet5", "mnist", with_distortions, 20, 20, (*modern, distorted)),
@@ -156,7 +157,7 @@ def _network_in_network() -> Runs:
     usual = (
         _CARVED,
         "the rate falls when the validation error stalls, not the training accuracy",
-        "rate, weight decay and length are not in the paper",
+        "rate and weight decay are those of the authors' release, as the paper has none",
     )
     return {
         "nin_cifar10": _small("nin", 8.81, 2, *usual),
@@ -233,12 +234,13 @@ def _inception() -> Runs:
             "rate, batch, weight decay and length are Caffe's, as the paper has none",
             "one process for many that are not in step",
             "augmentation as far as the paper tells it",
+            "weights start as in He et al. 2015, of which the paper says nothing",
         ),
         "inception_v3_imagenet": _large(
             "inception_v3",
             21.2,
             "one process for 50 replicas",
-            "weight decay and the decay of the running mean are those of the authors' release",
+            "momentum, weight decay and the decay of the running mean are those of the authors' release",
         ),
     }
 

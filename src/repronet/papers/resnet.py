@@ -42,6 +42,12 @@ CIFAR_RECIPE = Recipe(
 WARMUP_RECIPE = Recipe(
     CIFAR_RECIPE.text + "; rate 0.01 until the training error is below 80 % (about 400 steps), then 0.1", "section 4.2"
 )
+_IDENTITY_RECIPE = Recipe(CIFAR_RECIPE.text + "; rate 0.01 in the first 400 steps, then 0.1", "appendix")
+_RESNEXT_RECIPE = Recipe(
+    "SGD 0.9, batch 256, rate 0.1, a tenth three times as in fb.resnet.torch, after 30, 60 and 90 epochs, weight decay"
+    " 1e-4; crops of 8 to 100 % of the area, 3:4 to 4:3, flips, colour",
+    "section 4",
+)
 _RESNEXT_CIFAR_RECIPE = Recipe(
     "SGD 0.9 with Nesterov momentum, batch 128, rate 0.1, a tenth after 150 and 225 of 300 epochs, weight decay 5e-4",
     "section 5.2",
@@ -167,7 +173,7 @@ def _preact(depth: int, parameters: int, expansion: int, percent: float, where: 
         printed={164: Printed("1.7 M"), 1001: Printed("10.2 M")}.get(depth) if depth != 1001 else None,
         stages=tuple((f"stages.{n}", (expansion * w, 32 >> n, 32 >> n)) for n, w in enumerate((16, 32, 64))),
         errors=(Error(percent, _CIFAR10, "test images", where),),
-        recipe=WARMUP_RECIPE,
+        recipe=_IDENTITY_RECIPE,
     )
 
 
@@ -197,6 +203,7 @@ def _resnext(title: str, parameters: int, macs: str, percent: float | None, devi
         errors=errors,
         paper=AGGREGATED,
         deviations=deviations,
+        recipe=_RESNEXT_RECIPE,
     )
 
 
