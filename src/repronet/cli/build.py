@@ -17,7 +17,7 @@ from torch import nn
 from repronet import models
 from repronet.checkpoints import read_checkpoint
 from repronet.cli.build_data import data_module, dataset, settings
-from repronet.cli.build_weights import fill, keeping, tuning, wanted_pixels
+from repronet.cli.build_weights import fill, keeping, tuning, with_wanted_pixels
 from repronet.cli.compose import checked
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
@@ -103,7 +103,9 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     net = network(config, images)
     if begins:
         fill(net, config)
-    data = data_module(config, images, size, wanted_pixels(config, images.train.statistics()))
+    statistics = images.train.statistics()
+    config = with_wanted_pixels(config, statistics)
+    data = data_module(config, images, size, statistics)
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
         raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
     kept = keeping(config, net, images.train.channels, begins)

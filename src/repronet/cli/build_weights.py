@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from repronet.finetune import WAYS, Tuning
 from repronet.keeping import Keeping, head_of
 from repronet.models.stages import class_layers
 from repronet.recognizer import built
+from repronet.weights import published
 from repronet.weights.pixels import TIMM, of_timm, pixels_of
 
 PLANNED = ("epochs_each", "head_epochs", "factor")  # values of a way that its plan is made of
@@ -52,6 +55,33 @@ def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
     return runs.require_run(path, runs.BEST, "weights")
 
 
+@contextmanager
+def about_weights(config: DictConfig) -> Iterator[None]:
+    """Begin what is wrong with the weights by the word that named them, and say what was perhaps meant.
+
+    Raises:
+        UserError: instead of one that names a path alone.
+    """
+    try:
+        yield
+    except UserError as error:
+        name, reason = config.weights, str(error)
+        if reason.startswith("weights="):
+            raise
+        if Path(name).expanduser().exists():
+            raise UserError(f"weights={reason}") from error
+        raise UserError(f"weights={name}: no such file, run or name of torchvision's{_meant(config)}") from error
+
+
+def _meant(config: DictConfig) -> str:
+    """``; nearest: X`` out of torchvision's names for the network and the files in that folder, if one is near."""
+    folder = Path(config.weights).parent
+    beside = list(folder.iterdir()) if folder.is_dir() else []
+    known = {name.lower(): name for name in (*published.names_for(config.model.name), *map(str, beside))}
+    near = difflib.get_close_matches(config.weights.lower(), known, n=1)
+    return f"; nearest: {known[near[0]]}" if near else ""
+
+
 def fill(network: nn.Module, config: DictConfig) -> None:
     """Put the weights into the network, all but a head for other classes, and say what was done.
 
@@ -65,7 +95,8 @@ def fill(network: nn.Module, config: DictConfig) -> None:
         return
     heads = class_layers(network)
     drawn = {key: value.clone() for key, value in network.state_dict().items() if key.rpartition(".")[0] in heads}
-    loaded = weights.load(network, source_of(name), adapt_head=True, adapt_input=True)
+    with about_weights(config):
+        loaded = weights.load(network, source_of(name), adapt_head=True, adapt_input=True)
     if config.finetune.name != "none":
         network.load_state_dict(drawn, strict=False)
     log.info(f"weights of {name if name.startswith(TIMM) else loaded.origin}")
@@ -75,20 +106,23 @@ def fill(network: nn.Module, config: DictConfig) -> None:
         log.info(f"  fitted to the images' channels: {loaded.reshaped}")
 
 
-def wanted_pixels(config: DictConfig, own: PixelStatistics) -> PixelStatistics:
-    """The statistics that ``preprocessing=standardize`` standardises with: the weights' where they are known."""
-    name = begins_with(config)
-    found = pixels_of(name, config.model.name) if name else None
-    if name is None:
-        return own
+def with_wanted_pixels(config: DictConfig, own: PixelStatistics) -> DictConfig:
+    """The config with what ``preprocessing=standardize`` subtracts and divides by, where the weights say it.
+
+    It goes into the run's checkpoints, which need no other file then.
+    """
+    name, group = begins_with(config), config.preprocessing
+    if name is None or group.name != "standardize" or group.mean is not None:
+        return config
+    found = pixels_of(name, config.model.name)
     if found is None:
-        log.info("  nothing says which pixels they want; those of the training split are taken, see preprocessing=")
-        return own
+        log.info("  which pixels they want is not known: preprocessing= takes the training split's")
+        return config
     if len(found.mean) != len(own.mean):
         found = _for_channels(found, len(own.mean))
     shown = (", ".join(f"{value:.3f}" for value in values) for values in (found.mean, found.std))
     log.info("  pixels as they want them: mean {}, std {}".format(*shown))
-    return found
+    return OmegaConf.merge(config, {"preprocessing": {"mean": list(found.mean), "std": list(found.std)}})  # type: ignore[return-value]
 
 
 def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
@@ -99,13 +133,29 @@ def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
 
 def with_old_classes(config: DictConfig) -> DictConfig:
     """The config with ``finetune.old_classes`` filled in where ``finetune=lwf`` needs it, for the run to hold it."""
-    name = begins_with(config)
-    if config.finetune.name != "lwf" or name is None or config.finetune.old_classes is not None:
+    if begins_with(config) is None or config.finetune.name != "lwf" or config.finetune.old_classes is not None:
         return config
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        network = models.create(config.model.name)
-    found = weights.shapes(network, source_of(name))[f"{head_of(network)}.weight"][0]
+    network = _without_memory(config)
+    found = shapes_of_weights(config)[f"{head_of(network)}.weight"][0]
     return OmegaConf.merge(config, {"finetune": {"old_classes": found}})  # type: ignore[return-value]
+
+
+def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of ``weights=`` under the network's keys; none where it begins with fresh ones.
+
+    Raises:
+        UserError: when they cannot be had or belong to another network.
+    """
+    name = begins_with(config)
+    if name is None:
+        return {}
+    with about_weights(config):
+        return weights.shapes(_without_memory(config), source_of(name))
+
+
+def _without_memory(config: DictConfig) -> nn.Module:
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return models.create(config.model.name)
 
 
 def keeping(config: DictConfig, network: nn.Module, channels: int, begins: bool) -> Keeping | None:

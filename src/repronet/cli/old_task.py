@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,21 @@ from repronet import runs
 from repronet.cli.build import Parts, recorded_config
 from repronet.cli.build_data import dataset
 from repronet.data.splits import LabelledPictures
+from repronet.errors import UserError
 from repronet.keeping import head_of, with_head
 from repronet.models.stages import class_layers
 from repronet.recognizer import Recognizer, of_run
 
 AT_ONCE = 100  # pictures
 
+log = logging.getLogger("repronet.train")
+
 
 def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     """Errors on the test split of the run that the weights came from, before the tuning and after it.
 
     After it the tuned network answers with the old head: the one that was kept, or else the one that it had. None where
-    the weights are no run of ours, its data are no longer there or have no test split, or nothing was tuned.
+    the weights are no run of ours, it or its data are no longer there, it has no test split, or nothing was tuned.
     """
     folder = Path(config.weights).expanduser() if config.weights else None
     if folder is None or not folder.is_dir() or config.finetune.name in ("none", "scratch"):
@@ -32,8 +36,12 @@ def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     network = parts.task.judged
     if len(class_layers(network)) != 1:
         return None
-    old = of_run(folder)
-    test = dataset(recorded_config(folder / runs.BEST), old.lens.size).test
+    try:
+        old = of_run(folder)
+        test = dataset(recorded_config(folder / runs.BEST), old.lens.size).test
+    except UserError as error:  # no reason to lose what was learned
+        log.warning(f"what is left of the old task is not measured: {error}")
+        return None
     if test is None:
         return None
     kept = parts.task.keeping.old_head if parts.task.keeping else old.network.get_submodule(head_of(network))

@@ -119,11 +119,13 @@ def _take_threads(checkpoint: Path, config: DictConfig) -> None:
 
 
 def with_absolute_root(config: DictConfig) -> DictConfig:
-    """The config with ``data.root`` absolute, so that the run can be evaluated from any folder."""
-    if config.data.root is None:
-        return config
-    root = str(Path(config.data.root).expanduser().resolve())
-    return OmegaConf.merge(config, {"data": {"root": root}})  # type: ignore[return-value]
+    """The config with ``data.root`` and a path in ``weights`` absolute: the run can be gone on with from any folder."""
+    found = {}
+    if config.data.root is not None:
+        found["data"] = {"root": str(Path(config.data.root).expanduser().resolve())}
+    if config.weights is not None and Path(config.weights).expanduser().exists():
+        found["weights"] = str(Path(config.weights).expanduser().resolve())
+    return OmegaConf.merge(config, found)  # type: ignore[return-value]
 
 
 def write_config(config: DictConfig, folder: Path) -> None:

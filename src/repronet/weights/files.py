@@ -86,7 +86,7 @@ def _read_safetensors(path: Path) -> Source:
 
 
 def _read_saved(path: Path) -> Source:
-    content = _plain_content(path)
+    content = plain_content(path)
     if not isinstance(content, Mapping):
         raise UserError(f"{path}: holds a {type(content).__name__}, not a state dict")
     for wrapper in _WRAPPERS:
@@ -117,7 +117,12 @@ def _refuse_damage(path: Path) -> None:
         raise UserError(f"{path}: damaged, {printable(damaged)} in it is not what was written; fetch it again")
 
 
-def _plain_content(path: Path) -> Any:
+def plain_content(path: Path) -> Any:
+    """What :func:`torch.save` wrote, tensors and plain values only.
+
+    Raises:
+        UserError: when the file is damaged or holds anything else, which is then not loaded.
+    """
     try:
         _refuse_damage(path)
         with warnings.catch_warnings():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,8 @@ from torchvision.models import get_model_weights
 
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError
+from repronet.runs import BEST
+from repronet.weights.files import plain_content
 from repronet.weights.published import BUILDERS, is_a_name, network_of
 
 TIMM = "timm/"  # before a name of timm's
@@ -70,8 +71,13 @@ def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | No
 
 
 def _of_run(folder: Path) -> PixelStatistics | None:
+    """Out of its best checkpoint; None where it did more than to shift and to scale each channel."""
     try:
-        result = json.loads((folder / "result.json").read_text("utf-8"))
-        return PixelStatistics(tuple(result["pixel_mean"]), tuple(result["pixel_std"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        wanted = plain_content(folder / BEST)["ImageDataModule"]["lens"]["pixel_map"]
+        pairs = list(zip(wanted["gain"], wanted["offset"], strict=True))
+    except (UserError, KeyError, TypeError):
         return None
+    # gain · x + offset = (x − mean) / std
+    mean, std = tuple(-offset / gain for gain, offset in pairs), tuple(1 / gain for gain, _ in pairs)
+    stated = all(0 <= value <= 1 for value in mean) and all(value > 0 for value in std)
+    return PixelStatistics(mean, std) if stated else None

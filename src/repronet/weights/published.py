@@ -46,6 +46,12 @@ def is_a_name(source: str) -> bool:
     return re.fullmatch(r"[A-Z][A-Z0-9_]*", source) is not None
 
 
+def names_for(network: str) -> list[str]:
+    """torchvision's names of weights for our ``network``; none where it has no such network."""
+    entries = get_model_weights(BUILDERS[network]).__members__ if network in BUILDERS else {}
+    return [entry for entry in entries if entry != "DEFAULT"]
+
+
 def fetch(name: str, network: str | None) -> Source:
     """torchvision's weights ``name`` for our ``network``, out of torch.hub's folder or downloaded into it.
 
@@ -116,7 +122,7 @@ def _entry(name: str, network: str | None) -> WeightsEnum:
         raise UserError(f"weights={name}: torchvision has no weights for model={network}; give the path of a file")
     entries = get_model_weights(BUILDERS[network]).__members__
     if name not in entries:
-        choices = ", ".join(entry for entry in entries if entry != "DEFAULT")
+        choices = ", ".join(names_for(network))
         raise UserError(f"weights={name}: torchvision has none of that name for model={network} (choices: {choices})")
     return entries[name]
 
