@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 
 import pytest
 import torch
 from torch import nn
 
-from interruptions import Strike, Trial
+from interruptions import Strike, Trial, run
 from repronet import models, runs, weights
 from repronet.checkpoints import read_checkpoint
 from repronet.cli.build import assemble
 from repronet.cli.compose import compose
+from repronet.errors import UserError
 from repronet.finetune import WAYS, Tuning
 from repronet.models.stages import class_layers, stages
 
@@ -139,9 +141,55 @@ def test_a_stage_is_bit_equal_until_its_time_comes(repronet, tmp_path, backbone)
 def test_a_run_that_is_stopped_amid_a_gradual_plan_goes_on_to_the_same_end(tmp_path, backbone):
     trial = Trial(tmp_path, (*tuned(backbone, "gradual"), "trainer.max_epochs=5"))
     for step in (3, 12, 19):  # five steps an epoch
-        assert trial.struck(Strike("step", step)) == (-signal.SIGKILL, None)
+        name = trial.fresh()
+        assert run(tmp_path, *trial.words, f"run_dir={name}", strike=Strike("step", step)) == -signal.SIGKILL
         backbone.rename(backbone.with_suffix(".away"))  # a resumed run needs no more than its folder
-        backbone.with_suffix(".away").rename(backbone)
+        try:
+            assert trial.finish(name) is None
+        finally:
+            backbone.with_suffix(".away").rename(backbone)
+
+
+@pytest.mark.parametrize("source", ["finished_run", "peaked_run"])  # of standardised pixels, and of scaled ones
+def test_a_tuned_run_sees_the_pixels_of_its_source_after_that_is_gone(repronet, tmp_path, source, request):
+    shutil.copytree(request.getfixturevalue(source), tmp_path / "source")
+    model = read_checkpoint(tmp_path / "source" / runs.BEST)["hyper_parameters"]["config"]["model"]["name"]
+    words = (f"model={model}", "weights=source", "trainer.max_epochs=1", "data.per_class=20", "augmentation=none")
+    outcome = repronet("train", *words, "optimizer.lr=1e-6", "run_dir=r")
+    assert (outcome.code, outcome.err) == (0, "")
+    theirs, ours = (read_checkpoint(tmp_path / run / runs.BEST)["ImageDataModule"] for run in ("source", "r"))
+    for value in ("gain", "offset"):
+        assert ours["lens"]["pixel_map"][value] == pytest.approx(theirs["lens"]["pixel_map"][value])
+    before = repronet("eval", "run=r").out
+    shutil.rmtree(tmp_path / "source")
+    assert repronet("eval", "run=r").out == before
+
+
+def test_a_tuned_run_ends_though_its_old_task_cannot_be_measured(repronet, tmp_path, finished_run, monkeypatch):
+    def gone(*_):
+        raise UserError("data.root=/gone: no such folder")
+
+    monkeypatch.setattr("repronet.cli.old_task.dataset", gone)
+    words = ("model=lenet5", f"weights={finished_run}", "finetune=head", "data.per_class=20", "trainer.max_epochs=1")
+    outcome = repronet("train", *words, "run_dir=r")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "what is left of the old task is not measured: data.root=/gone: no such folder" in outcome.out
+    assert runs.read_result(tmp_path / "r")["old_task"] is None
+
+
+def test_a_run_may_be_gone_on_with_from_another_folder(repronet, tmp_path, finished_run, monkeypatch):
+    shutil.copytree(finished_run, tmp_path / "source")
+    words = ("model=lenet5", "weights=source", "finetune=head", "data.per_class=20", "trainer.max_epochs=1")
+    assert repronet("train", "-m", *words, "seed=0,1").code == 0
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    for folder in sweep.glob("*_seed=*"):
+        (folder / runs.RESULT).unlink()
+        shutil.rmtree(folder / "checkpoints")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    outcome = repronet("train", f"resume_sweep={sweep}")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "the old task" in outcome.out
 
 
 def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_run):
@@ -178,7 +226,11 @@ def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
     [
         (["finetune=head"], "finetune=head: tunes weights that are there; give weights="),
         (["finetune=haed"], "finetune=haed: no such finetune; nearest: head"),
-        (["weights=nowhere.pth"], "nowhere.pth"),
+        (["weights=nowhere.pth"], "weights=nowhere.pth: no such file, run or name of torchvision's"),
+        (["weights=imagenet1k_v1", "model=resnet18"], "weights=imagenet1k_v1: no such file, run"),
+        (["weights=imagenet1k_v1", "model=resnet18"], "; nearest: IMAGENET1K_V1"),
+        (["weights=IMAGENET1K_V3", "model=resnet18"], "weights=IMAGENET1K_V3: torchvision has none of that name"),
+        (["weights=."], ": no run there; give the folder that holds config.yaml"),
         (["weights="], "weights=: must be a name or a path"),
         (["weights=IMAGENET1K_V1"], "torchvision has no weights for model=lenet5"),
         (["finetune=gradual", "weights=x", "finetune.epochs_each=0"], "finetune.epochs_each=0: must be"),
@@ -198,7 +250,7 @@ def test_bad_words_are_one_line(repronet, words, message):
 @pytest.mark.slow
 def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone):
     words = [word for word in tuned(backbone, "x") if not word.startswith("finetune=")]
-    more = ("ways=[scratch,head]", "seeds=[0,1]", "trainer.max_epochs=1")
+    more = ("ways=scratch,head", "seeds=[0,1]", "trainer.max_epochs=1")
     outcome = repronet("finetune", "compare", *words, *more)
     assert (outcome.code, outcome.err) == (0, "")
     (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
@@ -220,16 +272,25 @@ def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["compare", "ways=scratch,heads"], "ways=['scratch', 'heads']: must be a list, [scratch,head] for instance"),
+        (["compare", "seeds=0,0"], "seeds=[0, 0]: must be a list of whole numbers"),
         (["compare", "ways=[heads]"], "ways=['heads']: must be a list, [scratch,head] for instance"),
         (["compare", "seeds=[]"], "seeds=[]: must be a list of whole numbers"),
         (["compare", "seeds=[1,1]"], "seeds=[1, 1]: must be"),
         (["compare", "ways=[head]"], "finetune=head: tunes weights that are there"),
+        (["compare"], "finetune=head: tunes weights that are there"),  # scratch, the first of the ways, needs none
+        (["compare", "weights=nowhere.pth"], "weights=nowhere.pth: no such file"),
+        (["compare", "weights=x", "finetune=head"], "finetune=head: what is compared stands in ways=[head,…]"),
+        (["compare", "weights=x", "seed=3"], "seed=3: what is compared stands in seeds=[3,…]"),
+        (["compare", "trainer.max_epochs=1,2"], "trainer.max_epochs=1,2: several values make several runs; repronet"),
         (["compere"], "finetune compere: needs a second word; there is: finetune compare"),
         (["compare", "optimizer.lrr=1"], "optimizer.lrr=1: no such key; nearest: optimizer.lr"),
     ],
 )
-def test_bad_comparisons_are_one_line(repronet, words, message):
+def test_bad_comparisons_are_one_line_and_leave_nothing(repronet, tmp_path, words, message):
     outcome = repronet("finetune", *words)
-    assert outcome.code in (1, 2)
+    assert outcome.code == 2
     assert message in outcome.err
-    assert outcome.err.splitlines()[0].startswith("repronet: ")
+    assert outcome.err.startswith("repronet: ")
+    assert outcome.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

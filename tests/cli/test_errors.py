@@ -10,6 +10,8 @@ BAD = [
     (["train", "optimizer.lrr=0.1"], ["optimizer.lrr=0.1", "nearest: optimizer.lr"]),
     (["train", "lr=0.1"], ["lr=0.1", "nearest: optimizer.lr"]),
     (["train", "sede=1"], ["sede=1", "nearest: seed"]),
+    (["train", "epochs=3"], ["epochs=3", "nearest: trainer.max_epochs"]),
+    (["train", "trainer.epochs=3"], ["trainer.epochs=3", "nearest: trainer.max_epochs"]),
     (["train", "+optimizer.speed=1"], ["+optimizer.speed=1", "without the +"]),
     (["train", "~optimizer.lr"], ["~optimizer.lr", "can be removed"]),
     (["train", "model=lenet6"], ["model=lenet6", "nearest: lenet5", "`repronet list model` names all"]),

@@ -13,11 +13,13 @@ from rich.console import Console
 from rich.table import Table
 
 from repronet import runs
+from repronet.cli.build_weights import begins_with, shapes_of_weights
 from repronet.cli.compose import compose
 from repronet.cli.sweep import begin_sweep, job_folders, work
 from repronet.durable import write_whole
+from repronet.errors import UserError
 
-OWN_KEYS = ("ways=", "seeds=")
+OWN_KEYS = {"finetune": "ways", "seed": "seeds"}  # of a run, and what stands in its place here
 
 
 class Row(NamedTuple):
@@ -43,11 +45,16 @@ def compare(config: DictConfig, overrides: Sequence[str], console: Console, debu
     """Run every way with every seed, then print and draw the errors; 1 if a run failed.
 
     Raises:
-        UserError: for words that a run does not take, before any run begins.
+        UserError: for words that a run does not take and weights that cannot be had, before any run begins.
     """
-    words = [word for word in overrides if not word.startswith(OWN_KEYS)]
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key in OWN_KEYS:
+            raise UserError(f"{word}: what is compared stands in {OWN_KEYS[key]}=[{value},…]")
+    words = [word for word in overrides if word.partition("=")[0] not in OWN_KEYS.values()]
     jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in config.seeds]
     configs = [compose("train", [*words, *job]) for job in jobs]
+    shapes_of_weights(next((each for each in configs if begins_with(each)), configs[0]))
     sweep = begin_sweep(configs, jobs)
     code = work(sweep, jobs, debug)
     rows = rows_of(sweep, jobs)

@@ -46,6 +46,14 @@ _EXAMPLES = {
     "report": "out=report.html",
     "reproduce": "seeds=3",
 }
+# Commands whose config has another name than what is typed.
+_SPOKEN = {
+    "preview": "schedule",
+    "find_rate": "find-rate",
+    "compare": "finetune compare",
+    "check": "data check",
+    "bench": "bench conv",
+}
 PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet", "results")
 
 
@@ -105,7 +113,7 @@ def _path(word: str) -> tuple[str, str | None]:
 
 def _bracketed(word: str) -> str:
     """``input=3,224,224`` and ``what=filters`` as the lists that are meant; Hydra would read several runs."""
-    return re.sub(r"^(input=)(\d+(?:,\d+)+)$|^(what=)([a-z_,]+)$", r"\1\3[\2\4]", word)
+    return re.sub(r"^(input|seeds)=(\d+(?:,\d+)*)$|^(what|ways)=([a-z_,]+)$", r"\1\3=[\2\4]", word)
 
 
 def _search_path(folder: Path) -> str:
@@ -185,7 +193,8 @@ def _sweep_values(override: Override) -> Iterable[str]:
 def _check_choice(command: str, override: Override, config_dir: Path | None) -> None:
     group, word = override.key_or_group, override.input_line
     if override.is_sweep_override():
-        raise UserError(f"{word}: several values make several runs; add -m for that")
+        wanted = "add -m for that" if command == "train" else f"repronet {_spoken(command)} takes one value"
+        raise UserError(f"{word}: several values make several runs; {wanted}")
     if override.is_delete():
         raise UserError(f"{word}: neither a group nor a key can be removed")
     if override.is_add() or override.is_force_add():
@@ -193,12 +202,16 @@ def _check_choice(command: str, override: Override, config_dir: Path | None) -> 
     if group not in GROUPS:
         return
     if group not in schema.GROUPS_OF[command]:
-        raise UserError(f"{word}: repronet {command} has no {group}=")
+        raise UserError(f"{word}: repronet {_spoken(command)} has no {group}=")
     available, wanted = choices(group, config_dir), override.value()
     if wanted is None and (group == "experiment" or command != "train"):
         return
     if not isinstance(wanted, str) or wanted not in available:
         raise UserError(f"{word}: no such {group}{nearest(str(wanted), available)} ({_listed(group, available)})")
+
+
+def _spoken(command: str) -> str:
+    return _SPOKEN.get(command, command)
 
 
 def _listed(group: str, available: Iterable[str]) -> str:
@@ -234,13 +247,17 @@ def _leaves(config: DictConfig, path: str = "") -> Iterable[str]:
 
 
 def nearest(word: str, valid: Iterable[str]) -> str:
-    """``; nearest: X``, or nothing when nothing is near. A dotted key may be near by its last part alone."""
+    """``; nearest: X``, or nothing when nothing is near."""
     valid = [key for key in valid if not key.endswith(".name")]
-    tails = {key.rsplit(".", 1)[-1]: key for key in valid}
-    tail = word.rsplit(".", 1)[-1]
-    near = [tails[tail]] if tail in tails else difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    near = near or [tails[t] for t in difflib.get_close_matches(tail, tails, n=1, cutoff=0.5)]
-    return f"; nearest: {near[0]}" if near else ""
+    near = max(valid, key=lambda key: _likeness(word, key), default="")
+    return f"; nearest: {near}" if _likeness(word, near) >= 0.5 else ""
+
+
+def _likeness(word: str, key: str) -> float:
+    """From 0 to 1: of the whole words, or of what stands behind the key's last dot, where the word has no dot."""
+    tail = key.rsplit(".", 1)[-1]
+    alike = [difflib.SequenceMatcher(None, word, other).ratio() for other in ({key} if "." in word else {key, tail})]
+    return max(*alike, float(word.rsplit(".", 1)[-1] == tail))
 
 
 def _hydra(command: str, overrides: Sequence[str]) -> DictConfig:

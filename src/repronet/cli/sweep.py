@@ -39,14 +39,19 @@ def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -
 
 
 def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]]) -> Path:
-    """A folder with one for every run in it, each with its config; ``jobs`` is what each run has of its own."""
+    """A folder with one for every run in it, each with its config; ``jobs`` is what each run has of its own.
+
+    Raises:
+        UserError: for a run that has no weights to tune.
+    """
     from repronet.cli.build_weights import with_old_classes
     from repronet.cli.train import with_absolute_root, write_config
 
+    settled = [with_old_classes(with_absolute_root(config)) for config in configs]  # before a folder is made
     sweep = _new_folder(Path("runs") / "sweeps")
-    for config, folder in zip(configs, job_folders(sweep, jobs), strict=True):
+    for config, folder in zip(settled, job_folders(sweep, jobs), strict=True):
         folder.mkdir()
-        write_config(with_old_classes(with_absolute_root(config)), folder)
+        write_config(config, folder)
     # Last, so that a folder without it was never a whole sweep.
     (sweep / SWEEP).write_text(json.dumps({"jobs": jobs}, indent=2) + "\n", encoding="utf-8")
     return sweep
