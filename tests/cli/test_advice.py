@@ -28,7 +28,11 @@ def said(*words: str) -> list[str]:
         (["schedule.warmup_error=0.01"], "a warm-up that may never end"),
         (["preprocessing.mean=[0.5]", "preprocessing.std=[0.3]"], "of another dataset, these images have 0.13"),
         (["preprocessing.mean=[0.13]", "preprocessing.std=[0.1]"], "of another dataset"),
-        (["data.per_class=2"], "few training images of 0 2, 1 2, 2 2 and 7 more"),
+        (
+            ["data.per_class=2", "data.batch_size=2", "optimizer.lr=0.001"],
+            "few training images of 0 2, 1 2, 2 2 and",
+        ),
+        (["data.per_class=10"], "100 images make 2 steps an epoch, 80 in all; data.batch_size=8 makes more of them"),
         (["optimizer.lr=5"], "optimizer.lr=5: with batches of 64 something like 0.025 is usual"),
         (["optimizer.lr=1e-5"], "something like 0.025"),
         (["optimizer=adam", "optimizer.lr=0.1"], "Adam seldom trains"),

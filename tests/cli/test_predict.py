@@ -125,6 +125,7 @@ def test_what_is_exported_answers_as_the_run_does(repronet, tmp_path, finished_r
     outcome = repronet("export", f"run={finished_run}", f"to={to}", f"out=sub/net{ending}")
     assert (outcome.code, outcome.err) == (0, "")
     assert "logits differ by" in outcome.out
+    assert "shown of a picture: grey; on black where it fits into 32×32, else shorter side to 32" in outcome.out
     assert [path.name for path in (tmp_path / "sub").iterdir()] == [f"net{ending}"]
     if ending in (".safetensors", ".pth"):
         network = models.create("lenet5")

@@ -16,6 +16,7 @@ TOO_HIGH, TOO_LOW = 16, 1 / 250
 ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
 ENLARGED = 3  # times
 FEW, UNBALANCED = 5, 10  # training images of a class; times as many of another
+FEW_STEPS = 8  # in an epoch
 LOW_ERROR = 0.2  # of a network that trains at a tenth of its rate
 FOREIGN = 0.25  # deviations that a mean, or share that a deviation, differs by before it is called another dataset's
 DIGITS = (
@@ -34,6 +35,7 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     yield from _size(config, parts)
     yield from _statistics(config, parts)
     yield from _classes(parts)
+    yield from _steps(config, parts)
     if config.augmentation.name == "affine" and config.data.name not in DIGITS:
         yield "augmentation=mnist, the default, suits digits; cifar_standard suits small pictures, inception large ones"
 
@@ -73,8 +75,8 @@ def _rate(config: DictConfig) -> Iterator[str]:
 
 def _statistics(config: DictConfig, parts: Parts) -> Iterator[str]:
     group, own = config.preprocessing, parts.data.statistics
-    if group.name != "standardize" or group.mean is None:
-        return
+    if group.name != "standardize" or group.mean is None or config.weights is not None:
+        return  # weights want the pixels that they were trained with, whosever those are
     pairs = zip(group.mean, group.std, own.mean, own.std, strict=True)
     if any(abs(mean - m) > FOREIGN * s or not 1 / (1 + FOREIGN) < std / s < 1 + FOREIGN for mean, std, m, s in pairs):
         shown = ", ".join(f"{value:.3f}" for value in own.mean)
@@ -96,6 +98,17 @@ def _classes(parts: Parts) -> Iterator[str]:
         yield (
             f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may leave rare "
             "classes out, so look at the error of each"
+        )
+
+
+def _steps(config: DictConfig, parts: Parts) -> Iterator[str]:
+    steps, images, batch = parts.data.train_dataloader().steps, len(parts.data.train), config.data.batch_size
+    smaller = 2 ** ((images // FEW_STEPS).bit_length() - 1) if images >= FEW_STEPS else 1
+    if steps < FEW_STEPS and smaller < batch:
+        all_steps = steps * config.trainer.max_epochs
+        yield (
+            f"data.batch_size={batch}: {images:,} images make {steps} step{'s' if steps > 1 else ''} an epoch, "
+            f"{all_steps:,} in all; data.batch_size={smaller} makes more of them"
         )
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from repronet import runs, weights
+from repronet.data.lens import Lens
 from repronet.data.preprocessing import PixelMap
 from repronet.data.whitening import Preprocessing
 from repronet.errors import UserError
@@ -45,9 +46,22 @@ def export(config: DictConfig, console: Console) -> Path:
         trial.replace(path)
     console.print(f"{path}: {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
     console.print(f"tried on 4 pictures: logits differ by {difference:.0e} at most")
-    console.print(f"takes images (N, {lens.channels}, {lens.size}, {lens.size}), pixels {_in_words(lens.pixel_map)}")
+    console.print(f"shown of a picture: {_framed(lens)}", soft_wrap=True)
+    console.print(
+        f"takes images (N, {lens.channels}, {lens.size}, {lens.size}), pixels {_in_words(lens.pixel_map)}",
+        soft_wrap=True,
+    )
     console.print(f"answers logits (N, {len(lens.classes)}) of {', '.join(lens.classes)}", markup=False)
     return path
+
+
+def _framed(lens: Lens) -> str:
+    """What of a picture the network was shown, so that another program can cut it out likewise."""
+    side, shorter = lens.native or lens.size, lens.native or lens.short_side
+    colour = "grey; " if lens.channels == 1 else ""
+    small = f"on black where it fits into {side}×{side}, else " if lens.pad else ""
+    enlarged = f"; enlarged to {lens.size}×{lens.size}" if lens.native else ""
+    return f"{colour}{small}shorter side to {shorter} pixels, of that the middle {side}×{side}{enlarged}"
 
 
 def _in_words(pixel_map: Preprocessing) -> str:
