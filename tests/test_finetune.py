@@ -273,9 +273,9 @@ def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone)
     ("words", "message"),
     [
         (["compare", "ways=scratch,heads"], "ways=['scratch', 'heads']: must be a list, [scratch,head] for instance"),
-        (["compare", "seeds=0,0"], "seeds=[0, 0]: must be a list of whole numbers"),
+        (["compare", "seeds=0,0"], "seeds=[0, 0]: must be how many, 3 for instance, or a list of whole numbers"),
         (["compare", "ways=[heads]"], "ways=['heads']: must be a list, [scratch,head] for instance"),
-        (["compare", "seeds=[]"], "seeds=[]: must be a list of whole numbers"),
+        (["compare", "seeds=[]"], "seeds=[]: must be how many"),
         (["compare", "seeds=[1,1]"], "seeds=[1, 1]: must be"),
         (["compare", "ways=[head]"], "finetune=head: tunes weights that are there"),
         (["compare"], "finetune=head: tunes weights that are there"),  # scratch, the first of the ways, needs none

@@ -100,7 +100,7 @@ def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):
     [
         ((), "reproduce: needs an experiment; `repronet list experiment` names all"),
         (("resnet20_cifar",), "reproduce resnet20_cifar: no such experiment; nearest: resnet20_cifar10"),
-        ((NAME, "seeds=0"), "seeds=0: must be how many, 3 for instance, or a list of them, [0,1,2]"),
+        ((NAME, "seeds=0"), "seeds=0: must be how many, 3 for instance, or a list of whole numbers"),
         ((NAME, "seeds=[1,1]"), "seeds=[1, 1]: must be how many"),
         ((NAME, "seeds=two"), "seeds=two: must be how many"),
         ((NAME, "budget=day"), "budget=day: must be one of smoke, minutes, hour, paper"),

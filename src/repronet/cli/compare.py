@@ -15,7 +15,7 @@ from rich.table import Table
 from repronet import runs
 from repronet.cli.build_weights import begins_with, shapes_of_weights
 from repronet.cli.compose import compose
-from repronet.cli.sweep import begin_sweep, job_folders, work
+from repronet.cli.sweep import begin_sweep, job_folders, listed, work
 from repronet.durable import write_whole
 from repronet.errors import UserError
 
@@ -51,8 +51,9 @@ def compare(config: DictConfig, overrides: Sequence[str], console: Console, debu
         key, _, value = word.partition("=")
         if key in OWN_KEYS:
             raise UserError(f"{word}: what is compared stands in {OWN_KEYS[key]}=[{value},…]")
+    seeds = listed(config.seeds)
     words = [word for word in overrides if word.partition("=")[0] not in OWN_KEYS.values()]
-    jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in config.seeds]
+    jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in seeds]
     configs = [compose("train", [*words, *job]) for job in jobs]
     shapes_of_weights(next((each for each in configs if begins_with(each)), configs[0]))
     sweep = begin_sweep(configs, jobs)
@@ -60,7 +61,7 @@ def compare(config: DictConfig, overrides: Sequence[str], console: Console, debu
     rows = rows_of(sweep, jobs)
     if rows:
         console.print()
-        console.print(_table(rows, len(config.seeds)))
+        console.print(_table(rows, len(seeds)))
         write_whole(sweep / "compare.csv", _as_csv(rows).encode())
         _figure(rows).savefig(sweep / "compare.png")
         console.print(f"\n{sweep / 'compare.png'}", markup=False, soft_wrap=True)

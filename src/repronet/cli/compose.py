@@ -113,7 +113,7 @@ def _path(word: str) -> tuple[str, str | None]:
 
 def _bracketed(word: str) -> str:
     """``input=3,224,224`` and ``what=filters`` as the lists that are meant; Hydra would read several runs."""
-    return re.sub(r"^(input|seeds)=(\d+(?:,\d+)*)$|^(what|ways)=([a-z_,]+)$", r"\1\3=[\2\4]", word)
+    return re.sub(r"^(input|seeds)=(\d+(?:,\d+)+)$|^(what|ways)=([a-z_,]+)$", r"\1\3=[\2\4]", word)
 
 
 def _search_path(folder: Path) -> str:

@@ -289,7 +289,7 @@ DESCRIPTION
 OVERRIDES
   those of repronet train, and
   ways=[scratch,head,all,discriminative,gradual,head_then_all]
-  seeds=[0,1,2]
+  seeds=3              how many, from 0; or a list of them, seeds=[3,4]
   debug=true           show the traceback of an error
 
 EXAMPLES

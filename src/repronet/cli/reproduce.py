@@ -16,6 +16,7 @@ from repronet import runs
 from repronet.cli.build import written_config
 from repronet.cli.compose import compose
 from repronet.cli.evaluate import evaluate
+from repronet.cli.sweep import listed
 from repronet.cli.train import resume, train
 from repronet.errors import Fault, UserError
 from repronet.figures.charts import read_history
@@ -42,7 +43,7 @@ def reproduce(name: str, config: DictConfig, console: Console, debug: bool) -> i
         UserError: for an experiment or a folder that there is not, before any run begins.
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
     """
-    seeds = list(range(config.seeds)) if isinstance(config.seeds, int) else list(config.seeds)
+    seeds = listed(config.seeds)
     wanted = [_wanted(name, config, seed) for seed in seeds]
     results = Path(config.results).expanduser()
     done: list[Record] = []

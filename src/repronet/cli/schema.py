@@ -71,10 +71,16 @@ WAYS = ("scratch", "head", "all", "discriminative", "gradual", "head_then_all", 
 WAY_LIST = Rule(
     lambda xs: bool(xs) and set(xs) <= set(WAYS), f"a list, [scratch,head] for instance, of {', '.join(WAYS)}"
 )
-SEED_LIST = Rule(
-    lambda xs: bool(xs) and len(set(xs)) == len(xs) and all(SEED.holds(x) for x in xs),
-    "a list of whole numbers from 0, [0,1,2] for instance",
-)
+
+
+def _are_seeds(found: Any) -> bool:
+    """How many, or which."""
+    if isinstance(found, list):
+        return bool(found) and len(set(found)) == len(found) and all(type(x) is int and SEED.holds(x) for x in found)
+    return type(found) is int and COUNT.holds(found)
+
+
+SEEDS = Rule(_are_seeds, "how many, 3 for instance, or a list of whole numbers from 0, [0,1,2] for instance")
 
 
 def sides(least: int) -> Rule:
@@ -133,7 +139,7 @@ class Compare(Train):
     """The keys of ``repronet finetune compare``: those of a run, and what is compared."""
 
     ways: list[str] = value(WAY_LIST)
-    seeds: list[int] = value(SEED_LIST)
+    seeds: Any = value(SEEDS)
 
 
 @dataclass
@@ -221,15 +227,11 @@ class Report:
     out: str = value(Rule(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .html file"))
 
 
-def _are_seeds(found: Any) -> bool:
-    return COUNT.holds(found) if type(found) is int else isinstance(found, list) and SEED_LIST.holds(found)
-
-
 @dataclass
 class Reproduce:
     """The keys of ``repronet reproduce``."""
 
-    seeds: Any = value(Rule(_are_seeds, "how many, 3 for instance, or a list of them, [0,1,2]"))
+    seeds: Any = value(SEEDS)
     budget: str = value(one_of(*BUDGETS))
     data_root: str | None = field(default=None, metadata={"rule": FOLDER})
     threads: int | None = field(default=None, metadata={"rule": COUNT})

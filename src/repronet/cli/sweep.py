@@ -57,6 +57,11 @@ def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]]) -> Path:
     return sweep
 
 
+def listed(seeds: Any) -> list[int]:
+    """The seeds of ``seeds=3`` or ``seeds=[0,1,2]``."""
+    return list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+
+
 def job_folders(sweep: Path, jobs: list[list[str]]) -> list[Path]:
     """Where the runs of a sweep are."""
     return [sweep / _job_name(number, words) for number, words in enumerate(jobs, start=1)]

@@ -61,7 +61,7 @@ def _mnist() -> Runs:
     carved = "5,000 of the 60,000 training digits are held out for validation"
     distorted = "digits distorted anew in each pass, not 540,000 once and for all"
     modern = (
-        "ReLU, max-pooling, a dense C3 and a linear output; the figure is that of the 1998 network",
+        "the figure is that of the network of 1998",
         "one-cycle SGD on batches of 64 for second-order steps on single digits",
         carved,
         _BEST,
