@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
+from conftest import REPOSITORY
 from repronet.cli.advice import advise
 from repronet.cli.build import assemble
 from repronet.cli.compose import compose
@@ -61,7 +66,15 @@ def test_usual_recipes_are_not(words):
     assert said(*words) == []
 
 
-@pytest.mark.parametrize("experiment", choices("experiment"))
+def heads() -> Iterator[Any]:
+    """The experiments that others take their recipe from, and those that stand alone; the largest networks are slow."""
+    for name in choices("experiment"):
+        text = (REPOSITORY / "configs/experiment" / f"{name}.yaml").read_text(encoding="utf-8")
+        if isinstance(yaml.safe_load(text)["defaults"][0], dict):  # a sibling names its head first
+            yield pytest.param(name, marks=pytest.mark.slow if name.endswith("_imagenet") else ())
+
+
+@pytest.mark.parametrize("experiment", heads())
 def test_no_experiment_of_ours_is_odd(experiment):
     config = compose("train", [f"experiment={experiment}", "layers=torch"])
     config.data = OmegaConf.merge(compose("train", []).data, {"batch_size": config.data.batch_size})
