@@ -91,13 +91,15 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep every other process out of the run meanwhile.
 
     Raises:
-        UserError: when another process has it.
+        UserError: when another process has it, or nothing can be written in ``folder``.
     """
     lock = FileLock(folder / LOCK, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
         raise UserError(f"{folder}: another process is at work on this run") from error
+    except OSError as error:
+        raise UserError(f"{folder}: the run cannot go on there ({error.strerror})") from error
     try:
         yield
     finally:

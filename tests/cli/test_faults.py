@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import shutil
 
 import pytest
 import torch
@@ -78,6 +79,17 @@ def test_a_full_disk_keeps_the_checkpoint_before(repronet, tmp_path, monkeypatch
     assert not list((tmp_path / "r").rglob(".*"))
     assert read_checkpoint(tmp_path / "r" / runs.LAST)["position"]["epochs"] >= 1
     assert repronet("train", "resume=r").code == 0
+
+
+def test_a_run_folder_that_cannot_be_written_is_one_line(repronet, tmp_path, finished_run):
+    shutil.copytree(finished_run, tmp_path / "r")
+    (tmp_path / "r" / runs.RESULT).unlink()
+    (tmp_path / "r" / runs.LOCK).unlink()
+    (tmp_path / "r" / runs.LOCK).mkdir()  # root, whom tests may run as, can write wherever it likes
+    outcome = repronet("train", "resume=r")
+    assert outcome.code == 2
+    assert "repronet: r: the run cannot go on there (" in outcome.err
+    assert outcome.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("step", [1, 16, 57])

@@ -109,6 +109,10 @@ def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path,
         (["run=RUN", "images=x", "out=p.xml"], "out=p.xml: must be the name of a .csv or .json file"),
         (["run=RUN", "images=x", "top=0"], "top=0: must be"),
         (["run=RUN", "images=x", "protocol=five"], "protocol=five: must be one of center, ten_crop, multi_scale"),
+        (
+            ["run=RUN", "images=RUN/confusion.csv", "out=RUN/result.json/p.csv"],
+            "result.json/p.csv: cannot be written (",
+        ),
         (["run=RUN", "images=x", "imags=y"], "imags=y: no such key; nearest: images"),
     ],
 )
@@ -131,6 +135,13 @@ def test_what_is_exported_answers_as_the_run_does(repronet, tmp_path, finished_r
         network = models.create("lenet5")
         weights.load(network, tmp_path / "sub" / f"net{ending}")
         assert torch.equal(network.c1.weight, of_run(finished_run).network.c1.weight)
+
+
+def test_an_export_that_cannot_be_written_is_one_line(repronet, tmp_path, finished_run):
+    (tmp_path / "file").write_text("")
+    outcome = repronet("export", f"run={finished_run}", "to=onnx", "out=file/net.onnx")
+    assert outcome.code == 2
+    assert outcome.err.startswith("repronet: out=file/net.onnx: cannot be written (")
 
 
 def test_an_export_that_answers_otherwise_is_not_kept(repronet, tmp_path, finished_run, monkeypatch):

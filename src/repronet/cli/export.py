@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -36,9 +37,7 @@ def export(config: DictConfig, console: Console) -> Path:
     if path.suffix != ending:
         raise UserError(f"out={path}: to={config.to} is written as {ending}")
     lens = recognizer.lens
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
-        trial = Path(draft) / path.name
+    with _draft_beside(path) as trial:
         _write(recognizer, config.to, trial)
         difference = _difference(recognizer, trial)
         if difference > AGREEMENT:
@@ -53,6 +52,21 @@ def export(config: DictConfig, console: Console) -> Path:
     )
     console.print(f"answers logits (N, {len(lens.classes)}) of {', '.join(lens.classes)}", markup=False)
     return path
+
+
+@contextmanager
+def _draft_beside(path: Path) -> Iterator[Path]:
+    """Where to write first; it is gone afterwards if nobody moved it.
+
+    Raises:
+        UserError: when nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
+            yield Path(draft) / path.name
+    except OSError as error:
+        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
 
 
 def _framed(lens: Lens) -> str:

@@ -113,8 +113,10 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, text.encode("utf-8", "backslashreplace"))
-    except (OSError, Fault) as error:
-        raise UserError(f"out={path}: cannot be written ({error})") from error
+    except OSError as error:
+        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
+    except Fault as error:
+        raise UserError(f"out={error}") from error
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
