@@ -74,7 +74,7 @@ def heads() -> Iterator[Any]:
             yield pytest.param(name, marks=pytest.mark.slow if name.endswith("_imagenet") else ())
 
 
-@pytest.mark.parametrize("experiment", heads())
+@pytest.mark.parametrize("experiment", list(heads()))
 def test_no_experiment_of_ours_is_odd(experiment):
     config = compose("train", [f"experiment={experiment}", "layers=torch"])
     config.data = OmegaConf.merge(compose("train", []).data, {"batch_size": config.data.batch_size})
