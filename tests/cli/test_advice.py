@@ -96,7 +96,7 @@ def test_unbalanced_classes_are_said(tmp_path):
         for number in range(count):
             Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "train" / name / f"{number}.png")
         Image.new("RGB", (8, 8), (0, 9, count)).save(tmp_path / "val" / name / "0.png")
-    words = ("data=image_folder", f"data.root={tmp_path}", "augmentation=cifar_standard", "data.batch_size=4")
+    words = ("data=image_folder", f"data.root={tmp_path}", "augmentation=cifar_standard", "data.batch_size=10")
     assert said(*words) == [
         "unbalanced: 80 training images of common and 7 of rare; a network may leave rare classes out, so look at the "
         "error of each"
