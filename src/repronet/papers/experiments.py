@@ -231,6 +231,7 @@ def _inception() -> Runs:
         "googlenet_imagenet": _large(
             "googlenet",
             10.07,
+            "a run counts the first answer, the figure the first five, so that they cannot be compared",
             "rate, batch, weight decay and length are Caffe's, as the paper has none",
             "one process for many that are not in step",
             "augmentation as far as the paper tells it",
