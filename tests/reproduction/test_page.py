@@ -10,7 +10,7 @@ from conftest import REPOSITORY
 from made_up_records import made_up
 from repronet.cli.groups import choices, remark
 from repronet.papers.experiments import EXPERIMENTS
-from repronet.reproduction.page import distance, length, page
+from repronet.reproduction.page import distance, length, page, published, shown_error
 from repronet.reproduction.record import read_all
 
 RESULTS = REPOSITORY / "results"
@@ -29,6 +29,12 @@ def test_a_short_budget_is_marked_and_has_no_distance():
     records = [made_up("resnet20_cifar10", seed, error, budget="hour") for seed, error in enumerate((0.1, 0.11))]
     assert length(records) == "hour: 3 epochs, 2 min, not comparable"
     assert distance(records) == "-"
+
+
+def test_a_figure_of_five_answers_is_said_and_not_held_against_one():
+    group = [made_up("googlenet_imagenet", seed, error) for seed, error in enumerate((0.3, 0.31))]
+    assert shown_error(published("googlenet_imagenet")) == "10.07 % top-5 †"
+    assert distance(group) == "-"
 
 
 def test_what_was_not_run_stays_in_the_table_with_what_it_takes():
