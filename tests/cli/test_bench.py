@@ -49,7 +49,7 @@ def test_a_network_is_timed_shape_by_shape(repronet):
         (["bench", "conv", "algorithms=[winograd]", "stride=2"], "algorithms=[winograd]: none serves 64×16×32×32"),
         (["bench", "conv", "model=lenet5", "filters=3"], "filters=3: means nothing beside model=lenet5"),
         (["bench", "conv", "kernal=5"], "kernal=5: no such key; nearest: kernel"),
-        (["bench", "conv", "data=mnist"], "data=mnist: repronet bench has no data="),
+        (["bench", "conv", "data=mnist"], "data=mnist: repronet bench conv has no data="),
         (["bench", "conv", "accelerator=gpu"], "accelerator=gpu: torch finds no GPU here"),
     ],
 )

@@ -107,6 +107,7 @@ def test_its_deviations_are_those_of_its_records(name):
         assert deviation in said
 
 
+@pytest.mark.slow
 @every_file
 def test_it_holds_what_differs_alone(name, tmp_path):
     assert repeated(name, tmp_path) == []
