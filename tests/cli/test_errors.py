@@ -137,6 +137,11 @@ DANGEROUS = [
     "model.loss=os.system",
     "data.name=__import__",
     "optimizer.name=torch.load",
+    "+model._target_=torch.hub.load",
+    "++data._target_=numpy.load",
+    "++trainer._target_=pathlib.Path.write_text",
+    "weights=${oc.env:HOME}",
+    "seed=${oc.env:HOME}",
 ]
 
 
@@ -154,6 +159,13 @@ def test_no_override_reaches_code(repronet, tmp_path, word, monkeypatch):
     [
         "model:\n  _target_: os.system\n",
         "optimizer:\n  lr: {_target_: os.system}\n",
+        "data:\n  root: {_target_: pathlib.Path.write_text, _args_: [hacked, x]}\n",
+        "model:\n  name: ../../evil\n",
+        "seed: !!python/object/apply:os.system ['touch hacked']\n",
+        "seed: ${eval:1}\n",
+        "layers: ${oc.decode:\"__import__('os').system('touch hacked')\"}\n",
+        "defaults:\n  - override /hydra/launcher: evil\n",
+        "hydra:\n  searchpath: [pkg://os]\n",
     ],
 )
 def test_no_config_file_reaches_code(repronet, tmp_path, monkeypatch, body):
@@ -161,10 +173,10 @@ def test_no_config_file_reaches_code(repronet, tmp_path, monkeypatch, body):
     folder = tmp_path / "mine" / "experiment"
     folder.mkdir(parents=True)
     (folder / "evil.yaml").write_text("# @package _global_\n" + body)
-    outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil", "--cfg", "job")
-    assert "os.system" not in outcome.out
+    outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil")
     assert outcome.code == 2
     assert outcome.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_hydra_settings_in_a_config_file_are_not_acted_on(repronet, tmp_path, monkeypatch):

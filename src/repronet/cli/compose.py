@@ -123,7 +123,7 @@ def _search_path(folder: Path) -> str:
 
 def _name_experiment(config: DictConfig, name: Any) -> None:
     """Note the experiment's name, which Hydra has used up, in the config."""
-    if isinstance(OmegaConf.select(config, "experiment"), DictConfig):
+    if isinstance(config._get_node("experiment", validate_access=False), DictConfig):
         raise UserError(f"experiment={name}: its file must begin with the line '# @package _global_'")
     OmegaConf.update(config, "experiment", name, force_add=True)
 
