@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
 
 import repronet
 
@@ -15,20 +22,78 @@ project = "repronet"
 author = "The repronet authors"
 version = release = repronet.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "repronet"
-exclude_patterns = ["network_pages.py"]
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+exclude_patterns = ["networks.md"]  # for readers of the checkout; here every paper has a page with its part
+default_role = "literal"
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_inherit_docstrings = False
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True, "show-inheritance": True}
+python_maximum_signature_line_length = 90
+python_use_unqualified_type_names = True
 napoleon_google_docstring = True
-suppress_warnings = ["myst.strikethrough"]
+add_module_names = False
+
+DOCUMENTED = ("functional", "layers", "models", "visualization")
+SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Example:", "Examples:")
 
 
-def setup(app: Any) -> None:
+def setup(app: Sphinx) -> None:
     """Have the networks' pages written before Sphinx looks for sources."""
     from network_pages import write
 
     app.connect("builder-inited", lambda app: write(HERE / "networks"))
+    app.connect("builder-inited", lambda app: _look_for_missing())
+    kept: dict[str, list[str]] = {}
+
+    def keep(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+        lines[:] = _as_written(lines)
+        kept[name] = list(lines)
+
+    def restore(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+        if what in ("attribute", "property"):
+            lines[:] = kept[name]  # napoleon takes "length: that of one window" for a type and its description
+
+    app.connect("autodoc-process-docstring", keep, priority=400)
+    app.connect("autodoc-process-docstring", restore, priority=600)
+
+
+def _as_written(lines: list[str]) -> list[str]:
+    """Formulas, paragraphs that stand further in, line for line; |x| and (*, features) elsewhere mean no markup."""
+    shown: list[str] = []
+    is_formula = False
+    for before, line in zip(["", *lines], lines, strict=False):
+        inside = line.startswith("    ")
+        last = next((text for text in reversed(shown) if text), "")
+        is_paragraph = last and not last.startswith((" ", "-")) and last not in SECTIONS
+        if inside and not before and not is_formula and is_paragraph:
+            shown += [] if last.endswith("::") else [".. code-block:: none", ""]
+            is_formula = True
+        if line and not inside:
+            is_formula = False
+        shown.append(line if is_formula else re.sub(r"(`[^`]*`)|([|*])", _escaped, line))
+    return shown
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[1] or f"\\{found[2]}"
+
+
+def _look_for_missing() -> None:
+    """Warn of a public module that no page of the API names."""
+    pages = "".join(path.read_text(encoding="utf-8") for path in (HERE / "api").glob("*.md"))
+    named = {line.split()[-1] for line in pages.splitlines() if line.startswith(".. automodule::")}
+    for module in sorted(set(_modules()) - named):
+        getLogger(__name__).warning(f"{module} is on no page in docs/api")
+
+
+def _modules() -> Iterator[str]:
+    for package in DOCUMENTED:
+        root = import_module(f"repronet.{package}")
+        yield from (found.name for found in pkgutil.walk_packages(root.__path__, f"{root.__name__}."))

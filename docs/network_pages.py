@@ -1,64 +1,130 @@
-"""Writes a page for every network while the documentation is built: what was published, what was proved, its shapes."""
+"""Writes the pages of networks while the documentation is built: what was published, what is proved, its shapes.
+
+They come from `repronet.papers`, `repronet.analysis.verification` and ``configs/experiment``, and are written anew when
+any source has changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import yaml
+from matplotlib import rc_context
+from network_parts import parts
 
 from repronet.analysis.verification import Check, verify
 from repronet.figures.diagram import boxes
 from repronet.papers import NETWORKS
-from repronet.papers.records import Facts, Paper
+from repronet.papers.experiments import EXPERIMENTS, Experiment
+from repronet.papers.records import Error, Facts, Paper
 from repronet.papers.tables import golden, short
 
 ROOT = Path(__file__).resolve().parents[1]
+SOURCES = (
+    *(f"src/repronet/{room}/*.py" for room in ("analysis", "figures", "models", "papers")),
+    *("src/repronet/papers/golden.json", "configs/experiment/*.yaml", "docs/network_*.py"),
+)
 
 
 def write(folder: Path) -> None:
-    """``folder/NAME.md`` and ``folder/NAME.svg`` of every network, and ``folder/index.md``."""
+    """``index.md``, a page for every paper, and ``NAME.md`` and ``NAME.svg`` of every network, if they are old."""
     folder.mkdir(parents=True, exist_ok=True)
+    newest = max(path.stat().st_mtime for pattern in SOURCES for path in ROOT.glob(pattern))
     papers: dict[Paper, list[str]] = {}
     for name, facts in NETWORKS.items():
         papers.setdefault(facts.paper, []).append(name)
-        boxes(golden()[name]["shapes"]).savefig(folder / f"{name}.svg")
-        (folder / f"{name}.md").write_text("\n".join(_page(name, facts)) + "\n", encoding="utf-8")
-    (folder / "index.md").write_text("\n".join(_index(papers)) + "\n", encoding="utf-8")
+        page = folder / f"{name}.md"
+        if not page.exists() or page.stat().st_mtime < newest:
+            (folder / f"{name}.svg").write_text(_picture(name), encoding="utf-8")
+            page.write_text(_text(_page(name, facts)), encoding="utf-8")
+    for paper, names in papers.items():
+        (folder / f"{_slug(paper)}.md").write_text(_text(_paper(paper, names)), encoding="utf-8")
+    (folder / "index.md").write_text(_text(_index(papers)), encoding="utf-8")
+
+
+def _text(lines: Iterable[str]) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _slug(paper: Paper) -> str:
+    """``he_2015``."""
+    surname = paper.authors.partition(",")[0].rpartition(" ")[2]
+    return f"{surname}_{paper.arxiv or paper.year}".lower().replace(".", "_")
 
 
 def _index(papers: dict[Paper, list[str]]) -> Iterator[str]:
     yield "# Networks"
     yield ""
-    yield "Each is held against its paper by `repronet verify`; each page shows the outcome. Sizes at a glance stand in"
-    yield "[one table](../networks.md)."
+    yield "A plain name is the network of its paper; where a popular library built another one under that name, that"
+    yield "one is here too, by a name that says so. Every page shows what was published and what is proved of it."
+    yield ""
+    yield "| year | paper | networks |"
+    yield "|---|---|---|"
     for paper, names in papers.items():
-        yield ""
-        yield f"## {paper.title}"
-        yield ""
-        yield f"{paper.authors}, {paper.venue}"
-        yield ""
-        yield "```{toctree}"
-        yield ":maxdepth: 1"
-        yield ""
-        yield from names
-        yield "```"
+        links = ", ".join(f"[{name}]({name}.md)" for name in names)
+        yield f"| {paper.year} | [{paper.title}]({_slug(paper)}.md) | {links} |"
+    yield ""
+    yield from _contents(map(_slug, papers))
+
+
+def _contents(pages: Iterable[str]) -> Iterator[str]:
+    yield "```{toctree}"
+    yield ":hidden:"
+    yield ""
+    yield from pages
+    yield "```"
+
+
+def _paper(paper: Paper, names: list[str]) -> Iterator[str]:
+    yield f"# {paper.title}"
+    yield ""
+    yield _cited(paper)
+    yield ""
+    yield "| network | what | parameters | multiplications | picture | published |"
+    yield "|---|---|---|---|---|---|"
+    for name in names:
+        facts = NETWORKS[name]
+        error = _error(facts.errors[0]) if facts.errors else "-"
+        size = "×".join(map(str, facts.input))
+        numbers = f"{short(facts.parameters)} | {short(golden()[name]['macs'])} | {size}"
+        yield f"| [{name}]({name}.md) | {facts.title} | {numbers} | {error} |"
+    yield ""
+    yield from _contents(names)
+
+
+def _cited(paper: Paper) -> str:
+    preprint = f", [arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
+    venue = "" if paper.venue == "arXiv" else f", {paper.venue}"
+    year = "" if str(paper.year) in venue else f", {paper.year}"
+    return f"{paper.authors}, *{paper.title}*{venue}{preprint}{year}."
+
+
+def _error(error: Error) -> str:
+    protocol = "" if error.protocol == "test images" else f", {error.protocol}"
+    return f"{error.percent:g} % of {error.of}{protocol}{f', {error.note}' if error.note else ''}"
+
+
+def _picture(name: str) -> str:
+    picture = io.StringIO()
+    with rc_context({"svg.hashsalt": name}):  # the same picture, the same file
+        boxes(parts(name)).savefig(picture, format="svg", metadata={"Date": None})
+    return picture.getvalue()
 
 
 def _page(name: str, facts: Facts) -> Iterator[str]:
-    paper, record = facts.paper, golden()[name]
     yield f"# {name}"
     yield ""
     yield f"{facts.title[0].upper()}{facts.title[1:]}."
     yield ""
-    preprint = f", [arXiv:{paper.arxiv}](https://arxiv.org/abs/{paper.arxiv})" if paper.arxiv else ""
-    yield f"{paper.authors}, *{paper.title}*, {paper.venue} ({paper.year}){preprint}."
+    yield _cited(facts.paper)
     yield ""
+    record = golden()[name]
     yield f"{record['parameters']:,} parameters, {short(record['macs'])} multiplications for one picture of"
     yield f"{'×'.join(map(str, facts.input))}, {facts.classes:,} classes."
     if facts.deviations:
         yield ""
-        yield f"{'Modern: it' if facts.modern else 'It'} differs from the paper in: {'; '.join(facts.deviations)}."
+        yield f"It differs from the paper{' knowingly' if facts.modern else ''}: {'; '.join(facts.deviations)}."
     yield ""
     yield f"![What leaves each part of {name}]({name}.svg)"
     yield ""
@@ -68,9 +134,13 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
     yield ""
     yield "## Proved"
     yield ""
-    yield from _proved(verify(name))
+    yield from _proved(name, verify(name))
     yield ""
-    yield "## Run it"
+    yield "## Reproduction"
+    yield ""
+    yield from _reproduction(name)
+    yield ""
+    yield "## Use it"
     yield ""
     yield from _commands(name)
 
@@ -91,33 +161,56 @@ def _published(facts: Facts) -> Iterator[str]:
         yield f"Trained with: {facts.recipe.text} ({facts.recipe.where}{memory})."
 
 
-def _proved(checks: list[Check]) -> Iterator[str]:
+def _proved(name: str, checks: list[Check]) -> Iterator[str]:
+    passed = sum(check.passed for check in checks)
+    yield f"`repronet verify model={name}` found {passed} of {len(checks)} as expected when this page was built:"
+    yield ""
     yield "| | found | expected | |"
     yield "|---|---|---|---|"
     for check in checks:
         yield f"| {check.what} | {check.found} | {check.expected} | {'ok' if check.passed else '**differs**'} |"
 
 
+def _reproduction(name: str) -> Iterator[str]:
+    mine = {key: of for key, of in EXPERIMENTS.items() if of.network == name and _file(key).exists()}
+    if not mine:
+        yield "No experiment of this network stands in `configs/experiment` yet."
+    for key, experiment in mine.items():
+        yield from _experiment(key, experiment)
+
+
+def _experiment(key: str, experiment: Experiment) -> Iterator[str]:
+    _, title, *_ = _file(key).read_text(encoding="utf-8").splitlines()  # the first line is Hydra's
+    yield f"**{title.lstrip('# ')}**"
+    yield ""
+    yield "```sh"
+    yield f"repronet reproduce {key}"
+    yield "```"
+    yield ""
+    published = "nothing" if experiment.published is None else _error(experiment.published)
+    yield f"Published: {published}. Deviations: {'; '.join(experiment.deviations) or 'none'}."
+    yield ""
+
+
+def _file(experiment: str) -> Path:
+    return ROOT / "configs" / "experiment" / f"{experiment}.yaml"
+
+
 def _commands(name: str) -> Iterator[str]:
-    data = "" if "mnist" in _usual_data(name) else f" data={_usual_data(name)}"
+    data = _usual_data(NETWORKS[name])
     yield "```sh"
     yield f"repronet summary model={name}"
-    yield f"repronet verify model={name}"
     yield f"repronet train model={name}{data}"
-    for experiment in _experiments(name):
-        yield f"repronet train experiment={experiment}"
+    yield "```"
+    yield ""
+    yield "```python"
+    yield "from repronet import models"
+    yield ""
+    yield f'net = models.create("{name}", layers="custom")  # or layers="torch"'
     yield "```"
 
 
-def _usual_data(name: str) -> str:
-    facts = NETWORKS[name]
+def _usual_data(facts: Facts) -> str:
     if facts.input[1] >= 64:
-        return "imagenet data.root=…"
-    return "cifar10" if facts.input[0] == 3 else "mnist5k"
-
-
-def _experiments(name: str) -> Iterator[str]:
-    for path in sorted((ROOT / "configs" / "experiment").glob("*.yaml")):
-        defaults = yaml.safe_load(path.read_text(encoding="utf-8")).get("defaults", [])
-        if {"override /model": name} in defaults:
-            yield path.stem
+        return " data=image_folder data.root=photos"
+    return " data=cifar10" if facts.input[0] == 3 else ""

@@ -22,6 +22,7 @@ from repronet.data.lens import Lens
 from repronet.data.preprocessing import PixelMap
 from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
+from repronet.layers import set_algorithm
 from repronet.recognizer import Recognizer
 
 OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne")]
@@ -39,6 +40,7 @@ def colours_in(path: Path) -> int:
 def subject_of(name: str, **wishes) -> Subject:
     """Of a network as it begins, and noise."""
     network = models.create(name, num_classes=10, layers="custom").eval()
+    set_algorithm(network, "vendor")  # nothing is measured
     channels = 1 if name in ("lenet5", "lenet5_1998", "lecture_net", "locally_connected", "mlp") else 3
     size = network.input_size
     drawn = torch.Generator().manual_seed(0)
