@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -90,8 +91,8 @@ def add_findings(board: Board, task: ImageClassifier, data: ImageDataModule, ste
         if len(rows):
             board.add_figure(f"answers/{name}", _shown(answers, rows[:SHOWN], data.classes, name), step)
     count = min(len(answers.images), EMBEDDED)
-    with torch.no_grad():
-        found = features(task.judged, answers.images[:count].to(task.device)).cpu()
+    with torch.no_grad():  # of a copy, which is not compiled and so does call hooks
+        found = features(copy.deepcopy(task.judged), answers.images[:count].to(task.device)).cpu()
     names = [data.classes[label] for label in answers.labels[:count].tolist()]
     board.add_files(projector_files(found, answers.images[:count], names))
 
