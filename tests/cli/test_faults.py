@@ -52,6 +52,16 @@ def test_a_batch_of_one_cannot_be_smaller(repronet, monkeypatch):
     assert outcome.err == "repronet: out of memory with data.batch_size=1; lenet5 is too large for this machine\n"
 
 
+def test_a_loader_process_that_is_not_waited_for_is_one_line_too(repronet, monkeypatch):
+    failing_at(monkeypatch, 1, RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "))
+    outcome = repronet("train", "data.workers=4", "trainer.max_epochs=1", "run_dir=r")
+    assert outcome.code == 1
+    assert outcome.err == (
+        "repronet: a loader process was killed, often for want of memory; data.workers=2 needs less; "
+        "go on with: repronet train resume=r\n"
+    )
+
+
 def test_another_error_is_not_taken_for_that(repronet, monkeypatch):
     failing_at(monkeypatch, 1, RuntimeError("shapes differ"))
     outcome = repronet("train", "trainer.max_epochs=1")

@@ -89,7 +89,12 @@ def loader_processes(wanted: int | None, train: LabelledPictures) -> int:
     if wanted is not None:
         return wanted
     from_disk = isinstance(train, PictureSplit) and isinstance(train.pictures, PictureFiles)
-    return min(8, os.cpu_count() or 1) if from_disk else 0
+    return usual_processes() if from_disk else 0
+
+
+def usual_processes() -> int:
+    """How many make pictures where nothing else is said."""
+    return min(8, os.cpu_count() or 1)
 
 
 PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {

@@ -11,6 +11,8 @@ import torch
 from omegaconf import DictConfig
 
 from repronet import runs
+from repronet.cli.build_data import usual_processes
+from repronet.data.streaming import LOST_WORKER, lost_worker
 from repronet.errors import Fault
 from repronet.stopping import StopRequested, StopSwitch
 
@@ -45,6 +47,10 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
     except Fault as fault:
         raise Fault(f"{fault}; go on with: {_command(folder)}") from fault
     except (RuntimeError, MemoryError) as error:
+        if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
+            raise Fault(
+                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {_command(folder)}"
+            ) from error
         if not _is_want_of_memory(error):
             raise
         raise Fault(_smaller_batch(config, folder)) from error

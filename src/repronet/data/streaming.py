@@ -82,16 +82,22 @@ def _start_worker(worker: int) -> None:
     ignore_signals()
 
 
+LOST_WORKER = "DataLoader worker"  # torch's words for a loader process that is gone
+
+
+def lost_worker(workers: int) -> str:
+    """What a person can do about it."""
+    return f"a loader process was killed, often for want of memory; data.workers={workers // 2} needs less"
+
+
 def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
     """Raises: Fault when a loader process is gone."""
     try:
         yield from made
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if LOST_WORKER not in str(error):
             raise
-        raise Fault(
-            f"a loader process was killed, often for want of memory; data.workers={workers // 2} needs less"
-        ) from error
+        raise Fault(lost_worker(workers)) from error
 
 
 class PictureMaker:
