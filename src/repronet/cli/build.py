@@ -93,8 +93,11 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     Raises:
         UserError: when the parts do not fit each other or the data cannot be had.
     """
-    if config.trainer.accelerator == "gpu" and not (torch.cuda.is_available() or torch.backends.mps.is_available()):
+    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
+    if config.trainer.accelerator == "gpu" and not has_gpu:
         raise UserError("trainer.accelerator=gpu: torch sees no GPU here; it takes auto or cpu")
+    if begins and config.trainer.precision == "16-mixed" and (config.trainer.accelerator == "cpu" or not has_gpu):
+        raise UserError("trainer.precision=16-mixed: needs a GPU; a CPU has bf16-mixed")
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     size = input_size(config)
