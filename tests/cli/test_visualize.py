@@ -26,11 +26,12 @@ from repronet.layers import set_algorithm
 from repronet.recognizer import Recognizer
 
 OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne")]
-ONE_A_FAMILY = (
-    *("lenet5", "lenet5_1998", "lecture_net", "locally_connected", "mlp", "nin", "resnet20", "plain20"),
-    *("preact_resnet110", "se_resnet20", "densenet40_12", "resnet18_32px", "vgg11_32px"),
+QUICK = ("lenet5", "lenet5_1998", "resnet20", "nin")
+OF_OTHER_FAMILIES = ("lecture_net", "locally_connected", "mlp", "se_resnet20", "resnet18_32px", "vgg11_32px")
+LARGE = (
+    *("preact_resnet110", "densenet40_12", "alexnet", "alexnet_owt", "zfnet", "vgg11", "googlenet", "inception_v3"),
+    *("resnet50", "resnext50_32x4d"),
 )
-OF_IMAGENET = ("alexnet", "alexnet_owt", "zfnet", "vgg11", "googlenet", "inception_v3", "resnet50", "resnext50_32x4d")
 
 
 def colours_in(path: Path) -> int:
@@ -74,14 +75,14 @@ def test_all_drawings_of_a_run(repronet, tmp_path, finished_run):
     assert not (finished_run / "pictures").exists()
 
 
-@pytest.mark.parametrize("name", ["lenet5", "lenet5_1998", "resnet20", "nin"])
+@pytest.mark.parametrize("name", QUICK)
 @pytest.mark.parametrize("what", OF_A_NETWORK)
 def test_a_drawing_of_a_network(name, what):
     assert DRAWINGS[what](subject_of(name)).axes
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in ONE_A_FAMILY if name not in ("lenet5", "lenet5_1998", "nin")])
+@pytest.mark.parametrize("name", OF_OTHER_FAMILIES)
 def test_the_drawings_of_every_family(name):
     for what in OF_A_NETWORK:
         if (name, what) in (("mlp", "gradcam"), ("locally_connected", "filters")):
@@ -92,8 +93,8 @@ def test_the_drawings_of_every_family(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OF_IMAGENET)
-def test_the_drawings_of_networks_of_imagenet(name):
+@pytest.mark.parametrize("name", LARGE)
+def test_the_drawings_of_large_networks(name):
     for what in ("filters", "activations", "deconvnet", "receptive_field", "guided", "gradcam"):
         assert DRAWINGS[what](subject_of(name, maps=2)).axes, what
 
