@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from repronet import runs
 from repronet.reproduction import record as records
@@ -15,6 +16,14 @@ NAME = "lenet5_1998_mnist5k"
 SMOKE = ("reproduce", NAME, "budget=smoke", "threads=1")
 FOLDER = Path("runs") / "reproduced" / NAME / "smoke" / "seed0"
 TIMING = ("train_seconds", "finished", records.HASH)
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Those of this process, which runs with threads=1 change, are as before for the tests that follow."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def recorded(tmp_path, seed=0):
