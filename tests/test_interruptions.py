@@ -169,7 +169,7 @@ def test_a_signal_to_the_loader_processes_too_stops_the_run_in_order(folder_tria
     assert folder_trial.finish(name) is None
 
 
-@pytest.mark.parametrize("which", ["worker", "idle worker"])
+@pytest.mark.parametrize("which", ["worker"])
 def test_a_killed_loader_process_is_one_line_and_what_was_done_is_kept(folder_trial, pictures, which):
     name = folder_trial.fresh()
     words = folder_words(pictures, workers=2)

@@ -115,7 +115,7 @@ class Train:
     weights: str | None = field(default=None, metadata={"rule": Rule(lambda x: bool(x.strip()), "a name or a path")})
     dropout: float | None = field(default=None, metadata={"rule": SHARE})
     initialization: str = value(one_of("paper", *INITIALIZATIONS))
-    budget: str = value(one_of(*BUDGETS))
+    budget: str = field(default="paper", metadata={"rule": one_of(*BUDGETS)})  # earlier runs name none
     deterministic: bool = MISSING
     seed: int = value(SEED)
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
