@@ -431,8 +431,6 @@ _EXPORT = """\
 repronet export - write the network of a run for other programs
 
 USAGE
-  repronet visualize run=DIR what=NAME   draw what the network has learnt
-  repronet report [DIR ...]              runs beside each other and their papers
   repronet export run=DIR to=FORMAT [KEY=VALUE ...]
 
 DESCRIPTION
