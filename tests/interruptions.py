@@ -52,8 +52,8 @@ class Strike:
 
     ``where``: "step", "validation" or "test" batch; in writing a checkpoint, and no other file, "bytes" (after a share
     of them), "sync" and "rename" (before it), "renamed" (after it); "save best", before the best checkpoint is written.
-    "step twice" sends it two times, "worker" sends it to a loader process, "idle worker" to one that is not waited for,
-    and "everyone" to all processes of the run, as a cluster does.
+    "step twice" sends it two times, "worker" sends it to a loader process, and "everyone" to all processes of the
+    run, as a cluster does.
     """
 
     where: str
@@ -100,9 +100,8 @@ def _arm(strike: Strike) -> None:
         setattr(ImageClassifier, name, _striking(getattr(ImageClassifier, name), strike))
     elif strike.where == "step twice":
         ImageClassifier._step = _striking(_striking(ImageClassifier._step, strike), strike)  # type: ignore[method-assign]
-    elif strike.where in ("worker", "idle worker"):
-        place = 0 if strike.where == "worker" else -1  # the validation's processes are started last
-        ImageClassifier._step = _striking(ImageClassifier._step, strike, targets=lambda: [_children()[place]])  # type: ignore[method-assign]
+    elif strike.where == "worker":
+        ImageClassifier._step = _striking(ImageClassifier._step, strike, targets=lambda: _children()[:1])  # type: ignore[method-assign]
     elif strike.where == "everyone":
         ImageClassifier._step = _striking(  # type: ignore[method-assign]
             ImageClassifier._step, strike, targets=lambda: [*_children(), os.getpid()]

@@ -169,12 +169,11 @@ def test_a_signal_to_the_loader_processes_too_stops_the_run_in_order(folder_tria
     assert folder_trial.finish(name) is None
 
 
-@pytest.mark.parametrize("which", ["worker"])
-def test_a_killed_loader_process_is_one_line_and_what_was_done_is_kept(folder_trial, pictures, which):
+def test_a_killed_loader_process_is_one_line_and_what_was_done_is_kept(folder_trial, pictures):
     name = folder_trial.fresh()
     words = folder_words(pictures, workers=2)
     (folder_trial.folder / "out.txt").unlink()
-    assert run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike(which, 12)) == 1
+    assert run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("worker", 12)) == 1
     said = (folder_trial.folder / "out.txt").read_text()
     assert "repronet: a loader process was killed, often for want of memory; data.workers=1 needs less; " in said
     assert f"go on with: repronet train resume={name}\n" in said

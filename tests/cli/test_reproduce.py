@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from omegaconf import OmegaConf
+
 from repronet import runs
+from repronet.cli.build import written_config
+from repronet.cli.compose import checked
 from repronet.reproduction import record as records
 from repronet.task import ImageClassifier
 
@@ -47,6 +51,24 @@ def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
     assert str(tmp_path) not in json.dumps(record)
     assert recorded(tmp_path, 1)["config_sha256"] == record["config_sha256"]
     assert recorded(tmp_path, 1)["history"][0]["val_loss"] != record["history"][0]["val_loss"]
+
+
+def test_a_paper_that_took_ten_crops_is_tested_so(repronet, tmp_path, monkeypatch):
+    from repronet.cli import reproduce
+    from repronet.papers.records import Error
+
+    monkeypatch.setattr(reproduce, "published", lambda name: Error(1.0, "MNIST test", "10-crop", "nowhere"))
+    assert repronet(*SMOKE).code == 0
+    record, result = recorded(tmp_path), runs.read_result(tmp_path / FOLDER)
+    assert (record["protocol"], record["center_error"]) == ("ten_crop", result["test_error"])
+    said = repronet("eval", f"run={FOLDER}", "protocol=ten_crop").out
+    assert f"test_error  {record['test_error']!r}" in said
+
+
+def test_a_run_from_before_there_were_budgets_is_read(repronet, finished_run, tmp_path):
+    config = written_config(finished_run / runs.CONFIG)
+    plain = {key: value for key, value in OmegaConf.to_container(config).items() if key != "budget"}
+    assert checked("train", OmegaConf.create(plain)).budget == "paper"
 
 
 def test_what_has_ended_is_not_run_again(repronet, tmp_path, monkeypatch):

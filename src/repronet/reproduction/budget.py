@@ -54,8 +54,7 @@ def _shortened(schedule: dict[str, Any], share: float) -> dict[str, Any]:
     """The schedule with its lengths times ``share``; what is a share of the run already stays."""
     lengths: dict[str, Any] = {"warmup_epochs": schedule["warmup_epochs"] * share}
     if schedule["name"] == "multistep":
-        milestones = [milestone * share for milestone in schedule["milestones"]]
-        lengths["milestones"] = milestones
+        lengths["milestones"] = [milestone * share for milestone in schedule["milestones"]]
     if schedule["name"] == "exponential":
         lengths["every"] = schedule["every"] * share
     if schedule["name"] == "plateau":
