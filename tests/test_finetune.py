@@ -267,6 +267,12 @@ def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone)
     assert "to scratch" in table
     assert max(map(len, table.splitlines())) <= 80
     assert (sweep / "compare.png").stat().st_size > 5000
+    (sweep / "compare.png").unlink()
+    (sweep / "compare.csv").unlink()
+    outcome = repronet("train", f"resume_sweep={sweep}")  # one that was killed before its end
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.endswith(table.replace(str(sweep.relative_to(tmp_path)), str(sweep)))
+    assert (sweep / "compare.csv").read_text().splitlines() == rows
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def test_a_compiled_network_learns(repronet, tmp_path):
     assert repronet("eval", "run=r").code == 0
 
 
+@pytest.mark.slow
 def test_half_precision_and_channels_last_learn_and_go_on(repronet, tmp_path):
     words = (
         "trainer.precision=bf16-mixed",

@@ -26,8 +26,8 @@ from repronet.layers import set_algorithm
 from repronet.recognizer import Recognizer
 
 OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne")]
-QUICK = ("lenet5", "lenet5_1998", "resnet20", "nin")
-OF_OTHER_FAMILIES = ("lecture_net", "locally_connected", "mlp", "se_resnet20", "resnet18_32px", "vgg11_32px")
+QUICK = ("lenet5", "lenet5_1998", "resnet20")
+OF_OTHER_FAMILIES = ("nin", "lecture_net", "locally_connected", "mlp", "se_resnet20", "resnet18_32px", "vgg11_32px")
 LARGE = (
     *("preact_resnet110", "densenet40_12", "alexnet", "alexnet_owt", "zfnet", "vgg11", "googlenet", "inception_v3"),
     *("resnet50", "resnext50_32x4d"),
@@ -60,6 +60,7 @@ def test_the_schema_names_the_drawings():
     assert tuple(DRAWINGS) == schema.DRAWINGS
 
 
+@pytest.mark.slow
 def test_all_drawings_of_a_run(repronet, tmp_path, finished_run):
     outcome = repronet("visualize", f"run={finished_run}", "what=all", "out=seen")
     assert (outcome.code, outcome.err) == (0, "")

@@ -237,7 +237,8 @@ def tossed(monkeypatch, tmp_path):
     choice.forget()
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)], ids=str)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("operator", [operator for operator in OPERATORS if operator.algorithms], ids=lambda o: o.name)
 def test_every_sample_by_mixed_algorithms(operator, dtype, tossed):
     """Output and gradients may each be computed by another algorithm."""

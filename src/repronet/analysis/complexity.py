@@ -8,8 +8,9 @@ network, and for what it computes by calling functions itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +36,7 @@ class Summary:
         parameter_bytes, gradient_bytes: of all parameters, and of the gradients of those that are trained.
         optimizer_bytes: of what the optimizer remembers of each trained parameter.
         input_bytes: of the images.
-        kept_bytes: what one forward pass in training mode keeps for the backward pass: the storages that autograd
-            saves, each once, without parameters and buffers. So an in-place ReLU keeps nothing beside its input's
-            place, a pool its indices, a concatenation its copy. Counted as torch's operators for the processor do;
-            `algorithm="auto"` may choose one of ours that keeps less. None if the network evaluates images of this
-            size but cannot train on them.
+        measure_kept: finds `kept_bytes`, which takes most of the time and is asked for by few.
     """
 
     rows: tuple[Row, ...]
@@ -51,7 +48,19 @@ class Summary:
     gradient_bytes: int
     optimizer_bytes: int
     input_bytes: int
-    kept_bytes: int | None
+    measure_kept: Callable[[], int | None] = field(repr=False, compare=False)
+
+    @cached_property
+    def kept_bytes(self) -> int | None:
+        """What one forward pass in training mode keeps for the backward pass.
+
+        The storages that autograd saves, each once, without parameters and buffers. So an in-place ReLU keeps nothing
+        beside its input's place, a pool its indices, a concatenation its copy. Counted as torch's operators for the
+        processor do; `algorithm="auto"` may choose one of ours that keeps less. None if the network evaluates images
+        of this size but cannot train on them. Measured when first asked for.
+        """
+        with torch.random.fork_rng(devices=[]):
+            return self.measure_kept()
 
     @property
     def neurons(self) -> int:
@@ -157,7 +166,7 @@ def _measure(
         gradient_bytes=trained * dtype.itemsize,
         optimizer_bytes=trained * dtype.itemsize * copies,
         input_bytes=batch * images(1).nbytes,
-        kept_bytes=_kept_for(batch, [_kept(_twin(model, device, dtype).train(), images(n)) for n in (2, 3)]),
+        measure_kept=lambda: _kept_for(batch, [_kept(_twin(model, device, dtype).train(), images(n)) for n in (2, 3)]),
     )
 
 

@@ -56,16 +56,22 @@ def compare(config: DictConfig, overrides: Sequence[str], console: Console, debu
     jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in seeds]
     configs = [compose("train", [*words, *job]) for job in jobs]
     shapes_of_weights(next((each for each in configs if begins_with(each)), configs[0]))
-    sweep = begin_sweep(configs, jobs)
+    sweep = begin_sweep(configs, jobs, compared=True)
     code = work(sweep, jobs, debug)
-    rows = rows_of(sweep, jobs)
-    if rows:
-        console.print()
-        console.print(_table(rows, len(seeds)))
-        write_whole(sweep / "compare.csv", _as_csv(rows).encode())
-        _figure(rows).savefig(sweep / "compare.png")
-        console.print(f"\n{sweep / 'compare.png'}", markup=False, soft_wrap=True)
+    sum_up(sweep, jobs, console)
     return code
+
+
+def sum_up(sweep: Path, jobs: list[list[str]], console: Console) -> None:
+    """Print and draw the errors of the runs that have ended."""
+    rows = rows_of(sweep, jobs)
+    if not rows:
+        return
+    console.print()
+    console.print(_table(rows, len({words[1] for words in jobs})))
+    write_whole(sweep / "compare.csv", _as_csv(rows).encode())
+    _figure(rows).savefig(sweep / "compare.png")
+    console.print(f"\n{sweep / 'compare.png'}", markup=False, soft_wrap=True)
 
 
 def rows_of(sweep: Path, jobs: list[list[str]]) -> list[Row]:

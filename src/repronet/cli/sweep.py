@@ -38,8 +38,11 @@ def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -
     return work(begin_sweep(configs, varied), varied, debug)
 
 
-def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]]) -> Path:
+def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]], compared: bool = False) -> Path:
     """A folder with one for every run in it, each with its config; ``jobs`` is what each run has of its own.
+
+    Args:
+        compared: whether the runs are ways of fine-tuning, which a table and a picture sum up at the end.
 
     Raises:
         UserError: for a run that has no weights to tune.
@@ -53,7 +56,8 @@ def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]]) -> Path:
         folder.mkdir()
         write_config(config, folder)
     # Last, so that a folder without it was never a whole sweep.
-    (sweep / SWEEP).write_text(json.dumps({"jobs": jobs}, indent=2) + "\n", encoding="utf-8")
+    content = {"jobs": jobs, "compared": compared}
+    (sweep / SWEEP).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     return sweep
 
 
@@ -74,13 +78,19 @@ def resume_sweep(sweep: Path, debug: bool) -> int:
         UserError: when there is no sweep.
     """
     try:
-        jobs = json.loads((sweep / SWEEP).read_text("utf-8"))["jobs"]
+        content = json.loads((sweep / SWEEP).read_text("utf-8"))
+        jobs = content["jobs"]
         whole = all(folder.is_dir() for folder in job_folders(sweep, jobs))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"resume_sweep={sweep}: no sweep there; give the folder that holds {SWEEP}") from error
     if not whole:
         raise UserError(f"resume_sweep={sweep}: a run's folder is missing; {SWEEP} names {len(jobs)} of them")
-    return work(sweep, jobs, debug)
+    code = work(sweep, jobs, debug)
+    if content.get("compared"):
+        from repronet.cli.compare import sum_up
+
+        sum_up(sweep, jobs, Console(highlight=False))
+    return code
 
 
 def _common(jobs: list[list[str]]) -> set[str]:

@@ -1,0 +1,103 @@
+"""What TensorBoard costs a run: the share of its time that goes into what is drawn, and the size of the event files.
+
+    python benchmarks/logging_cost.py [trainer.max_epochs=5] [trainer.threads=1] ...
+
+One run of ``repronet train``, in which every call that draws something is timed. Both come out of one run, so that a
+machine whose speed drifts slows both. Printed are the seconds before the first step (the augmented inputs, the graph),
+between the steps (curves, gradients, snapshots), and after the last one (answers, features, hyperparameters), each as a
+share of training and validation without them.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from repronet.callbacks.curves import Curves
+from repronet.callbacks.pictures import Pictures
+from repronet.callbacks.signals import Signals
+from repronet.callbacks.snapshots import Snapshots
+from repronet.cli import train as command
+from repronet.cli.compose import compose
+
+BEFORE, BETWEEN, AFTER = "before", "between", "after"
+
+
+class Clock:
+    """Counts the seconds spent in functions, by when they are called."""
+
+    def __init__(self) -> None:
+        self.seconds: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+
+    def watch(self, owner: Any, name: str, when: str) -> None:
+        """Put a timed function in the place of ``owner.name``."""
+        function: Callable[..., Any] = getattr(owner, name)
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with self.counting(when):
+                return function(*args, **kwargs)
+
+        setattr(owner, name, timed)
+
+    def watch_around(self, owner: Any, name: str) -> None:
+        """The same for a method that goes around each update, whose own time is not counted."""
+        method = getattr(owner, name)
+
+        @contextmanager
+        def timed(*args: Any) -> Iterator[None]:
+            inner = method(*args)
+            with self.counting(BETWEEN):
+                inner.__enter__()
+            yield
+            with self.counting(BETWEEN):
+                inner.__exit__(None, None, None)
+
+        setattr(owner, name, timed)
+
+    @contextmanager
+    def counting(self, when: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[when] += time.perf_counter() - began
+        self.calls[when] += 1
+
+
+def watched() -> Clock:
+    clock = Clock()
+    for callback in (Curves, Pictures, Signals, Snapshots):
+        for name in vars(callback):
+            if name.startswith("on_"):
+                clock.watch(callback, name, BEFORE if name == "on_train_start" else BETWEEN)
+    clock.watch_around(Signals, "_around_update")
+    for name in ("add_findings", "add_hyperparameters"):
+        clock.watch(command, name, AFTER)
+    return clock
+
+
+def main(words: list[str]) -> None:
+    clock = watched()
+    with tempfile.TemporaryDirectory() as parent:
+        folder = Path(parent) / "run"
+        config = compose("train", [*words, f"run_dir={folder}"])
+        result = command.train(config, Console(quiet=True))
+        written = sum(path.stat().st_size for path in folder.rglob("events.*"))
+    # The clock of a run starts with its first step's preparations, so it has counted both.
+    training = result["train_seconds"] - clock.seconds[BEFORE] - clock.seconds[BETWEEN]
+    print(f"{config.model.name}, {config.data.name}, {result['epochs']} epochs, {result['steps']} steps")
+    print(f"  training and validation  {training:7.2f} s")
+    for when in (BEFORE, BETWEEN, AFTER):
+        print(f"  drawing {when:<15}  {clock.seconds[when]:7.2f} s  {clock.seconds[when] / training:6.2%}")
+    print(f"  event files              {written / 1e6:7.2f} MB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
