@@ -7,6 +7,7 @@ skip without them.
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -190,6 +191,12 @@ def samples(operator: Operator, dtype: torch.dtype) -> list[Case]:
 
 def some_samples(operator: Operator, dtype: torch.dtype, many: int = 3) -> list[Case]:
     """A few samples from all over the list, for what would take too long with all."""
+    return copy.deepcopy(_some_samples(operator, dtype, many))
+
+
+@cache
+def _some_samples(operator: Operator, dtype: torch.dtype, many: int) -> list[Case]:
+    """Drawn once: max_pool2d has more than a thousand, which take a second and a half."""
     cases = samples(operator, dtype)
     return [cases[i * (len(cases) - 1) // max(many - 1, 1)] for i in range(min(many, len(cases)))]
 

@@ -18,7 +18,7 @@ from repronet.visualization.layer_outputs import probe
         ("resnet20", "fc", 64),
         ("nin", "block3.4", 192),
         ("mlp", "output", 100),
-        ("densenet40_12", "classifier", 448),
+        pytest.param("densenet40_12", "classifier", 448, marks=pytest.mark.slow),
     ],
 )
 def test_features_are_what_the_last_layer_is_given(name, head, size):

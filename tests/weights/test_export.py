@@ -157,6 +157,7 @@ def test_onnx_gives_the_same_logits_for_any_batch(name, tmp_path):
         assert (logits - wanted).abs().max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_onnx_of_a_network_of_torchvision_s(tmp_path):
     torch.manual_seed(0)
     network = torchvision.models.resnet18(num_classes=5).eval()

@@ -54,12 +54,24 @@ def compare(config: DictConfig, overrides: Sequence[str], console: Console, debu
     seeds = listed(config.seeds)
     words = [word for word in overrides if word.partition("=")[0] not in OWN_KEYS.values()]
     jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in seeds]
-    configs = [compose("train", [*words, *job]) for job in jobs]
-    shapes_of_weights(next((each for each in configs if begins_with(each)), configs[0]))
-    sweep = begin_sweep(configs, jobs, compared=True)
+    sweep = begin_sweep(_composed(words, jobs), jobs, compared=True)
     code = work(sweep, jobs, debug)
     sum_up(sweep, jobs, console)
     return code
+
+
+def _composed(words: list[str], jobs: list[list[str]]) -> list[DictConfig]:
+    """The configs of the runs; their common weights are looked into as soon as a run begins with them."""
+    configs: list[DictConfig] = []
+    seen = False
+    for job in jobs:
+        configs.append(compose("train", [*words, *job]))
+        if not seen and begins_with(configs[-1]):
+            shapes_of_weights(configs[-1])
+            seen = True
+    if not seen:
+        shapes_of_weights(configs[0])
+    return configs
 
 
 def sum_up(sweep: Path, jobs: list[list[str]], console: Console) -> None:
