@@ -201,6 +201,8 @@ def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_r
         f"pixels as they want them: mean {pixels['pixel_mean'][0]:.3f}, std {pixels['pixel_std'][0]:.3f}" in outcome.out
     )
     assert runs.read_result(tmp_path / "r")["test_error_by_class"].keys() == {"1", "7"}
+    logged = (tmp_path / "r" / runs.LOG).read_text(encoding="utf-8").splitlines()
+    assert [line[len("2026-11-27 21:04:28  ") :] for line in logged] == outcome.out.splitlines()
 
 
 def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):

@@ -38,6 +38,7 @@ def said(*words: str) -> list[str]:
             "few training images of 0 2, 1 2, 2 2 and",
         ),
         (["data.per_class=10"], "100 images make 2 steps an epoch, 80 in all; data.batch_size=8 makes more of them"),
+        (["data.per_class=900"], "data.per_class=900: no class has more than 350 training images"),
         (["optimizer.lr=5"], "optimizer.lr=5: with batches of 64 something like 0.025 is usual"),
         (["optimizer.lr=1e-5"], "something like 0.025"),
         (["optimizer=adam", "optimizer.lr=0.1"], "Adam seldom trains"),

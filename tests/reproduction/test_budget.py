@@ -26,7 +26,7 @@ def test_milestones_keep_their_share_of_the_run():
 
 
 def test_stages_end_at_whole_epochs_and_none_is_empty():
-    minutes = config_of("experiment=lenet5_1998_mnist", "budget=minutes")
+    minutes = config_of("experiment=lenet5_1998_mnist_stages", "budget=minutes")
     # 2, 3, 3, 4 and 8 of 20 epochs, in 5: the stages end after 0.5, 1.25, 2, 3 and 5: the second falls out.
     assert minutes.trainer.max_epochs == 5
     assert list(minutes.schedule.epochs_each) == [1, 1, 1, 2]
@@ -42,7 +42,7 @@ def test_stages_end_at_whole_epochs_and_none_is_empty():
     ],
 )
 def test_other_lengths(schedule, key, was, becomes):
-    name = "lenet5_1998_mnist"  # five epochs in minutes
+    name = "lenet5_1998_mnist_stages"  # five epochs in minutes
     config = {
         "budget": "minutes",
         "trainer": {"max_epochs": 20, "patience": 8},
@@ -72,5 +72,5 @@ def test_a_budget_without_an_experiment_or_too_small_for_one_is_refused():
 def test_a_run_is_shortened_once():
     from repronet.cli.compose import checked
 
-    minutes = config_of("experiment=lenet5_1998_mnist", "budget=minutes")
+    minutes = config_of("experiment=lenet5_1998_mnist_stages", "budget=minutes")
     assert checked("train", minutes) == minutes  # as it is read again to go on with

@@ -35,6 +35,7 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     yield from _size(config, parts)
     yield from _statistics(config, parts)
     yield from _classes(parts)
+    yield from _fewer(config, parts)
     yield from _steps(config, parts)
     if config.augmentation.name == "affine" and config.data.name not in DIGITS:
         yield "augmentation=mnist, the default, suits digits; cifar_standard suits small pictures, inception large ones"
@@ -99,6 +100,12 @@ def _classes(parts: Parts) -> Iterator[str]:
             f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may leave rare "
             "classes out, so look at the error of each"
         )
+
+
+def _fewer(config: DictConfig, parts: Parts) -> Iterator[str]:
+    most = int(parts.data.train.labels.bincount().max())
+    if config.data.per_class is not None and config.data.per_class > most:
+        yield f"data.per_class={config.data.per_class}: no class has more than {most:,} training images"
 
 
 def _steps(config: DictConfig, parts: Parts) -> Iterator[str]:

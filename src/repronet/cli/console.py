@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,11 +45,33 @@ class LogFile(logging.FileHandler):
         return
 
 
+class _Memory(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 @contextmanager
-def log_to_file(path: Path) -> Iterator[None]:
-    """Everything that repronet and Lightning say meanwhile is appended to ``path``, with the time."""
+def remembered() -> Iterator[list[logging.LogRecord]]:
+    """What repronet says meanwhile, for the log of a run that has no folder yet."""
+    handler, logger = _Memory(), logging.getLogger("repronet")
+    logger.addHandler(handler)
+    try:
+        yield handler.records
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextmanager
+def log_to_file(path: Path, before: Sequence[logging.LogRecord] = ()) -> Iterator[None]:
+    """What was said ``before``, and all that repronet and Lightning say meanwhile, is appended with its time."""
     handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    for record in before:
+        handler.handle(record)
     loggers = [logging.getLogger(name) for name in ("repronet", "pytorch_lightning")]
     for logger in loggers:
         logger.addHandler(handler)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ from repronet.callbacks.snapshots import Snapshots
 from repronet.checkpoints import WholeFiles, load_weights, read_checkpoint
 from repronet.cli.build import Parts, assemble, recorded_config, run_name, written_config
 from repronet.cli.build_weights import with_old_classes
-from repronet.cli.console import log_to_file, quiet_lightning
+from repronet.cli.console import log_to_file, quiet_lightning, remembered
 from repronet.cli.faults import explained
 from repronet.cli.old_task import old_task
 from repronet.cli.result import announce, make_result, report
@@ -60,11 +61,12 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
     """
     switch = StopSwitch()
     with switch.listening():
-        config = with_old_classes(with_absolute_root(config))
-        parts = assemble(config)
+        with remembered() as said:
+            config = with_old_classes(with_absolute_root(config))
+            parts = assemble(config)
         folder = _folder(config)
         write_config(config, folder)
-        return _run(config, parts, folder, console, switch)
+        return _run(config, parts, folder, console, switch, said)
 
 
 def resume(folder: Path, console: Console) -> dict[str, Any]:
@@ -78,13 +80,15 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
         raise UserError(f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}")
     switch = StopSwitch()
     with switch.listening():
-        checkpoint = _newest_whole(folder)
-        if checkpoint is None:
-            config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
-        else:
-            config = recorded_config(checkpoint)
-            _take_threads(checkpoint, config)
-        return _run(config, assemble(config, begins=checkpoint is None), folder, console, switch, checkpoint)
+        with remembered() as said:
+            checkpoint = _newest_whole(folder)
+            if checkpoint is None:
+                config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
+            else:
+                config = recorded_config(checkpoint)
+                _take_threads(checkpoint, config)
+            parts = assemble(config, begins=checkpoint is None)
+        return _run(config, parts, folder, console, switch, said, checkpoint)
 
 
 def _newest_whole(folder: Path) -> Path | None:
@@ -145,9 +149,10 @@ def _run(
     folder: Path,
     console: Console,
     switch: StopSwitch,
+    said: Sequence[logging.LogRecord],
     checkpoint: Path | None = None,
 ) -> dict[str, Any]:
-    with runs.locked(folder), log_to_file(folder / runs.LOG), recorded_in(folder / runs.ALGORITHMS):
+    with runs.locked(folder), log_to_file(folder / runs.LOG, said), recorded_in(folder / runs.ALGORITHMS):
         runs.sweep(folder)
         announce(config, parts, folder)
         session = make_session(config, parts, folder, console, switch, checkpoint)

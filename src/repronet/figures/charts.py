@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from repronet.figures.images import stretched
@@ -38,7 +39,7 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
                 values = [scale * row[f"{split}_{name}"] for row in rows]
                 label_of = split if alone else (run if split == "val" else None)
                 colour = f"C{2 * (split == 'val') if alone else number}"
-                plot.plot(epochs, values, style, color=colour, label=label_of, marker="." if len(rows) < 3 else None)
+                plot.plot(epochs, values, style, color=colour, label=label_of, marker=_marker(rows))
         positive = all(
             row[f"{split}_{name}"] > 0 for rows in runs.values() for row in rows for split in ("train", "val")
         )
@@ -46,7 +47,7 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
         plot.grid(which="both", alpha=0.25)
     if alone:
         rows = next(iter(runs.values()))
-        axes[2].plot([row["epoch"] for row in rows], [row["lr"] for row in rows], color="C1")
+        axes[2].plot([row["epoch"] for row in rows], [row["lr"] for row in rows], color="C1", marker=_marker(rows))
         axes[2].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
         axes[2].grid(alpha=0.25)
         axes[1].legend(fontsize=8)
@@ -54,7 +55,14 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
     else:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=2)
         axes[0].set_title("validation solid, training dashed", fontsize=8, loc="left")
+    for plot in axes:
+        plot.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
+
+
+def _marker(rows: Rows) -> str | None:
+    """A line through one epoch is none, and through two hardly seen."""
+    return "." if len(rows) < 3 else None
 
 
 def confusion(counts: Tensor, classes: Sequence[str], heading: str) -> Figure:
