@@ -16,13 +16,14 @@ def made_up(
     train: Sequence[float] = (0.5, 0.2, 0.1),
     val: Sequence[float] = (0.6, 0.3, 0.2),
     budget: str = "paper",
+    lr: float = 0.1,
 ) -> records.Record:
     """A record of a run of as many epochs as there are training errors."""
     history = [
         {"epoch": n, "step": n * EPOCH, "train_error": one, "val_error": other, "train_loss": 1.0, "val_loss": 1.0}
         for n, (one, other) in enumerate(zip(train, val, strict=True), start=1)
     ]
-    config = {"optimizer": {"lr": 0.1}}
+    config = {"experiment": experiment, "budget": budget, "optimizer": {"lr": lr}}
     return records.sealed(
         {
             "experiment": experiment,

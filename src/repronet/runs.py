@@ -76,6 +76,7 @@ def claim_run_folder(folder: Path) -> Path:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_drafts(folder)  # of a process that was killed before it had written its first file
         taken = next(folder.iterdir(), None)
     except OSError as error:
         raise UserError(f"run_dir={folder}: cannot be made a run folder ({error.strerror})") from error

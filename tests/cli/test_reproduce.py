@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from repronet import runs
 from repronet.cli.build import written_config
 from repronet.cli.compose import checked
+from repronet.durable import DRAFT
 from repronet.reproduction import record as records
 from repronet.task import ImageClassifier
 
@@ -77,7 +78,7 @@ def test_what_has_ended_is_not_run_again(repronet, tmp_path, monkeypatch):
     outcome = repronet(*SMOKE)
     assert (outcome.code, outcome.err) == (0, "")
     assert "found as it ended" in outcome.out
-    assert "the same" in outcome.out
+    assert "as recorded before" in outcome.out
     assert recorded(tmp_path) == first
 
 
@@ -110,6 +111,48 @@ def test_a_folder_of_another_config_is_refused_and_the_other_seeds_go_on(reprone
     assert outcome.code == 1
     assert "was begun with another config (optimizer.lr=0.002, now 0.001)" in outcome.err
     assert recorded(tmp_path, 1)
+
+
+def test_what_was_edited_by_hand_is_not_recorded(repronet, tmp_path):
+    repronet(*SMOKE)
+    result = runs.read_result(tmp_path / FOLDER)
+    better = {**result, "test_error": result["test_error"] - 0.001}
+    (tmp_path / FOLDER / runs.RESULT).write_text(json.dumps(better))
+    outcome = repronet(*SMOKE)
+    assert outcome.code == 1
+    wrong = round(result["test_error"] * result["test_images"])
+    assert f"but confusion.csv has {wrong} wrong answers" in outcome.err
+    (tmp_path / FOLDER / runs.RESULT).write_text(json.dumps(result))
+    config = tmp_path / FOLDER / runs.CONFIG
+    config.write_text(config.read_text().replace("max_epochs: 1", "max_epochs: 2"))
+    repronet("train", *(f"run_dir={tmp_path / 'other'}", f"experiment={NAME}", "budget=smoke", "optimizer.lr=0.01"))
+    (tmp_path / FOLDER / "checkpoints" / "best.ckpt").write_bytes(
+        (tmp_path / "other/checkpoints/best.ckpt").read_bytes()
+    )
+    config.write_text(config.read_text().replace("max_epochs: 2", "max_epochs: 1"))
+    outcome = repronet(*SMOKE)
+    assert outcome.code == 1
+    assert "is not what the run was trained with (optimizer.lr=0.01, now 0.001)" in outcome.err
+
+
+def test_a_record_is_not_replaced_by_another_figure_unasked(repronet, tmp_path):
+    repronet(*SMOKE)
+    path = records.place(tmp_path / "results", NAME, "smoke", 0)
+    earlier = {key: value for key, value in records.read(path).items() if key != records.HASH}
+    earlier = {**earlier, "test_error": 0.5, "center_error": 0.5}
+    records.write(tmp_path / "results", records.sealed(earlier))
+    outcome = repronet(*SMOKE)
+    assert outcome.code == 1
+    assert "has a test error of 50.00%" in outcome.err
+    assert "remove it to replace it" in outcome.err
+    path.unlink()
+    assert repronet(*SMOKE).code == 0
+
+
+def test_a_run_killed_at_its_very_first_file_begins_again(repronet, tmp_path):
+    (tmp_path / FOLDER).mkdir(parents=True)
+    (tmp_path / FOLDER / f".config.yaml.abc{DRAFT}").write_text("half")
+    assert repronet(*SMOKE).code == 0
 
 
 def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):

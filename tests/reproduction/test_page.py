@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
+from omegaconf import OmegaConf
 
 from conftest import REPOSITORY
 from made_up_records import made_up
+from repronet.cli.compose import compose
 from repronet.cli.groups import choices, remark
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.page import distance, length, page, published, shown_error
-from repronet.reproduction.record import read_all
+from repronet.reproduction.record import asked, read_all
 
 RESULTS = REPOSITORY / "results"
 
@@ -31,6 +33,17 @@ def test_a_short_budget_is_marked_and_has_no_distance():
     assert distance(records) == "-"
 
 
+def test_a_figure_of_another_network_is_shown_and_gives_no_distance():
+    group = [made_up("lenet5_mnist", seed, error) for seed, error in enumerate((0.007, 0.008))]
+    assert length(group) == "paper: 3 epochs, 2 min, not comparable"
+    assert distance(group) == "-"
+
+
+def test_seeds_of_two_configs_have_a_row_each():
+    text = page([made_up("resnet20_cifar10"), made_up("resnet20_cifar10", 1, lr=0.2)], {})
+    assert len([line for line in text.splitlines() if line.startswith("| `resnet20_cifar10` |")]) == 2
+
+
 def test_a_figure_of_five_answers_is_said_and_not_held_against_one():
     group = [made_up("googlenet_imagenet", seed, error) for seed, error in enumerate((0.3, 0.31))]
     assert shown_error(published("googlenet_imagenet")) == "10.07 % top-5 †"
@@ -39,7 +52,7 @@ def test_a_figure_of_five_answers_is_said_and_not_held_against_one():
 
 def test_what_was_not_run_stays_in_the_table_with_what_it_takes():
     text = page([made_up("resnet20_cifar10")], {"vgg16_imagenet": "a week"})
-    missing = text[text.index("## Not run") : text.index("## Runs")]
+    missing = text[text.index("## Not run at full length") : text.index("## Runs")]
     assert "| `vgg16_imagenet` | 27 % † | a week |" in missing
     assert missing.count("| `") == len(EXPERIMENTS) - 1
 
@@ -59,6 +72,13 @@ def test_the_page_is_written_from_the_committed_records(committed):
     assert (RESULTS / "README.md").read_text(encoding="utf-8") == page(
         committed, costs
     )  # else: repronet report results
+
+
+def test_committed_records_have_the_configs_that_their_experiments_have_today(committed):
+    for record in committed:
+        config = compose("train", [f"experiment={record['experiment']}", f"budget={record['budget']}"])
+        plain = asked(OmegaConf.to_container(config, resolve=True))
+        assert record["config"] == plain, (record["experiment"], record["budget"])
 
 
 def test_committed_records_are_of_a_commit_and_of_no_place(committed):

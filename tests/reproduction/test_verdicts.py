@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from made_up_records import made_up
+from repronet.cli.compose import compose
 from repronet.papers.claims import CLAIMS, Claim, Lower, Sooner
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.verdicts import judge
@@ -20,7 +23,9 @@ def test_one_seed_each_is_decided_by_the_figures_and_says_so():
     verdict = judge(LOWER, [made_up("a", test_error=0.08), made_up("b", test_error=0.09)])
     assert verdict.outcome == "PASS"
     assert verdict.evidence == "test error 8.00 % (1) against 9.00 % (1) (one seed each); 3 epochs, budget=paper"
-    assert judge(LOWER, [made_up("a", test_error=0.09), made_up("b", test_error=0.08)]).outcome == "FAIL"
+    reverse = judge(LOWER, [made_up("a", test_error=0.09), made_up("b", test_error=0.08)])
+    assert reverse.outcome == "FAIL"
+    assert "(one seed each), the other way round; 3" in reverse.evidence
     assert judge(LOWER, [made_up("a", test_error=0.08), made_up("b", test_error=0.08)]).outcome == "FAIL"
 
 
@@ -31,6 +36,31 @@ def test_several_seeds_must_differ_by_more_than_chance():
     assert "p = 0.00013" in clear.evidence
     mixed = judge(LOWER, seeds("a", (0.080, 0.090, 0.084)) + seeds("b", (0.085, 0.081, 0.091)))
     assert mixed.outcome == "FAIL"
+    assert "may be chance" in mixed.evidence
+
+
+def test_one_seed_against_several_is_said():
+    verdict = judge(LOWER, [made_up("a", test_error=0.08), *seeds("b", (0.090, 0.091, 0.092))])
+    assert verdict.outcome == "PASS"
+    assert "(too few seeds for a test)" in verdict.evidence
+
+
+def test_seeds_that_all_agree_are_no_chance():
+    assert judge(LOWER, seeds("a", (0.08, 0.08)) + seeds("b", (0.09, 0.09))).outcome == "PASS"
+    assert judge(LOWER, seeds("a", (0.08, 0.08)) + seeds("b", (0.08, 0.08))).outcome == "FAIL"
+
+
+def test_runs_of_one_side_under_several_configs_decide_nothing():
+    verdict = judge(LOWER, [made_up("a"), made_up("a", 1, lr=0.2), made_up("b")])
+    assert (verdict.outcome, verdict.evidence) == ("NOT RUN", "runs of several configs, budget=paper")
+
+
+def test_recipes_of_other_lengths_are_compared_where_that_is_the_claim():
+    free = Claim("a errs less than b", "somewhere", Lower("test_error", "a", "b", equal_steps=False))
+    longer = made_up("a", test_error=0.08, train=(0.5, 0.2, 0.1, 0.1), val=(0.6, 0.3, 0.2, 0.2))
+    verdict = judge(free, [longer, made_up("b", test_error=0.09)])
+    assert verdict.outcome == "PASS"
+    assert verdict.evidence.endswith("; 4 epochs against 3, budget=paper")
 
 
 def test_the_longest_budget_that_both_were_run_for_decides():
@@ -68,3 +98,29 @@ def test_overtaking_is_held_against_the_lowest_error_of_the_other():
 def test_claims_name_experiments_that_there_are():
     for claim in CLAIMS.values():
         assert {claim.shown_by.better, claim.shown_by.worse} <= EXPERIMENTS.keys()
+
+
+def test_both_sides_have_budgets_of_equal_length():
+    for name, claim in CLAIMS.items():
+        better, worse = (EXPERIMENTS[side] for side in (claim.shown_by.better, claim.shown_by.worse))
+        if name != "dense":
+            assert (better.minutes, better.hour) == (worse.minutes, worse.hour), name
+
+
+# What the two sides of a claim may differ in, beside what makes the experiment's name.
+VARIED = {
+    "response_norm": {"normalization"},
+    "batch_norm": {"normalization", "optimizer"},  # it allows a higher rate, says the paper
+    "distortions": {"augmentation"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(CLAIMS) - {"dense"}))
+def test_a_comparison_varies_what_is_compared_alone(name):
+    shown_by = CLAIMS[name].shown_by
+    ours, theirs = (compose("train", [f"experiment={side}"]) for side in (shown_by.better, shown_by.worse))
+    allowed = VARIED.get(name, {"model"})
+    different = {key for key in ours if ours[key] != theirs[key]} - {"experiment"}
+    assert different <= allowed, name
+    if "optimizer" in different:
+        assert {key for key in ours.optimizer if ours.optimizer[key] != theirs.optimizer[key]} == {"lr"}

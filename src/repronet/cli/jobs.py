@@ -201,7 +201,9 @@ def report(words: Sequence[str]) -> int:
     from repronet.cli.results import are_records, show
 
     console = Console(highlight=False)
-    folders = folders or [Path(name) for name in ("results", "runs") if Path(name).is_dir()]
+    if not folders:  # somebody's own folder results/ is none of ours
+        folders = [Path(name) for name in ("results", "runs") if Path(name).is_dir()]
+        folders = [folder for folder in folders if folder.name == "runs" or are_records(folder)]
     recorded = [folder for folder in folders if are_records(folder)]
     for folder in recorded:
         show(folder, console)
@@ -226,7 +228,7 @@ def reproduce(words: Sequence[str], debug: bool) -> int:
 
         console = Console(highlight=False)
         with speaking_to(console):
-            return max(reproduce(name, config, console, debug) for name in names)
+            return reproduce(list(dict.fromkeys(names)), config, console, debug)
 
 
 SINGLE: dict[str, Callable[[Sequence[str]], int]] = {

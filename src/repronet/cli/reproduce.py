@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import logging
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from repronet import runs
-from repronet.cli.build import written_config
+from repronet.cli.build import recorded_config, written_config
 from repronet.cli.compose import compose
 from repronet.cli.evaluate import evaluate
 from repronet.cli.sweep import listed
@@ -36,34 +38,39 @@ FROM_RESULT = (
 )
 
 
-def reproduce(name: str, config: DictConfig, console: Console, debug: bool) -> int:
-    """Run ``config.seeds`` seeds of the experiment, each once, and record what they came to; 1 if one failed.
+def reproduce(names: Sequence[str], config: DictConfig, console: Console, debug: bool) -> int:
+    """Run ``config.seeds`` seeds of each experiment, each once, and record what they came to; 1 if one failed.
 
     Raises:
-        UserError: for an experiment or a folder that there is not, before any run begins.
+        UserError: for a budget, a folder or data that an experiment does not have, before any run begins.
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
     """
     seeds = listed(config.seeds)
-    wanted = [_wanted(name, config, seed) for seed in seeds]
+    wanted = {name: [_wanted(name, config, seed) for seed in seeds] for name in names}
     results = Path(config.results).expanduser()
-    done: list[Record] = []
+    failed = False
     try:
-        for seed, run in zip(seeds, wanted, strict=True):
-            log.info(f"{name}, seed {seed}, budget={config.budget}")
-            record = _attempt(run, results, console, debug)
-            if record is not None:
-                done.append(record)
+        for name, its in wanted.items():
+            done = []
+            for run in its:
+                log.info(f"{name}, seed {run.seed}, budget={config.budget}")
+                record = _attempt(run, results, console, debug)
+                if record is not None:
+                    done.append(record)
+            _conclude(name, done, console)
+            failed |= len(done) < len(seeds)
     except KeyboardInterrupt as stop:
-        raise type(stop)(f"interrupted; the same command goes on: {' '.join(_command(name, config))}") from stop
-    _conclude(name, done, console)
-    return 0 if len(done) == len(seeds) else 1
+        raise type(stop)(f"interrupted; the same command goes on: {shlex.join(_command(names, config))}") from stop
+    return 1 if failed else 0
 
 
-def _command(name: str, config: DictConfig) -> list[str]:
+def _command(names: Sequence[str], config: DictConfig) -> list[str]:
     """The words that were said, as far as they are not the defaults."""
     plain = compose("reproduce", [])
-    said = [f"{key}={config[key]}".replace(" ", "") for key in config if config[key] != plain[key]]
-    return ["repronet", "reproduce", name, *said]
+    said = {key: config[key] for key in config if config[key] != plain[key]}
+    if OmegaConf.is_list(said.get("seeds")):
+        said["seeds"] = ",".join(map(str, config.seeds))
+    return ["repronet", "reproduce", *names, *(f"{key}={value}" for key, value in said.items())]
 
 
 def _wanted(name: str, config: DictConfig, seed: int) -> DictConfig:
@@ -82,13 +89,15 @@ def _attempt(run: DictConfig, results: Path, console: Console, debug: bool) -> R
         record = recorded(folder)
         earlier = records.place(results, record["experiment"], record["budget"], record["seed"])
         if earlier.exists():
-            _compare(records.read(earlier), record)
+            _compare(records.read(earlier), record, earlier)
         log.info(f"recorded in {records.write(results, record)}")
         return record
-    except (UserError, Fault) as error:
+    except Exception as error:
         if debug:
             traceback.print_exc()
-        print(f"repronet: {' '.join(str(error).split())}", file=sys.stderr)
+        expected = isinstance(error, UserError | Fault)
+        reason = str(error) if expected else f"{type(error).__name__}: {error} (debug=true shows where)"
+        print(f"repronet: {' '.join(reason.split())}", file=sys.stderr)
         return None
 
 
@@ -126,9 +135,14 @@ def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
 
 
 def recorded(folder: Path) -> Record:
-    """What the finished run in ``folder`` came to, by the protocol of its paper."""
+    """What the finished run in ``folder`` came to, by the protocol of its paper.
+
+    Raises:
+        UserError: where the data has no test split, or the folder's files contradict each other.
+    """
     result, config = runs.read_result(folder), written_config(folder / runs.CONFIG)
     name, plain = config.experiment, _asked(config)
+    _check(folder, result, plain)
     center = result["test_error"]
     if center is None:
         raise UserError(f"experiment={name}: its data has no test split, so there is nothing to hold against a paper")
@@ -152,6 +166,21 @@ def recorded(folder: Path) -> Record:
             "history": [_epoch(row) for row in read_history(folder / runs.HISTORY)],
         }
     )
+
+
+def _check(folder: Path, result: dict[str, Any], plain: dict[str, Any]) -> None:
+    """Hold what can be edited by hand against what the training left in its checkpoint and its confusion matrix."""
+    differing = _differences(_asked(recorded_config(folder / runs.BEST)), plain)
+    if differing:
+        raise UserError(f"{folder / runs.CONFIG}: is not what the run was trained with ({differing})")
+    if result["test_error"] is None:
+        return
+    with (folder / runs.CONFUSION).open(encoding="utf-8", newline="") as file:
+        counts = [list(map(int, row[1:])) for row in list(csv.reader(file))[1:]]
+    wrong = sum(map(sum, counts)) - sum(row[at] for at, row in enumerate(counts))
+    if wrong != round(result["test_error"] * result["test_images"]):
+        said = f"test_error {result['test_error']}"
+        raise UserError(f"{folder / runs.RESULT}: says {said}, but {runs.CONFUSION} has {wrong} wrong answers")
 
 
 def _epoch(row: dict[str, float]) -> dict[str, float]:
@@ -179,11 +208,19 @@ def deviations(config: DictConfig) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _compare(earlier: Record, record: Record) -> None:
-    """Say how a record differs from the one that it replaces."""
+def _compare(earlier: Record, record: Record, path: Path) -> None:
+    """Nothing is replaced by another figure without being asked for.
+
+    Raises:
+        UserError: where the record that is there has another test error.
+    """
     before, now = earlier["test_error"], record["test_error"]
-    word = "the same" if before == now else f"before {before:.2%}, of {earlier['finished'][:10]}"
-    log.info(f"test error {now:.2%}; {word}")
+    if before != now:
+        of = earlier["finished"][:10]
+        raise UserError(
+            f"{path}: has a test error of {before:.2%}, of {of}, this run {now:.2%}; remove it to replace it"
+        )
+    log.info(f"test error {now:.2%}, as recorded before")
 
 
 def _conclude(name: str, done: Sequence[Record], console: Console) -> None:

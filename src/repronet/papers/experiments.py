@@ -9,7 +9,7 @@ core, since two that share their caches and their memory seldom do twice as much
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repronet.papers import NETWORKS
 from repronet.papers.records import Error
@@ -27,6 +27,7 @@ class Experiment:
         minutes: epochs that about five minutes of two cores pay for; None where not even one fits.
         hour: the same for an hour.
         deviations: from the paper, each in a few words.
+        comparable: whether the published figure is of such a run: the same network and length, and a test of its kind.
     """
 
     network: str
@@ -35,6 +36,7 @@ class Experiment:
     minutes: int | None
     hour: int | None
     deviations: tuple[str, ...]
+    comparable: bool = True
 
 
 def published(network: str, percent: float) -> Error:
@@ -57,6 +59,11 @@ _CARVED = "5,000 of the 50,000 training pictures are held out for validation"
 Runs = dict[str, Experiment]
 
 
+def _not_comparable(runs: Runs) -> Runs:
+    """Runs that are shown beside a figure from which they differ in more than details."""
+    return {name: replace(run, comparable=False) for name, run in runs.items()}
+
+
 def _mnist() -> Runs:
     carved = "5,000 of the 60,000 training digits are held out for validation"
     distorted = "digits distorted anew in each pass, not 540,000 once and for all"
@@ -72,9 +79,12 @@ def _mnist() -> Runs:
     old = (adam, carved, _BEST)
     without, with_distortions = published("lenet5_1998", 0.95), published("lenet5_1998", 0.8)
     few = ("3,500 training digits, for which nothing is published", first_order, _BEST)
-    return {
+    of_today = {
         "lenet5_mnist": Experiment("lenet5", "mnist", without, 20, 20, modern),
         "lenet5_mnist_distorted": Experiment("lenet5", "mnist", with_distortions, 20, 20, (*modern, distorted, turned)),
+    }
+    return {
+        **_not_comparable(of_today),
         "lenet5_1998_mnist": Experiment("lenet5_1998", "mnist", without, 5, 20, old),
         "lenet5_1998_mnist_stages": Experiment("lenet5_1998", "mnist", without, 5, 20, (first_order, carved, _BEST)),
         "lenet5_1998_mnist_distorted": Experiment("lenet5_1998", "mnist", with_distortions, 5, 20, (*old, distorted)),
@@ -112,20 +122,22 @@ def _by_depth(network: str, percents: dict[int, float], *deviations: str, unknow
 
 def _residual() -> Runs:
     usual = (_STRATIFIED, "batch norm over 128 pictures, not 64 on each of two GPUs")
-    best_of_5 = "one run; the figure is the best of five, whose mean is 6.61"
+    best_of_5 = "the figure is the best of five runs, whose mean is 6.61"
     shorter = ("15 epochs for 182", "one-cycle schedule", "Nesterov's momentum", "batch of 64", "weight decay of 5e-4")
     return {
         **_by_depth("resnet", {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97, 110: 6.43}, *usual),
         "resnet110_cifar10": _small("resnet110", 6.43, 2, *usual, best_of_5),
         "resnet1202_cifar10": _small("resnet1202", 7.93, None, *usual),
-        "resnet20_cifar10_one_cycle": _small("resnet20", 8.75, 15, _STRATIFIED, *shorter, minutes=1),
+        **_not_comparable(
+            {"resnet20_cifar10_one_cycle": _small("resnet20", 8.75, 15, _STRATIFIED, *shorter, minutes=1)}
+        ),
         **_by_depth("plain", {}, *usual, unknown="the paper prints curves and no figure"),
     }
 
 
 def _pre_activation() -> Runs:
     usual = (_STRATIFIED, "batch norm over 128 pictures, not 64 on each of two GPUs")
-    median = "one run; the figure is the median of five"
+    median = "the figure is the median of five runs"
     return {
         "preact_resnet110_cifar10": _small("preact_resnet110", 6.37, 2, *usual, median),
         "preact_resnet164_cifar10": _small("preact_resnet164", 5.46, 2, *usual, median),
@@ -142,17 +154,20 @@ def _squeeze_excitation() -> Runs:
 def _four_layer() -> Runs:
     """Those on CIFAR-10 of the paper of AlexNet; all have as many epochs as the others of their comparison."""
     usual = (_CARVED, "the paper prints no recipe")
-    errors = usual
     rates = (*usual, "the rate that was best in an epoch of 10,000 pictures")
     batch = "batch norm stands after the first two pools, not before each activation"
     unknown, curves = "nothing is published for this network", "the paper prints curves and no test error"
     return {
         "four_layer_relu_cifar10": _small("four_layer", None, 40, *rates, curves, minutes=8),
         "four_layer_tanh_cifar10": _small("four_layer_tanh", None, 40, *rates, curves, minutes=8),
-        "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *errors, minutes=3),
-        "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *errors, minutes=3),
-        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *errors, unknown, minutes=3),
-        "four_layer_bn_cifar10": _small("four_layer", None, 50, *errors, batch, unknown, minutes=3),
+        **_not_comparable(
+            {
+                "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *usual, minutes=3),
+                "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *usual, minutes=3),
+            }
+        ),
+        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *usual, unknown, minutes=3),
+        "four_layer_bn_cifar10": _small("four_layer", None, 50, *usual, batch, unknown, minutes=3),
     }
 
 
@@ -169,7 +184,7 @@ def _network_in_network() -> Runs:
 
 
 def _aggregated() -> Runs:
-    usual = (_CARVED, "one run; the figure is the mean of ten", "batch norm over 128 pictures, not a GPU's share")
+    usual = (_CARVED, "the figure is the mean of ten runs", "batch norm over 128 pictures, not a GPU's share")
     return {
         "resnext29_8x64d_cifar10": _small("resnext29_8x64d", 3.65, None, *usual),
         "resnext29_16x64d_cifar10": _small("resnext29_16x64d", 3.58, None, *usual),
@@ -223,22 +238,30 @@ def _vgg() -> Runs:
     others = {"vgg11_lrn": 29.7, "vgg13": 28.7, "vgg16_c": 28.1, "vgg16": 27.0, "vgg19": 27.3}
     he = "weights start as in He et al. 2015, not with"
     return {
-        "vgg11_imagenet": _large("vgg11", 29.6, *usual, f"{he} σ = 0.1"),
-        **_all_large(others, *usual, f"{he} the weights of network A"),
+        **_not_comparable(
+            {
+                "vgg11_imagenet": _large("vgg11", 29.6, *usual, f"{he} σ = 0.1"),
+                **_all_large(others, *usual, f"{he} the weights of network A"),
+            }
+        ),
         "vgg16_bn_imagenet": _large("vgg16_bn", 26.64, "torchvision's run, not the paper's", _ONE_GPU),
     }
 
 
 def _inception() -> Runs:
     return {
-        "googlenet_imagenet": _large(
-            "googlenet",
-            10.07,
-            "a run counts the first answer, the figure the first five, so that they cannot be compared",
-            "rate, batch, weight decay and length are Caffe's, as the paper has none",
-            "one process for many that are not in step",
-            "augmentation as far as the paper tells it",
-            "weights start as in He et al. 2015, of which the paper says nothing",
+        **_not_comparable(
+            {
+                "googlenet_imagenet": _large(
+                    "googlenet",
+                    10.07,
+                    "a run counts the first answer, the figure the first five, so that they cannot be compared",
+                    "rate, batch, weight decay and length are Caffe's, as the paper has none",
+                    "one process for many that are not in step",
+                    "augmentation as far as the paper tells it",
+                    "weights start as in He et al. 2015, of which the paper says nothing",
+                ),
+            }
         ),
         "inception_v3_imagenet": _large(
             "inception_v3",
@@ -263,7 +286,7 @@ def _residual_large() -> Runs:
         "plain34": 28.54,
     }
     return {
-        "resnet18_imagenet": _large("resnet18", 27.88, *usual, projections, of="resnet18_a"),
+        **_not_comparable({"resnet18_imagenet": _large("resnet18", 27.88, *usual, projections, of="resnet18_a")}),
         **_all_large(figures, *usual),
     }
 

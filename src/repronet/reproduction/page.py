@@ -12,19 +12,20 @@ from repronet.reproduction.record import HASH, Record
 from repronet.reproduction.verdicts import judge, spread
 
 BUDGETS = ("paper", "hour", "minutes", "smoke")
-Group = Sequence[Record]  # the seeds of one experiment and budget
+Group = Sequence[Record]  # the seeds of one experiment and budget, under one config and tested alike
 
 
 def groups(records: Sequence[Record]) -> list[Group]:
-    """The records of each experiment and budget together, in the order of the experiments."""
-    found: dict[tuple[str, str], list[Record]] = {}
+    """The records of each experiment, budget and config together, in the order of the experiments."""
+    found: dict[tuple[str, str, str, str], list[Record]] = {}
     for record in records:
-        found.setdefault((record["experiment"], record["budget"]), []).append(record)
+        key = (record["experiment"], record["budget"], record["config_sha256"], record["protocol"])
+        found.setdefault(key, []).append(record)
     order = list(EXPERIMENTS)
 
-    def rank(key: tuple[str, str]) -> tuple[int, str, int]:
-        name, budget = key
-        return (order.index(name) if name in order else len(order), name, BUDGETS.index(budget))
+    def rank(key: tuple[str, str, str, str]) -> tuple[int, str, int, str]:
+        name, budget, config, _ = key
+        return (order.index(name) if name in order else len(order), name, BUDGETS.index(budget), config)
 
     return [sorted(found[key], key=lambda record: record["seed"]) for key in sorted(found, key=rank)]
 
@@ -33,6 +34,12 @@ def published(experiment: str) -> Error | None:
     """The figure that the experiment is held against."""
     known = EXPERIMENTS.get(experiment)
     return known.published if known else None
+
+
+def comparable(record: Record) -> bool:
+    """Whether the run is one whose error can be set beside the published one: the whole schedule, the same network."""
+    known = EXPERIMENTS.get(record["experiment"])
+    return record["budget"] == "paper" and known is not None and known.comparable
 
 
 def shown_error(error: Error | None) -> str:
@@ -47,15 +54,9 @@ def _of_five(error: Error) -> bool:
 
 
 def distance(group: Group) -> str:
-    """(our mean − published) / our deviation, where there are two seeds and the whole schedule was run."""
+    """(our mean − published) / our deviation, where there are two seeds and the run is comparable."""
     error, shares = published(group[0]["experiment"]), [record["test_error"] for record in group]
-    if (
-        error is None
-        or _of_five(error)
-        or len(shares) < 2
-        or group[0]["budget"] != "paper"
-        or statistics.stdev(shares) == 0
-    ):
+    if error is None or not comparable(group[0]) or len(shares) < 2 or statistics.stdev(shares) == 0:
         return "-"
     return f"{(100 * statistics.mean(shares) - error.percent) / (100 * statistics.stdev(shares)):+.1f}"
 
@@ -63,8 +64,8 @@ def distance(group: Group) -> str:
 def length(group: Group) -> str:
     """The budget, with epochs and time."""
     epochs, seconds = group[0]["epochs"], statistics.mean(record["train_seconds"] for record in group)
-    comparable = "" if group[0]["budget"] == "paper" else ", not comparable"
-    return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {_time(seconds)}{comparable}"
+    mark = "" if comparable(group[0]) else ", not comparable"
+    return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {_time(seconds)}{mark}"
 
 
 def _time(seconds: float) -> str:
@@ -81,54 +82,59 @@ def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
     return "\n".join(_page(records, costs)) + "\n"
 
 
+INTRODUCTION = """\
+# Results
+
+Written by `repronet report results` from the records beside this page: one file a run, with its config, every epoch and
+a hash that is checked whenever it is read, so that a slip is noticed. `repronet reproduce EXPERIMENT` adds to them.
+
+Error on the official test images (those of mnist5k are ours), by the weights that validation chose; mean ± sample
+deviation (number of seeds). All seeds of an experiment share one validation split. z is (ours − paper) / our deviation.
+† is quoted from memory of the paper and not yet checked against it. *Not comparable*: a budget below `paper` shortens
+the schedule and keeps its shape, and some experiments differ from the published one in more than details; such a figure
+reproduces nothing and only compares with others of its kind. Times are of a wall clock, on machines that did other work
+besides.
+"""
+ABOUT_CLAIMS = """\
+PASS where the difference is there and, with two seeds or more on both sides, a one-sided Welch test gives it less than
+5 % to be chance; with one seed nothing more than the figures is known. FAIL where it is the other way round, or may be
+chance, and says which. Training error is the mean over an epoch, on augmented images while the weights move.
+"""
+
+
 def _page(records: Sequence[Record], costs: Mapping[str, str]) -> Iterator[str]:
-    yield "# Results"
-    yield ""
-    yield "Written by `repronet report results` from the records beside this page: one file a run, with its config,"
-    yield "every epoch and a hash that is checked whenever it is read. `repronet reproduce EXPERIMENT` adds to them."
-    yield ""
-    yield "Error on the official test images by the weights that validation chose, tested once; mean ± sample deviation"
-    yield "(number of seeds). z is (ours − paper) / our deviation. † is quoted from memory of the paper and not yet"
-    yield "checked against it. A budget below `paper` shortens the schedule and keeps its shape: such a figure is no"
-    yield "reproduction of the paper's, and only compares with others of its budget. Times are of a wall clock, on"
-    yield "machines that did other work besides."
-    yield ""
-    yield "## Published figures"
-    yield ""
-    yield "| experiment | paper | ours | z | budget | why different |"
-    yield "|---|---|---|---|---|---|"
-    for group in groups(records):
-        yield _row(group)
-    yield ""
-    yield "## Claims"
-    yield ""
-    yield "| claim | of | verdict | evidence |"
-    yield "|---|---|---|---|"
+    yield INTRODUCTION
+    yield from _table("Published figures", "experiment | paper | ours | z | budget | why different")
+    yield from map(_row, groups(records))
+    yield f"\n## Claims\n\n{ABOUT_CLAIMS}"
+    yield from _table(None, "claim | of | verdict | evidence")
     for claim in CLAIMS.values():
         verdict = judge(claim, records)
         yield f"| {claim.text} | {claim.where} | **{verdict.outcome}** | {verdict.evidence} |"
     yield ""
-    yield "## Not run"
+    yield from _table("Not run at full length", "experiment | paper | what it would take")
+    there = {record["experiment"] for record in records if record["budget"] == "paper"}
+    yield from (
+        f"| `{name}` | {shown_error(published(name))} | {costs.get(name, '')} |"
+        for name in EXPERIMENTS
+        if name not in there
+    )
     yield ""
-    yield "| experiment | paper | what it would take |"
-    yield "|---|---|---|"
-    there = {record["experiment"] for record in records}
-    for name in EXPERIMENTS:
-        if name not in there:
-            yield f"| `{name}` | {shown_error(published(name))} | {costs.get(name, '')} |"
-    yield ""
-    yield "## Runs"
-    yield ""
-    yield "| record | test | best validation (epoch) | last validation | training | seconds | commit | hash |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for group in groups(records):
-        for record in group:
-            yield _run(record)
-    yield ""
-    yield "## Where"
-    yield ""
+    yield from _table(
+        "Runs",
+        "record | test | protocol | best validation (epoch) | last validation | training | seconds | commit | hash",
+    )
+    yield from (_run(record) for group in groups(records) for record in group)
+    yield "\n## Where\n"
     for environment, names in _environments(records).items():
         yield f"- {environment}: {', '.join(names)}"
+
+
+def _table(title: str | None, headings: str) -> Iterator[str]:
+    if title is not None:
+        yield f"## {title}\n"
+    yield f"| {headings} |"
+    yield f"|{'---|' * len(headings.split(' | '))}"
 
 
 def _row(group: Group) -> str:
@@ -143,6 +149,7 @@ def _run(record: Record) -> str:
     name = f"{record['experiment']}/{record['budget']}-seed{record['seed']}"
     figures = (
         f"{100 * record['test_error']:.2f} %",
+        record["protocol"].replace("_", " "),
         f"{100 * record['best_val_error']:.2f} % ({record['best_epoch']})",
         f"{100 * record['last_val_error']:.2f} %",
         f"{100 * record['last_train_error']:.2f} %",

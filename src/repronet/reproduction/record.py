@@ -77,7 +77,9 @@ def read(path: Path) -> Record:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"{path}: is no record of a run ({type(error).__name__}: {error})") from error
     if wrong:
-        raise UserError(f"{path}: is not what its run wrote: {wrong}; restore it, or run the experiment again")
+        raise UserError(
+            f"{path}: is not what its run wrote: {wrong}; restore it, or remove it and reproduce the experiment again"
+        )
     return record
 
 
@@ -89,15 +91,35 @@ def _contradiction(record: Record, path: Path) -> str | None:
         return f"it is of {record['experiment']}, {record['budget']}, seed {record['seed']}"
     if record["config_sha256"] != digest(record["config"]):
         return "its config has another hash"
+    asked_for = (record["config"].get("experiment"), record["config"].get("budget", "paper"))  # once there were none
+    if asked_for != (record["experiment"], record["budget"]):
+        return f"its config is of {asked_for[0]}, {asked_for[1]}"
+    return _of_epochs(record) or _of_test(record)
+
+
+def _of_epochs(record: Record) -> str | None:
     history = record["history"]
-    best = min(history, key=lambda row: row["val_error"])
-    said = (record["best_epoch"], record["best_val_error"], record["last_val_error"], record["epochs"])
-    found = (best["epoch"], best["val_error"], history[-1]["val_error"], len(history))
-    if said != found:
-        return f"best epoch and errors {said}, but its epochs have {found}"
+    best, last = min(history, key=lambda row: row["val_error"]), history[-1]
+    found = {
+        "best_epoch": best["epoch"],
+        "best_val_error": best["val_error"],
+        "last_val_error": last["val_error"],
+        "last_train_error": last["train_error"],
+        "epochs": len(history),
+        "steps": last["step"],
+    }
+    for key, value in found.items():
+        if record[key] != value:
+            return f"{key} {record[key]}, but its epochs have {value}"
+    return None
+
+
+def _of_test(record: Record) -> str | None:
     wrong = record["test_error"] * record["test_images"]
     if abs(wrong - round(wrong)) > 1e-6:
         return f"test_error {record['test_error']} is no count of {record['test_images']} images"
+    if record["protocol"] == "center" and record["test_error"] != record["center_error"]:
+        return f"test_error {record['test_error']}, but center_error {record['center_error']}"
     return None
 
 

@@ -28,19 +28,21 @@ class Verdict:
 def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
     """The verdict on the longest budget in which both sides were run for equally many steps.
 
-    A lower error counts where one seed of each was run, or else where a one-sided Welch test gives it less than 5 % to
-    be chance; coming down sooner counts where the slowest seed of the one does so before the fastest of the other.
+    A lower error counts where a one-sided Welch test gives it less than 5 % to be chance, and where one side has one
+    seed alone, which no test can judge, as it is; coming down sooner counts where the slowest seed of the one does so
+    before the fastest of the other. Runs of one side that differ in their configs decide nothing.
     """
     found = list(records)
     test = claim.shown_by
     for budget in LONGEST_FIRST:
         better, worse = (_of(found, name, budget) for name in (test.better, test.worse))
         if better and worse:
-            if {record["steps"] for record in better} != {record["steps"] for record in worse}:
+            if _mixed(better) or _mixed(worse):
+                return Verdict("NOT RUN", f"runs of several configs, budget={budget}")
+            if _lengths(better) != _lengths(worse) and not (isinstance(test, Lower) and not test.equal_steps):
                 continue
             outcome, figures = _lower(test, better, worse) if isinstance(test, Lower) else _sooner(test, better, worse)
-            epochs = better[0]["epochs"]
-            return Verdict(outcome, f"{figures}; {epochs} epoch{'s' if epochs > 1 else ''}, budget={budget}")
+            return Verdict(outcome, f"{figures}; {_length(better, worse)}, budget={budget}")
     missing = [name for name in (test.better, test.worse) if not any(record["experiment"] == name for record in found)]
     return Verdict("NOT RUN", f"no run of {' and '.join(missing)}" if missing else "no two runs of equal length")
 
@@ -49,16 +51,39 @@ def _of(records: Sequence[Record], experiment: str, budget: str) -> list[Record]
     return [record for record in records if (record["experiment"], record["budget"]) == (experiment, budget)]
 
 
+def _mixed(side: Sequence[Record]) -> bool:
+    return len({(record["config_sha256"], record["protocol"]) for record in side}) > 1
+
+
+def _lengths(side: Sequence[Record]) -> set[int]:
+    return {record["steps"] for record in side}
+
+
+def _length(better: Sequence[Record], worse: Sequence[Record]) -> str:
+    """``3 epochs``, or ``300 epochs against 182``."""
+    ours, theirs = better[0]["epochs"], worse[0]["epochs"]
+    return f"{ours} epoch{'s' if ours > 1 else ''}{'' if ours == theirs else f' against {theirs}'}"
+
+
 def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
     ours, theirs = ([record[test.figure] for record in side] for side in (better, worse))
     lower = statistics.mean(ours) < statistics.mean(theirs)
-    chance, note = 0.0, "one seed each"
+    chance, note = 0.0, "one seed each" if len(ours) == len(theirs) else "too few seeds for a test"
     if min(len(ours), len(theirs)) > 1:
-        _, chance = map(float, ttest_ind(ours, theirs, equal_var=False, alternative="less"))
+        chance = _chance(ours, theirs)
         note = f"p = {chance:.2g}"
     name = test.figure.removeprefix("last_").replace("_", "ing " if "train" in test.figure else " ")
     figures = f"{name} {spread(ours)} against {spread(theirs)} ({note})"
-    return ("PASS" if lower and not chance >= SIGNIFICANT else "FAIL"), figures
+    if not lower:
+        return "FAIL", f"{figures}, the other way round"
+    return ("PASS", figures) if chance < SIGNIFICANT else ("FAIL", f"{figures}, which may be chance")
+
+
+def _chance(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """How probable so low a mean is if both are of one kind: Welch's test, one-sided."""
+    if statistics.stdev(ours) == statistics.stdev(theirs) == 0:
+        return 0.0 if statistics.mean(ours) < statistics.mean(theirs) else 1.0
+    return float(ttest_ind(ours, theirs, equal_var=False, alternative="less")[1])
 
 
 def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
