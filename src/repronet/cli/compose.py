@@ -88,13 +88,16 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
         OmegaConf.update(config, key, path)
     if command == "train":
         _name_experiment(config, picked.get("experiment"))
-    return _within_budget(checked(command, config), picked.get("experiment"))
+    return _within_budget(checked(command, config), picked.get("experiment"), values)
 
 
-def _within_budget(config: DictConfig, experiment: Any) -> DictConfig:
+def _within_budget(config: DictConfig, experiment: Any, values: Sequence[str]) -> DictConfig:
     """The config with the length that its ``budget`` pays for, where it is one of a run."""
     if "trainer" not in config or config.budget == "paper":
         return config
+    for word in values:
+        if word.startswith("trainer.max_epochs="):
+            raise UserError(f"{word}: budget={config.budget} says how many epochs there are; give one of the two")
     plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
     return OmegaConf.create(scaled(plain, experiment))
 
