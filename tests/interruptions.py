@@ -40,7 +40,7 @@ WORDS = (
     "data.batch_size=32",
 )
 WRITING = ("bytes", "sync", "rename", "renamed")  # where a checkpoint can be struck
-TIMING = ("train_seconds", "test_seconds", "finished", "git_commit")
+TIMING = ("train_seconds", "test_seconds", "finished", "git_commit", "git_commits")
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["repronet.cli.train", "repronet.cli.jobs", "tensorboard.compat"])

@@ -45,7 +45,8 @@ def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
     record, result = recorded(tmp_path), runs.read_result(tmp_path / FOLDER)
     for key in ("test_error", "best_val_error", "best_epoch", "epochs", "steps", "versions", "hardware"):
         assert record[key] == result[key]
-    assert record["commit"] == result["git_commit"]
+    assert result["git_commits"] == [result["git_commit"] or "unknown"]
+    assert record["commit"] == result["git_commits"][0]
     assert record["deviations"][:2] == ["1 of 20 epochs", "20 training images of each class"]
     assert len(record["history"]) == record["epochs"] == 1
     assert str(tmp_path) not in json.dumps(record)

@@ -26,8 +26,17 @@ from repronet.layers import set_algorithm
 from repronet.recognizer import Recognizer
 
 OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne")]
-QUICK = ("lenet5", "lenet5_1998", "resnet20")
-OF_OTHER_FAMILIES = ("nin", "lecture_net", "locally_connected", "mlp", "se_resnet20", "resnet18_32px", "vgg11_32px")
+QUICK = ("lenet5", "lenet5_1998")
+OF_OTHER_FAMILIES = (
+    "resnet20",
+    "nin",
+    "lecture_net",
+    "locally_connected",
+    "mlp",
+    "se_resnet20",
+    "resnet18_32px",
+    "vgg11_32px",
+)
 LARGE = (
     *("preact_resnet110", "densenet40_12", "alexnet", "alexnet_owt", "zfnet", "vgg11", "googlenet", "inception_v3"),
     *("resnet50", "resnext50_32x4d"),

@@ -67,7 +67,7 @@ def test_a_budget_without_an_experiment_or_too_small_for_one_is_refused():
         config_of("budget=minutes")
     with pytest.raises(UserError, match="budget=hour: buys not one epoch of experiment=vgg16_imagenet"):
         config_of("experiment=vgg16_imagenet", "budget=hour")
-    with pytest.raises(UserError, match="trainer.max_epochs=3: budget=hour says how many epochs there are"):
+    with pytest.raises(UserError, match=r"trainer\.max_epochs=3: budget=hour says how many epochs there are"):
         config_of("experiment=resnet20_cifar10", "budget=hour", "trainer.max_epochs=3")
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import pytorch_lightning as pl
 
-from repronet.runs import write_history
+from repronet.runs import git_commit, write_history
 from repronet.task import ImageClassifier
 
 
@@ -31,9 +31,14 @@ class EpochRecorder(pl.Callback):
     The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
     """
 
+    rows: list[EpochRow]
+    commits: list[str]
+    """Of repronet, that the run began with and, where they are others, that it was gone on with."""
+
     def __init__(self, folder: Path):
         self.folder = folder
-        self.rows: list[EpochRow] = []
+        self.rows = []
+        self.commits = [git_commit() or "unknown"]
         self._seconds_before = 0.0
         self._started = time.monotonic()
 
@@ -68,8 +73,10 @@ class EpochRecorder(pl.Callback):
         write_history(self.folder, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": [dict(row) for row in self.rows], "seconds": self.seconds}
+        return {"rows": [dict(row) for row in self.rows], "seconds": self.seconds, "commits": self.commits}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = [EpochRow(**row) for row in state_dict["rows"]]
         self._seconds_before = state_dict["seconds"]
+        # Versions before this one kept none.
+        self.commits = list(dict.fromkeys([*state_dict.get("commits", []), *self.commits]))

@@ -157,7 +157,7 @@ def recorded(folder: Path) -> Record:
             "budget": config.budget,
             "seed": config.seed,
             "config_sha256": records.digest(plain),
-            "commit": result["git_commit"],
+            "commit": ", ".join(result["git_commits"]),
             **figures,
             "protocol": protocol,
             "center_error": center,

@@ -72,6 +72,7 @@ def make_result(
         "test_seconds": round(test_seconds, 3),
         "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
         **runs.environment(),
+        "git_commits": recorder.commits,
     }
 
 

@@ -83,7 +83,8 @@ def _chance(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """How probable so low a mean is if both are of one kind: Welch's test, one-sided."""
     if statistics.stdev(ours) == statistics.stdev(theirs) == 0:
         return 0.0 if statistics.mean(ours) < statistics.mean(theirs) else 1.0
-    return float(ttest_ind(ours, theirs, equal_var=False, alternative="less")[1])
+    _, chance = map(float, ttest_ind(ours, theirs, equal_var=False, alternative="less"))
+    return chance
 
 
 def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
