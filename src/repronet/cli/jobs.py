@@ -17,12 +17,23 @@ from repronet.stopping import StopSwitch
 def train(overrides: Sequence[str], config_dir: Path | None, multirun: bool, debug: bool) -> int:
     """``repronet train``: a run or many, new or resumed. Signals end it with their exit code from the start."""
     with StopSwitch().listening():
-        from repronet.cli.sweep import resume_sweep, train_many
+        from repronet.cli.sweep import train_many
 
         if multirun:
             return train_many(overrides, config_dir, debug)
         sweep = _resumed_folder("resume_sweep", overrides)
-        return resume_sweep(sweep, debug) if sweep else _train_one(overrides, config_dir)
+        return _resume_sweep(sweep, debug) if sweep else _train_one(overrides, config_dir)
+
+
+def _resume_sweep(sweep: Path, debug: bool) -> int:
+    from repronet.cli.compare import sum_up
+    from repronet.cli.sweep import begun, resume_sweep
+
+    jobs, compared = begun(sweep)
+    code = resume_sweep(sweep, debug)
+    if compared:
+        sum_up(sweep, jobs, Console(highlight=False))
+    return code
 
 
 def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:

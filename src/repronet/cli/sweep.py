@@ -77,6 +77,16 @@ def resume_sweep(sweep: Path, debug: bool) -> int:
     Raises:
         UserError: when there is no sweep.
     """
+    jobs, _ = begun(sweep)
+    return work(sweep, jobs, debug)
+
+
+def begun(sweep: Path) -> tuple[list[list[str]], bool]:
+    """What each run of a sweep that is there has of its own, and whether the runs are compared at the end.
+
+    Raises:
+        UserError: when there is no sweep, or a part of it is missing.
+    """
     try:
         content = json.loads((sweep / SWEEP).read_text("utf-8"))
         jobs = content["jobs"]
@@ -85,12 +95,7 @@ def resume_sweep(sweep: Path, debug: bool) -> int:
         raise UserError(f"resume_sweep={sweep}: no sweep there; give the folder that holds {SWEEP}") from error
     if not whole:
         raise UserError(f"resume_sweep={sweep}: a run's folder is missing; {SWEEP} names {len(jobs)} of them")
-    code = work(sweep, jobs, debug)
-    if content.get("compared"):
-        from repronet.cli.compare import sum_up
-
-        sum_up(sweep, jobs, Console(highlight=False))
-    return code
+    return jobs, bool(content.get("compared"))
 
 
 def _common(jobs: list[list[str]]) -> set[str]:
