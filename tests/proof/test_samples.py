@@ -202,7 +202,7 @@ def laid_out(operator: Operator, dtype: torch.dtype, layout: str) -> list[Case]:
 
 
 def configurations() -> Iterator:
-    """Every operator with its algorithms, dtypes and layouts; those of little news are slow."""
+    """Every operator with its algorithms, dtypes and layouts; those of little news are slow, or left out."""
     for operator in OPERATORS:
         for algorithm, dtype, layout in product(operator.algorithms or (None,), TOLERANCES, LAYOUTS):
             if layout == "channels last" and not operator.images:
@@ -211,7 +211,7 @@ def configurations() -> Iterator:
             news = dtype == torch.float64 or (dtype, layout) == (torch.float32, "as made")
             by_default = algorithm != "vendor" and (first if operator.many else news)
             name = "-".join(word for word in (operator.name, algorithm, str(dtype)[6:], layout) if word)
-            marks = () if by_default else pytest.mark.slow
+            marks = () if by_default else pytest.mark.thorough if operator.many else pytest.mark.slow
             yield pytest.param(operator, algorithm, dtype, layout, id=name, marks=marks)
 
 
@@ -237,9 +237,15 @@ def tossed(monkeypatch, tmp_path):
     choice.forget()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize("operator", [operator for operator in OPERATORS if operator.algorithms], ids=lambda o: o.name)
+@pytest.mark.parametrize(
+    "operator",
+    [
+        pytest.param(operator, marks=pytest.mark.thorough if operator.many else pytest.mark.slow, id=operator.name)
+        for operator in OPERATORS
+        if operator.algorithms
+    ],
+)
 def test_every_sample_by_mixed_algorithms(operator, dtype, tossed):
     """Output and gradients may each be computed by another algorithm."""
     prove(operator, ours(operator), theirs(operator), dtype, laid_out(operator, dtype, "as made"))
