@@ -91,7 +91,7 @@ def test_a_drawing_of_a_network(name, what):
     assert DRAWINGS[what](subject_of(name)).axes
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", OF_OTHER_FAMILIES)
 def test_the_drawings_of_every_family(name):
     for what in OF_A_NETWORK:
@@ -102,7 +102,7 @@ def test_the_drawings_of_every_family(name):
             assert DRAWINGS[what](subject_of(name)).axes, what
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", LARGE)
 def test_the_drawings_of_large_networks(name):
     for what in ("filters", "activations", "deconvnet", "receptive_field", "guided", "gradcam"):

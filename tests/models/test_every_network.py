@@ -83,7 +83,9 @@ def train_one_step(network: nn.Module, images: Tensor) -> tuple[Tensor, list[str
     return loss.detach(), without
 
 
-@quick_or_slow
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.thorough) for name in models.MODELS]
+)
 def test_trains_a_step_on_our_layers(name):
     """In float32, then in channels-last under bfloat16 autocast."""
     torch.manual_seed(0)

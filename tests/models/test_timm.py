@@ -28,9 +28,8 @@ def pair(name: str, layers: str) -> tuple[torch.nn.Module, torch.nn.Module]:
     return ours, theirs
 
 
-@pytest.mark.parametrize(
-    "layers", [pytest.param("custom", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("layers", ["custom", "torch"])
 @pytest.mark.parametrize("name", TWINS)
 def test_computes_what_timm_computes(name, layers):
     ours, theirs = pair(name, layers)

@@ -41,9 +41,8 @@ def test_computes_what_torchvision_computes(name, layers):
     assert_same_network(ours, theirs, ours.input_size)
 
 
-@pytest.mark.parametrize(
-    "layers", [pytest.param("custom", marks=pytest.mark.slow), pytest.param("torch", marks=pytest.mark.thorough)]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("layers", ["custom", "torch"])
 @pytest.mark.parametrize("name", [name for name in TWINS if name not in QUICK])
 def test_computes_what_torchvision_computes_at_any_depth(name, layers):
     ours, theirs = pair(name, layers)
