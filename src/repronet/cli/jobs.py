@@ -26,11 +26,12 @@ def train(overrides: Sequence[str], config_dir: Path | None, multirun: bool, deb
 
 
 def _resume_sweep(sweep: Path, debug: bool) -> int:
+    """Run what is missing, go on with what was stopped, show all."""
     from repronet.cli.compare import sum_up
-    from repronet.cli.sweep import begun, resume_sweep
+    from repronet.cli.sweep import begun, work
 
     jobs, compared = begun(sweep)
-    code = resume_sweep(sweep, debug)
+    code = work(sweep, jobs, debug)
     if compared:
         sum_up(sweep, jobs, Console(highlight=False))
     return code

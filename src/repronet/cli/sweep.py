@@ -71,16 +71,6 @@ def job_folders(sweep: Path, jobs: list[list[str]]) -> list[Path]:
     return [sweep / _job_name(number, words) for number, words in enumerate(jobs, start=1)]
 
 
-def resume_sweep(sweep: Path, debug: bool) -> int:
-    """``repronet train resume_sweep=DIR``: run what is missing, go on with what was stopped, show all.
-
-    Raises:
-        UserError: when there is no sweep.
-    """
-    jobs, _ = begun(sweep)
-    return work(sweep, jobs, debug)
-
-
 def begun(sweep: Path) -> tuple[list[list[str]], bool]:
     """What each run of a sweep that is there has of its own, and whether the runs are compared at the end.
 
