@@ -122,9 +122,10 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
     record = golden()[name]
     yield f"{record['parameters']:,} parameters, {short(record['macs'])} multiplications for one picture of"
     yield f"{'×'.join(map(str, facts.input))}, {facts.classes:,} classes."
-    if facts.deviations:
+    deviations = facts.deviations_with("paper")
+    if deviations:
         yield ""
-        yield f"It differs from the paper{' knowingly' if facts.modern else ''}: {'; '.join(facts.deviations)}."
+        yield f"It differs from the paper{' knowingly' if facts.modern else ''}: {'; '.join(deviations)}."
     yield ""
     yield f"![What leaves each part of {name}]({name}.svg)"
     yield ""

@@ -54,6 +54,16 @@ def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
     assert recorded(tmp_path, 1)["history"][0]["val_loss"] != record["history"][0]["val_loss"]
 
 
+@pytest.mark.parametrize(("name", "said"), [("four_layer_lrn_cifar10", True), ("four_layer_plain_cifar10", False)])
+def test_what_is_said_of_the_response_norm_is_said_of_runs_that_have_it(name, said):
+    from repronet.cli.compose import compose
+    from repronet.cli.reproduce import deviations
+
+    found = deviations(compose("train", [f"experiment={name}"]))
+    assert any(deviation.startswith("α of the response norm") for deviation in found) == said
+    assert len(set(found)) == len(found)
+
+
 def test_a_paper_that_took_ten_crops_is_tested_so(repronet, tmp_path, monkeypatch):
     from repronet.cli import reproduce
     from repronet.papers.records import Error

@@ -195,9 +195,7 @@ def _by_protocol(folder: Path, protocol: str) -> float:
 def deviations(config: DictConfig) -> list[str]:
     """In what a run differs from its paper's: what its experiment, its network and its config say."""
     known, facts = EXPERIMENTS.get(config.experiment), NETWORKS[config.model.name]
-    found = [*(known.deviations if known else ()), *facts.deviations]
-    if config.normalization.name != "paper":  # then what is said of the network's own norm is not said of this run
-        found = [deviation for deviation in found if "response norm" not in deviation]
+    found = [*(known.deviations if known else ()), *facts.deviations_with(config.normalization.name)]
     if config.budget != "paper":
         whole = compose("train", [f"experiment={config.experiment}"]).trainer.max_epochs
         found.insert(0, f"{config.trainer.max_epochs} of {whole} epochs")

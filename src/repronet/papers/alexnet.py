@@ -49,8 +49,8 @@ _FOUR_LAYER_DEVIATIONS = (
     "the paper prints no layers: 5×5 convolutions of 32, 32, 64 maps, as in the authors' small released networks",
     "three convolutions where the released network of 11 % has two and two locally connected layers",
     "weights start with variance 2/fan-in for the release's 1e-4",
-    "α of the response norm 255² times AlexNet's, as pixels run to 1",
 )
+_FOUR_LAYER_RESPONSE = ("α of the response norm 255² times AlexNet's, as pixels run to 1",)
 
 
 def _four_layer(title: str, deviations: tuple[str, ...] = (), errors: tuple[Error, ...] = ()) -> Facts:
@@ -63,6 +63,7 @@ def _four_layer(title: str, deviations: tuple[str, ...] = (), errors: tuple[Erro
         classes=10,
         modern=True,
         deviations=_FOUR_LAYER_DEVIATIONS + deviations,
+        of_response_norm=_FOUR_LAYER_RESPONSE,
         stages=(
             ("conv1", (32, 32, 32)),
             ("pool1", (32, 16, 16)),

@@ -100,6 +100,7 @@ class Facts:
         classes: outputs of the last layer.
         modern: whether it deviates from its paper knowingly; then `deviations` says how.
         deviations: each in a few words.
+        of_response_norm: those that a run has only where the network keeps its own local response norm.
         printed: the size as printed in the paper, if it is.
         macs: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers,
             as printed; the paper's number or torchvision's.
@@ -119,6 +120,7 @@ class Facts:
     classes: int
     modern: bool = False
     deviations: tuple[str, ...] = ()
+    of_response_norm: tuple[str, ...] = ()
     printed: Printed | None = None
     macs: Printed | None = None
     with_heads: int | None = None
@@ -127,3 +129,8 @@ class Facts:
     connections: tuple[tuple[str, int], ...] = ()
     errors: tuple[Error, ...] = field(default=())
     recipe: Recipe | None = None
+
+    def deviations_with(self, normalization: str) -> tuple[str, ...]:
+        """How a run with ``normalization``, a name of ``repronet.models.normalization``, or "paper", deviates."""
+        kept = normalization in ("paper", "local_response")
+        return self.deviations + (self.of_response_norm if kept else ())

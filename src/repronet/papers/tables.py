@@ -74,7 +74,7 @@ def _where(paper: Paper) -> str:
 
 def _row(name: str, facts: Facts) -> str:
     heads = f" ({facts.with_heads:,} with heads)" if facts.with_heads else ""
-    deviations = f" (modern: {'; '.join(facts.deviations)})" if facts.modern else ""
+    deviations = f" (modern: {'; '.join(facts.deviations_with('paper'))})" if facts.modern else ""
     cells = (
         f"`{name}`",
         f"{facts.title}{deviations}",
