@@ -14,7 +14,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from repronet import models
-from repronet.cli import schema
+from repronet.cli import schema_commands
 from repronet.cli.compose import compose
 from repronet.cli.drawings import DRAWINGS
 from repronet.cli.drawings.subject import Subject, Wishes
@@ -66,7 +66,7 @@ def subject_of(name: str, **wishes) -> Subject:
 
 
 def test_the_schema_names_the_drawings():
-    assert tuple(DRAWINGS) == schema.DRAWINGS
+    assert tuple(DRAWINGS) == schema_commands.DRAWINGS
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch import nn
 
 from repronet import models
 from repronet.analysis.conv_speed import STEPS, ConvShape, conv_shapes, measure
-from repronet.cli.schema import BENCH_INPUT
+from repronet.cli.schema_commands import BENCH_INPUT
 from repronet.errors import UserError
 from repronet.functional.choice import cache_file, winner_of
 from repronet.functional.convolution import ALGORITHMS

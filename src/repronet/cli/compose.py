@@ -24,7 +24,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from repronet.cli import schema
+from repronet.cli import schema, schema_commands
 from repronet.cli.groups import GROUPS, choices
 from repronet.cli.schema_recipe import Trainer
 from repronet.errors import UserError
@@ -204,7 +204,7 @@ def _check_choice(command: str, override: Override, config_dir: Path | None) -> 
         raise UserError(f"{word}: nothing can be added; write {group}=…, without the +")
     if group not in GROUPS:
         return
-    if group not in schema.GROUPS_OF[command]:
+    if group not in schema_commands.GROUPS_OF[command]:
         raise UserError(f"{word}: repronet {_spoken(command)} has no {group}=")
     available, wanted = choices(group, config_dir), override.value()
     if wanted is None and (group == "experiment" or command != "train"):
@@ -282,7 +282,7 @@ def checked(command: str, config: DictConfig) -> DictConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}={_raw(config, error)}: {_first_line(error)}") from error
     groups = [group for group in GROUPS if group in plain and group != "experiment"]
-    top = schema.COMMANDS[command]
+    top = schema_commands.COMMANDS[command]
     result = _typed(top, {key: value for key, value in plain.items() if key not in groups}, "")
     for group in groups:
         result[group] = _typed(_schema_of(group, plain[group]), plain[group], f"{group}.")
