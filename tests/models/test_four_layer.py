@@ -93,11 +93,17 @@ def test_normalization_is_the_papers_or_another_or_none(name):
     assert not torch.allclose(own, seeded(name, normalization="none")(pictures()), rtol=1e-2)
 
 
-def test_response_norm_is_alexnets_on_pixels_that_run_to_255():
-    """norm(a / 255) = AlexNet's norm(a) / 255, so that a picture in either unit is answered alike."""
-    a = 100 * torch.rand(2, 32, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    alexnets = nn.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
-    torch.testing.assert_close(255 * seeded("four_layer", layers="torch").norm1(a / 255), alexnets(a))
+def test_response_norm_weighs_as_much_at_the_start_as_in_alexnet():
+    """α E[a²] of the first maps, before the activation: of AlexNet on pixels to 255, of ours on pixels to 1."""
+    noise = torch.randn(64, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 4
+    ours, alexnet = seeded("four_layer"), seeded("alexnet")
+    first = next(module for module in alexnet.modules() if isinstance(module, nn.Conv2d))
+    its = next(module for module in alexnet.modules() if isinstance(module, nn.LocalResponseNorm))
+    with torch.no_grad():
+        here = ours.norm1.alpha * (ours.conv1(noise)[..., 2:-2, 2:-2] - ours.conv1.bias[:, None, None]).square().mean()
+        there = its.alpha * (first(255 * noise) - first.bias[:, None, None]).square().mean()
+    assert float(here) == pytest.approx(float(there), rel=0.1)
+    assert (ours.norm1.size, ours.norm1.beta, ours.norm1.k) == (its.size, its.beta, its.k)
 
 
 @pytest.mark.parametrize("normalization", ["local_response", "none", "batch"])

@@ -413,10 +413,10 @@ DESCRIPTION
 
 KEYS
   seeds=1              how many, from 0; or a list of them, seeds=[3,4]
-  budget=paper         a shorter schedule of the same shape: minutes, hour (of
-                       two processor cores), or smoke (one epoch of 20 images a
-                       class). What such a run comes to is marked as not
-                       comparable with the paper
+  budget=paper         a shorter schedule of the same shape: minutes (about
+                       five, of two processor cores), hour (of one), or smoke
+                       (one epoch of 20 images a class). What such a run comes
+                       to is marked as not comparable with the paper
   data_root=DIR        where the data lie; the user's cache if left out
   threads=N            of the processor
   results=results      the folder of the records

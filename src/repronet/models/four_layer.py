@@ -23,6 +23,10 @@ import repronet.layers
 from repronet.models.normalization import normalization_2d
 
 OVERLAPPING, ABUTTING = 3, 2  # sides of a pool's window, which moves by two pixels
+# α of the response norm. Of pixels with the mean square p², AlexNet's first convolution makes maps of 363 · 0.01² · p²
+# (11 × 11 × 3 weights with a deviation of 0.01), on pixels that run to 255 (section 5); ours makes 2 p², of pixels that
+# run to 1. With the paper's 1e-4 the sum would be nothing beside k.
+ALPHA = 1e-4 * 255**2 * (363 * 0.01**2) / 2
 
 
 class FourLayer(nn.Module):
@@ -34,8 +38,8 @@ class FourLayer(nn.Module):
 
     - weights start normal with variance 2 / fan-in and the classifier's with 1 / fan-in, biases at 0, for the
       release's 1e-4 and 0.01, with which nothing happens for many epochs;
-    - response normalisation has AlexNet's constants (section 3.3) for pixels that run to 255. Pixels run to 1 here, so
-      that α is 255² times as large; without that the sum would be nothing beside k;
+    - response normalisation has AlexNet's constants (section 3.3) but for α, which belongs to the size of what it
+      normalises: :data:`ALPHA` lets α Σ a² begin beside k as it begins in the first layer of AlexNet;
     - another normalisation may stand in the two places of that one.
 
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
@@ -82,9 +86,9 @@ class FourLayer(nn.Module):
 
 
 def _normalization(name: str, channels: int, layers: ModuleType) -> nn.Module:
-    """As :func:`normalization_2d`, but response norm for pixels that run to 1: α = 255² · 1e-4, times torch's five."""
+    """As :func:`normalization_2d`, but response norm with :data:`ALPHA`, times the five maps that torch divides by."""
     if name == "local_response":
-        return layers.LocalResponseNorm(5, alpha=5 * 255**2 * 1e-4, beta=0.75, k=2.0)
+        return layers.LocalResponseNorm(5, alpha=5 * ALPHA, beta=0.75, k=2.0)
     return normalization_2d(name, channels, layers)
 
 
