@@ -13,6 +13,9 @@ from repronet import runs
 from repronet.cli.build import written_config
 from repronet.cli.compose import checked
 from repronet.durable import DRAFT
+from repronet.papers import NETWORKS
+from repronet.papers.datasets import OFFICIAL_TEST
+from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record as records
 from repronet.task import ImageClassifier
 
@@ -48,6 +51,8 @@ def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
     assert result["git_commits"] == [result["git_commit"] or "unknown"]
     assert record["commit"] == result["git_commits"][0]
     assert record["deviations"][:2] == ["1 of 20 epochs", "20 training images of each class"]
+    assert record["data_sha256"] == result["data_sha256"]
+    assert record["data_sha256"]["test"] == OFFICIAL_TEST["mnist5k"]
     assert len(record["history"]) == record["epochs"] == 1
     assert str(tmp_path) not in json.dumps(record)
     assert recorded(tmp_path, 1)["config_sha256"] == record["config_sha256"]
@@ -62,6 +67,17 @@ def test_what_is_said_of_the_response_norm_is_said_of_runs_that_have_it(name, sa
     found = deviations(compose("train", [f"experiment={name}"]))
     assert any(deviation.startswith("α of the response norm") for deviation in found) == said
     assert len(set(found)) == len(found)
+
+
+def test_other_test_pictures_are_a_deviation(repronet, tmp_path, monkeypatch):
+    monkeypatch.setitem(OFFICIAL_TEST, "mnist5k", "0" * 64)
+    assert repronet(*SMOKE).code == 0
+    assert recorded(tmp_path)["deviations"][-1].startswith("tested on other pictures")
+
+
+@pytest.mark.parametrize("name", [name for name, known in EXPERIMENTS.items() if known.dataset in OFFICIAL_TEST])
+def test_experiments_on_these_sets_take_pictures_of_the_size_that_was_hashed(name):
+    assert NETWORKS[EXPERIMENTS[name].network].input[1:] == (32, 32)
 
 
 def test_a_paper_that_took_ten_crops_is_tested_so(repronet, tmp_path, monkeypatch):

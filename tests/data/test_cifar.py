@@ -15,6 +15,7 @@ from PIL import Image
 from repronet.data import cifar
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError
+from repronet.papers.datasets import OFFICIAL_TEST
 
 COUNTS = {"train": 40, "test": 20}
 CLASSES = ("cat", "dog")
@@ -159,3 +160,4 @@ def test_the_official_cifar10(tmp_path):
     assert [round(value, 4) for value in whole.mean] == [0.4914, 0.4822, 0.4465]
     assert [round(value, 4) for value in whole.std] == [0.2470, 0.2435, 0.2616]
     assert torch.bincount(data.val.labels).tolist() == [500] * 10
+    assert data.test.fingerprint() == OFFICIAL_TEST["cifar10"]

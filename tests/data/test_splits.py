@@ -40,6 +40,22 @@ def test_sizes_that_do_not_add_up_are_refused():
         stratified_parts(torch.zeros(10, dtype=torch.int64), (4, 5), seed=0)
 
 
+def test_a_fingerprint_is_of_pixels_and_labels_in_any_order():
+    images = torch.randint(0, 256, (6, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    split = Split(images, torch.arange(6) % 3)
+    assert split.rows(torch.tensor([3, 0, 5, 1, 4, 2])).fingerprint() == split.fingerprint()
+    brighter = images.clone()
+    brighter[2, 0, 1, 1] ^= 1
+    others = (
+        Split(brighter, split.labels),
+        split.relabelled(split.labels.flip(0)),
+        split.rows(torch.tensor([0, 1, 2, 3, 4])),
+        Split(images.view(6, 1, 2, 8), split.labels),
+        split.rows(torch.tensor([0, 1, 2, 3, 4, 5, 5])),
+    )
+    assert len({split.fingerprint(), *(other.fingerprint() for other in others)}) == 6
+
+
 def test_a_split_refuses_what_is_not_images_and_labels():
     images, labels = torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64)
     assert len(Split(images, labels)) == 3

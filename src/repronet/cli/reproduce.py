@@ -22,7 +22,7 @@ from repronet.cli.sweep import listed
 from repronet.cli.train import resume, train
 from repronet.errors import Fault, UserError
 from repronet.figures.charts import read_history
-from repronet.papers import NETWORKS
+from repronet.papers import NETWORKS, datasets
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record as records
 from repronet.reproduction.page import published, shown_error
@@ -161,7 +161,8 @@ def recorded(folder: Path) -> Record:
             **figures,
             "protocol": protocol,
             "center_error": center,
-            "deviations": deviations(config),
+            "data_sha256": result.get("data_sha256", {}),  # runs from before there were hashes have none
+            "deviations": [*deviations(config), *_of_data(config, result)],
             "config": plain,
             "history": [_epoch(row) for row in read_history(folder / runs.HISTORY)],
         }
@@ -204,6 +205,11 @@ def deviations(config: DictConfig) -> list[str]:
     if config.trainer.precision != "32-true":
         found.append(f"computed in {config.trainer.precision}")
     return list(dict.fromkeys(found))
+
+
+def _of_data(config: DictConfig, result: dict[str, Any]) -> list[str]:
+    found = datasets.deviation(config.data.name, result.get("data_sha256", {}).get("test"))
+    return [found] if found else []
 
 
 def _compare(earlier: Record, record: Record, path: Path) -> None:

@@ -15,6 +15,7 @@ from repronet import runs
 from repronet.callbacks.recorder import EpochRecorder
 from repronet.cli.advice import advise
 from repronet.cli.build import Parts, run_name
+from repronet.data.splits import LabelledPictures, Split
 
 log = logging.getLogger("repronet.train")
 
@@ -66,6 +67,7 @@ def make_result(
         "trained_parameters": task.trained_parameter_count,
         "weights": None if config.finetune.name == "scratch" else config.weights,
         "finetune": config.finetune.name,
+        "data_sha256": {name: _fingerprint(getattr(data, name)) for name in ("train", "val", "test")},
         "pixel_mean": list(data.statistics.mean),
         "pixel_std": list(data.statistics.std),
         "train_seconds": last["seconds"],
@@ -74,6 +76,11 @@ def make_result(
         **runs.environment(),
         "git_commits": recorder.commits,
     }
+
+
+def _fingerprint(split: LabelledPictures | None) -> str | None:
+    """Of what the network was shown before any augmentation; none of pictures that are read one by one."""
+    return split.fingerprint() if isinstance(split, Split) else None
 
 
 def _tested(parts: Parts) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
@@ -76,6 +77,14 @@ class Split:
 
     def statistics(self) -> PixelStatistics:
         return PixelStatistics.of(self.images)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the SHA-256s of every picture with its label, sorted: another order has the same."""
+        digests = []
+        for image, label in zip(self.images.cpu(), self.labels.tolist(), strict=True):
+            head = f"{label} {tuple(image.shape)}".encode()
+            digests.append(hashlib.sha256(head + image.numpy().tobytes()).digest())
+        return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
 
     def to(self, device: torch.device) -> Split:
         """The same split on ``device``."""

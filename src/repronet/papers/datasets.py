@@ -1,0 +1,21 @@
+"""The test pictures that published errors are of, by a hash of their pixels and labels. Needs no torch.
+
+As ``repronet.data.splits.Split.fingerprint`` gives it, of pictures of 32 × 32, to which digits of 28 × 28 are padded:
+what the networks of all experiments on these sets take. The order of the pictures does not matter.
+"""
+
+from __future__ import annotations
+
+OFFICIAL_TEST = {
+    "mnist5k": "8d8005961899309c42371e0cca60f15520d2d08cbb2d1876d490e0ac11b920a7",  # ours: 1,000 of the 5,000 digits
+    "mnist": "d6c037c2061dc7163ceaa0c5738e0c87afe2154d7f009c22ff0c187a656f2c52",
+    "cifar10": "fdc2937544fd697a079922da1950b0d0be08abfc61a96ab19d818d8a335a92c6",
+}
+
+
+def deviation(dataset: str, test_sha256: str | None) -> str | None:
+    """What a run must say whose test pictures are not those; None where they are, or nothing is known of them."""
+    known = OFFICIAL_TEST.get(dataset)
+    if known is None or test_sha256 is None or test_sha256 == known:
+        return None
+    return "tested on other pictures than the official ones, or under other labels"
