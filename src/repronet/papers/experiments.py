@@ -163,12 +163,12 @@ def _four_layer() -> Runs:
         "four_layer_tanh_cifar10": _small("four_layer_tanh", None, 40, *rates, curves, minutes=8),
         **_not_comparable(
             {
-                "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *usual, minutes=6),
-                "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *usual, own_rate, minutes=6),
+                "four_layer_plain_cifar10": _small("four_layer", 13.0, 50, *usual, minutes=5),
+                "four_layer_lrn_cifar10": _small("four_layer", 11.0, 50, *usual, own_rate, minutes=5),
             }
         ),
-        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *usual, own_rate, unknown, minutes=6),
-        "four_layer_bn_cifar10": _small("four_layer", None, 50, *usual, batch, unknown, minutes=6),
+        "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *usual, own_rate, unknown, minutes=5),
+        "four_layer_bn_cifar10": _small("four_layer", None, 50, *usual, batch, unknown, minutes=5),
     }
 
 
