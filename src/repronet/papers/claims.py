@@ -88,7 +88,7 @@ CLAIMS: dict[str, Claim] = {
     "batch_norm": Claim(
         "Batch normalisation comes to the same validation error in fewer steps",
         "Ioffe and Szegedy 2015, figure 2",
-        Sooner("val_error", None, "four_layer_bn_cifar10", "four_layer_plain_cifar10"),
+        Sooner("val_error", None, "four_layer_bn_cifar10", "four_layer_relu_cifar10"),
     ),
     "squeeze_excitation": Claim(
         "Squeeze-and-excitation lowers the error at equal depth",

@@ -168,7 +168,7 @@ def _four_layer() -> Runs:
             }
         ),
         "four_layer_abutting_cifar10": _small("four_layer_abutting", None, 50, *usual, own_rate, unknown, minutes=5),
-        "four_layer_bn_cifar10": _small("four_layer", None, 50, *usual, batch, unknown, minutes=5),
+        "four_layer_bn_cifar10": _small("four_layer", None, 40, *rates, batch, unknown, minutes=8),
     }
 
 
