@@ -96,6 +96,21 @@ def test_the_commit_is_the_packages_not_the_current_folders(tmp_path, monkeypatc
     assert runs.git_commit() == here
 
 
+def test_a_copy_from_a_repository_has_the_commit_that_pip_wrote_down(monkeypatch):
+    said = '{"url": "https://example.org/r.git", "vcs_info": {"vcs": "git", "commit_id": "%s"}}' % ("a" * 40)
+
+    class Installed:
+        def __init__(self, text):
+            self.text = text
+
+        def read_text(self, name):
+            return self.text if name == "direct_url.json" else None
+
+    for text, commit in ((said, "a" * 40), ('{"url": "file:///r", "dir_info": {}}', None), (None, None)):
+        monkeypatch.setattr(runs, "distribution", lambda name, text=text: Installed(text))
+        assert runs._installed_commit() == commit
+
+
 def test_importing_the_command_line_needs_no_torch():
     code = "import sys, repronet.cli.compose, repronet.cli.help; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

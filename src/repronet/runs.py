@@ -30,7 +30,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -183,14 +183,16 @@ def environment() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the repronet that runs, ``-dirty`` when files differ from it; None when it is no checkout.
+    """The commit of the repronet that runs, ``-dirty`` when files differ from it.
+
+    None where nothing says it: of a copy that pip made of a folder. What pip got from a repository has its commit.
 
     The folder asked is the package's own, not the current one: a run started inside somebody's own repository must not
     record that repository's commit.
     """
     source = Path(repronet.__file__).resolve().parents[2]
     if not (source / ".git").exists():
-        return None
+        return _installed_commit()
     try:
         found = subprocess.run(
             ["git", "-C", str(source), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"],
@@ -202,6 +204,15 @@ def git_commit() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip() or None
+
+
+def _installed_commit() -> str | None:
+    """What pip wrote down when it installed from a repository: PEP 610's ``direct_url.json``."""
+    try:
+        said = json.loads(distribution("repronet").read_text("direct_url.json") or "{}")
+    except (PackageNotFoundError, ValueError):
+        return None
+    return said.get("vcs_info", {}).get("commit_id")
 
 
 def hardware() -> dict[str, Any]:

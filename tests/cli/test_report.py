@@ -102,8 +102,9 @@ def test_a_paper_of_the_network_is_quoted(repronet, tmp_path, peaked_run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["nowhere"], "nowhere: no run there; name run folders, or a folder that holds some"),
-        ([], "runs: no run there"),
+        (["nowhere"], "nowhere: no such folder; name run folders, or a folder that holds some"),
+        (["."], ".: no run there; name run folders, or a folder that holds some"),
+        ([], "runs: no such folder"),
         (["out=page.pdf"], "out=page.pdf: must be the name of a .html file"),
         (["depth=3"], "depth=3: no such key"),
     ],

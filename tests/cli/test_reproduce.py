@@ -176,6 +176,27 @@ def test_a_record_is_not_replaced_by_another_figure_unasked(repronet, tmp_path):
     assert repronet(*SMOKE).code == 0
 
 
+def test_a_record_changed_by_hand_is_found_before_the_run_begins(repronet, tmp_path, monkeypatch):
+    path = records.place(tmp_path / "results", NAME, "smoke", 0)
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    outcome = repronet(*SMOKE)
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"repronet: {Path('results') / NAME / 'smoke-seed0.json'}: is no record of a run")
+    assert not Path("runs").exists()
+
+
+def test_a_budget_that_pays_for_the_whole_schedule_is_the_papers(monkeypatch):
+    from repronet.cli.reproduce import _budget
+
+    assert [_budget("lenet5_1998_mnist5k", budget) for budget in ("smoke", "minutes", "hour")] == [
+        "smoke",
+        "paper",
+        "paper",
+    ]
+    assert _budget("resnet20_cifar10", "hour") == "hour"
+
+
 def test_a_run_killed_at_its_very_first_file_begins_again(repronet, tmp_path):
     (tmp_path / FOLDER).mkdir(parents=True)
     (tmp_path / FOLDER / f".config.yaml.abc{DRAFT}").write_text("half")
@@ -188,6 +209,9 @@ def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):
     assert (outcome.code, outcome.err) == (0, "")
     assert f"`{NAME}`" in (tmp_path / "results" / "README.md").read_text()
     path = records.place(tmp_path / "results", NAME, "smoke", 0)
+    assert repronet("report", "results", "out=page.html").err == (
+        "repronet: out=page.html: is the page of run folders; results has its own, README.md in it\n"
+    )
     path.write_text(path.read_text().replace('"test_error": 0.', '"test_error": 0.0'))
     outcome = repronet("report", "results")
     assert outcome.code == 2
@@ -205,6 +229,8 @@ def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):
         ((NAME, "seeds=two"), "seeds=two: must be how many"),
         ((NAME, "budget=day"), "budget=day: must be one of smoke, minutes, hour, paper"),
         ((NAME, "optimizer.lr=1"), "optimizer.lr=1: no such key"),
+        ((NAME, "data_root=nowhere"), "data_root=nowhere: no such folder"),
+        ((NAME, "results=/dev/null"), "results=/dev/null: cannot be made (Not a directory)"),
         (("vgg16_imagenet", "budget=hour"), "budget=hour: buys not one epoch of experiment=vgg16_imagenet"),
     ],
 )

@@ -189,7 +189,10 @@ def test_imagenette_is_downloaded_whole_or_not_at_all(tmp_path, reading, monkeyp
 
 def test_imagenet_needs_both_folders(tmp_path, reading):
     write(tmp_path / "train")
-    with pytest.raises(UserError, match=r"imagenet has train/ and val/; there is train"):
+    wanted = r"imagenet has train/<wnid>/ and val/<wnid>/; there is "
+    with pytest.raises(UserError, match=wanted + "train/$"):
         imagenet(tmp_path, reading, 0.1)
+    with pytest.raises(UserError, match=wanted + "neither$"):
+        imagenet(tmp_path / "train", reading, 0.1)
     write(tmp_path / "val", 4)
     assert sizes(imagenet(tmp_path, reading, 0.1)) == (18, 2, 8)

@@ -26,6 +26,7 @@ def test_one_seed_each_is_decided_by_the_figures_and_says_so():
     reverse = judge(LOWER, [made_up("a", test_error=0.09), made_up("b", test_error=0.08)])
     assert reverse.outcome == "FAIL"
     assert "(one seed each), the other way round; 3" in reverse.evidence
+    assert (verdict.reserve, reverse.reserve) == ("untested", "untested")
     assert judge(LOWER, [made_up("a", test_error=0.08), made_up("b", test_error=0.08)]).outcome == "FAIL"
 
 
@@ -34,6 +35,7 @@ def test_several_seeds_must_differ_by_more_than_chance():
     assert clear.outcome == "PASS"
     # Welch by hand: t = -0.01 / sqrt(2 · 1e-6 / 3), four degrees of freedom, one-sided.
     assert "p = 0.00013" in clear.evidence
+    assert clear.reserve == ""
     mixed = judge(LOWER, seeds("a", (0.080, 0.090, 0.084)) + seeds("b", (0.085, 0.081, 0.091)))
     assert mixed.outcome == "FAIL"
     assert "may be chance" in mixed.evidence
@@ -67,6 +69,7 @@ def test_the_longest_budget_that_both_were_run_for_decides():
     short = [made_up("a", test_error=0.5, budget="minutes"), made_up("b", test_error=0.4, budget="minutes")]
     long = [made_up("a", test_error=0.1), made_up("b", test_error=0.2)]
     assert judge(LOWER, short).outcome == "FAIL"
+    assert judge(LOWER, short).reserve == "short, untested"
     assert judge(LOWER, short + long).outcome == "PASS"
     assert judge(LOWER, short + long[:1]).outcome == "FAIL"
 
@@ -74,7 +77,9 @@ def test_the_longest_budget_that_both_were_run_for_decides():
 def test_runs_of_other_lengths_smoke_and_one_side_decide_nothing():
     longer = made_up("b", train=(0.5, 0.2, 0.1, 0.1), val=(0.6, 0.3, 0.2, 0.2))
     assert judge(LOWER, [made_up("a"), longer]).evidence == "no two runs of equal length"
-    assert judge(LOWER, [made_up("a", budget="smoke"), made_up("b", budget="smoke")]).outcome == "NOT RUN"
+    smoke = judge(LOWER, [made_up("a", budget="smoke"), made_up("b", budget="smoke")])
+    assert (smoke.outcome, smoke.evidence) == ("NOT RUN", "only smoke runs of a and b, which decide nothing")
+    assert judge(LOWER, [made_up("a", budget="smoke"), made_up("b")]).evidence.startswith("only smoke runs of a, ")
     verdict = judge(LOWER, [made_up("a")])
     assert (verdict.outcome, verdict.evidence) == ("NOT RUN", "no run of b")
 
@@ -85,7 +90,7 @@ def test_sooner_is_the_first_epoch_of_every_seed():
     assert verdict.outcome == "PASS"
     assert verdict.evidence == "25 % after 2 epochs against 3; 3 epochs, budget=paper"
     assert judge(SOONER, [quick, made_up("b", train=(0.5, 0.4, 0.3))]).evidence.startswith(
-        "25 % after 2 epochs against never"
+        "25 % after 2 epochs against more than 3;"
     )
     assert judge(SOONER, [quick, made_up("b")]).outcome == "FAIL"  # both after two
 

@@ -217,9 +217,11 @@ def report(words: Sequence[str]) -> int:
         folders = [Path(name) for name in ("results", "runs") if Path(name).is_dir()]
         folders = [folder for folder in folders if folder.name == "runs" or are_records(folder)]
     recorded = [folder for folder in folders if are_records(folder)]
+    others = [folder for folder in folders if folder not in recorded]
+    if recorded and not others and any(word.startswith("out=") for word in words):
+        raise UserError(f"out={config.out}: is the page of run folders; {recorded[0]} has its own, README.md in it")
     for folder in recorded:
         show(folder, console)
-    others = [folder for folder in folders if folder not in recorded]
     if others or not recorded:
         report(others, config, console)
     return 0

@@ -106,7 +106,9 @@ def read_runs(folders: Sequence[Path]) -> Iterator[Run]:
     """
     places: list[Path] = []
     for folder in folders:
-        below = sorted(path.parent for path in folder.rglob(runs.CONFIG)) if folder.is_dir() else []
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; name run folders, or a folder that holds some")
+        below = sorted(path.parent for path in folder.rglob(runs.CONFIG))
         if not below:
             raise UserError(f"{folder}: no run there; name run folders, or a folder that holds some")
         places += [place for place in below if place not in places]

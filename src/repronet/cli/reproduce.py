@@ -7,7 +7,7 @@ import logging
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,16 @@ def reproduce(names: Sequence[str], config: DictConfig, console: Console, debug:
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
     """
     seeds = listed(config.seeds)
-    wanted = {name: [_wanted(name, config, seed) for seed in seeds] for name in names}
+    budgets = {name: _budget(name, config.budget) for name in names}
+    wanted = {name: [_wanted(name, config, budgets[name], seed) for seed in seeds] for name in names}
     results = Path(config.results).expanduser()
+    _prepare(wanted, config, results)
     failed = False
     try:
         for name, its in wanted.items():
             done = []
             for run in its:
-                log.info(f"{name}, seed {run.seed}, budget={config.budget}")
+                log.info(f"{name}, seed {run.seed}, budget={budgets[name]}")
                 record = _attempt(run, results, console, debug)
                 if record is not None:
                     done.append(record)
@@ -73,10 +75,32 @@ def _command(names: Sequence[str], config: DictConfig) -> list[str]:
     return ["repronet", "reproduce", *names, *(f"{key}={value}" for key, value in said.items())]
 
 
-def _wanted(name: str, config: DictConfig, seed: int) -> DictConfig:
+def _budget(name: str, budget: str) -> str:
+    """What is spent: the paper's schedule where the budget pays for all of it."""
+    known = EXPERIMENTS.get(name)
+    epochs = {"minutes": known.minutes, "hour": known.hour}.get(budget) if known else None
+    whole = compose("train", [f"experiment={name}"]).trainer.max_epochs
+    if epochs is None or epochs < whole:
+        return budget
+    log.info(f"{name}: budget={budget} pays for all {whole} epochs, so it is run as budget=paper")
+    return "paper"
+
+
+def _prepare(wanted: Mapping[str, Sequence[DictConfig]], config: DictConfig, results: Path) -> None:
+    """What would stop a run only at its end, or would be missed in its record, is said before the first begins."""
+    if config.data_root is not None and not Path(config.data_root).expanduser().is_dir():
+        raise UserError(f"data_root={config.data_root}: no such folder; name the one with the data, or leave it out")
+    for name, its in wanted.items():
+        for run in its:
+            records.prepare(results, name, run.budget, run.seed)
+    if runs.git_commit() is None:
+        log.info("note: the records will name no commit, as this repronet is a copy (pip install -e keeps its commit)")
+
+
+def _wanted(name: str, config: DictConfig, budget: str, seed: int) -> DictConfig:
     """The config of one run, in a folder whose name follows from what it is, so that it is found again."""
-    folder = RUNS / name / config.budget / f"seed{seed}"
-    words = [f"experiment={name}", f"seed={seed}", f"budget={config.budget}", f"run_dir={folder}"]
+    folder = RUNS / name / budget / f"seed{seed}"
+    words = [f"experiment={name}", f"seed={seed}", f"budget={budget}", f"run_dir={folder}"]
     places = [f"data.root={config.data_root}"] if config.data_root is not None else []
     threads = [f"trainer.threads={config.threads}"] if config.threads is not None else []
     return compose("train", [*words, *places, *threads])

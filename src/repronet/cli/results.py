@@ -43,22 +43,28 @@ def show(folder: Path, console: Console) -> Path:
 
 def _figures(records: list[record.Record]) -> Table:
     table = Table(box=None, pad_edge=False, title="test error", title_justify="left")
-    table.add_column("experiment", overflow="fold")
+    table.add_column("experiment", no_wrap=True)
     for heading in ("paper", "ours", "z"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("budget")
     for group in groups(records):
         name, shares = group[0]["experiment"], [found["test_error"] for found in group]
-        table.add_row(name, shown_error(published(name)), spread(shares), distance(group), length(group))
+        table.add_row(name, shown_error(published(name)), spread(shares), distance(group), length(group, " *"))
+    table.caption, table.caption_justify = (
+        "* not comparable with the paper's figure: shorter, or of another kind",
+        "left",
+    )
     return table
 
 
 def _claims(records: list[record.Record]) -> Table:
     table = Table(box=None, pad_edge=False, title="claims", title_justify="left")
     table.add_column("claim")
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("verdict")
     table.add_column("evidence")
     for claim in CLAIMS.values():
         verdict = judge(claim, records)
-        table.add_row(claim.text, f"[{COLOURS[verdict.outcome]}]{verdict.outcome}[/]", verdict.evidence)
+        colour = "yellow" if verdict.reserve else COLOURS[verdict.outcome]
+        outcome = ", ".join(filter(None, (verdict.outcome, verdict.reserve)))
+        table.add_row(claim.text, f"[{colour}]{outcome}[/]", verdict.evidence)
     return table

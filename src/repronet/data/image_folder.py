@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from repronet.data.downloads import fetch
-from repronet.data.folders import WHOLE, LabelledFile, read_layout
+from repronet.data.folders import WHOLE, LabelledFile, read_layout, split_folders
 from repronet.data.pictures import PictureFiles, PictureSplit, fits, split_of
 from repronet.data.splits import SPLIT_SEED, ImageDataset, carve
 from repronet.errors import UserError
@@ -130,9 +130,11 @@ def imagenet(root: Path | None, reading: Reading, val: float | int | str) -> Ima
 def _published(name: str, root: Path, reading: Reading, val: float | int | str) -> ImageDataset:
     if val == "paper":
         raise UserError(f"data.val=paper: no paper takes any from {name}; give a share or a number, 0.1 or 5000")
+    folders = split_folders(root)
+    if folders.keys() != {"train", "val"}:
+        there = "neither" if WHOLE in folders else ", ".join(f"{folder.name}/" for folder in folders.values())
+        raise UserError(f"data.root={root}: {name} has train/<wnid>/ and val/<wnid>/; there is {there}")
     layout = read_layout(root)
-    if set(layout.files) != {"train", "val"}:
-        raise UserError(f"data.root={root}: {name} has train/ and val/; there is {', '.join(layout.files)}")
     splits = _splits(layout.files, root, name, reading)
     train, validation = carve(splits["train"], val, "data.val", SPLIT_SEED)  # type: ignore[arg-type]
     return ImageDataset(name, train, validation, splits["val"], layout.classes)

@@ -61,15 +61,17 @@ def distance(group: Group) -> str:
     return f"{(100 * statistics.mean(shares) - error.percent) / (100 * statistics.stdev(shares)):+.1f}"
 
 
-def length(group: Group) -> str:
-    """The budget, with epochs and time."""
+def length(group: Group, mark: str = ", not comparable") -> str:
+    """The budget, with epochs and time, and ``mark`` where it is not comparable with the paper."""
     epochs, seconds = group[0]["epochs"], statistics.mean(record["train_seconds"] for record in group)
-    mark = "" if comparable(group[0]) else ", not comparable"
-    return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {_time(seconds)}{mark}"
+    marked = "" if comparable(group[0]) else mark
+    return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {_time(seconds)}{marked}"
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min" if seconds >= 90 else "1 min"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
 
 
 def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
@@ -97,8 +99,10 @@ besides.
 """
 ABOUT_CLAIMS = """\
 PASS where the difference is there and, with two seeds or more on both sides, a one-sided Welch test gives it less than
-5 % to be chance; with one seed nothing more than the figures is known. FAIL where it is the other way round, or may be
-chance, and says which. Training error is the mean over an epoch, on augmented images while the weights move.
+5 % to be chance. FAIL where it is the other way round, or may be chance, and says which. *Untested*: one seed on a side,
+of which nothing more than the figures is known. *Short*: after a part of the schedule; the networks of the claims are
+trained, so that such a verdict tells how they begin, and neither bears a claim out nor refutes it. Training error is the
+mean over an epoch, on augmented images where there are such, while the weights move.
 """
 
 
@@ -110,7 +114,8 @@ def _page(records: Sequence[Record], costs: Mapping[str, str]) -> Iterator[str]:
     yield from _table(None, "claim | of | verdict | evidence")
     for claim in CLAIMS.values():
         verdict = judge(claim, records)
-        yield f"| {claim.text} | {claim.where} | **{verdict.outcome}** | {verdict.evidence} |"
+        outcome = f"{verdict.outcome}, {verdict.reserve}" if verdict.reserve else f"**{verdict.outcome}**"
+        yield f"| {claim.text} | {claim.where} | {outcome} | {verdict.evidence} |"
     yield ""
     yield from _table("Not run at full length", "experiment | paper | what it would take")
     there = {record["experiment"] for record in records if record["budget"] == "paper"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,27 @@ def place(results: Path, experiment: str, budget: str, seed: int) -> Path:
     return results / experiment / f"{budget}-seed{seed}.json"
 
 
+def prepare(results: Path, experiment: str, budget: str, seed: int) -> None:
+    """See, before hours are spent, that the record will have its place and what is there is whole.
+
+    Raises:
+        UserError: when its folder cannot be made or written to, or an earlier record is not what its run wrote.
+    """
+    path = place(results, experiment, budget, seed)
+    _make(path.parent, results)
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"results={results}: {path.parent} cannot be written to; name another folder")
+    if path.exists():
+        read(path)
+
+
+def _make(folder: Path, results: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"results={results}: cannot be made ({error.strerror}); name another folder") from error
+
+
 def write(results: Path, record: Record) -> Path:
     """Put the record in its place; returns where.
 
@@ -55,10 +77,7 @@ def write(results: Path, record: Record) -> Path:
         Fault: when it cannot be written.
     """
     path = place(results, record["experiment"], record["budget"], record["seed"])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"results={results}: cannot be made ({error.strerror}); name another folder") from error
+    _make(path.parent, results)
     write_whole(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     return path
 

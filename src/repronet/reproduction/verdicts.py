@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,22 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records say of a claim, and the figures that say it."""
+    """What the records say of a claim, and the figures that say it.
+
+    Args:
+        short: whether the schedule was shortened: then it is about how networks begin to learn.
+        tested: whether there are seeds enough to tell a difference from chance.
+    """
 
     outcome: Literal["PASS", "FAIL", "NOT RUN"]
     evidence: str
+    short: bool = False
+    tested: bool = True
+
+    @property
+    def reserve(self) -> str:
+        """What must be known beside the outcome: "", "short", "untested" or "short, untested"."""
+        return ", ".join(["short"] * self.short + ["untested"] * (not self.tested))
 
 
 def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
@@ -42,9 +55,18 @@ def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
             if _lengths(better) != _lengths(worse) and not (isinstance(test, Lower) and not test.equal_steps):
                 continue
             outcome, figures = _lower(test, better, worse) if isinstance(test, Lower) else _sooner(test, better, worse)
-            return Verdict(outcome, f"{figures}; {_length(better, worse)}, budget={budget}")
-    missing = [name for name in (test.better, test.worse) if not any(record["experiment"] == name for record in found)]
-    return Verdict("NOT RUN", f"no run of {' and '.join(missing)}" if missing else "no two runs of equal length")
+            evidence = f"{figures}; {_length(better, worse)}, budget={budget}"
+            return Verdict(outcome, evidence, budget != "paper", min(len(better), len(worse)) > 1)
+    return Verdict("NOT RUN", _why_not(found, test.better, test.worse))
+
+
+def _why_not(found: Sequence[Record], *names: str) -> str:
+    budgets = {name: {record["budget"] for record in found if record["experiment"] == name} for name in names}
+    missing = [name for name in names if not budgets[name]]
+    if missing:
+        return f"no run of {' and '.join(missing)}"
+    smoke = [name for name in names if budgets[name] == {"smoke"}]
+    return f"only smoke runs of {' and '.join(smoke)}, which decide nothing" if smoke else "no two runs of equal length"
 
 
 def _of(records: Sequence[Record], experiment: str, budget: str) -> list[Record]:
@@ -60,8 +82,11 @@ def _lengths(side: Sequence[Record]) -> set[int]:
 
 
 def _length(better: Sequence[Record], worse: Sequence[Record]) -> str:
-    """``3 epochs``, or ``300 epochs against 182``."""
+    """``3 epochs``, ``5 of 182 epochs``, or ``300 epochs against 182``."""
     ours, theirs = better[0]["epochs"], worse[0]["epochs"]
+    shortened = next((text for text in better[0]["deviations"] if re.fullmatch(r"\d+ of \d+ epochs", text)), None)
+    if ours == theirs and shortened:
+        return shortened
     return f"{ours} epoch{'s' if ours > 1 else ''}{'' if ours == theirs else f' against {theirs}'}"
 
 
@@ -92,7 +117,7 @@ def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> 
     if error is None:
         error = statistics.mean(min(row[test.figure] for row in record["history"]) for record in worse)
     ours, theirs = ([_arrival(record, test.figure, error) for record in side] for side in (better, worse))
-    figures = f"{100 * error:.3g} % after {_epochs(ours)} epochs against {_epochs(theirs)}"
+    figures = f"{100 * error:.3g} % after {_epochs(ours, better)} epochs against {_epochs(theirs, worse)}"
     return ("PASS" if max(ours) < min(theirs) else "FAIL"), figures
 
 
@@ -101,8 +126,9 @@ def _arrival(record: Record, figure: str, error: float) -> float:
     return min((row["epoch"] for row in record["history"] if row[figure] <= error), default=math.inf)
 
 
-def _epochs(arrivals: Sequence[float]) -> str:
-    shown = [f"{arrival:.0f}" if math.isfinite(arrival) else "never" for arrival in sorted(arrivals)]
+def _epochs(arrivals: Sequence[float], side: Sequence[Record]) -> str:
+    whole = side[0]["epochs"]
+    shown = [f"{arrival:.0f}" if math.isfinite(arrival) else f"more than {whole}" for arrival in sorted(arrivals)]
     return ", ".join(shown)
 
 
