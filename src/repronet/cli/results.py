@@ -49,7 +49,9 @@ def _figures(records: list[record.Record]) -> Table:
     table.add_column("budget")
     for group in groups(records):
         name, shares = group[0]["experiment"], [found["test_error"] for found in group]
-        table.add_row(name, shown_error(published(name)), spread(shares), distance(group), length(group, " *"))
+        table.add_row(
+            name, shown_error(published(name)), spread(shares), distance(group), length(group, "\N{NO-BREAK SPACE}*")
+        )
     table.caption, table.caption_justify = (
         "* not comparable with the paper's figure: shorter, or of another kind",
         "left",

@@ -71,7 +71,7 @@ CLAIMS: dict[str, Claim] = {
         Lower("test_error", "resnet56_cifar10", "resnet20_cifar10"),
     ),
     "relu": Claim(
-        "With ReLU a four-layer network comes to 25 % training error sooner than with tanh (in the paper six times as soon)",
+        "With ReLU a four-layer network comes to 25 % training error sooner than with tanh (in the paper six times)",
         f"{_ALEX}, figure 1",
         Sooner("train_error", 0.25, "four_layer_relu_cifar10", "four_layer_tanh_cifar10"),
     ),

@@ -98,11 +98,11 @@ reproduces nothing and only compares with others of its kind. Times are of a wal
 besides.
 """
 ABOUT_CLAIMS = """\
-PASS where the difference is there and, with two seeds or more on both sides, a one-sided Welch test gives it less than
-5 % to be chance. FAIL where it is the other way round, or may be chance, and says which. *Untested*: one seed on a side,
-of which nothing more than the figures is known. *Short*: after a part of the schedule; the networks of the claims are
-trained, so that such a verdict tells how they begin, and neither bears a claim out nor refutes it. Training error is the
-mean over an epoch, on augmented images where there are such, while the weights move.
+PASS where the difference is there and, with two seeds or more on both sides, a one-sided Welch test gives it less
+than 5 % to be chance. FAIL where it is the other way round, or may be chance, and says which. *Untested*: one seed on
+a side, of which nothing more than the figures is known. *Short*: after a part of the schedule; the networks of the
+claims are trained, so that such a verdict tells how they begin, and neither bears a claim out nor refutes it.
+Training error is the mean over an epoch, on augmented images where there are such, while the weights move.
 """
 
 
