@@ -11,7 +11,7 @@ from repronet.cli.groups import choices, remark
 from repronet.durable import write_whole
 from repronet.papers.claims import CLAIMS
 from repronet.reproduction import record
-from repronet.reproduction.page import distance, groups, length, page, published, shown_error
+from repronet.reproduction.page import comparable, distance, groups, length, page, published, shown_error
 from repronet.reproduction.verdicts import judge, spread
 
 PAGE = "README.md"
@@ -49,13 +49,10 @@ def _figures(records: list[record.Record]) -> Table:
     table.add_column("budget")
     for group in groups(records):
         name, shares = group[0]["experiment"], [found["test_error"] for found in group]
-        table.add_row(
-            name, shown_error(published(name)), spread(shares), distance(group), length(group, "\N{NO-BREAK SPACE}*")
-        )
-    table.caption, table.caption_justify = (
-        "* not comparable with the paper's figure: shorter, or of another kind",
-        "left",
-    )
+        away = distance(group) if comparable(group[0]) else "*"
+        table.add_row(name, shown_error(published(name)), spread(shares), away, length(group, ""))
+    table.caption = "* not comparable with the paper's figure: shorter, or of another kind"
+    table.caption_justify = "left"
     return table
 
 
