@@ -86,7 +86,7 @@ CLAIMS: dict[str, Claim] = {
         Lower("test_error", "four_layer_lrn_cifar10", "four_layer_abutting_cifar10"),
     ),
     "batch_norm": Claim(
-        "Batch normalisation comes to the same validation error in fewer steps (in the paper a fourteenth)",
+        "Batch normalisation comes to the same validation error in fewer steps (in the paper less than half)",
         "Ioffe and Szegedy 2015, figure 2",
         Sooner("val_error", None, "four_layer_bn_cifar10", "four_layer_relu_cifar10"),
     ),
