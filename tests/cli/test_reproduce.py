@@ -176,7 +176,7 @@ def test_a_record_is_not_replaced_by_another_figure_unasked(repronet, tmp_path):
     assert repronet(*SMOKE).code == 0
 
 
-def test_a_record_changed_by_hand_is_found_before_the_run_begins(repronet, tmp_path, monkeypatch):
+def test_a_record_changed_by_hand_is_found_before_the_run_begins(repronet, tmp_path):
     path = records.place(tmp_path / "results", NAME, "smoke", 0)
     path.parent.mkdir(parents=True)
     path.write_text("{}")
@@ -186,7 +186,7 @@ def test_a_record_changed_by_hand_is_found_before_the_run_begins(repronet, tmp_p
     assert not Path("runs").exists()
 
 
-def test_a_budget_that_pays_for_the_whole_schedule_is_the_papers(monkeypatch):
+def test_a_budget_that_pays_for_the_whole_schedule_is_the_papers():
     from repronet.cli.reproduce import _budget
 
     assert [_budget("lenet5_1998_mnist5k", budget) for budget in ("smoke", "minutes", "hour")] == [

@@ -79,8 +79,10 @@ def _budget(name: str, budget: str) -> str:
     """What is spent: the paper's schedule where the budget pays for all of it."""
     known = EXPERIMENTS.get(name)
     epochs = {"minutes": known.minutes, "hour": known.hour}.get(budget) if known else None
+    if epochs is None:
+        return budget
     whole = compose("train", [f"experiment={name}"]).trainer.max_epochs
-    if epochs is None or epochs < whole:
+    if epochs < whole:
         return budget
     log.info(f"{name}: budget={budget} pays for all {whole} epochs, so it is run as budget=paper")
     return "paper"
