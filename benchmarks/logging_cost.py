@@ -21,12 +21,12 @@ from typing import Any
 
 from rich.console import Console
 
-from repronet.callbacks.curves import Curves
-from repronet.callbacks.pictures import Pictures
-from repronet.callbacks.signals import Signals
-from repronet.callbacks.snapshots import Snapshots
-from repronet.cli import train as command
-from repronet.cli.compose import compose
+from repronet.config.compose import compose
+from repronet.session import run as command
+from repronet.training.callbacks.curves import Curves
+from repronet.training.callbacks.gradient_norms import GradientNorms
+from repronet.training.callbacks.inputs_and_graph import Pictures
+from repronet.training.callbacks.snapshots import Snapshots
 
 BEFORE, BETWEEN, AFTER = "before", "between", "after"
 
@@ -73,11 +73,11 @@ class Clock:
 
 def watched() -> Clock:
     clock = Clock()
-    for callback in (Curves, Pictures, Signals, Snapshots):
+    for callback in (Curves, Pictures, GradientNorms, Snapshots):
         for name in vars(callback):
             if name.startswith("on_"):
                 clock.watch(callback, name, BEFORE if name == "on_train_start" else BETWEEN)
-    clock.watch_around(Signals, "_around_update")
+    clock.watch_around(GradientNorms, "_around_update")
     for name in ("add_findings", "add_hyperparameters"):
         clock.watch(command, name, AFTER)
     return clock

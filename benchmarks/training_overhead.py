@@ -23,10 +23,10 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
-from repronet.cli.build import Parts, assemble
-from repronet.cli.compose import compose
-from repronet.cli.train import make_session
-from repronet.stopping import StopSwitch
+from repronet.config.build import Parts, assemble
+from repronet.config.compose import compose
+from repronet.runs.stopping import StopSwitch
+from repronet.session.run import make_session
 
 
 class BareLoop(pl.Callback):

@@ -52,8 +52,8 @@ def repronet(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
 def _trained(folder: Path, *words: str) -> Path:
     from rich.console import Console
 
-    from repronet.cli.compose import compose
-    from repronet.cli.train import train
+    from repronet.config.compose import compose
+    from repronet.session.run import train
 
     train(compose("train", [*words, f"run_dir={folder}"]), Console(quiet=True))
     return folder

@@ -26,7 +26,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.util.tensor_util import make_ndarray
 
 from repronet import runs
-from repronet.checkpoints import read_checkpoint
+from repronet.training.checkpoints import read_checkpoint
 
 # LeNet-5 with dropout and augmentation, momentum, a mean of the weights; saved in the midst of every chunk.
 WORDS = (
@@ -43,7 +43,7 @@ WRITING = ("bytes", "sync", "rename", "renamed")  # where a checkpoint can be st
 TIMING = ("train_seconds", "test_seconds", "finished", "git_commit", "git_commits")
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["repronet.cli.train", "repronet.cli.jobs", "tensorboard.compat"])
+_context.set_forkserver_preload(["repronet.session.run", "repronet.cli.table", "tensorboard.compat"])
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def _child(folder: str, words: tuple[str, ...], strike: Strike | None) -> None:
 
 
 def _arm(strike: Strike) -> None:
-    from repronet import durable
-    from repronet.callbacks.checkpoints import BestAndLast
-    from repronet.task import ImageClassifier
+    from repronet.runs import atomic as durable
+    from repronet.training.callbacks.checkpoints import BestAndLast
+    from repronet.training.module import ImageClassifier
 
     methods = {"step": "_step", "validation": "validation_step", "test": "test_step"}
     if strike.where in methods:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from interruptions import WORDS, Strike, Trial, difference, run, start, term_strikes, write_strikes
 from repronet import runs
-from repronet.checkpoints import read_checkpoint, write_checkpoint
+from repronet.training.checkpoints import read_checkpoint, write_checkpoint
 
 pytestmark = pytest.mark.slow
 

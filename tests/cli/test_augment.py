@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from repronet.cli import augment
-from repronet.cli.compose import compose
+from repronet.cli.commands import augment
+from repronet.config.compose import compose
 
 
 def test_the_sheet_is_written_where_it_is_wanted(repronet, tmp_path):

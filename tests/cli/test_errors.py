@@ -116,7 +116,7 @@ def test_debug_brings_the_traceback(repronet):
 
 
 def test_an_unforeseen_failure_is_one_line_too(repronet, monkeypatch):
-    monkeypatch.setattr("repronet.cli.build.dataset", lambda config, size: 1 / 0)
+    monkeypatch.setattr("repronet.config.build.dataset", lambda config, size: 1 / 0)
     outcome = repronet("train")
     assert outcome.code == 1
     assert outcome.err == "repronet: ZeroDivisionError: division by zero (debug=true shows where)\n"

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from repronet.cli.compose import compose
-from repronet.cli.groups import remark
+from repronet.config.compose import compose
+from repronet.config.groups import remark
 from repronet.papers import NETWORKS
 from repronet.papers.experiments import EXPERIMENTS
 

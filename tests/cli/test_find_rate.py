@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from repronet.cli.find_rate import Point, steepest
+from repronet.cli.commands.find_rate import Point, steepest
 
 
 def test_the_steepest_fall_of_a_known_curve():

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import REPOSITORY
 from repronet import __version__
-from repronet.cli.groups import GROUPS, choices
+from repronet.config.groups import GROUPS, choices
 
 
 @pytest.mark.parametrize("words", [[], ["--help"], ["train", "--help"], ["eval", "-h"], ["list", "--help"], ["help"]])

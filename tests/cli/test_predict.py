@@ -14,9 +14,9 @@ from PIL import Image
 
 from odd_pictures import READABLE, REFUSED
 from repronet import models, runs, weights
-from repronet.cli.build import assemble
-from repronet.cli.compose import compose
-from repronet.recognizer import of_run
+from repronet.config.build import assemble
+from repronet.config.compose import compose
+from repronet.training.classifier import of_run
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,9 @@ def test_an_export_that_cannot_be_written_is_one_line(repronet, tmp_path, finish
 
 
 def test_an_export_that_answers_otherwise_is_not_kept(repronet, tmp_path, finished_run, monkeypatch):
-    monkeypatch.setattr("repronet.cli.export._reader", lambda recognizer, path: lambda images: torch.zeros(4, 10))
+    monkeypatch.setattr(
+        "repronet.cli.commands.export._reader", lambda recognizer, path: lambda images: torch.zeros(4, 10)
+    )
     outcome = repronet("export", f"run={finished_run}", "to=safetensors", "out=net.safetensors")
     assert outcome.code == 2
     assert "to=safetensors: what was written answers otherwise" in outcome.err

@@ -10,14 +10,14 @@ import torch
 from omegaconf import OmegaConf
 
 from repronet import runs
-from repronet.cli.build import written_config
-from repronet.cli.compose import checked
-from repronet.durable import DRAFT
+from repronet.config.build import written_config
+from repronet.config.compose import checked
 from repronet.papers import NETWORKS
 from repronet.papers.datasets import OFFICIAL_TEST
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record as records
-from repronet.task import ImageClassifier
+from repronet.runs.atomic import DRAFT
+from repronet.training.module import ImageClassifier
 
 NAME = "lenet5_1998_mnist5k"
 SMOKE = ("reproduce", NAME, "budget=smoke", "threads=1")
@@ -61,8 +61,8 @@ def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
 
 @pytest.mark.parametrize(("name", "said"), [("four_layer_lrn_cifar10", True), ("four_layer_plain_cifar10", False)])
 def test_what_is_said_of_the_response_norm_is_said_of_runs_that_have_it(name, said):
-    from repronet.cli.compose import compose
-    from repronet.cli.reproduce import deviations
+    from repronet.cli.commands.reproduce import deviations
+    from repronet.config.compose import compose
 
     found = deviations(compose("train", [f"experiment={name}"]))
     assert any(deviation.startswith("α of the response norm") for deviation in found) == said
@@ -81,7 +81,7 @@ def test_experiments_on_these_sets_take_pictures_of_the_size_that_was_hashed(nam
 
 
 def test_a_paper_that_took_ten_crops_is_tested_so(repronet, tmp_path, monkeypatch):
-    from repronet.cli import reproduce
+    from repronet.cli.commands import reproduce
     from repronet.papers.records import Error
 
     monkeypatch.setattr(reproduce, "published", lambda name: Error(1.0, "MNIST test", "10-crop", "nowhere"))
@@ -187,7 +187,7 @@ def test_a_record_changed_by_hand_is_found_before_the_run_begins(repronet, tmp_p
 
 
 def test_a_budget_that_pays_for_the_whole_schedule_is_the_papers():
-    from repronet.cli.reproduce import _budget
+    from repronet.cli.commands.reproduce import _budget
 
     assert [_budget("lenet5_1998_mnist5k", budget) for budget in ("smoke", "minutes", "hour")] == [
         "smoke",

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from repronet.cli.build import assemble
-from repronet.cli.compose import compose
-from repronet.cli.schedule import rates
+from repronet.cli.commands.schedule import rates
+from repronet.config.build import assemble
+from repronet.config.compose import compose
 
 
 def test_the_rates_are_printed_and_drawn(repronet, tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from repronet import runs
-from repronet.task import ImageClassifier
+from repronet.training.module import ImageClassifier
 
 WORDS = ("train", "-m", "seed=0,1", "trainer.max_epochs=1")
 

@@ -19,11 +19,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from conftest import PEAKED
 from repronet import runs
-from repronet.checkpoints import read_checkpoint
-from repronet.cli.build import assemble
-from repronet.cli.compose import compose
+from repronet.config.build import assemble
+from repronet.config.compose import compose
 from repronet.errors import UserError
-from repronet.task import ImageClassifier
+from repronet.training.checkpoints import read_checkpoint
+from repronet.training.module import ImageClassifier
 
 TIMING = ("train_seconds", "test_seconds", "finished")
 
@@ -144,7 +144,7 @@ def test_best_and_last_are_told_apart(repronet, peaked_run):
 def test_a_moved_run_resumes_to_the_same_whether_best_came_before_or_after(
     repronet, tmp_path, peaked_run, monkeypatch, stop_after
 ):
-    from repronet.callbacks.checkpoints import BestAndLast
+    from repronet.training.callbacks.checkpoints import BestAndLast
 
     save = BestAndLast.on_train_epoch_end
 
@@ -168,7 +168,7 @@ def test_a_run_stopped_while_it_was_tested_is_tested_when_resumed(repronet, tmp_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("repronet.task.ImageClassifier.test_step", interrupt)
+        patch.setattr("repronet.training.module.ImageClassifier.test_step", interrupt)
         outcome = repronet("train", "trainer.max_epochs=2", "run_dir=a b")
     assert outcome.code == 130
     assert outcome.err == "repronet: interrupted; go on with: repronet train resume='a b'\n"

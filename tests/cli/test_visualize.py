@@ -14,16 +14,16 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from repronet import models
-from repronet.cli import schema_commands
-from repronet.cli.compose import compose
 from repronet.cli.drawings import DRAWINGS
 from repronet.cli.drawings.subject import Subject, Wishes
-from repronet.data.lens import Lens
+from repronet.config import schema_commands
+from repronet.config.compose import compose
+from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap
 from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
 from repronet.layers import set_algorithm
-from repronet.recognizer import Recognizer
+from repronet.training.classifier import Classifier
 
 OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne")]
 QUICK = ("lenet5", "lenet5_1998")
@@ -57,10 +57,10 @@ def subject_of(name: str, **wishes) -> Subject:
     pixels = torch.randint(256, (12, channels, size, size), generator=drawn, dtype=torch.uint8)
     split = Split(pixels, torch.arange(12) % 10)
     classes = tuple(f"class {n}" for n in range(10))
-    lens = Lens(classes, channels, size, size, False, PixelMap.scale(-1.0, 1.0, channels))
+    lens = EvalTransform(classes, channels, size, size, False, PixelMap.scale(-1.0, 1.0, channels))
     config = compose("train", [f"model={name}", "data=mnist5k"])
     asked = Wishes(**{"layer": None, "images": 2, "maps": 3, "seed": 0, **wishes})
-    subject = Subject(Path("nowhere"), config, Recognizer(network, lens, {}), "val", asked, Console(quiet=True))
+    subject = Subject(Path("nowhere"), config, Classifier(network, lens, {}), "val", asked, Console(quiet=True))
     subject.__dict__["data"] = ImageDataset("noise", split, split, split, classes)
     return subject
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 import torch
 
+from repronet.data.augmentation_ops import MIXING, OPERATIONS
 from repronet.data.operations import PRINCIPAL_VALUES, PRINCIPAL_VECTORS
 from repronet.data.policy import Policy
-from repronet.data.steps import MIXING, OPERATIONS
 from repronet.errors import UserError
 
 SIZE = 24
@@ -268,7 +268,7 @@ def test_the_seed_decides_and_nothing_leaks(op):
 EVERYTHING = """
 import hashlib, torch
 from repronet.data.policy import Policy
-from repronet.data.steps import MIXING, OPERATIONS
+from repronet.data.augmentation_ops import MIXING, OPERATIONS
 picture = torch.arange(3 * 24 * 24).remainder(251).to(torch.uint8).view(3, 24, 24)
 digest = hashlib.sha256()
 for op in OPERATIONS:

@@ -7,9 +7,9 @@ import torch
 from omegaconf import OmegaConf
 from repronet.configs import __path__ as configs
 
-from repronet.cli.groups import choices
+from repronet.config.groups import choices
+from repronet.data.augmentation_ops import OPERATIONS
 from repronet.data.policy import Policy
-from repronet.data.steps import OPERATIONS
 from repronet.errors import UserError
 
 PICTURE = torch.randint(0, 256, (3, 40, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 import oracles
 from differential import assert_proved, assert_rejected_alike, assert_same, assert_transforms, random
-from repronet.functional import choice, max_pool, pool
+from repronet.functional import autotune, max_pool, pool
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.windows import Geometry
 
@@ -244,14 +244,14 @@ def test_strides_far_beyond_the_input():
 
 def test_auto_chooses_for_output_and_gradient(monkeypatch, tmp_path):
     monkeypatch.setenv("REPRONET_CACHE", str(tmp_path))
-    choice.forget()
+    autotune.forget()
     x = random(2, 3, 8, 8).requires_grad_()
     max_pool2d(x, 2).sum().backward()
     avg_pool2d(x, 2).sum().backward()
     (file,) = tmp_path.iterdir()
     kinds = [name.split("'")[1] for name in json.loads(file.read_text())]
     assert kinds == ["max_pool2d", "avg_pool2d forward", "avg_pool2d input_gradient"]
-    choice.forget()
+    autotune.forget()
 
 
 def test_global_average_takes_no_memory_for_its_gradient():

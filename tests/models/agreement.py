@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from repronet.layers import set_algorithm
-from repronet.layers.choosing import Choosing
+from repronet.layers.has_algorithm import HasAlgorithm
 
 
 def without_dropout(network: nn.Module) -> nn.Module:
@@ -64,7 +64,7 @@ def assert_same_network(
     without_dropout(ours)
     without_dropout(theirs)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(2))
-    is_ours = any(isinstance(module, Choosing) for module in ours.modules())
+    is_ours = any(isinstance(module, HasAlgorithm) for module in ours.modules())
     if is_ours:
         set_algorithm(ours, "im2col")
     with torch.no_grad():

@@ -29,7 +29,7 @@ from proof.operators import (
     theirs,
     without_elements,
 )
-from repronet.functional import choice
+from repronet.functional import autotune
 
 # rtol and atol. Those of the smaller dtypes are from the table in the documentation of torch.testing.assert_close; its
 # 1e-7 for float64 would not see an operator that computes in float32 on the way.
@@ -230,11 +230,11 @@ def tossed(monkeypatch, tmp_path):
         return {name: die.random() for name in candidates}
 
     monkeypatch.setenv("REPRONET_CACHE", str(tmp_path))
-    monkeypatch.setattr(choice, "measure", seconds)
-    monkeypatch.setattr(choice, "_write", lambda *entry: None)
-    choice.forget()
+    monkeypatch.setattr(autotune, "measure", seconds)
+    monkeypatch.setattr(autotune, "_write", lambda *entry: None)
+    autotune.forget()
     yield
-    choice.forget()
+    autotune.forget()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)

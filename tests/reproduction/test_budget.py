@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from repronet.cli.compose import compose
+from repronet.config.compose import compose
 from repronet.errors import UserError
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.budget import SMOKE_PER_CLASS, scaled
@@ -72,7 +72,7 @@ def test_a_budget_without_an_experiment_or_too_small_for_one_is_refused():
 
 
 def test_a_run_is_shortened_once():
-    from repronet.cli.compose import checked
+    from repronet.config.compose import checked
 
     minutes = config_of("experiment=lenet5_1998_mnist_stages", "budget=minutes")
     assert checked("train", minutes) == minutes  # as it is read again to go on with

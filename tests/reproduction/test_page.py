@@ -9,8 +9,8 @@ from omegaconf import OmegaConf
 
 from conftest import REPOSITORY
 from made_up_records import made_up
-from repronet.cli.compose import compose
-from repronet.cli.groups import choices, remark
+from repronet.config.compose import compose
+from repronet.config.groups import choices, remark
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.page import distance, length, page, published, shown_error
 from repronet.reproduction.record import asked, read_all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from made_up_records import made_up
-from repronet.cli.compose import compose
+from repronet.config.compose import compose
 from repronet.papers.claims import CLAIMS, Claim, Lower, Sooner
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.verdicts import judge

@@ -9,7 +9,7 @@ from torch import nn
 from repronet import models, runs
 from repronet.data import sources
 from repronet.errors import UserError
-from repronet.recognizer import of_run
+from repronet.training.classifier import of_run
 from repronet.visualization.effective_field import effective_field
 from repronet.visualization.layer_outputs import probe
 from repronet.visualization.maximization import maximize

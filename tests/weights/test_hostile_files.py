@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import save_file
 
 from repronet import models, runs, weights
-from repronet.checkpoints import read_checkpoint
 from repronet.errors import UserError
+from repronet.training.checkpoints import read_checkpoint
 
 MARKER = "it ran"
 

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from repronet.functional import choice
+from repronet.functional import autotune
 from repronet.functional.conv import refusal
 from repronet.functional.convolution import ALGORITHMS, Convolution
 from repronet.functional.windows import Geometry, Pair
@@ -101,7 +101,7 @@ def measure(
     for step, arguments in zip(STEPS, ((x, w, None), (g, w, size), (g, x)), strict=True):
         how = Convolution(shape.geometry, shape.groups)
         runs = {name: partial(getattr(ALGORITHMS[name], step), *arguments, how) for name in names}
-        times[step] = choice.measure(runs, device)
+        times[step] = autotune.measure(runs, device)
     return times
 
 

@@ -73,14 +73,14 @@ def _dispatch(words: list[str], debug: bool) -> int:
         return 0
     command, rest = words[0], words[1:]
     if command not in COMMANDS:
-        from repronet.cli.compose import nearest
+        from repronet.config.compose import nearest
 
         raise UserError(f"{command}: no such command{nearest(command, COMMANDS)} (commands: {', '.join(COMMANDS)})")
     if "-h" in rest or "--help" in rest:
         print(command_page(command))
         return 0
     if command == "list":
-        from repronet.cli.listing import show
+        from repronet.cli.commands.listing import show
 
         return show(rest)
     command = {"schedule": "preview", "find-rate": "find_rate"}.get(command, command)  # the config's name
@@ -125,17 +125,17 @@ def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
     if options.cfg:
         from omegaconf import OmegaConf
 
-        from repronet.cli.compose import compose
+        from repronet.config.compose import compose
 
         words = [word for word in options.overrides if "=" in word or command not in NAMING]
         print(OmegaConf.to_yaml(compose(command, words, options.config_dir)), end="")
         return 0
-    from repronet.cli import jobs
+    from repronet.cli import table
 
     if command == "reproduce":
-        return jobs.reproduce(options.overrides, debug)
+        return table.reproduce(options.overrides, debug)
     if command == "compare":
-        return jobs.compare_tunings(options.overrides, debug)
-    if command in jobs.SINGLE:
-        return jobs.SINGLE[command](options.overrides)
-    return jobs.train(options.overrides, options.config_dir, options.multirun, debug)
+        return table.compare_tunings(options.overrides, debug)
+    if command in table.SINGLE:
+        return table.SINGLE[command](options.overrides)
+    return table.train(options.overrides, options.config_dir, options.multirun, debug)

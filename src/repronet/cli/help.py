@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from repronet.cli.groups import GROUPS, choices
+from repronet.config.groups import GROUPS, choices
 
 _OVERVIEW = """\
 repronet - the classic convolutional networks, from layers whose gradients are

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
 from repronet.data.batches import EvaluationBatches, TrainingBatches
-from repronet.data.lens import Lens
+from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
 from repronet.data.streaming import Frame, Mixing, PictureBatches, PictureChange, PictureEvaluation
@@ -134,12 +134,12 @@ class ImageDataModule(pl.LightningDataModule):
         return {"lens": self.lens.plain()}
 
     @property
-    def lens(self) -> Lens:
+    def lens(self) -> EvalTransform:
         """How a picture is brought to the network."""
         pixel_map = self.pixel_map.pixel_map if isinstance(self.pixel_map, Enlarged) else self.pixel_map
         side = self.train.images.shape[-1] if isinstance(self.train, Split) else self.frame.size
         native = side if side < self.frame.size else None
-        return Lens(
+        return EvalTransform(
             self.classes, self.train.channels, self.frame.size, self.frame.short_side, self.pad, pixel_map, native
         )
 

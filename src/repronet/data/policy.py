@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
+from repronet.data.augmentation_ops import MIXING, Step, completed
 from repronet.data.operations import COLOUR_ONLY, operation
 from repronet.data.reading import centre_crop, resize_short_side
-from repronet.data.steps import MIXING, Step, completed
 from repronet.errors import UserError
 
 
@@ -49,7 +49,7 @@ class Policy:
     """Steps that change a picture, each with its probability, one after another.
 
     Args:
-        steps: mappings as :mod:`repronet.data.steps` describes them.
+        steps: mappings as :mod:`repronet.data.augmentation_ops` describes them.
         size: height and width of what comes out. A picture that no step brought there is resized by its shorter side
             and cut to its middle.
 

@@ -24,7 +24,7 @@ from repronet.data.reading import PictureError, centre_crop, resize_short_side
 from repronet.data.splits import LabelledPictures
 from repronet.data.whitening import Preprocessing
 from repronet.errors import Fault
-from repronet.stopping import ignore_signals
+from repronet.runs.stopping import ignore_signals
 
 
 class PictureChange(Protocol):

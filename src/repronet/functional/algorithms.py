@@ -2,7 +2,7 @@
 
 Most operators have two: `own`, the formulas of this package, and `vendor`, torch's fused kernels for the same numbers.
 Convolution has several of its own (see `repronet.functional.conv`). "auto" takes the fastest, see
-`repronet.functional.choice`; "own" takes the fastest of ours.
+`repronet.functional.autotune`; "own" takes the fastest of ours.
 """
 
 from repronet.algorithms import ALGORITHMS, CONVOLUTIONS

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import ALGORITHMS
-from repronet.functional.choice import Candidates, fastest
+from repronet.functional.autotune import Candidates, fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
 from repronet.functional.convolution import Convolution, fft, vendor, winograd
 from repronet.functional.function import Function, is_plain

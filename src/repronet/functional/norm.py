@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.choice import fastest
+from repronet.functional.autotune import fastest
 from repronet.functional.function import Function, is_plain
 from repronet.functional.norm_operands import check_operands, check_settings
 from repronet.functional.precision import accumulation_dtype, require_tensors

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.convolution.settings import layout_of
+from repronet.functional.convolution.conv_spec import layout_of
 from repronet.functional.function import Function
 from repronet.functional.max_pool import max_pool2d
 from repronet.functional.pool_windows import Axis, axes, chosen, mapped, pool_geometry

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
-from repronet.functional.choice import Candidates, fastest
+from repronet.functional.autotune import Candidates, fastest
 from repronet.functional.function import Function
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
 

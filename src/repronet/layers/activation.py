@@ -7,10 +7,10 @@ from repronet.functional.maxout import maxout
 from repronet.functional.rectifier import elu, leaky_relu, prelu, relu, relu6
 from repronet.functional.sigmoidal import hardsigmoid, hardswish, scaled_tanh, sigmoid, silu, tanh
 from repronet.functional.softmax import log_softmax, softmax
-from repronet.layers.choosing import Choosing
+from repronet.layers.has_algorithm import HasAlgorithm
 
 
-class ReLU(Choosing, torch.nn.ReLU):
+class ReLU(HasAlgorithm, torch.nn.ReLU):
     """torch.nn.ReLU computed by `repronet.functional.relu`: any shape."""
 
     def forward(self, input: Tensor) -> Tensor:

@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from repronet.functional.conv import conv2d
-from repronet.layers.choosing import Choosing
+from repronet.layers.has_algorithm import HasAlgorithm
 
 
-class Conv2d(Choosing, torch.nn.Conv2d):
+class Conv2d(HasAlgorithm, torch.nn.Conv2d):
     """torch.nn.Conv2d computed by `repronet.functional.conv2d`: (N, C, H, W) → (N, O, Ho, Wo).
 
     `algorithm` names how, see there; it may be set at any time.

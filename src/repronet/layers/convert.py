@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import repronet.layers
-from repronet.layers.choosing import Choosing, require_algorithm
+from repronet.layers.has_algorithm import HasAlgorithm, require_algorithm
 
 Class: TypeAlias = type[nn.Module]
 
@@ -125,7 +125,7 @@ def set_algorithm(model: nn.Module, algorithm: str) -> None:
         ValueError: for an unknown name, or where a network has no such layer and "auto" is not meant.
     """
     require_algorithm(algorithm)
-    found = [module for module in model.modules() if isinstance(module, Choosing)]
+    found = [module for module in model.modules() if isinstance(module, HasAlgorithm)]
     if not found and algorithm != "auto":
         raise ValueError(f"algorithm={algorithm!r}: none of the network's layers is ours; convert it first")
     for module in found:

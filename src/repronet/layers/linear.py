@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from repronet.functional.linear import linear
-from repronet.layers.choosing import Choosing
+from repronet.layers.has_algorithm import HasAlgorithm
 
 
-class Linear(Choosing, torch.nn.Linear):
+class Linear(HasAlgorithm, torch.nn.Linear):
     """torch.nn.Linear computed by `repronet.functional.linear`: (…, I) → (…, O)."""
 
     def forward(self, input: Tensor) -> Tensor:

@@ -10,10 +10,10 @@ from repronet.functional.local_norm import (
     local_response_norm_krizhevsky,
 )
 from repronet.functional.norm import batch_norm
-from repronet.layers.choosing import Choosing
+from repronet.layers.has_algorithm import HasAlgorithm
 
 
-class _BatchNorm(Choosing, torch.nn.modules.batchnorm._BatchNorm):
+class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
     """torch.nn's batch normalisation computed by `repronet.functional.batch_norm`.
 
     `momentum=None` keeps the cumulative average of all batches. Without running statistics, those of the batch serve

@@ -6,10 +6,10 @@ from torch import Tensor
 from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
 from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.pool import avg_pool2d, max_pool2d
-from repronet.layers.choosing import Choosing
+from repronet.layers.has_algorithm import HasAlgorithm
 
 
-class MaxPool2d(Choosing, torch.nn.MaxPool2d):
+class MaxPool2d(HasAlgorithm, torch.nn.MaxPool2d):
     """torch.nn.MaxPool2d computed by `repronet.functional.max_pool2d`: (N, C, H, W) → (N, C, Ho, Wo)."""
 
     def forward(self, input: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -25,7 +25,7 @@ class MaxPool2d(Choosing, torch.nn.MaxPool2d):
         )
 
 
-class AvgPool2d(Choosing, torch.nn.AvgPool2d):
+class AvgPool2d(HasAlgorithm, torch.nn.AvgPool2d):
     """torch.nn.AvgPool2d computed by `repronet.functional.avg_pool2d`: (N, C, H, W) → (N, C, Ho, Wo)."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -41,7 +41,7 @@ class AvgPool2d(Choosing, torch.nn.AvgPool2d):
         )
 
 
-class LPPool2d(Choosing, torch.nn.LPPool2d):
+class LPPool2d(HasAlgorithm, torch.nn.LPPool2d):
     """torch.nn.LPPool2d computed by `repronet.functional.lp_pool2d`: (N, C, H, W) → (N, C, Ho, Wo)."""
 
     def forward(self, input: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class LPPool2d(Choosing, torch.nn.LPPool2d):
         return lp_pool2d(input, norm_type, self.kernel_size, self.stride, self.ceil_mode, self.algorithm)
 
 
-class AdaptiveAvgPool2d(Choosing, torch.nn.AdaptiveAvgPool2d):
+class AdaptiveAvgPool2d(HasAlgorithm, torch.nn.AdaptiveAvgPool2d):
     """torch.nn.AdaptiveAvgPool2d computed by `repronet.functional.adaptive_avg_pool2d`: (N, C, H, W) → (N, C, Ho, Wo).
 
     With an output size of 1 it is the global average.
@@ -60,7 +60,7 @@ class AdaptiveAvgPool2d(Choosing, torch.nn.AdaptiveAvgPool2d):
         return adaptive_avg_pool2d(input, self.output_size, self.algorithm)  # type: ignore[arg-type]
 
 
-class AdaptiveMaxPool2d(Choosing, torch.nn.AdaptiveMaxPool2d):
+class AdaptiveMaxPool2d(HasAlgorithm, torch.nn.AdaptiveMaxPool2d):
     """torch.nn.AdaptiveMaxPool2d computed by `repronet.functional.adaptive_max_pool2d`.
 
     (N, C, H, W) → (N, C, Ho, Wo).

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from repronet.durable import write_whole
 from repronet.errors import UserError
+from repronet.runs.atomic import write_whole
 
 Record = dict[str, Any]
 HASH = "sha256"

@@ -8,11 +8,11 @@ from omegaconf import OmegaConf
 from torch import nn
 
 from repronet import runs
-from repronet.cli.augment import contact_sheet, policy_name, variants
+from repronet.cli.commands.augment import contact_sheet, policy_name, variants
 from repronet.cli.drawings.subject import Subject
 from repronet.errors import UserError
 from repronet.figures import charts
-from repronet.losses import LOSSES
+from repronet.training.losses import LOSSES
 from repronet.visualization.loss_surface import random_direction, surface
 
 REACH, LINE, PLANE = 1.0, 31, 13  # how far the surface goes, and its points along a line and a side

@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from repronet.analysis.complexity import summarize
 from repronet.analysis.receptive_field import Field
-from repronet.cli.build_data import dataset
-from repronet.data.lens import Lens
+from repronet.config.build_data import dataset
+from repronet.data.eval_transform import EvalTransform
 from repronet.data.randomness import counter_generator
 from repronet.data.splits import ImageDataset, LabelledPictures
 from repronet.errors import UserError
-from repronet.recognizer import Recognizer
+from repronet.training.classifier import Classifier
 from repronet.visualization.layer_outputs import chosen_layer, layer_names, probe
 
 
@@ -72,13 +72,13 @@ class Subject:
 
     folder: Path
     config: DictConfig
-    recognizer: Recognizer
+    recognizer: Classifier
     split: str
     wishes: Wishes
     console: Console
 
     @property
-    def lens(self) -> Lens:
+    def lens(self) -> EvalTransform:
         return self.recognizer.lens
 
     @property

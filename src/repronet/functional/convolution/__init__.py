@@ -18,7 +18,7 @@ They compute plain numbers and need not be differentiable: the derivative of eac
 """
 
 from repronet.functional.convolution import adjoint, direct, fft, im2col, vendor, winograd
-from repronet.functional.convolution.settings import Convolution
+from repronet.functional.convolution.conv_spec import Convolution
 
 ALGORITHMS = {
     "direct": direct,

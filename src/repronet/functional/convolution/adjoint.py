@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.settings import Convolution, layout_of
+from repronet.functional.convolution.conv_spec import Convolution, layout_of
 from repronet.functional.convolution.vendor import forward
 from repronet.functional.windows import Geometry, Pair, image_size
 

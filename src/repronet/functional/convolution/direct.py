@@ -10,7 +10,7 @@ Each term is a small matrix product over channels; for depthwise filters, which 
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.windows import Pair, image_size, overlap_add, slices
 

@@ -10,7 +10,7 @@ are as large as the padded input, which no sum can wrap around: whatever wraps f
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.windows import Geometry, Pair, image_size, pad
 

@@ -10,7 +10,7 @@ neural networks for document processing", 2006).
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.product import product
 from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size, pad

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.settings import Convolution, layout_of
+from repronet.functional.convolution.conv_spec import Convolution, layout_of
 from repronet.functional.windows import Pair
 
 

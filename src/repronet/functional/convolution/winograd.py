@@ -17,7 +17,7 @@ The transforms lose digits: some 1e-4 of the largest output in float32 for m = 4
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.settings import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.windows import Geometry, Pair, image_size, windows
 

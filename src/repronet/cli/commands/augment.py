@@ -1,0 +1,133 @@
+"""``repronet augment``: pictures beside what an augmentation makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from rich.console import Console
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from repronet.config.build_data import CROPPED_FROM, augmenting, dataset
+from repronet.data.policy import Mixing, Policy
+from repronet.data.randomness import counter_generator
+from repronet.data.splits import ImageDataset, Split
+from repronet.data.streaming import Frame
+from repronet.errors import UserError
+from repronet.figures.images import Panel, sheet
+
+FOLDER_SIZE = 224  # what most networks of ImageNet take
+CELL = 1.1  # inches
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture and its variants, uint8 (C, H, W), with what stands before them."""
+
+    title: str
+    pictures: list[Tensor]
+
+
+def draw(config: DictConfig, console: Console) -> None:
+    """Write the sheet that ``config`` asks for.
+
+    Raises:
+        UserError: when the data cannot be had, the policy does not fit it, or the file cannot be written.
+    """
+    size = config.size or FOLDER_SIZE
+    images = dataset(config, size)
+    if isinstance(images.train, Split) and config.size is None:
+        size = images.train.images.shape[-1]
+    shown = torch.randperm(len(images.train), generator=counter_generator("sheet", config.seed))
+    rows = (_each_step if config.each else variants)(config, images, size, shown.tolist())
+    figure = contact_sheet(rows, f"augmentation={policy_name(config)}")
+    path = Path(config.out).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path)
+    except OSError as error:
+        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
+    console.print(f"{path}: {len(rows)} rows of {len(rows[0].pictures)} pictures", markup=False, soft_wrap=True)
+    if config.logdir is not None:
+        with SummaryWriter(Path(config.logdir).expanduser()) as writer:
+            writer.add_figure(f"augmentation/{policy_name(config)}", figure)
+        console.print(f"see it:  tensorboard --logdir {config.logdir}", markup=False, soft_wrap=True)
+
+
+def policy_name(config: DictConfig) -> str:
+    """The steps of the config's policy, or its one word."""
+    group = config.augmentation
+    return ", ".join(step.op for step in group.steps) if group.name == "policy" else group.name
+
+
+def variants(config: DictConfig, images: ImageDataset, size: int, shown: list[int]) -> list[Row]:
+    """A row a picture: itself, and ``config.variants`` of what ``config.augmentation`` makes of it."""
+    change = _change(config, images, size)
+    return [
+        Row(
+            images.classes[int(images.train.labels[index])],
+            [_framed(images, index, size), *(change(index, variant) for variant in range(config.variants))],
+        )
+        for index in shown[: config.images]
+    ]
+
+
+def _each_step(config: DictConfig, images: ImageDataset, size: int, shown: list[int]) -> list[Row]:
+    """A row a step of the policy, which every variant undergoes."""
+    if config.augmentation.name != "policy":
+        raise UserError(f"each=true: augmentation={config.augmentation.name} has no steps; augmentation=lecture has")
+    rows = []
+    for number, step in enumerate(config.augmentation.steps):
+        index = shown[number % min(len(shown), config.images)]
+        alone = {"augmentation": {"name": "policy", "steps": [{**step, "p": 1.0}]}, "seed": config.seed}
+        change = _change(DictConfig(alone), images, size)
+        variants = [change(index, variant) for variant in range(config.variants)]
+        rows.append(Row(step.op, [_framed(images, index, size), *variants]))
+    return rows
+
+
+def _framed(images: ImageDataset, index: int, size: int) -> Tensor:
+    picture = images.train.picture(index)
+    if isinstance(images.train, Split) and picture.shape[-2:] == (size, size):
+        return picture
+    return Frame(size, round(size * 8 / 7) if size >= CROPPED_FROM else size)(picture)
+
+
+def _change(config: DictConfig, images: ImageDataset, size: int) -> Callable[[int, int], Tensor]:
+    """(index, variant) → that picture, changed as in epoch ``variant`` of a run with the seed."""
+    augmentation, policy = augmenting(config.augmentation, size)
+
+    def change(index: int, variant: int) -> Tensor:
+        drawn = counter_generator("sheet", config.seed, index, variant)
+        if augmentation is not None:
+            picture = _framed(images, index, size).unsqueeze(0)  # (1, C, H, W)
+            return augmentation(picture, augmentation.draw(1, drawn))[0].round().clamp(0, 255).to(torch.uint8)
+        assert policy is not None
+        seed = int(torch.randint(2**62, (), generator=drawn))
+        picture = policy(images.train.picture(index), seed)
+        return picture if policy.mixing is None else _mixed(policy, policy.mixing, picture, images, index, seed)
+
+    return change
+
+
+def _mixed(policy: Policy, mixing: Mixing, picture: Tensor, images: ImageDataset, index: int, seed: int) -> Tensor:
+    """The picture mixed with one more of another class, where there is one."""
+    labels = images.train.labels
+    others = torch.nonzero(labels != labels[index]).flatten()
+    other = int(others[seed % len(others)]) if len(others) else index
+    pair = torch.stack([picture, policy(images.train.picture(other), seed + 1)]) / 255  # (2, C, H, W)
+    mixed, _ = mixing(pair, labels[[index, other]], len(images.classes), seed)
+    return (mixed[0] * 255).round().to(torch.uint8)
+
+
+def contact_sheet(rows: list[Row], heading: str) -> Figure:
+    """A row of pictures for each of ``rows``, the first of them the original, its title before it."""
+    columns = len(rows[0].pictures)
+    panels = [[Panel(picture, "" if n else "original") for n, picture in enumerate(row.pictures)] for row in rows]
+    short = heading if len(heading) < 12 * columns else heading[: 12 * columns] + "…"
+    return sheet(panels, [row.title.replace("_", " ") for row in rows], short, inch=CELL)

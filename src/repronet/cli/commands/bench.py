@@ -1,0 +1,111 @@
+"""``repronet bench conv``: how long each algorithm of convolution takes, and which one "auto" would choose."""
+
+from __future__ import annotations
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from torch import nn
+
+from repronet import models
+from repronet.analysis.conv_speed import STEPS, ConvShape, conv_shapes, measure
+from repronet.config.schema_commands import BENCH_INPUT
+from repronet.errors import UserError
+from repronet.functional.autotune import cache_file, winner_of
+from repronet.functional.convolution import ALGORITHMS
+from repronet.functional.windows import Geometry, Pair
+
+_DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+_LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def bench(config: DictConfig, console: Console) -> None:
+    """Print a table of milliseconds for every shape that ``config`` asks for."""
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise UserError("accelerator=gpu: torch finds no GPU here; take accelerator=cpu")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
+    shapes = _shapes(config)
+    console.print(
+        f"torch {torch.__version__}, {device.type}, {torch.get_num_threads()} threads, {config.dtype},"
+        f" {config.memory_format}; milliseconds, the least of ten alternating calls"
+    )
+    for shape, count in shapes.items():
+        times = _measured(shape, config, device)
+        console.print()
+        console.print(Text(f"{shape}  ({shape.multiplications / 1e6:,.1f} M multiplications, {count}×)"))
+        console.print(_table(times, config.algorithms))
+    everything = set(config.algorithms) == set(ALGORITHMS)
+    star = "what algorithm=auto would take" if everything else "the fastest of these; vendor unless clearly beaten"
+    console.print(f"\n* {star}; the measurements of auto lie in\n  {cache_file(device)}", soft_wrap=True)
+
+
+def _measured(shape: ConvShape, config: DictConfig, device: torch.device) -> dict[str, dict[str, float]]:
+    try:
+        return measure(shape, config.algorithms, _DTYPES[config.dtype], device, _LAYOUTS[config.memory_format])
+    except ValueError as error:
+        raise UserError(f"algorithms=[{','.join(config.algorithms)}]: none serves {shape}: {error}") from error
+
+
+def _shapes(config: DictConfig) -> dict[ConvShape, int]:
+    """The one shape that is described, or those of a network."""
+    if "model" not in config:
+        return {_described(config): 1}
+    network = models.create(config.model.name, in_channels=config.input[1] if config.input else None, layers="torch")
+    return conv_shapes(network.to("meta"), torch.zeros(_images(config, network), device="meta"))
+
+
+def _images(config: DictConfig, network: nn.Module) -> tuple[int, ...]:
+    """The pictures that were asked for, or as many as are otherwise timed of those that the network is made for."""
+    if config.input:
+        return tuple(config.input)
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    size = int(network.input_size)  # type: ignore[arg-type]
+    return BENCH_INPUT[0], first.in_channels, size, size
+
+
+def _described(config: DictConfig) -> ConvShape:
+    kernel, stride, padding, dilation = (_pair(config[key]) for key in ("kernel", "stride", "padding", "dilation"))
+    batch, channels, height, width = config.input or BENCH_INPUT
+    shape = ConvShape(
+        (batch, channels, height, width), config.filters, Geometry(kernel, stride, padding, dilation), config.groups
+    )
+    try:
+        shape.geometry.output_size((height, width))
+    except RuntimeError as error:
+        raise UserError(f"kernel={config.kernel}: {error}") from error
+    return shape
+
+
+def _pair(value: int | list[int]) -> Pair:
+    sides = [value] if isinstance(value, int) else list(value)
+    return sides[0], sides[-1]
+
+
+def _table(times: dict[str, dict[str, float]], algorithms: list[str]) -> Table:
+    """One row an algorithm, one column a step; the winner of each step with a star."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("algorithm")
+    for step in STEPS:
+        table.add_column(step.replace("_", " "), justify="right")
+    table.add_column("together", justify="right")
+    winners = {step: _winner(times[step]) for step in STEPS}
+    for name in algorithms:
+        cells = [_cell(times[step].get(name), winners[step] == name) for step in STEPS]
+        applies = all(name in times[step] for step in STEPS)
+        total = sum(times[step][name] for step in STEPS) if applies else None
+        table.add_row(name, *cells, _cell(total, False) if applies else "does not apply")
+    return table
+
+
+def _winner(seconds: dict[str, float]) -> str:
+    """As "auto" chooses: the vendor, unless another is clearly faster."""
+    ordered = sorted(seconds, key=lambda name: name != "vendor")
+    return winner_of({name: seconds[name] for name in ordered})
+
+
+def _cell(seconds: float | None, best: bool) -> str:
+    return "-" if seconds is None else f"{seconds * 1e3:.3f}{'*' if best else ' '}"

@@ -1,0 +1,145 @@
+"""``repronet finetune compare``: ways of tuning side by side, on the same pictures, with the same epochs and seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from repronet import runs
+from repronet.cli.commands.sweep import begin_sweep, job_folders, listed, work
+from repronet.config.build_weights import begins_with, shapes_of_weights
+from repronet.config.compose import compose
+from repronet.errors import UserError
+from repronet.runs.atomic import write_whole
+
+OWN_KEYS = {"finetune": "ways", "seed": "seeds"}  # of a run, and what stands in its place here
+
+
+class Row(NamedTuple):
+    """What one way came to over its seeds; errors are shares."""
+
+    way: str
+    errors: list[float]
+    seconds: float  # the mean
+    trained: int  # parameters
+    old: list[float]  # errors on the old task after it, where they are known
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.errors)
+
+    @property
+    def std(self) -> float:
+        """Of the sample; 0 for one seed."""
+        return statistics.stdev(self.errors) if len(self.errors) > 1 else 0.0
+
+
+def compare(config: DictConfig, overrides: Sequence[str], console: Console, debug: bool) -> int:
+    """Run every way with every seed, then print and draw the errors; 1 if a run failed.
+
+    Raises:
+        UserError: for words that a run does not take and weights that cannot be had, before any run begins.
+    """
+    for word in overrides:
+        key, _, value = word.partition("=")
+        if key in OWN_KEYS:
+            raise UserError(f"{word}: what is compared stands in {OWN_KEYS[key]}=[{value},…]")
+    seeds = listed(config.seeds)
+    words = [word for word in overrides if word.partition("=")[0] not in OWN_KEYS.values()]
+    jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in seeds]
+    sweep = begin_sweep(_composed(words, jobs), jobs, compared=True)
+    code = work(sweep, jobs, debug)
+    sum_up(sweep, jobs, console)
+    return code
+
+
+def _composed(words: list[str], jobs: list[list[str]]) -> list[DictConfig]:
+    """The configs of the runs; their common weights are looked into as soon as a run begins with them."""
+    configs: list[DictConfig] = []
+    seen = False
+    for job in jobs:
+        configs.append(compose("train", [*words, *job]))
+        if not seen and begins_with(configs[-1]):
+            shapes_of_weights(configs[-1])
+            seen = True
+    if not seen:
+        shapes_of_weights(configs[0])
+    return configs
+
+
+def sum_up(sweep: Path, jobs: list[list[str]], console: Console) -> None:
+    """Print and draw the errors of the runs that have ended."""
+    rows = rows_of(sweep, jobs)
+    if not rows:
+        return
+    console.print()
+    console.print(_table(rows, len({words[1] for words in jobs})))
+    write_whole(sweep / "compare.csv", _as_csv(rows).encode())
+    _figure(rows).savefig(sweep / "compare.png")
+    console.print(f"\n{sweep / 'compare.png'}", markup=False, soft_wrap=True)
+
+
+def rows_of(sweep: Path, jobs: list[list[str]]) -> list[Row]:
+    """A row a way, the lowest error first; of runs that failed there is nothing."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for folder, words in zip(job_folders(sweep, jobs), jobs, strict=True):
+        if (folder / runs.RESULT).exists():
+            found.setdefault(words[0].partition("=")[2], []).append(runs.read_result(folder))
+    rows = []
+    for way, results in found.items():
+        errors = [_error(result) for result in results]
+        seconds = statistics.mean(result["train_seconds"] for result in results)
+        old = [result["old_task"]["error_after"] for result in results if result["old_task"]]
+        rows.append(Row(way, errors, seconds, results[0]["trained_parameters"], old))
+    return sorted(rows, key=lambda row: row.mean)
+
+
+def _error(result: dict[str, Any]) -> float:
+    """Of the test split, or where the data has none of validation."""
+    return result["best_val_error"] if result["test_error"] is None else result["test_error"]
+
+
+def _table(rows: list[Row], seeds: int) -> Table:
+    table = Table(box=None, title=f"error, mean and deviation of {seeds}", title_justify="left", pad_edge=False)
+    table.add_column("finetune=")
+    for heading in ("error", "±", "to scratch", "old task", "seconds", "trained"):
+        table.add_column(heading, justify="right")
+    scratch = next((row.mean for row in rows if row.way == "scratch"), None)
+    for row in rows:
+        gain = "" if scratch is None or row.way == "scratch" else f"{100 * (row.mean - scratch):+.2f} points"
+        old = f"{statistics.mean(row.old):.2%}" if row.old else "-"
+        figures = (f"{row.mean:.2%}", f"{row.std:.2%}", gain, old, f"{row.seconds:.0f}", f"{row.trained:,}")
+        table.add_row(row.way, *figures)
+    return table
+
+
+def _as_csv(rows: list[Row]) -> str:
+    lines = ["way,mean_error,std_error,seeds,seconds,trained_parameters,errors,old_task_errors"]
+    for row in rows:
+        errors = " ".join(map(repr, row.errors))
+        old = " ".join(map(repr, row.old))
+        counts = f"{len(row.errors)},{row.seconds:.3f},{row.trained}"
+        lines.append(f"{row.way},{row.mean!r},{row.std!r},{counts},{errors},{old}")
+    return "\n".join(lines) + "\n"
+
+
+def _figure(rows: list[Row]) -> Figure:
+    figure = Figure(figsize=(7, 0.6 + 0.5 * len(rows)), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    places = range(len(rows))
+    colours = ["tab:gray" if row.way == "scratch" else "tab:blue" for row in rows]
+    axes.barh(places, [100 * row.mean for row in rows], xerr=[100 * row.std for row in rows], color=colours, alpha=0.6)
+    for place, row in zip(places, rows, strict=True):
+        axes.plot([100 * error for error in row.errors], [place] * len(row.errors), ".", color="black", markersize=4)
+    axes.set_yticks(places, [row.way for row in rows])
+    axes.invert_yaxis()
+    axes.set(xlabel="error in %, a point a seed", xlim=(0, None))
+    axes.grid(axis="x", alpha=0.3)
+    return figure

@@ -1,0 +1,138 @@
+"""``repronet export``: the network of a run for other programs, tried before it is said to be done."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+from torch import Tensor, nn
+
+from repronet import runs, weights
+from repronet.data.eval_transform import EvalTransform
+from repronet.data.preprocessing import PixelMap
+from repronet.data.whitening import Preprocessing
+from repronet.errors import UserError
+from repronet.training.classifier import Classifier, built, of_run
+
+ENDINGS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors", "torchvision": ".pth"}
+AGREEMENT = 1e-4  # of logits, absolute and relative
+
+
+def export(config: DictConfig, console: Console) -> Path:
+    """Write the network and hold what was written against it, on a batch of random pictures.
+
+    Raises:
+        UserError: when it cannot be written, or what was written answers otherwise.
+    """
+    folder = Path(config.run).expanduser()
+    recognizer = of_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint])
+    ending = ENDINGS[config.to]
+    path = Path(config.out).expanduser() if config.out else folder / f"{recognizer.config['model']['name']}{ending}"
+    if path.suffix != ending:
+        raise UserError(f"out={path}: to={config.to} is written as {ending}")
+    lens = recognizer.lens
+    with _draft_beside(path) as trial:
+        _write(recognizer, config.to, trial)
+        difference = _difference(recognizer, trial)
+        if difference > AGREEMENT:
+            raise UserError(f"to={config.to}: what was written answers otherwise, by {difference:.1e}; nothing is kept")
+        trial.replace(path)
+    console.print(f"{path}: {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
+    console.print(f"tried on 4 pictures: logits differ by {difference:.0e} at most")
+    console.print(f"shown of a picture: {_framed(lens)}", soft_wrap=True)
+    console.print(
+        f"takes images (N, {lens.channels}, {lens.size}, {lens.size}), pixels {_in_words(lens.pixel_map)}",
+        soft_wrap=True,
+    )
+    console.print(f"answers logits (N, {len(lens.classes)}) of {', '.join(lens.classes)}", markup=False)
+    return path
+
+
+@contextmanager
+def _draft_beside(path: Path) -> Iterator[Path]:
+    """Where to write first; it is gone afterwards if nobody moved it.
+
+    Raises:
+        UserError: when nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
+            yield Path(draft) / path.name
+    except OSError as error:
+        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
+
+
+def _framed(lens: EvalTransform) -> str:
+    """What of a picture the network was shown, so that another program can cut it out likewise."""
+    side, shorter = lens.native or lens.size, lens.native or lens.short_side
+    colour = "grey; " if lens.channels == 1 else ""
+    small = f"on black where it fits into {side}×{side}, else " if lens.pad else ""
+    enlarged = f"; enlarged to {lens.size}×{lens.size}" if lens.native else ""
+    return f"{colour}{small}shorter side to {shorter} pixels, of that the middle {side}×{side}{enlarged}"
+
+
+def _in_words(pixel_map: Preprocessing) -> str:
+    if not isinstance(pixel_map, PixelMap):
+        return f"in [0, 255] through {type(pixel_map).__name__} of repronet.data.whitening"
+    gain, offset = (", ".join(f"{value:.4g}" for value in values) for values in (pixel_map.gain, pixel_map.offset))
+    return f"in [0, 1] times {gain} plus {offset}"
+
+
+def _write(recognizer: Classifier, to: str, path: Path) -> None:
+    size = (recognizer.lens.channels, recognizer.lens.size, recognizer.lens.size)
+    if to == "onnx":
+        weights.export_onnx(recognizer.network, path, size)
+    elif to == "torch_export":
+        weights.export_program(recognizer.network, path, size)
+    else:
+        weights.save(recognizer.network, path)
+
+
+def _difference(recognizer: Classifier, path: Path) -> float:
+    """The largest difference of logits, in relation to the largest of them."""
+    lens, drawn = recognizer.lens, torch.Generator().manual_seed(0)
+    images = torch.randn(4, lens.channels, lens.size, lens.size, generator=drawn)
+    with torch.inference_mode():
+        expected = recognizer.network(images)
+    found = _reader(recognizer, path)(images)
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1.0))
+
+
+def _reader(recognizer: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
+    """What computes logits out of the written file, as another program would."""
+    if path.suffix == ".onnx":
+        return _onnx(path)
+    network: nn.Module
+    if path.suffix == ".pt2":
+        network = torch.export.load(path).module()
+    else:
+        from omegaconf import OmegaConf
+
+        lens = recognizer.lens
+        network = built(OmegaConf.create(recognizer.config), len(lens.classes), lens.channels, "torch").eval()
+        weights.load(network, path)
+
+    def answer(images: Tensor) -> Tensor:
+        with torch.no_grad():
+            return network(images)
+
+    return answer
+
+
+def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    if find_spec("onnxruntime") is not None:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+        return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+    from onnx.reference import ReferenceEvaluator  # slow, and comes with onnx itself
+
+    evaluator = ReferenceEvaluator(str(path))
+    return lambda images: torch.from_numpy(next(iter(evaluator.run(None, {"images": images.numpy()}))))

@@ -1,0 +1,130 @@
+"""``repronet find-rate``: which learning rate a network stands, found by raising it until the loss explodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from repronet.config.build import Parts, assemble
+from repronet.data.batches import Batch
+from repronet.errors import UserError
+from repronet.training.optimizers import parameter_groups
+
+SMOOTHING = 0.9  # of the mean that the loss is read from: single batches scatter
+EXPLODED = 4  # times the least loss so far
+ROWS = 12
+
+
+class Point(NamedTuple):
+    """One step of the test."""
+
+    rate: float
+    loss: float  # of its batch, before the step
+    smooth: float  # exponential mean over the steps so far
+
+
+def find_rate(config: DictConfig, console: Console) -> list[Point]:
+    """Take steps with rates that rise from ``low`` to ``high`` by a constant factor, and draw the loss over the rate.
+
+    The range test of L. N. Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3, with rates
+    that rise exponentially. Nothing is kept of the weights.
+
+    Raises:
+        UserError: when the loss falls nowhere, or the picture cannot be written.
+    """
+    parts = assemble(config)
+    with closing(parts.data):
+        steps = track(_points(config, parts), "trying rates", config.steps, console=console, transient=True)
+        points = list(steps)
+    path = Path(config.out).expanduser()
+    chosen = steepest(points)
+    if chosen is None:
+        raise UserError(f"low={config.low:g}: the loss never fell from there on; begin lower, or take more steps")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _figure(config, points, chosen).savefig(path)
+    except OSError as error:
+        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
+    console.print(_table(points))
+    least = min(points, key=lambda point: point.smooth)
+    console.print(f"\nsteepest fall at {chosen:.2g}, least loss at {least.rate:.2g}")
+    console.print(f"try optimizer.lr={chosen:.1g}; {path} shows the whole curve", markup=False, soft_wrap=True)
+    return points
+
+
+def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
+    task = parts.task
+    network = task.network.train()
+    optimizer = task.build_optimizer(parameter_groups(network.parameters(), task.recipe.decay))
+    growth = (config.high / config.low) ** (1 / max(config.steps - 1, 1))
+    mean, least = 0.0, math.inf
+    for step, (images, labels) in enumerate(islice(_batches(parts), config.steps)):
+        rate = config.low * growth**step
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        _, loss = task.answer_and_loss(network(images), labels)
+        value = loss.item()
+        if not math.isfinite(value):
+            return
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * value
+        smooth = mean / (1 - SMOOTHING ** (step + 1))
+        least = min(least, smooth)
+        yield Point(rate, value, smooth)
+        if smooth > EXPLODED * least:
+            return
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def _batches(parts: Parts) -> Iterator[Batch]:
+    while True:
+        for chunk in parts.data.train_dataloader():
+            yield from chunk
+
+
+def steepest(points: list[Point]) -> float | None:
+    """The rate at which the smoothed loss falls most for a given factor of the rate; None where it falls nowhere.
+
+    What comes after the least loss is left out, and so are the first steps, whose mean is of few batches.
+    """
+    least = min(range(len(points)), key=lambda n: points[n].smooth)
+    smooth = [point.smooth for point in points]
+    falls = {n: smooth[n + 2] - smooth[n - 2] for n in range(5, least - 1)}
+    best = min(falls, key=lambda n: falls[n], default=None)
+    return points[best].rate if best is not None and falls[best] < 0 else None
+
+
+def _table(points: list[Point]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("rate", "loss"):
+        table.add_column(heading, justify="right")
+    for n in sorted({round(n * (len(points) - 1) / (ROWS - 1)) for n in range(ROWS)}):
+        table.add_row(f"{points[n].rate:.2g}", f"{points[n].smooth:.3f}")
+    return table
+
+
+def _figure(config: DictConfig, points: list[Point], chosen: float) -> Figure:
+    figure = Figure(figsize=(7, 3.5), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    rates = [point.rate for point in points]
+    axes.plot(rates, [point.loss for point in points], color="tab:blue", alpha=0.25, label="of a batch")
+    axes.plot(rates, [point.smooth for point in points], color="tab:blue", label="smoothed")
+    axes.axvline(chosen, color="tab:orange", linestyle="--", label=f"steepest fall, {chosen:.2g}")
+    shown = [point.smooth for point in points]
+    margin = 0.1 * (max(shown[0], 1.5 * min(shown)) - min(shown))
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss", title=config.model.name)
+    axes.set_ylim(min(shown) - margin, max(shown[0], 1.5 * min(shown)) + 2 * margin)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure

@@ -1,0 +1,69 @@
+"""``repronet report results``: the page of what was reproduced, and the claims that it bears out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from repronet.config.groups import choices, remark
+from repronet.papers.claims import CLAIMS
+from repronet.reproduction import record
+from repronet.reproduction.page import comparable, distance, groups, length, page, published, shown_error
+from repronet.reproduction.verdicts import judge, spread
+from repronet.runs.atomic import write_whole
+
+PAGE = "README.md"
+COLOURS = {"PASS": "green", "FAIL": "red", "NOT RUN": "dim"}
+
+
+def are_records(folder: Path) -> bool:
+    """Whether the folder holds records of reproduced runs."""
+    return next(folder.glob("*/*-seed*.json"), None) is not None
+
+
+def show(folder: Path, console: Console) -> Path:
+    """Print the figures and the claims, and write ``folder/README.md``; returns where.
+
+    Raises:
+        UserError: for a record that is not what its run wrote.
+        Fault: when the page cannot be written.
+    """
+    records = list(record.read_all(folder))
+    console.print(_figures(records))
+    console.print()
+    console.print(_claims(records))
+    costs = {name: remark("experiment", name, "Cost") for name in choices("experiment")}
+    path = folder / PAGE
+    write_whole(path, page(records, costs).encode())
+    console.print(f"\n{path}: {len(records)} run{'s' if len(records) > 1 else ''}", markup=False, soft_wrap=True)
+    return path
+
+
+def _figures(records: list[record.Record]) -> Table:
+    table = Table(box=None, pad_edge=False, title="test error", title_justify="left")
+    table.add_column("experiment", no_wrap=True)
+    for heading in ("paper", "ours", "z"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("budget")
+    for group in groups(records):
+        name, shares = group[0]["experiment"], [found["test_error"] for found in group]
+        away = distance(group) if comparable(group[0]) else "*"
+        table.add_row(name, shown_error(published(name)), spread(shares), away, length(group, ""))
+    table.caption = "* not comparable with the paper's figure: shorter, or of another kind"
+    table.caption_justify = "left"
+    return table
+
+
+def _claims(records: list[record.Record]) -> Table:
+    table = Table(box=None, pad_edge=False, title="claims", title_justify="left")
+    table.add_column("claim")
+    table.add_column("verdict")
+    table.add_column("evidence")
+    for claim in CLAIMS.values():
+        verdict = judge(claim, records)
+        colour = "yellow" if verdict.reserve else COLOURS[verdict.outcome]
+        outcome = ", ".join(filter(None, (verdict.outcome, verdict.reserve)))
+        table.add_row(claim.text, f"[{colour}]{outcome}[/]", verdict.evidence)
+    return table

@@ -1,0 +1,263 @@
+"""``repronet reproduce``: the run of a paper, gone on with after any interruption, and its record in ``results/``."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import shlex
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from repronet import runs
+from repronet.cli.commands.evaluate import evaluate
+from repronet.cli.commands.sweep import listed
+from repronet.config.build import recorded_config, written_config
+from repronet.config.compose import compose
+from repronet.errors import Fault, UserError
+from repronet.figures.charts import read_history
+from repronet.papers import NETWORKS, datasets
+from repronet.papers.experiments import EXPERIMENTS
+from repronet.reproduction import record as records
+from repronet.reproduction.page import published, shown_error
+from repronet.reproduction.record import Record
+from repronet.reproduction.verdicts import spread
+from repronet.runs import environment
+from repronet.session.run import resume, train
+
+log = logging.getLogger("repronet.train")
+RUNS = Path("runs") / "reproduced"
+PROTOCOLS = {"10-crop": "ten_crop", "dense": "multi_scale"}  # of papers, by our names; else one view of the middle
+FROM_RESULT = (
+    *("epochs", "steps", "parameters", "best_epoch", "best_val_error", "last_val_error", "last_train_error"),
+    *("test_error", "test_images", "val_images", "train_seconds", "finished", "versions", "hardware"),
+)
+
+
+def reproduce(names: Sequence[str], config: DictConfig, console: Console, debug: bool) -> int:
+    """Run ``config.seeds`` seeds of each experiment, each once, and record what they came to; 1 if one failed.
+
+    Raises:
+        UserError: for a budget, a folder or data that an experiment does not have, before any run begins.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
+    """
+    seeds = listed(config.seeds)
+    budgets = {name: _budget(name, config.budget) for name in names}
+    wanted = {name: [_wanted(name, config, budgets[name], seed) for seed in seeds] for name in names}
+    results = Path(config.results).expanduser()
+    _prepare(wanted, config, results)
+    failed = False
+    try:
+        for name, its in wanted.items():
+            done = []
+            for run in its:
+                log.info(f"{name}, seed {run.seed}, budget={budgets[name]}")
+                record = _attempt(run, results, console, debug)
+                if record is not None:
+                    done.append(record)
+            _conclude(name, done, console)
+            failed |= len(done) < len(seeds)
+    except KeyboardInterrupt as stop:
+        raise type(stop)(f"interrupted; the same command goes on: {shlex.join(_command(names, config))}") from stop
+    return 1 if failed else 0
+
+
+def _command(names: Sequence[str], config: DictConfig) -> list[str]:
+    """The words that were said, as far as they are not the defaults."""
+    plain = compose("reproduce", [])
+    said = {key: config[key] for key in config if config[key] != plain[key]}
+    if OmegaConf.is_list(said.get("seeds")):
+        said["seeds"] = ",".join(map(str, config.seeds))
+    return ["repronet", "reproduce", *names, *(f"{key}={value}" for key, value in said.items())]
+
+
+def _budget(name: str, budget: str) -> str:
+    """What is spent: the paper's schedule where the budget pays for all of it."""
+    known = EXPERIMENTS.get(name)
+    epochs = {"minutes": known.minutes, "hour": known.hour}.get(budget) if known else None
+    if epochs is None:
+        return budget
+    whole = compose("train", [f"experiment={name}"]).trainer.max_epochs
+    if epochs < whole:
+        return budget
+    log.info(f"{name}: budget={budget} pays for all {whole} epochs, so it is run as budget=paper")
+    return "paper"
+
+
+def _prepare(wanted: Mapping[str, Sequence[DictConfig]], config: DictConfig, results: Path) -> None:
+    """What would stop a run only at its end, or would be missed in its record, is said before the first begins."""
+    if config.data_root is not None and not Path(config.data_root).expanduser().is_dir():
+        raise UserError(f"data_root={config.data_root}: no such folder; name the one with the data, or leave it out")
+    for name, its in wanted.items():
+        for run in its:
+            records.prepare(results, name, run.budget, run.seed)
+    if environment.git_commit() is None:
+        log.info("note: the records will name no commit, as this repronet is a copy (pip install -e keeps its commit)")
+
+
+def _wanted(name: str, config: DictConfig, budget: str, seed: int) -> DictConfig:
+    """The config of one run, in a folder whose name follows from what it is, so that it is found again."""
+    folder = RUNS / name / budget / f"seed{seed}"
+    words = [f"experiment={name}", f"seed={seed}", f"budget={budget}", f"run_dir={folder}"]
+    places = [f"data.root={config.data_root}"] if config.data_root is not None else []
+    threads = [f"trainer.threads={config.threads}"] if config.threads is not None else []
+    return compose("train", [*words, *places, *threads])
+
+
+def _attempt(run: DictConfig, results: Path, console: Console, debug: bool) -> Record | None:
+    """The record of the run, made or found; None where it failed, which is said at once."""
+    try:
+        folder = _finished(run, console)
+        record = recorded(folder)
+        earlier = records.place(results, record["experiment"], record["budget"], record["seed"])
+        if earlier.exists():
+            _compare(records.read(earlier), record, earlier)
+        log.info(f"recorded in {records.write(results, record)}")
+        return record
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        expected = isinstance(error, UserError | Fault)
+        reason = str(error) if expected else f"{type(error).__name__}: {error} (debug=true shows where)"
+        print(f"repronet: {' '.join(reason.split())}", file=sys.stderr)
+        return None
+
+
+def _finished(run: DictConfig, console: Console) -> Path:
+    """The folder of the run, trained to its end: begun, gone on with, or found as it is."""
+    folder = Path(run.run_dir)
+    if not (folder / runs.CONFIG).exists():
+        return Path(train(run, console)["run_dir"])
+    there = written_config(folder / runs.CONFIG)
+    differing = _differences(_asked(there), _asked(run))
+    if differing:
+        raise UserError(f"{folder}: was begun with another config ({differing}); remove it, or go back to that version")
+    if (folder / runs.RESULT).exists():
+        log.info(f"found as it ended in {folder}")
+    else:
+        resume(folder, console)
+    return folder
+
+
+def _asked(config: DictConfig) -> dict[str, Any]:
+    return records.asked(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+
+
+def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The first key that two configs differ in, with both values; empty where they agree."""
+    for key in {**there, **wanted}:
+        old, new = there.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            inner = _differences(old, new)
+            if inner:
+                return f"{key}.{inner}"
+        elif old != new:
+            return f"{key}={old}, now {new}"
+    return ""
+
+
+def recorded(folder: Path) -> Record:
+    """What the finished run in ``folder`` came to, by the protocol of its paper.
+
+    Raises:
+        UserError: where the data has no test split, or the folder's files contradict each other.
+    """
+    result, config = runs.read_result(folder), written_config(folder / runs.CONFIG)
+    name, plain = config.experiment, _asked(config)
+    _check(folder, result, plain)
+    center = result["test_error"]
+    if center is None:
+        raise UserError(f"experiment={name}: its data has no test split, so there is nothing to hold against a paper")
+    error = published(name)
+    protocol = PROTOCOLS.get(error.protocol, "center") if error else "center"
+    figures = {key: result[key] for key in FROM_RESULT}
+    if protocol != "center":
+        figures["test_error"] = _by_protocol(folder, protocol)
+    return records.sealed(
+        {
+            "experiment": name,
+            "budget": config.budget,
+            "seed": config.seed,
+            "config_sha256": records.digest(plain),
+            "commit": ", ".join(result["git_commits"]),
+            **figures,
+            "protocol": protocol,
+            "center_error": center,
+            "data_sha256": result.get("data_sha256", {}),  # runs from before there were hashes have none
+            "deviations": [*deviations(config), *_of_data(config, result)],
+            "config": plain,
+            "history": [_epoch(row) for row in read_history(folder / runs.HISTORY)],
+        }
+    )
+
+
+def _check(folder: Path, result: dict[str, Any], plain: dict[str, Any]) -> None:
+    """Hold what can be edited by hand against what the training left in its checkpoint and its confusion matrix."""
+    differing = _differences(_asked(recorded_config(folder / runs.BEST)), plain)
+    if differing:
+        raise UserError(f"{folder / runs.CONFIG}: is not what the run was trained with ({differing})")
+    if result["test_error"] is None:
+        return
+    with (folder / runs.CONFUSION).open(encoding="utf-8", newline="") as file:
+        counts = [list(map(int, row[1:])) for row in list(csv.reader(file))[1:]]
+    wrong = sum(map(sum, counts)) - sum(row[at] for at, row in enumerate(counts))
+    if wrong != round(result["test_error"] * result["test_images"]):
+        said = f"test_error {result['test_error']}"
+        raise UserError(f"{folder / runs.RESULT}: says {said}, but {runs.CONFUSION} has {wrong} wrong answers")
+
+
+def _epoch(row: dict[str, float]) -> dict[str, float]:
+    return {key: int(value) if key in ("epoch", "step") else value for key, value in row.items()}
+
+
+def _by_protocol(folder: Path, protocol: str) -> float:
+    quiet = Console(quiet=True)
+    return evaluate(compose("eval", [f"run={folder}", f"protocol={protocol}"]), quiet)["error"]
+
+
+def deviations(config: DictConfig) -> list[str]:
+    """In what a run differs from its paper's: what its experiment, its network and its config say."""
+    known, facts = EXPERIMENTS.get(config.experiment), NETWORKS[config.model.name]
+    found = [*(known.deviations if known else ()), *facts.deviations_with(config.normalization.name)]
+    if config.budget != "paper":
+        whole = compose("train", [f"experiment={config.experiment}"]).trainer.max_epochs
+        found.insert(0, f"{config.trainer.max_epochs} of {whole} epochs")
+    if config.budget == "smoke":
+        found.insert(1, f"{config.data.per_class} training images of each class")
+    if config.trainer.precision != "32-true":
+        found.append(f"computed in {config.trainer.precision}")
+    return list(dict.fromkeys(found))
+
+
+def _of_data(config: DictConfig, result: dict[str, Any]) -> list[str]:
+    found = datasets.deviation(config.data.name, result.get("data_sha256", {}).get("test"))
+    return [found] if found else []
+
+
+def _compare(earlier: Record, record: Record, path: Path) -> None:
+    """Nothing is replaced by another figure without being asked for.
+
+    Raises:
+        UserError: where the record that is there has another test error.
+    """
+    before, now = earlier["test_error"], record["test_error"]
+    if before != now:
+        of = earlier["finished"][:10]
+        raise UserError(
+            f"{path}: has a test error of {before:.2%}, of {of}, this run {now:.2%}; remove it to replace it"
+        )
+    log.info(f"test error {now:.2%}, as recorded before")
+
+
+def _conclude(name: str, done: Sequence[Record], console: Console) -> None:
+    if not done:
+        return
+    console.print()
+    console.print(f"{name}: paper {shown_error(published(name))}, here {spread([r['test_error'] for r in done])}")
+    for deviation in dict.fromkeys(deviation for record in done for deviation in record["deviations"]):
+        console.print(f"  differs: {deviation}", markup=False, soft_wrap=True)

@@ -1,0 +1,69 @@
+"""``repronet schedule``: the learning rate of a run, before it is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from repronet.config.build import schedule
+from repronet.errors import UserError
+
+ROWS = 12  # epochs in the table
+
+
+def preview(config: DictConfig, console: Console) -> list[float]:
+    """Draw and print the rate of every step of the run that ``config`` describes; returns them.
+
+    Raises:
+        UserError: when the picture cannot be written.
+    """
+    found = rates(config)
+    path = Path(config.out).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _figure(config, found).savefig(path)
+    except OSError as error:
+        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
+    console.print(_table(found, config.steps_per_epoch))
+    if config.schedule.name == "plateau":
+        console.print("\nfalls besides when the validation error stops falling, which nobody knows yet", markup=False)
+    console.print(f"\n{path}", markup=False, soft_wrap=True)
+    return found
+
+
+def rates(config: DictConfig) -> list[float]:
+    """The rate of each optimizer step."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optimizer.lr)
+    schedules = schedule(config.schedule)(optimizer, config.steps_per_epoch, config.trainer.max_epochs)
+    found = []
+    for _ in range(config.steps_per_epoch * config.trainer.max_epochs):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedules.step()
+    return found
+
+
+def _table(found: list[float], steps_per_epoch: int) -> Table:
+    epochs = len(found) // steps_per_epoch
+    table = Table(box=None, pad_edge=False)
+    for heading in ("epoch", "step", "first rate", "last rate"):
+        table.add_column(heading, justify="right")
+    chosen = sorted({round(n * (epochs - 1) / (ROWS - 1)) for n in range(ROWS)}) if epochs > ROWS else range(epochs)
+    for epoch in chosen:
+        first, last = epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch - 1
+        table.add_row(str(epoch + 1), f"{first:,}", f"{found[first]:.3g}", f"{found[last]:.3g}")
+    return table
+
+
+def _figure(config: DictConfig, found: list[float]) -> Figure:
+    figure = Figure(figsize=(7, 3.5), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.plot([step / config.steps_per_epoch for step in range(len(found))], found)
+    axes.set(xlabel="epoch", ylabel="learning rate", title=f"schedule={config.schedule.name}", ylim=(0, None))
+    axes.grid(alpha=0.3)
+    return figure

@@ -1,0 +1,129 @@
+"""What in a config is allowed and probably not meant, said before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from repronet.config.build import Parts
+from repronet.data.splits import Split
+
+# SGD with momentum: 0.1 for a batch of 256 suits most of these networks, and in proportion (Goyal et al. 2017, section
+# 2.1). Recipes differ from it by small factors; what differs by these is a slip of a digit or two.
+REFERENCE_RATE, REFERENCE_BATCH = 0.1, 256
+TOO_HIGH, TOO_LOW = 16, 1 / 250
+ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
+ENLARGED = 3  # times
+FEW, UNBALANCED = 5, 10  # training images of a class; times as many of another
+FEW_STEPS = 8  # in an epoch
+LOW_ERROR = 0.2  # of a network that trains at a tenth of its rate
+FOREIGN = 0.25  # deviations that a mean, or share that a deviation, differs by before it is called another dataset's
+DIGITS = (
+    "mnist5k",
+    "mnist",
+    "fashion_mnist",
+    "svhn",
+    "npz",
+)  # where shifts and turns are what differs between pictures
+
+
+def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
+    """One line for everything odd, with what would be usual."""
+    yield from _schedule(config, parts)
+    yield from _rate(config)
+    yield from _size(config, parts)
+    yield from _statistics(config, parts)
+    yield from _classes(parts)
+    yield from _fewer(config, parts)
+    yield from _steps(config, parts)
+    if config.augmentation.name == "affine" and config.data.name not in DIGITS:
+        yield "augmentation=mnist, the default, suits digits; cifar_standard suits small pictures, inception large ones"
+
+
+def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
+    group, epochs = config.schedule, config.trainer.max_epochs
+    if group.warmup_epochs >= epochs:
+        yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the run ends after {epochs}, before the warm-up does"
+    if group.warmup_error is not None:
+        chance = 1 - 1 / len(parts.data.classes)
+        if group.warmup_error >= chance:
+            yield f"schedule.warmup_error={group.warmup_error:g}: guessing has {chance:.2g}, so it ends at once"
+        if group.warmup_error < LOW_ERROR:
+            yield f"schedule.warmup_error={group.warmup_error:g}: a warm-up that may never end; ResNet-110 has 0.8"
+    if group.name == "multistep":
+        steps = parts.data.train_dataloader().steps
+        length = epochs if group.unit == "epochs" else epochs * steps
+        late = [f"{milestone:g}" for milestone in group.milestones if milestone >= length]
+        if late:
+            yield f"schedule.milestones: the run ends after {length:,} {group.unit}, before {', '.join(late)}"
+    if group.name == "stages" and sum(group.epochs_each[:-1]) >= epochs:
+        yield f"schedule.epochs_each={list(group.epochs_each)}: the run ends after {epochs}, before the last rate"
+    if group.name == "plateau" and group.patience >= epochs:
+        yield f"schedule.patience={group.patience}: the run ends after {epochs} epochs, before the rate can fall"
+
+
+def _rate(config: DictConfig) -> Iterator[str]:
+    rate, batch = config.optimizer.lr, config.data.batch_size
+    if config.optimizer.name == "sgd" and config.model.loss == "cross_entropy":
+        usual = REFERENCE_RATE * batch / REFERENCE_BATCH
+        usual *= (1 - config.optimizer.momentum) / 0.1 if config.optimizer.momentum < 0.9 else 1
+        if not TOO_LOW <= rate / usual <= TOO_HIGH:
+            yield f"optimizer.lr={rate:g}: with batches of {batch} something like {usual:.2g} is usual"
+    if config.optimizer.name in ("adam", "adamw") and rate > ADAPTIVE_RATE:
+        yield f"optimizer.lr={rate:g}: Adam seldom trains with more than {ADAPTIVE_RATE:g}; 0.001 is usual"
+
+
+def _statistics(config: DictConfig, parts: Parts) -> Iterator[str]:
+    group, own = config.preprocessing, parts.data.statistics
+    if group.name != "standardize" or group.mean is None or config.weights is not None:
+        return  # weights want the pixels that they were trained with, whosever those are
+    pairs = zip(group.mean, group.std, own.mean, own.std, strict=True)
+    if any(abs(mean - m) > FOREIGN * s or not 1 / (1 + FOREIGN) < std / s < 1 + FOREIGN for mean, std, m, s in pairs):
+        shown = ", ".join(f"{value:.3f}" for value in own.mean)
+        yield (
+            f"preprocessing.mean={list(group.mean)}: of another dataset, these images have {shown}; "
+            "right for weights that were trained with it, else take standardize"
+        )
+
+
+def _classes(parts: Parts) -> Iterator[str]:
+    counts = parts.data.train.labels.bincount(minlength=len(parts.data.classes)).tolist()
+    named = sorted(zip(counts, parts.data.classes, strict=True))
+    tiny = [f"{name} {count}" for count, name in named if count < FEW]
+    if tiny:
+        more = f" and {len(tiny) - 3} more" if len(tiny) > 3 else ""
+        yield f"few training images of {', '.join(tiny[:3])}{more}; errors of such classes are little more than chance"
+    (least, rarest), (most, commonest) = named[0], named[-1]
+    if least and most > UNBALANCED * least:
+        yield (
+            f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may leave rare "
+            "classes out, so look at the error of each"
+        )
+
+
+def _fewer(config: DictConfig, parts: Parts) -> Iterator[str]:
+    most = int(parts.data.train.labels.bincount().max())
+    if config.data.per_class is not None and config.data.per_class > most:
+        yield f"data.per_class={config.data.per_class}: no class has more than {most:,} training images"
+
+
+def _steps(config: DictConfig, parts: Parts) -> Iterator[str]:
+    steps, images, batch = parts.data.train_dataloader().steps, len(parts.data.train), config.data.batch_size
+    smaller = 2 ** ((images // FEW_STEPS).bit_length() - 1) if images >= FEW_STEPS else 1
+    if steps < FEW_STEPS and smaller < batch:
+        all_steps = steps * config.trainer.max_epochs
+        yield (
+            f"data.batch_size={batch}: {images:,} images make {steps} step{'s' if steps > 1 else ''} an epoch, "
+            f"{all_steps:,} in all; data.batch_size={smaller} makes more of them"
+        )
+
+
+def _size(config: DictConfig, parts: Parts) -> Iterator[str]:
+    train, wanted = parts.data.train, parts.data.frame.size
+    if isinstance(train, Split) and wanted >= ENLARGED * train.images.shape[-1]:
+        size = train.images.shape[-1]
+        yield (
+            f"model={config.model.name}: takes {wanted} pixels, and these images of {size} are enlarged "
+            f"{wanted / size:.1f} times; networks for small ones are called …_32px, or resnet20 and the like"
+        )

@@ -1,0 +1,180 @@
+"""From ``weights=`` and ``finetune=`` to a network that begins with what it should, and a plan of its training."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from repronet import models, runs, weights
+from repronet.config.build_data import settings
+from repronet.data.preprocessing import PixelStatistics
+from repronet.errors import UserError
+from repronet.models.stages import class_layers
+from repronet.training.classifier import built
+from repronet.training.distillation import LearningWithoutForgetting, head_of
+from repronet.training.finetune import WAYS, Tuning
+from repronet.weights import published
+from repronet.weights.pixels import TIMM, of_timm, pixels_of
+
+PLANNED = ("epochs_each", "head_epochs", "factor")  # values of a way that its plan is made of
+
+log = logging.getLogger("repronet.train")
+
+
+def begins_with(config: DictConfig) -> str | None:
+    """The source of the weights to begin with; None for fresh ones.
+
+    Raises:
+        UserError: for a way of tuning that has nothing to tune.
+    """
+    way = config.finetune.name
+    if config.weights is None and way not in ("none", "scratch"):
+        raise UserError(f"finetune={way}: tunes weights that are there; give weights= a name, a file or a run folder")
+    return None if way == "scratch" else config.weights
+
+
+def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
+    """A run folder's best checkpoint; what timm has under ``timm/NAME``; anything else as it stands.
+
+    Raises:
+        UserError: when timm is missing or has none of that name.
+    """
+    path = Path(name).expanduser()
+    if name.startswith(TIMM) and not path.exists():
+        return of_timm(name.removeprefix(TIMM)).state_dict()
+    if not path.is_dir():
+        return path if path.exists() else name
+    return runs.require_run(path, runs.BEST, "weights")
+
+
+@contextmanager
+def about_weights(config: DictConfig) -> Iterator[None]:
+    """Begin what is wrong with the weights by the word that named them, and say what was perhaps meant.
+
+    Raises:
+        UserError: instead of one that names a path alone.
+    """
+    try:
+        yield
+    except UserError as error:
+        name, reason = config.weights, str(error)
+        if reason.startswith("weights="):
+            raise
+        if Path(name).expanduser().exists():
+            raise UserError(f"weights={reason}") from error
+        raise UserError(f"weights={name}: no such file, run or name of torchvision's{_meant(config)}") from error
+
+
+def _meant(config: DictConfig) -> str:
+    """``; nearest: X`` out of torchvision's names for the network and the files in that folder, if one is near."""
+    folder = Path(config.weights).parent
+    beside = list(folder.iterdir()) if folder.is_dir() else []
+    known = {name.lower(): name for name in (*published.names_for(config.model.name), *map(str, beside))}
+    near = difflib.get_close_matches(config.weights.lower(), known, n=1)
+    return f"; nearest: {known[near[0]]}" if near else ""
+
+
+def fill(network: nn.Module, config: DictConfig) -> None:
+    """Put the weights into the network, all but a head for other classes, and say what was done.
+
+    A network that is tuned gets a fresh head even where there are as many classes: they are hardly the same ones.
+
+    Raises:
+        UserError: when they cannot be had or belong to another network.
+    """
+    name = begins_with(config)
+    if name is None:
+        return
+    heads = class_layers(network)
+    drawn = {key: value.clone() for key, value in network.state_dict().items() if key.rpartition(".")[0] in heads}
+    with about_weights(config):
+        loaded = weights.load(network, source_of(name), adapt_head=True, adapt_input=True)
+    if config.finetune.name != "none":
+        network.load_state_dict(drawn, strict=False)
+    log.info(f"weights of {name if name.startswith(TIMM) else loaded.origin}")
+    if loaded.fresh or config.finetune.name != "none":
+        log.info(f"  fresh: {', '.join(sorted(heads))}")
+    if loaded.reshaped:
+        log.info(f"  fitted to the images' channels: {loaded.reshaped}")
+
+
+def with_wanted_pixels(config: DictConfig, own: PixelStatistics) -> DictConfig:
+    """The config with what ``preprocessing=standardize`` subtracts and divides by, where the weights say it.
+
+    It goes into the run's checkpoints, which need no other file then.
+    """
+    name, group = begins_with(config), config.preprocessing
+    if name is None or group.name != "standardize" or group.mean is not None:
+        return config
+    found = pixels_of(name, config.model.name)
+    if found is None:
+        log.info("  which pixels they want is not known: preprocessing= takes the training split's")
+        return config
+    if len(found.mean) != len(own.mean):
+        found = _for_channels(found, len(own.mean))
+    shown = (", ".join(f"{value:.3f}" for value in values) for values in (found.mean, found.std))
+    log.info("  pixels as they want them: mean {}, std {}".format(*shown))
+    return OmegaConf.merge(config, {"preprocessing": {"mean": list(found.mean), "std": list(found.std)}})  # type: ignore[return-value]
+
+
+def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
+    """One number for all channels, their mean, since a grey image has no colours to tell apart."""
+    mean, std = (sum(values) / len(values) for values in (statistics.mean, statistics.std))
+    return PixelStatistics((mean,) * count, (std,) * count)
+
+
+def with_old_classes(config: DictConfig) -> DictConfig:
+    """The config with ``finetune.old_classes`` filled in where ``finetune=lwf`` needs it, for the run to hold it."""
+    if begins_with(config) is None or config.finetune.name != "lwf" or config.finetune.old_classes is not None:
+        return config
+    network = _without_memory(config)
+    found = shapes_of_weights(config)[f"{head_of(network)}.weight"][0]
+    return OmegaConf.merge(config, {"finetune": {"old_classes": found}})  # type: ignore[return-value]
+
+
+def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
+    """The shapes of the tensors of ``weights=`` under the network's keys; none where it begins with fresh ones.
+
+    Raises:
+        UserError: when they cannot be had or belong to another network.
+    """
+    name = begins_with(config)
+    if name is None:
+        return {}
+    with about_weights(config):
+        return weights.shapes(_without_memory(config), source_of(name))
+
+
+def _without_memory(config: DictConfig) -> nn.Module:
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        return models.create(config.model.name)
+
+
+def keeping(config: DictConfig, network: nn.Module, channels: int, begins: bool) -> LearningWithoutForgetting | None:
+    """What ``finetune=lwf`` keeps of the old task; None for any other way."""
+    group, name = config.finetune, begins_with(config)
+    if group.name != "lwf" or name is None:
+        return None
+    if config.trainer.compile:
+        raise UserError("trainer.compile=true: hides what finetune=lwf listens to; leave it out")
+    with torch.random.fork_rng(devices=[]):
+        old = built(config, group.old_classes, channels, config.layers)
+    if begins:
+        weights.load(old, source_of(name), adapt_input=True)
+    return LearningWithoutForgetting(network, old, group.old_weight, group.temperature)
+
+
+def tuning(config: DictConfig, network: nn.Module) -> Tuning | None:
+    """The plan of ``finetune=``; None where everything is trained as ever."""
+    if config.finetune.name in ("none", "scratch"):
+        return None
+    plan = {key: value for key, value in settings(config.finetune).items() if key in PLANNED}
+    return Tuning(network, partial(WAYS[config.finetune.name], **plan))

@@ -1,0 +1,121 @@
+"""What stands between a picture and a trained network, as plain values that a checkpoint can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from repronet.data.preprocessing import PixelMap, pad_to
+from repronet.data.reading import centre_crop, resize_short_side
+from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
+from repronet.errors import UserError
+
+PIXEL_MAPS: dict[str, type] = {
+    kind.__name__: kind for kind in (PixelMap, PerPixelMean, PerImage, GlobalContrast, LocalContrast, Zca)
+}
+LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601, as Pillow makes grey out of colours
+SCALES = (224, 256, 384, 480, 640)  # He et al. 2016, section 4.1, in proportion to a network of 224 pixels
+
+
+@dataclass(frozen=True)
+class EvalTransform:
+    """How a picture is brought to what the network was trained on.
+
+    Args:
+        classes: their names, in label order.
+        channels: 1 for grey, 3 for RGB.
+        size: height and width that the network takes.
+        short_side: what a picture's shorter side is brought to before its middle is taken.
+        pad: whether a smaller picture is laid on background instead, as digits are.
+        pixel_map: from pixels to numbers.
+        native: the size of the training images where they were smaller: a picture is brought to that, and enlarged
+            after the pixel map, as they were.
+    """
+
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    short_side: int
+    pad: bool
+    pixel_map: Preprocessing
+    native: int | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Plain values and tensors alone."""
+        kind = type(self.pixel_map)
+        values = {item.name: getattr(self.pixel_map, item.name) for item in fields(kind)}  # type: ignore[arg-type]
+        own = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**own, "classes": list(self.classes), "pixel_map": {"kind": kind.__name__, **values}}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> EvalTransform:
+        """What :meth:`plain` gave.
+
+        Raises:
+            UserError: for anything else.
+        """
+        try:
+            values = dict(plain["pixel_map"])
+            pixel_map = PIXEL_MAPS[values.pop("kind")](**values)
+            return cls(**{**plain, "classes": tuple(plain["classes"]), "pixel_map": pixel_map})
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the checkpoint does not say how its pictures are prepared ({error})") from error
+
+    def views(self, picture: Tensor, protocol: str) -> Tensor:
+        """uint8 (3, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.
+
+        ``center``: the middle. ``ten_crop``: the corners and the middle, and their mirror images (Krizhevsky et al.
+        2012, section 4.1). ``multi_scale``: ten crops at each of five sizes (He et al. 2016, section 4.1).
+        """
+        if protocol == "center":
+            views = self.seen(picture)[None]
+        elif protocol == "ten_crop":
+            picture = self._coloured(picture)
+            views = ten_crops(resize_short_side(picture, max(self.short_side, self._side)), self._side)
+        else:
+            picture = self._coloured(picture)
+            sides = [max(round(self._side * scale / SCALES[0]), self._side) for scale in SCALES]
+            views = torch.cat([ten_crops(resize_short_side(picture, side), self._side) for side in sides])
+        numbers = self.pixel_map(views)  # (V, C, side, side)
+        if self.native is None:
+            return numbers
+        return F.interpolate(numbers, (self.size, self.size), mode="bilinear", align_corners=False)
+
+    @property
+    def _side(self) -> int:
+        """Of the views before the pixel map."""
+        return self.native or self.size
+
+    def _coloured(self, picture: Tensor) -> Tensor:
+        if self.channels == picture.shape[0]:
+            return picture
+        grey = (
+            (picture.float() * torch.tensor(LUMA)[:, None, None]).sum(0, keepdim=True).round()
+        )  # (3, H, W) → (1, H, W)
+        return grey.to(torch.uint8)
+
+    def seen(self, picture: Tensor) -> Tensor:
+        """uint8 (3, H, W) or (1, H, W) of any size → uint8 (channels, side, side), what of it the network is shown."""
+        picture = self._coloured(picture)
+        if self.pad and max(picture.shape[-2:]) <= self._side:
+            return pad_to(picture[None], self._side)[0]
+        return centre_crop(resize_short_side(picture, self.native or self.short_side), self._side)
+
+
+def ten_crops(picture: Tensor, size: int) -> Tensor:
+    """Four corners, the middle, and the mirror image of each: (C, H, W) → (10, C, size, size)."""
+    height, width = picture.shape[-2:]
+    corners = [(top, left) for top in (0, height - size) for left in (0, width - size)]
+    places = [*corners, ((height - size) // 2, (width - size) // 2)]
+    crops = torch.stack([picture[:, top : top + size, left : left + size] for top, left in places])
+    return torch.cat([crops, crops.flip(-1)])  # (5, C, size, size) → (10, C, size, size)
+
+
+def mean_probabilities(logits: Tensor) -> Tensor:
+    """The mean over views of what the network answers to each: (V, classes) → probabilities (classes,)."""
+    return F.softmax(logits.float(), dim=-1).mean(dim=0)

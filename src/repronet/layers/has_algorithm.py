@@ -1,0 +1,39 @@
+"""What the layers have in common that can be computed in several ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from repronet.algorithms import ALGORITHMS
+
+
+def require_algorithm(name: str) -> None:
+    """Refuse a name that no operator knows.
+
+    Raises:
+        ValueError: for such a name, with those that there are.
+    """
+    if name not in ALGORITHMS:
+        raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
+
+
+class HasAlgorithm(nn.Module):
+    """Stands before torch's layer among the bases: takes `algorithm`, which may also be set at any time.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+
+    algorithm: str = "auto"
+
+    def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
+        require_algorithm(algorithm)
+        super().__init__(*args, **kwargs)
+        self.algorithm = algorithm
+
+    def extra_repr(self) -> str:
+        """As torch's layer, and the algorithm unless it is "auto"."""
+        chosen = "" if self.algorithm == "auto" else f"algorithm={self.algorithm}"
+        return ", ".join(part for part in (super().extra_repr(), chosen) if part)

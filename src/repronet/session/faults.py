@@ -1,0 +1,73 @@
+"""What breaks a run, in one line, with the command that goes on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from repronet import runs
+from repronet.config.build_data import usual_processes
+from repronet.data.streaming import LOST_WORKER, lost_worker
+from repronet.errors import Fault
+from repronet.runs.stopping import StopRequested, StopSwitch
+
+
+def resume_hint(folder: Path) -> str:
+    """What to say when the run is interrupted."""
+    return f"interrupted; go on with: {_command(folder)}"
+
+
+def _command(folder: Path) -> str:
+    return f"repronet train resume={shlex.quote(str(folder))}"
+
+
+@contextmanager
+def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[None]:
+    """Turn what ends a training early into what a person can act on.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGUSR1.
+        Fault: for want of memory, for a loader process that was killed, for a file that cannot be written.
+    """
+    try:
+        yield
+    except StopRequested as stop:
+        raise switch.interruption(resume_hint(folder)) from stop
+    except KeyboardInterrupt as stop:
+        raise type(stop)(resume_hint(folder)) from stop
+    except SystemExit as stop:  # what Lightning makes of a KeyboardInterrupt and of SIGTERM
+        if switch.received is None and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        raise switch.interruption(resume_hint(folder)) from stop
+    except Fault as fault:
+        raise Fault(f"{fault}; go on with: {_command(folder)}") from fault
+    except (RuntimeError, MemoryError) as error:
+        if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
+            raise Fault(
+                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {_command(folder)}"
+            ) from error
+        if not _is_want_of_memory(error):
+            raise
+        raise Fault(_smaller_batch(config, folder)) from error
+
+
+def _is_want_of_memory(error: BaseException) -> bool:
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or "can't allocate memory" in str(error) or "not enough memory" in str(error)
+
+
+def _smaller_batch(config: DictConfig, folder: Path) -> str:
+    batch, parts = config.data.batch_size, config.trainer.accumulate
+    if batch == 1:
+        return f"out of memory with data.batch_size=1; {config.model.name} is too large for this machine"
+    smaller = 2 ** ((batch - 1).bit_length() - 1)  # the next power of two below
+    done = f"; what is done so far stays in {folder}" if (folder / runs.LAST).exists() else ""
+    return (
+        f"out of memory with data.batch_size={batch}; take data.batch_size={smaller}, "
+        f"or trainer.accumulate={2 * parts} for the same steps in smaller parts{done}"
+    )

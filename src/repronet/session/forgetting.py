@@ -1,0 +1,64 @@
+"""What a network that was tuned still knows of the task that it came from."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig
+
+from repronet import runs
+from repronet.config.build import Parts, recorded_config
+from repronet.config.build_data import dataset
+from repronet.data.splits import LabelledPictures
+from repronet.errors import UserError
+from repronet.models.stages import class_layers
+from repronet.training.classifier import Classifier, of_run
+from repronet.training.distillation import head_of, with_head
+
+AT_ONCE = 100  # pictures
+
+log = logging.getLogger("repronet.train")
+
+
+def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
+    """Errors on the test split of the run that the weights came from, before the tuning and after it.
+
+    After it the tuned network answers with the old head: the one that was kept, or else the one that it had. None where
+    the weights are no run of ours, it or its data are no longer there, it has no test split, or nothing was tuned.
+    """
+    folder = Path(config.weights).expanduser() if config.weights else None
+    if folder is None or not folder.is_dir() or config.finetune.name in ("none", "scratch"):
+        return None
+    network = parts.task.judged
+    if len(class_layers(network)) != 1:
+        return None
+    try:
+        old = of_run(folder)
+        test = dataset(recorded_config(folder / runs.BEST), old.lens.size).test
+    except UserError as error:  # no reason to lose what was learned
+        log.warning(f"what is left of the old task is not measured: {error}")
+        return None
+    if test is None:
+        return None
+    kept = parts.task.keeping.old_head if parts.task.keeping else old.network.get_submodule(head_of(network))
+    # Framed as the old task's pictures were, standardised as the new one's.
+    lens = replace(old.lens, pixel_map=parts.data.lens.pixel_map)
+    tuned = Classifier(with_head(network.cpu(), kept.cpu()), lens, old.config)
+    return {
+        "classes": list(old.lens.classes),
+        "images": len(test),
+        "error_before": _error(old, test),
+        "error_after": _error(tuned, test),
+    }
+
+
+def _error(recognizer: Classifier, test: LabelledPictures) -> float:
+    wrong = 0
+    for rows in torch.arange(len(test)).split(AT_ONCE):
+        answers = recognizer.probabilities([test.picture(row) for row in rows.tolist()])
+        wrong += int((answers.argmax(dim=1) != test.labels[rows]).sum())
+    return wrong / len(test)

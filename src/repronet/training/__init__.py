@@ -1,0 +1,1 @@
+"""The LightningModule, what it is trained with, and the callbacks that watch it."""

@@ -1,0 +1,137 @@
+"""What the best weights of a finished run get right and wrong, for TensorBoard."""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from matplotlib.figure import Figure
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig  # type: ignore[attr-defined]
+from torch import Tensor
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import to_pil_image
+
+from repronet.data.module import ImageDataModule
+from repronet.figures import charts
+from repronet.figures.images import image_grid, montage, stretched
+from repronet.training.callbacks.board import Board
+from repronet.training.module import ImageClassifier
+from repronet.visualization.embedding import features
+
+LOOKED_AT = 2000  # validation images, at most
+SHOWN = 16
+CURVES = 20  # classes with a precision-recall curve, at most
+EMBEDDED, SPRITE, DIMENSIONS = (
+    1000,
+    32,
+    64,
+)  # images in the projector, the side of each, what their features have at most
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers to some images.
+
+    Attributes:
+        images: (N, C, H, W), as it was given them.
+        labels: (N,).
+        likely: (N, classes), probabilities.
+    """
+
+    images: Tensor
+    labels: Tensor
+    likely: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, task: ImageClassifier, data: ImageDataModule) -> Answers:
+        """To the first images of the validation split."""
+        images, labels, likely, count = [], [], [], 0
+        for some, its_labels in data.val_dataloader():
+            likely.append(F.softmax(task.judged(some.to(task.device)).float(), dim=1).cpu())
+            images.append(some.cpu())
+            labels.append(its_labels.cpu())
+            count += len(some)
+            if count >= LOOKED_AT:
+                break
+        return cls(torch.cat(images), torch.cat(labels), torch.cat(likely))
+
+    @property
+    def wrong(self) -> Tensor:
+        """Rows of wrong answers, the surest first."""
+        sure, answers = self.likely.max(dim=1)
+        rows = torch.nonzero(answers != self.labels).flatten()
+        return rows[sure[rows].argsort(descending=True, stable=True)]
+
+    @property
+    def least_certain(self) -> Tensor:
+        """All rows, the least certain answer first."""
+        return self.likely.amax(dim=1).argsort(stable=True)
+
+
+def add_findings(board: Board, task: ImageClassifier, data: ImageDataModule, step: int) -> None:
+    """Draw the confusion matrix of the split that ``task.evaluation`` has seen last, and of validation images the
+    precision-recall curves, those told wrongly and least surely, and, in the projector, where their features lie.
+
+    Args:
+        step: behind the last of the run: should it be killed now and resumed, what stands there is drawn again.
+    """
+    task.eval()
+    counts = task.evaluation.confusion.compute().cpu()
+    split = "test" if data.test is not None else "validation"
+    board.add_figure("answers/confusion", charts.confusion(counts, data.classes, split), step)
+    answers = Answers.of(task, data)
+    for label in sorted(set(answers.labels.tolist()))[:CURVES]:
+        is_class = answers.labels == label
+        board.add_pr_curve(f"precision_recall/{data.classes[label]}", is_class, answers.likely[:, label], step)
+    for name, rows in (("wrong", answers.wrong), ("least_certain", answers.least_certain)):
+        if len(rows):
+            board.add_figure(f"answers/{name}", _shown(answers, rows[:SHOWN], data.classes, name), step)
+    count = min(len(answers.images), EMBEDDED)
+    with torch.no_grad():  # of a copy, which is not compiled and so does call hooks
+        found = features(copy.deepcopy(task.judged), answers.images[:count].to(task.device)).cpu()
+    names = [data.classes[label] for label in answers.labels[:count].tolist()]
+    board.add_files(projector_files(found, answers.images[:count], names))
+
+
+def _shown(answers: Answers, rows: Tensor, classes: Sequence[str], name: str) -> Figure:
+    sure, said = answers.likely[rows].max(dim=1)
+    titles = [
+        f"{classes[label][:9]} → {classes[answer][:9]} {p:.0%}"
+        for label, answer, p in zip(answers.labels[rows].tolist(), said.tolist(), sure.tolist(), strict=True)
+    ]
+    images = torch.stack([stretched(image) for image in answers.images[rows]])
+    headings = {"wrong": "told wrongly, the surest first: is → said", "least_certain": "told least surely: is → said"}
+    return image_grid(images, titles, headings[name])
+
+
+def projector_files(points: Tensor, images: Tensor, names: Sequence[str]) -> dict[str, bytes]:
+    """What TensorBoard's projector reads of features (N, D), images and classes, by its place in the run folder.
+
+    More than 64 features are reduced to that many principal components.
+    """
+    if points.shape[1] > DIMENSIONS < len(points):
+        centred = points - points.mean(dim=0)
+        points = centred @ torch.linalg.svd(centred, full_matrices=False).Vh[:DIMENSIONS].T  # (N, D) → (N, 64)
+    small = F.interpolate(torch.stack([stretched(image) for image in images]), (SPRITE, SPRITE), mode="area")
+    columns = -(-round(len(small) ** 0.5 * 1e6) // 10**6)
+    grid = montage(small, columns, border=0)  # (C, rows·32, columns·32)
+    square = F.pad(grid, (0, 0, 0, grid.shape[2] - grid.shape[1])) if grid.shape[1] < grid.shape[2] else grid
+    config = ProjectorConfig()
+    embedding = config.embeddings.add()
+    embedding.tensor_name = f"features of {len(points)} validation images"
+    embedding.tensor_path, embedding.metadata_path = "projector/features.tsv", "projector/classes.tsv"
+    embedding.sprite.image_path = "projector/sprites.png"
+    embedding.sprite.single_image_dim.extend([SPRITE, SPRITE])
+    rows = "".join("\t".join(f"{number:.5g}" for number in row) + "\n" for row in points.tolist())
+    sprites = io.BytesIO()
+    to_pil_image((square * 255).round().to(torch.uint8)).save(sprites, "PNG")
+    return {
+        embedding.tensor_path: rows.encode(),
+        embedding.metadata_path: "".join(f"{name.replace(chr(9), ' ')}\n" for name in names).encode("utf-8", "replace"),
+        embedding.sprite.image_path: sprites.getvalue(),
+        "projector_config.pbtxt": str(config).encode(),
+    }

@@ -1,0 +1,83 @@
+"""The record of a run: one row an epoch, kept in the checkpoint so that a resumed run goes on with it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, TypedDict
+
+import pytorch_lightning as pl
+
+from repronet.runs import write_history
+from repronet.runs.environment import git_commit
+from repronet.training.module import ImageClassifier
+
+
+class EpochRow(TypedDict):
+    """One finished epoch. Errors are shares of wrong answers, from 0 to 1."""
+
+    epoch: int  # counted from 1
+    step: int  # optimizer steps since the start of the run
+    train_loss: float
+    train_error: float
+    val_loss: float
+    val_error: float
+    lr: float  # of the epoch's last step
+    seconds: float  # of training and validation since the start of the run
+
+
+class EpochRecorder(pl.Callback):
+    """Collects an :class:`EpochRow` at the end of every epoch and keeps ``history.csv`` up to date.
+
+    The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
+    """
+
+    rows: list[EpochRow]
+    commits: list[str]
+    """Of repronet, that the run began with and, where they are others, that it was gone on with."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.rows = []
+        self.commits = [git_commit() or "unknown"]
+        self._seconds_before = 0.0
+        self._started = time.monotonic()
+
+    @property
+    def best(self) -> EpochRow:
+        """The row with the lowest validation error, the earliest of equals."""
+        return min(self.rows, key=lambda row: row["val_error"])
+
+    @property
+    def seconds(self) -> float:
+        """Spent on training and validation, earlier parts of a resumed run included."""
+        return self._seconds_before + time.monotonic() - self._started
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, ImageClassifier)
+        train, val = pl_module.running.compute(), pl_module.evaluation.compute()
+        self.rows.append(
+            EpochRow(
+                epoch=trainer.current_epoch + 1,
+                step=trainer.global_step,
+                train_loss=train["loss"],
+                train_error=train["error"],
+                val_loss=val["loss"],
+                val_error=val["error"],
+                lr=pl_module.last_lr,
+                seconds=round(self.seconds, 3),
+            )
+        )
+        write_history(self.folder, self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows], "seconds": self.seconds, "commits": self.commits}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = [EpochRow(**row) for row in state_dict["rows"]]
+        self._seconds_before = state_dict["seconds"]
+        # Versions before this one kept none.
+        self.commits = list(dict.fromkeys([*state_dict.get("commits", []), *self.commits]))

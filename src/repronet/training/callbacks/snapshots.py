@@ -1,0 +1,121 @@
+"""A look into the network a few times over a run: histograms, dead units, filters, and the maps of fixed images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from repronet.data.module import ImageDataModule
+from repronet.figures.images import enlarged, montage
+from repronet.training.callbacks.board import Board, Counted
+from repronet.training.callbacks.gradient_norms import LAYERS, layer_weights
+from repronet.training.module import ImageClassifier
+from repronet.visualization.filters import first_filters
+from repronet.visualization.layer_outputs import has_places, spread, watched
+
+TIMES = 15  # at most
+IMAGES = 32  # of the validation split, always the same
+MAPS, DRAWN_LAYERS = 16, 5
+BUCKETS, COUNTED = 48, 100_000  # of a histogram, and how many numbers it is made of at most
+
+
+class Snapshots(pl.Callback):
+    """Draws at the end of the first epoch, of the last, and of some between them."""
+
+    def __init__(self, writer: Board):
+        self.writer = writer
+        self._images: Tensor | None = None  # (N, C, H, W)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, ImageClassifier)
+        if trainer.global_step == 0:  # a resumed run has them already
+            draw_filters(self.writer, pl_module.network, step=0)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # Before the last checkpoint, so that no kill comes between the two.
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
+        if epoch not in snapshot_epochs(epochs) and not trainer.should_stop:
+            return
+        assert isinstance(pl_module, ImageClassifier)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageDataModule)
+        if self._images is None:
+            rows = range(min(IMAGES, len(data.val)))
+            self._images = torch.cat([data.lens.views(data.val.picture(row), "center") for row in rows])
+        self._draw(pl_module.network, self._images.to(pl_module.device), trainer.global_step)
+
+    @torch.no_grad()
+    def _draw(self, network: nn.Module, images: Tensor, step: int) -> None:
+        for name, weight in layer_weights(network).items():
+            self.writer.add_histogram(f"weights/{name}", counted(weight), step)
+        with evaluating(network), watched(network) as outputs:
+            network(images)
+        for name in spread(list(outputs.of), LAYERS):
+            output = outputs.of[name].float()
+            self.writer.add_histogram(f"activations/{name}", counted(output), step)
+            if output.min() >= 0:
+                self.writer.add_scalar(f"dead/{name}", dead_share(output), step)
+        draw_filters(self.writer, network, step)
+        for name in spread(list(outputs.maps()), DRAWN_LAYERS):
+            maps = outputs.of[name][0, :MAPS, None].float()  # (K, 1, h, w)
+            self.writer.add_image(f"maps/{name}", enlarged(montage(maps, each=True)), step)
+
+
+def snapshot_epochs(epochs: int) -> set[int]:
+    """The epochs, counted from 1, after which a snapshot is taken."""
+    if epochs <= TIMES:
+        return set(range(1, epochs + 1))
+    return {round(1 + index * (epochs - 1) / (TIMES - 1)) for index in range(TIMES)}
+
+
+def draw_filters(writer: Board, network: nn.Module, step: int) -> None:
+    """The kernels of the first layer, where they are images."""
+    filters = first_filters(network)
+    if filters is not None:
+        writer.add_image("filters/first_layer", enlarged(montage(filters[:256], each=True)), step)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The network in evaluation mode and overwriting nothing, and afterwards as it was."""
+    modes = {module: module.training for module in network.modules()}
+    in_place = [module for module in network.modules() if getattr(module, "inplace", False)]
+    network.eval()
+    for module in in_place:
+        module.inplace = False  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for module in in_place:
+            module.inplace = True  # type: ignore[assignment]
+        for module, training in modes.items():
+            module.training = training
+
+
+def counted(values: Tensor) -> Counted:
+    """A histogram of a tensor's numbers, of every n-th where there are very many."""
+    flat = values.detach().flatten().float()
+    flat = flat[:: -(-len(flat) // COUNTED)].cpu()
+    low, high = flat.min().item(), flat.max().item()
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    counts = torch.histc(flat, BUCKETS, low, high)
+    return Counted(
+        min=low,
+        max=high,
+        num=len(flat),
+        sum=flat.sum().item(),
+        sum_squares=flat.square().sum().item(),
+        bucket_limits=torch.linspace(low, high, BUCKETS + 1)[1:].tolist(),
+        bucket_counts=counts.tolist(),
+    )
+
+
+def dead_share(output: Tensor) -> float:
+    """The share of maps, or of features, that are nowhere above zero: (N, C, H, W) or (N, C) of rectified numbers."""
+    reached = output.amax(dim=(0, 2, 3)) if has_places(output) else output.flatten(1).amax(dim=0)  # → (C,)
+    return float((reached <= 0).float().mean())

@@ -1,0 +1,112 @@
+"""Checkpoints: written whole, with a checksum inside, and read without running anything that stands in them."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor
+
+from repronet.errors import UserError
+from repronet.runs.atomic import write_whole
+from repronet.training.module import ImageClassifier
+
+CHECKSUM = "sha256"
+_NEEDED = {"state_dict", "epoch", "global_step", "optimizer_states", "lr_schedulers", "callbacks", "loops", CHECKSUM}
+
+
+def checksum(content: Mapping[str, Any]) -> str:
+    """SHA-256 over every key, value, shape, dtype and byte of ``content``, but for a checksum in it.
+
+    PyTorch's container has one of its own that its reader does not look at.
+    """
+    total = hashlib.sha256()
+    for piece in _pieces({key: value for key, value in content.items() if key != CHECKSUM}):
+        total.update(piece)
+    return total.hexdigest()
+
+
+def _pieces(value: Any) -> Iterator[Any]:
+    if isinstance(value, Tensor):
+        flat = value.detach().cpu().contiguous().flatten()
+        yield f"tensor {value.dtype} {tuple(value.shape)}".encode()
+        yield flat.view(torch.uint8).numpy() if flat.numel() else b""
+    elif isinstance(value, Mapping):
+        yield f"mapping {len(value)}".encode()
+        for key, item in value.items():
+            yield repr(key).encode()
+            yield from _pieces(item)
+    elif isinstance(value, list | tuple):
+        yield f"list {len(value)}".encode()
+        for item in value:
+            yield from _pieces(item)
+    else:
+        yield repr(value).encode()
+
+
+def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
+    """Write ``content`` with its checksum; ``path`` is at every moment whole.
+
+    Raises:
+        Fault: when it cannot be written; what stood there before still does.
+    """
+    file = io.BytesIO()  # torch.save into a full disk leaves an error that names nothing
+    torch.save({**content, CHECKSUM: checksum(content)}, file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, file.getbuffer())
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """The content of ``path``: tensors and plain values only.
+
+    Raises:
+        UserError: when the file is damaged or holds anything else, which is then not loaded.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickle's protocol; what is not plain is refused below
+            content = torch.load(path, weights_only=True, map_location="cpu")
+    except pickle.UnpicklingError as error:
+        raise UserError(f"{path}: refused, it holds more than tensors and plain values, or is damaged") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f"{path}: damaged or no checkpoint ({type(error).__name__} while reading it)") from error
+    if not isinstance(content, dict) or not content.keys() >= _NEEDED:
+        raise UserError(f"{path}: not a checkpoint of a run; it lacks one of {', '.join(sorted(_NEEDED))}")
+    if content[CHECKSUM] != checksum(content):
+        raise UserError(f"{path}: damaged, its checksum is another")
+    return content
+
+
+class WholeFiles(CheckpointIO):
+    """How a Trainer writes and reads checkpoints: by the functions of this file."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_checkpoint(checkpoint, Path(path))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def load_weights(task: ImageClassifier, path: Path) -> dict[str, Any]:
+    """Put the weights of a checkpoint into ``task``; returns the content of the checkpoint.
+
+    Raises:
+        UserError: when they belong to another network.
+    """
+    content = read_checkpoint(path)
+    try:
+        task.load_state_dict(content["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise UserError(f"{path}: the weights are of another network ({reason})") from error
+    return content

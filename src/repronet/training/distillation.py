@@ -1,0 +1,76 @@
+"""Learning without Forgetting: while a network learns new classes, it goes on answering for the old ones.
+
+Z. Li and D. Hoiem, "Learning without Forgetting", ECCV 2016, section 3. No picture of the old task is needed: what the
+network answered to the new pictures before it learned them is what it shall go on answering.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from repronet.errors import UserError
+from repronet.functional import log_softmax, softmax
+from repronet.models.stages import class_layers
+
+
+def distillation(logits: Tensor, old_logits: Tensor, temperature: float) -> Tensor:
+    """−Σ p log q, the mean over the batch; p and q: old and new probabilities at ``temperature`` (equations 2 and 3).
+
+    Shapes: (N, classes) twice → ().
+    """
+    old, new = softmax(old_logits / temperature, dim=1), log_softmax(logits / temperature, dim=1)
+    return -(old * new).sum(dim=1).mean()
+
+
+class LearningWithoutForgetting(nn.Module):
+    """The old head, which is trained along, and the old network, which is not.
+
+    Args:
+        network: that learns; what enters its head is listened to.
+        old: the same network as it was, with its own head.
+        weight: λ, of the old answers in the loss.
+        temperature: T of :func:`distillation`; the paper has 2.
+    """
+
+    def __init__(self, network: nn.Module, old: nn.Module, weight: float, temperature: float):
+        super().__init__()
+        self.place = head_of(network)
+        self.teacher = old.eval().requires_grad_(False)
+        self.old_head = copy.deepcopy(old.get_submodule(self.place)).requires_grad_(True)
+        self.weight, self.temperature = weight, temperature
+        self._features: Tensor | None = None
+        network.get_submodule(self.place).register_forward_pre_hook(self._listen)
+
+    def _listen(self, head: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._features = inputs[0] if head.training else None
+
+    def loss(self, images: Tensor) -> Tensor:
+        """λ times the distillation, of the images that the network has just answered: (N, C, H, W) → ()."""
+        assert self._features is not None
+        features, self._features = self._features, None
+        with torch.no_grad():
+            before = self.teacher.eval()(images)
+        return self.weight * distillation(self.old_head(features), before, self.temperature)
+
+
+def head_of(network: nn.Module) -> str:
+    """Where the network's one head stands.
+
+    Raises:
+        UserError: for a network with auxiliary heads, or one made for its classes alone.
+    """
+    heads = class_layers(network)
+    if len(heads) != 1:
+        raise UserError(f"finetune=lwf: {network.architecture} has {len(heads)} layers of its classes, not one")
+    return next(iter(heads))
+
+
+def with_head(network: nn.Module, head: nn.Module) -> nn.Module:
+    """A copy of the network with another head, in eval mode."""
+    twin = copy.deepcopy(network)
+    path, _, name = head_of(network).rpartition(".")
+    twin.get_submodule(path)._modules[name] = copy.deepcopy(head)
+    return twin.eval()

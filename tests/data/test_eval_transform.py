@@ -1,0 +1,57 @@
+"""From a picture to what a network sees: the same as in training, for every preprocessing, through a checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from repronet.config.build import assemble
+from repronet.config.compose import compose
+from repronet.data.eval_transform import PIXEL_MAPS, EvalTransform, ten_crops
+from repronet.data.preprocessing import PixelMap
+from repronet.errors import UserError
+
+PREPROCESSINGS = ("standardize", "scale", "per_pixel_mean", "per_image", "global_contrast", "local_contrast", "zca")
+
+
+@pytest.mark.parametrize("name", PREPROCESSINGS)
+@pytest.mark.parametrize("fit", ["pad", pytest.param("resize", marks=pytest.mark.slow)])
+def test_a_picture_is_seen_as_an_image_of_the_dataset_was(tmp_path, name, fit):
+    data = assemble(compose("train", [f"preprocessing={name}", f"data.fit={fit}", "layers=torch"])).data
+    torch.save(data.lens.plain(), tmp_path / "lens")
+    lens = EvalTransform.of(torch.load(tmp_path / "lens", weights_only=True))
+    (images, _), *_ = data.val_dataloader()
+    seen = torch.cat([lens.views(picture, "center") for picture in data.val.images[:8]])
+    # Whitening multiplies by up to 1/√ε, and sums over one image in another order than over five hundred.
+    torch.testing.assert_close(seen, images[:8], rtol=0, atol=1e-4 if name == "zca" else 1e-6)
+
+
+def test_colours_become_grey_for_a_network_of_one_channel():
+    lens = EvalTransform(("a", "b"), 1, 4, 4, False, PixelMap.scale(0.0, 255.0, 1))
+    red = torch.zeros(3, 4, 4, dtype=torch.uint8)
+    red[0] = 100
+    assert lens.views(red, "center").unique().tolist() == [30.0]
+
+
+def test_ten_crops_by_hand():
+    picture = torch.arange(9).reshape(1, 3, 3)
+    crops = ten_crops(picture, 2)
+    assert crops.shape == (10, 1, 2, 2)
+    corners = [[0, 1, 3, 4], [1, 2, 4, 5], [3, 4, 6, 7], [4, 5, 7, 8], [0, 1, 3, 4]]
+    assert crops[:5].flatten(1).tolist() == corners
+    assert crops[5:].flatten(1).tolist() == [[b, a, d, c] for a, b, c, d in corners]
+
+
+@pytest.mark.parametrize(("protocol", "count"), [("center", 1), ("ten_crop", 10), ("multi_scale", 50)])
+@pytest.mark.parametrize("shape", [(3, 20, 31), (3, 8, 8), (3, 300, 40)])
+def test_every_protocol_has_its_views_for_any_size(protocol, count, shape):
+    lens = EvalTransform(("a", "b"), 3, 16, 18, False, PixelMap.scale(0.0, 1.0, 3))
+    assert lens.views(torch.zeros(shape, dtype=torch.uint8), protocol).shape == (count, 3, 16, 16)
+
+
+@pytest.mark.parametrize("damage", [{"classes": None}, {"pixel_map": {"kind": "os.system"}}, {"extra": 1}])
+def test_anything_else_is_refused(damage):
+    plain = EvalTransform(("a", "b"), 1, 4, 4, False, PixelMap.scale(0.0, 1.0, 1)).plain()
+    with pytest.raises(UserError, match="does not say how its pictures are prepared"):
+        EvalTransform.of({**plain, **damage})
+    assert set(PIXEL_MAPS) == {"PixelMap", "PerPixelMean", "PerImage", "GlobalContrast", "LocalContrast", "Zca"}

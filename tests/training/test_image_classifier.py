@@ -1,0 +1,40 @@
+"""The training loss of a network with auxiliary heads."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from repronet.training.losses import LOSSES
+from repronet.training.module import ImageClassifier
+from repronet.training.optimizers import OPTIMIZERS
+from repronet.training.schedules import by_share, constant
+
+
+class Answer(NamedTuple):
+    aux_logits2: Tensor  # before the logits, so that a place would mislead
+    logits: Tensor
+    aux_logits1: Tensor
+
+
+class TwoHeads(nn.Module):
+    aux_weight = 0.3
+
+
+def test_heads_are_weighted_and_known_by_name():
+    task = ImageClassifier(
+        TwoHeads(),
+        4,
+        LOSSES["cross_entropy"],
+        OPTIMIZERS["sgd"](lr=0.1, momentum=0.0, weight_decay=0.0, nesterov=False),
+        by_share(constant()),
+    )
+    torch.manual_seed(0)
+    first, second, third = (torch.randn(5, 4) for _ in range(3))
+    labels = torch.tensor([0, 1, 2, 3, 0])
+    logits, loss = task.answer_and_loss(Answer(first, second, third), labels)
+    plain = nn.functional.cross_entropy
+    assert logits is second
+    torch.testing.assert_close(loss, plain(second, labels) + 0.3 * (plain(first, labels) + plain(third, labels)))
