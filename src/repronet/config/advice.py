@@ -52,7 +52,7 @@ def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
         if group.warmup_error < LOW_ERROR:
             yield f"schedule.warmup_error={group.warmup_error:g}: a warm-up that may never end; ResNet-110 has 0.8"
     if group.name == "multistep":
-        steps = parts.data.train_dataloader().steps
+        steps = parts.data.steps_per_epoch
         length = epochs if group.unit == "epochs" else epochs * steps
         late = [f"{milestone:g}" for milestone in group.milestones if milestone >= length]
         if late:
@@ -109,7 +109,7 @@ def _fewer(config: DictConfig, parts: Parts) -> Iterator[str]:
 
 
 def _steps(config: DictConfig, parts: Parts) -> Iterator[str]:
-    steps, images, batch = parts.data.train_dataloader().steps, len(parts.data.train), config.data.batch_size
+    steps, images, batch = parts.data.steps_per_epoch, len(parts.data.train), config.data.batch_size
     smaller = 2 ** ((images // FEW_STEPS).bit_length() - 1) if images >= FEW_STEPS else 1
     if steps < FEW_STEPS and smaller < batch:
         all_steps = steps * config.trainer.max_epochs

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -15,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from repronet import models
-from repronet.config.build_data import data_module, dataset, settings
-from repronet.config.build_weights import fill, keeping, tuning, with_wanted_pixels
+from repronet.config.build_data import data_module, dataset
+from repronet.config.build_weights import PLAN_KEYS, distillation, fill, with_wanted_pixels
 from repronet.config.compose import checked
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
@@ -24,23 +25,10 @@ from repronet.errors import UserError
 from repronet.layers import set_algorithm
 from repronet.models.dropout import set_dropout
 from repronet.models.initialization import initialize
-from repronet.training.checkpoints import read_checkpoint
+from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.training.classifier import built
 from repronet.training.distillation import LearningWithoutForgetting
-from repronet.training.losses import LOSSES
 from repronet.training.module import ImageClassifier
-from repronet.training.optimizers import OPTIMIZERS
-from repronet.training.recipe import Averaging, Recipe
-from repronet.training.schedules import (
-    SHARES,
-    Plateau,
-    ScheduleBuilder,
-    WarmUntil,
-    by_share,
-    constant,
-    warmed_up,
-    watching,
-)
 
 
 @dataclass(frozen=True)
@@ -50,6 +38,7 @@ class Parts:
     task: ImageClassifier
     data: ImageDataModule
     vendor_twin: nn.Module  # the same network on torch.nn's layers, for TensorBoard's graph
+    config: dict[str, Any]  # plain values, with what the weights say of their pixels
 
 
 def recorded_config(checkpoint: Path) -> DictConfig:
@@ -58,10 +47,7 @@ def recorded_config(checkpoint: Path) -> DictConfig:
     Raises:
         UserError: when the checkpoint is damaged or its config is not one of ``repronet train``.
     """
-    config = read_checkpoint(checkpoint).get("hyper_parameters", {}).get("config")
-    if not isinstance(config, dict) or not {"model", "data", "optimizer"} <= config.keys():
-        raise UserError(f"{checkpoint}: holds no config of a run")
-    return checked("train", OmegaConf.create(config))
+    return checked("train", OmegaConf.create(config_in(read_checkpoint(checkpoint), checkpoint)))
 
 
 def written_config(path: Path) -> DictConfig:
@@ -111,8 +97,9 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     data = data_module(config, images, size, statistics)
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
         raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
-    kept = keeping(config, net, images.train.channels, begins)
-    return Parts(task(config, net, len(images.classes), kept), data, vendor_twin(config, images))
+    kept = distillation(config, net, images.train.channels, begins)
+    task = classifier(config, net, len(images.classes), kept)
+    return Parts(task, data, vendor_twin(config, images), plain(config))
 
 
 def input_size(config: DictConfig) -> int:
@@ -141,56 +128,32 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
         return network(OmegaConf.merge(config, {"layers": "torch"}), images)  # type: ignore[arg-type]
 
 
-def task(
-    config: DictConfig, net: nn.Module, num_classes: int, kept: LearningWithoutForgetting | None = None
+def classifier(
+    config: DictConfig, net: nn.Module, num_classes: int, distillation: LearningWithoutForgetting | None = None
 ) -> ImageClassifier:
-    """The network with its loss, optimizer and schedule; the config goes into its checkpoints.
+    """The network with its loss, optimizer and schedule.
 
     Raises:
         UserError: for smoothed labels and a loss that knows none.
     """
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    if config.label_smoothing and config.model.loss != "cross_entropy":
-        raise UserError(f"label_smoothing={config.label_smoothing}: model.loss={config.model.loss} knows none; take 0")
     if config.trainer.compile:
         net.compile()
-    optimizer = settings(config.optimizer)
-    decay = optimizer.pop("decay")
+    fine_tuned = config.finetune.name not in ("none", "scratch")
     return ImageClassifier(
         net,
         num_classes,
-        LOSSES[config.model.loss],
-        OPTIMIZERS[config.optimizer.name](**optimizer),
-        schedule(config.schedule),
-        recipe(config, decay),
-        tuning(config, net),
-        kept,
-        config={str(key): value for key, value in plain.items()},
-    )
-
-
-def schedule(group: DictConfig) -> ScheduleBuilder:
-    """The learning-rate schedule that ``group`` describes, warmed up as it says."""
-    values = settings(group)
-    epochs, start, shape, error = (values.pop(f"warmup_{key}") for key in ("epochs", "start", "shape", "error"))
-    falling = Plateau(**values) if group.name == "plateau" else None
-    share = warmed_up(constant() if falling else SHARES[group.name](**values), epochs, start, shape)
-    warming = None if error is None else WarmUntil(error, start)
-    return watching(share, falling, warming) if falling or warming else by_share(share)
-
-
-def recipe(config: DictConfig, decay: str) -> Recipe:
-    """What the config says of training beside loss, optimizer and schedule."""
-    averaging = config.averaging
-    decay_of_mean = averaging.decay if averaging.name == "ema" else None
-    return Recipe(
-        decay=decay,
+        loss=config.model.loss,
+        optimizer=plain(config.optimizer),
+        schedule=plain(config.schedule),
         label_smoothing=config.label_smoothing,
-        clip_norm=config.trainer.clip_norm,
-        filter_rms=config.trainer.filter_rms,
-        parts=config.trainer.accumulate,
-        averaging=None if averaging.name == "none" else Averaging(decay_of_mean, averaging.start),
+        finetune={k: v for k, v in plain(config.finetune).items() if k in PLAN_KEYS} if fine_tuned else None,
+        distillation=distillation,
         channels_last=config.trainer.channels_last,
-        seed=config.seed,
     )
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The config as plain values."""
+    found = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(found, dict)
+    return {str(key): value for key, value in found.items()}

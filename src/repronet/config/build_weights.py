@@ -6,7 +6,6 @@ import difflib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -14,17 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from repronet import models, runs, weights
-from repronet.config.build_data import settings
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError
 from repronet.models.stages import class_layers
 from repronet.training.classifier import built
 from repronet.training.distillation import LearningWithoutForgetting, head_of
-from repronet.training.finetune import WAYS, Tuning
 from repronet.weights import published
 from repronet.weights.pixels import TIMM, of_timm, pixels_of
 
-PLANNED = ("epochs_each", "head_epochs", "factor")  # values of a way that its plan is made of
+PLAN_KEYS = ("name", "epochs_each", "head_epochs", "factor")  # what of a way its plan is made of
 
 log = logging.getLogger("repronet.train")
 
@@ -158,7 +155,9 @@ def _without_memory(config: DictConfig) -> nn.Module:
         return models.create(config.model.name)
 
 
-def keeping(config: DictConfig, network: nn.Module, channels: int, begins: bool) -> LearningWithoutForgetting | None:
+def distillation(
+    config: DictConfig, network: nn.Module, channels: int, begins: bool
+) -> LearningWithoutForgetting | None:
     """What ``finetune=lwf`` keeps of the old task; None for any other way."""
     group, name = config.finetune, begins_with(config)
     if group.name != "lwf" or name is None:
@@ -170,11 +169,3 @@ def keeping(config: DictConfig, network: nn.Module, channels: int, begins: bool)
     if begins:
         weights.load(old, source_of(name), adapt_input=True)
     return LearningWithoutForgetting(network, old, group.old_weight, group.temperature)
-
-
-def tuning(config: DictConfig, network: nn.Module) -> Tuning | None:
-    """The plan of ``finetune=``; None where everything is trained as ever."""
-    if config.finetune.name in ("none", "scratch"):
-        return None
-    plan = {key: value for key, value in settings(config.finetune).items() if key in PLANNED}
-    return Tuning(network, partial(WAYS[config.finetune.name], **plan))

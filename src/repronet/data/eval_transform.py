@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.data.preprocessing import PixelMap, pad_to
-from repronet.data.reading import centre_crop, resize_short_side
+from repronet.data.reading import Picture, centre_crop, opened, resize_short_side
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 
@@ -65,6 +65,14 @@ class EvalTransform:
             return cls(**{**plain, "classes": tuple(plain["classes"]), "pixel_map": pixel_map})
         except (KeyError, TypeError) as error:
             raise UserError(f"the checkpoint does not say how its pictures are prepared ({error})") from error
+
+    def __call__(self, picture: Picture) -> Tensor:
+        """A picture of any size → float32 (channels, size, size): the view that the network was validated with.
+
+        Args:
+            picture: a path, a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) of bytes.
+        """
+        return self.views(opened(picture), "center")[0]
 
     def views(self, picture: Tensor, protocol: str) -> Tensor:
         """uint8 (3, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
-from repronet.data.batches import EvaluationBatches, TrainingBatches
+from repronet.data.batches import Batch, TensorEvaluation, TensorLoader
 from repronet.data.eval_transform import EvalTransform
-from repronet.data.preprocessing import PixelStatistics, pad_to
+from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
-from repronet.data.streaming import Frame, Mixing, PictureBatches, PictureChange, PictureEvaluation
+from repronet.data.streaming import Frame, Mixing, PictureChange, PictureEvaluation, PictureLoader
 from repronet.data.whitening import Preprocessing
+from repronet.errors import UserError
 
 
 class Policy(PictureChange, Protocol):
@@ -66,18 +67,19 @@ class ImageDataModule(pl.LightningDataModule):
     """Hands a dataset to a Trainer.
 
     Images that lie in memory as one tensor are moved to the training device and dealt out there; pictures of any size
-    are made one by one, see :mod:`repronet.data.streaming`.
+    are made one by one, see :mod:`repronet.data.streaming`. With several processes each gets its share of every batch,
+    which Lightning needs no sampler for.
 
     Args:
         dataset: the splits; its tensors went through :func:`fitted_splits` for ``image_size``.
-        statistics: of the training images before any padding, as everybody quotes them; kept to be stated.
-        pixel_map: from pixels to network input; see :mod:`repronet.data.whitening`.
+        statistics: of the training images before any padding, as everybody quotes them; None: of ``dataset``.
+        pixel_map: from pixels to network input, see :mod:`repronet.data.whitening`; None: standardised.
         augmentation: of training images, a batch at a time.
         policy: of training pictures, one at a time; instead of ``augmentation``.
         image_size: height and width that the network takes.
         short_side: what a picture's shorter side is brought to before the middle of it is taken, to be evaluated.
-        pad: whether smaller images were laid on background to fit; kept for the lens.
-        batch_size: images a training step.
+        pad: whether smaller images were laid on background to fit; kept for the evaluation transform.
+        batch_size: images a training step, of all processes together.
         eval_batch_size: images a validation or test step; it changes speed and memory, not results.
         batches_per_chunk: training batches that are prepared together; see :mod:`repronet.data.batches`.
         workers: processes that make pictures; 0 makes them in this one.
@@ -87,8 +89,8 @@ class ImageDataModule(pl.LightningDataModule):
     def __init__(
         self,
         dataset: ImageDataset,
-        statistics: PixelStatistics,
-        pixel_map: Preprocessing,
+        statistics: PixelStatistics | None = None,
+        pixel_map: Preprocessing | None = None,
         augmentation: Augmentation | None = None,
         policy: Policy | None = None,
         *,
@@ -103,9 +105,9 @@ class ImageDataModule(pl.LightningDataModule):
     ):
         super().__init__()
         self.classes = dataset.classes
-        self.statistics = statistics
+        self.statistics = statistics or dataset.train.statistics()
         self.train, self.val, self.test = dataset.train, dataset.val, dataset.test
-        self.pixel_map = pixel_map
+        self.pixel_map = pixel_map or Enlarged(PixelMap.standardize(self.statistics), image_size)
         self.augmentation = augmentation or NoAugmentation()
         self.policy = policy
         self.frame = Frame(image_size, short_side or image_size)
@@ -116,14 +118,13 @@ class ImageDataModule(pl.LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.device = torch.device("cpu")
-        self._training: TrainingBatches | PictureBatches | None = None
-        self._dealing: list[PictureBatches | PictureEvaluation] = []  # those that may hold processes
+        self._holding_processes: list[PictureLoader | PictureEvaluation] = []
 
     def setup(self, stage: str) -> None:
         """Move tensors to the training device once: batches are gathered, augmented and mapped there."""
         if self.trainer is None:
             return
-        self.device, self._training = self.trainer.strategy.root_device, None
+        self.device = self.trainer.strategy.root_device
         if self.policy is None:  # a policy changes pictures one by one, on the CPU
             self.train = self._moved(self.train)
         self.val = self._moved(self.val)
@@ -131,10 +132,10 @@ class ImageDataModule(pl.LightningDataModule):
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of the data: how a picture is brought to the network, and its classes."""
-        return {"lens": self.lens.plain()}
+        return {"lens": self.eval_transform.plain()}
 
     @property
-    def lens(self) -> EvalTransform:
+    def eval_transform(self) -> EvalTransform:
         """How a picture is brought to the network."""
         pixel_map = self.pixel_map.pixel_map if isinstance(self.pixel_map, Enlarged) else self.pixel_map
         side = self.train.images.shape[-1] if isinstance(self.train, Split) else self.frame.size
@@ -143,38 +144,46 @@ class ImageDataModule(pl.LightningDataModule):
             self.classes, self.train.channels, self.frame.size, self.frame.short_side, self.pad, pixel_map, native
         )
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in one pass over the training split."""
+        return -(-len(self.train) // self.batch_size)
+
     def teardown(self, stage: str) -> None:
         """Lightning's word for the end of training or of a test."""
         self.close()
 
     def close(self) -> None:
         """End the processes that make pictures; a new pass starts others."""
-        for dealing in self._dealing:
-            dealing.close()
+        for loader in self._holding_processes:
+            loader.close()
+        self._holding_processes.clear()
 
     def _moved(self, split: LabelledPictures) -> LabelledPictures:
         return split.to(self.device) if isinstance(split, Split) else split
 
-    def _current_epoch(self) -> int:
-        return self.trainer.current_epoch if self.trainer is not None else 0
+    @property
+    def _processes(self) -> tuple[int, int]:
+        """The number of this process and how many there are."""
+        return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def train_dataloader(self) -> TrainingBatches | PictureBatches:
-        """The same object at every call, since it may hold processes."""
-        self._training = self._training or self._training_batches()
-        return self._training
-
-    def _training_batches(self) -> TrainingBatches | PictureBatches:
+    def train_dataloader(self) -> TensorLoader | PictureLoader:
+        trainer = self.trainer
+        epoch = None if trainer is None else lambda: trainer.current_epoch
+        rank, world_size = self._processes
         if isinstance(self.train, Split) and self.policy is None:
-            return TrainingBatches(
+            return TensorLoader(
                 self.train,
                 self.augmentation,
                 self.pixel_map,
                 batch_size=self.batch_size,
                 batches_per_chunk=self.batches_per_chunk,
                 seed=self.seed,
-                epoch=self._current_epoch,
+                epoch=epoch,
+                rank=rank,
+                world_size=world_size,
             )
-        pictures = PictureBatches(
+        loader = PictureLoader(
             self.train,
             self.policy or self.frame,
             self.augmentation,
@@ -186,33 +195,49 @@ class ImageDataModule(pl.LightningDataModule):
             workers=self.workers,
             device=self.device,
             seed=self.seed,
-            epoch=self._current_epoch,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
         )
-        self._dealing.append(pictures)
-        return pictures
+        self._holding_processes.append(loader)
+        return loader
 
-    def leave_out(self, batches: int) -> None:
-        """Leave out the first ``batches`` of the next pass over the training split, which a resumed run has done."""
-        self.train_dataloader().left_out = batches
+    def first_training_batch(self) -> Batch:
+        """The first batch of the first epoch, made in this process."""
+        workers, self.workers = self.workers, 0
+        try:
+            return next(iter(self.train_dataloader()))
+        finally:
+            self.workers = workers
 
-    def val_dataloader(self) -> EvaluationBatches | PictureEvaluation:
+    def val_dataloader(self) -> TensorEvaluation | PictureEvaluation:
         return self._evaluation(self.val)
 
-    def test_dataloader(self) -> EvaluationBatches | PictureEvaluation:
+    def test_dataloader(self) -> TensorEvaluation | PictureEvaluation:
+        """Raises: UserError, when the dataset has no test split."""
         if self.test is None:
-            raise ValueError("the dataset has no test split")
+            raise UserError("the dataset has no test split; validate it, or name a share with data.test=")
         return self._evaluation(self.test)
 
-    def _evaluation(self, split: LabelledPictures) -> EvaluationBatches | PictureEvaluation:
+    def predict_dataloader(self) -> TensorEvaluation | PictureEvaluation:
+        """The test split, or where there is none the validation split."""
+        return self._evaluation(self.val if self.test is None else self.test)
+
+    def _evaluation(self, split: LabelledPictures) -> TensorEvaluation | PictureEvaluation:
+        rank, world_size = self._processes
         if isinstance(split, Split):
-            return EvaluationBatches(split, self.pixel_map, batch_size=self.eval_batch_size)
-        pictures = PictureEvaluation(
+            return TensorEvaluation(
+                split, self.pixel_map, batch_size=self.eval_batch_size, rank=rank, world_size=world_size
+            )
+        loader = PictureEvaluation(
             split,
             self.frame,
             self.pixel_map,
             batch_size=self.eval_batch_size,
             workers=self.workers,
             device=self.device,
+            rank=rank,
+            world_size=world_size,
         )
-        self._dealing.append(pictures)
-        return pictures
+        self._holding_processes.append(loader)
+        return loader

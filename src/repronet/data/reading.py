@@ -31,6 +31,8 @@ from torch.nn import functional as F
 
 from repronet.errors import UserError
 
+Picture = str | Path | Image.Image | np.ndarray | Tensor
+
 # Pillow also knows formats that it hands to other programs (EPS to Ghostscript): a dataset must not start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
 SUFFIXES = frozenset(
@@ -231,3 +233,22 @@ def centre_crop(picture: Tensor, size: int) -> Tensor:
     height, width = picture.shape[-2:]
     top, left = (height - size) // 2, (width - size) // 2
     return picture[:, top : top + size, left : left + size]
+
+
+def opened(picture: Picture) -> Tensor:
+    """A picture as uint8 (C, H, W), C = 1 or 3.
+
+    Raises:
+        UserError: for what is no picture: another shape, or numbers that are no bytes.
+    """
+    if isinstance(picture, str | Path):
+        return read_picture(Path(picture).expanduser())
+    if isinstance(picture, Image.Image):
+        picture = _rgb(ImageOps.exif_transpose(picture), "picture")
+    if isinstance(picture, np.ndarray):
+        picture = torch.from_numpy(np.ascontiguousarray(picture))
+        picture = picture[..., None].movedim(-1, 0) if picture.ndim == 2 else picture.movedim(-1, 0)  # → (C, H, W)
+    if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] not in (1, 3):
+        found = f"{picture.dtype} {tuple(picture.shape)}"
+        raise UserError(f"a picture must be bytes (uint8), (C, H, W) or in numpy (H, W, C), grey or RGB; not {found}")
+    return picture

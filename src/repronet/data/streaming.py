@@ -6,7 +6,6 @@ processes nor where the pictures come from changes a single pixel.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from repronet.data.augmentation import Augmentation
-from repronet.data.batches import Batch, TrainingPass
+from repronet.data.batches import Batch, TrainingLoader, shares
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError, centre_crop, resize_short_side
 from repronet.data.splits import LabelledPictures
@@ -103,19 +102,18 @@ def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
 class PictureMaker:
     """Makes batches of changed pictures, by ``workers`` processes that live until it is closed, or by none."""
 
-    def __init__(self, split: LabelledPictures, change: PictureChange, batch_size: int, workers: int):
-        self.split, self.change, self.batch_size, self.workers = split, change, batch_size, workers
+    def __init__(self, split: LabelledPictures, change: PictureChange, workers: int):
+        self.split, self.change, self.workers = split, change, workers
         self._plan: list[list[tuple[int, int]]] = []  # the loader looks here for the batches of a pass
         self._loader: DataLoader | None = None
 
-    def batches(self, items: list[tuple[int, int]]) -> Iterator[Batch]:
-        """The pictures in ``items`` = (index, seed), in that order. Another pass ends one that is not finished.
+    def batches(self, plan: list[list[tuple[int, int]]]) -> Iterator[Batch]:
+        """The pictures of each batch of ``plan`` as (index, seed). Another pass ends one that is not finished.
 
         Raises:
             PictureError: when a picture cannot be read right.
         """
-        size = self.batch_size
-        self._plan[:] = [items[start : start + size] for start in range(0, len(items), size)]
+        self._plan[:] = plan
         with warnings.catch_warnings():
             # More processes than cores are the user's choice, and slow at worst.
             warnings.filterwarnings("ignore", message="This DataLoader will create")
@@ -145,8 +143,8 @@ class PictureMaker:
         )
 
 
-class PictureBatches(TrainingPass):
-    """One pass over the training split, like :class:`repronet.data.batches.TrainingBatches` and in the same order.
+class PictureLoader(TrainingLoader):
+    """Deals a training split of pictures, like :class:`repronet.data.batches.TensorLoader` and in the same order.
 
     Each picture is first changed by itself, in a loader process where there are any; then a chunk of batches is
     augmented and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed.
@@ -166,39 +164,46 @@ class PictureBatches(TrainingPass):
         workers: int,
         device: torch.device,
         seed: int,
-        epoch: Callable[[], int],
+        epoch: Callable[[], int] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
     ):
-        super().__init__(len(split), batch_size=batch_size, batches_per_chunk=batches_per_chunk, seed=seed, epoch=epoch)
+        super().__init__(
+            len(split),
+            batch_size=batch_size,
+            batches_per_chunk=batches_per_chunk,
+            seed=seed,
+            epoch=epoch,
+            rank=rank,
+            world_size=world_size,
+        )
         self.split, self.augmentation, self.pixel_map = split, augmentation, pixel_map
         self.mixing, self.num_classes, self.device = mixing, num_classes, device
-        self._maker = PictureMaker(split, change, batch_size, workers)
+        self._maker = PictureMaker(split, change, workers)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""
         self._maker.close()
 
-    def __iter__(self) -> Iterator[list[Batch]]:
-        epoch = self.epoch()
-        order = self.order(epoch)
+    def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
         draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
         seeds = torch.randint(2**62, (self.images,), generator=counter_generator("picture", self.seed, epoch))
-        items = list(zip(order.tolist(), seeds[order].tolist(), strict=True))
-        empty = self.whole_chunks_left_out()
-        batches = self._maker.batches(items[empty * self.batches_per_chunk * self.batch_size :])
-        for number, rows in enumerate(self.chunks(order)):
-            if number < empty:
-                yield []
-                continue
-            chunk = list(islice(batches, math.ceil(len(rows) / self.batch_size)))
-            step = number * self.batches_per_chunk
-            mapped = enumerate(self._mapped(chunk, draws[rows]), start=step)
-            yield self.wanted(number, [self._mixed(batch, epoch, n) for n, batch in mapped])
+        chunks = list(self.chunks(epoch, first))
+        items = [
+            list(zip(rows.tolist(), seeds[rows].tolist(), strict=True)) for _, batches in chunks for rows in batches
+        ]
+        made = self._maker.batches(items)
+        for number, batches in chunks:
+            mapped = self._mapped(list(islice(made, len(batches))), draws[torch.cat(batches)])
+            for step, batch in enumerate(mapped, start=number):
+                yield self._mixed(batch, epoch, step)
 
     def _mapped(self, chunk: list[Batch], draws: Tensor) -> list[Batch]:
         images = torch.cat([images for images, _ in chunk]).to(self.device, non_blocking=True)
         labels = torch.cat([labels for _, labels in chunk]).to(self.device, non_blocking=True)
+        sizes = [len(labels) for _, labels in chunk]
         numbers = self.pixel_map(self.augmentation(images, draws))
-        return list(zip(numbers.split(self.batch_size), labels.split(self.batch_size), strict=True))
+        return list(zip(numbers.split(sizes), labels.split(sizes), strict=True))
 
     def _mixed(self, batch: Batch, epoch: int, step: int) -> Batch:
         if self.mixing is None:
@@ -219,18 +224,21 @@ class PictureEvaluation:
         batch_size: int,
         workers: int,
         device: torch.device,
+        rank: int = 0,
+        world_size: int = 1,
     ):
         self.split, self.pixel_map, self.batch_size, self.device = split, pixel_map, batch_size, device
-        self._maker = PictureMaker(split, frame, batch_size, workers)
+        self.rank, self.world_size = rank, world_size
+        self._maker = PictureMaker(split, frame, workers)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""
         self._maker.close()
 
     def __len__(self) -> int:
-        return math.ceil(len(self.split) / self.batch_size)
+        return len(shares(len(self.split), self.batch_size, self.rank, self.world_size))
 
     def __iter__(self) -> Iterator[Batch]:
-        items = [(index, 0) for index in range(len(self.split))]
-        for images, labels in self._maker.batches(items):
+        rows = shares(len(self.split), self.batch_size, self.rank, self.world_size)
+        for images, labels in self._maker.batches([[(index, 0) for index in share] for share in rows]):
             yield self.pixel_map(images.to(self.device)), labels.to(self.device)

@@ -98,11 +98,16 @@ def create(
         raise UserError(f"model={name}: {shown}: must be a whole number of at least 1")
     family = layer_family(layers)
     if normalization is None or "normalization" in inspect.signature(build).parameters:
-        return build(**given, layers=family)
-    from repronet.models.normalization import renormalize  # here, because listing networks needs no torch
+        network = build(**given, layers=family)
+    else:
+        from repronet.models.normalization import renormalize  # here, because listing networks needs no torch
 
-    network = build(**counts, layers=family)
-    renormalize(network, normalization, family)
+        network = build(**counts, layers=family)
+        renormalize(network, normalization, family)
+    if type(getattr(network, "input_size", None)) is not int:
+        raise UserError(f"model={name}: the network needs an attribute input_size, the height and width that it takes")
+    network.architecture = name
+    network.blueprint = {"name": name, **chosen, "layers": layers}
     return network
 
 

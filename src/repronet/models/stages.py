@@ -64,9 +64,13 @@ def stages(network: nn.Module) -> list[Stage]:
 def class_layers(network: nn.Module) -> set[str]:
     """The layers whose size depends on how many classes there are: the output, and those of auxiliary classifiers.
 
-    None for a network that is made for one number of classes.
+    None for a network that is made for one number of classes. Of a module that is none of :mod:`repronet.models`, the
+    last layer with weights.
     """
-    name, channels = network.architecture, _first_convolution_channels(network)
+    name, channels = getattr(network, "architecture", None), _first_convolution_channels(network)
+    if name not in models.MODELS:
+        weighted = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+        return set(weighted[-1:])
     shapes = []
     for classes in (3, 4):
         with torch.device("meta"), torch.random.fork_rng(devices=[]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,12 +63,13 @@ def _is_want_of_memory(error: BaseException) -> bool:
 
 
 def _smaller_batch(config: DictConfig, folder: Path) -> str:
-    batch, parts = config.data.batch_size, config.trainer.accumulate
+    batch, parts = config.data.batch_size, config.trainer.accumulate_grad_batches
     if batch == 1:
         return f"out of memory with data.batch_size=1; {config.model.name} is too large for this machine"
     smaller = 2 ** ((batch - 1).bit_length() - 1)  # the next power of two below
     done = f"; what is done so far stays in {folder}" if (folder / runs.LAST).exists() else ""
+    parts *= math.ceil(batch / smaller)
     return (
-        f"out of memory with data.batch_size={batch}; take data.batch_size={smaller}, "
-        f"or trainer.accumulate={2 * parts} for the same steps in smaller parts{done}"
+        f"out of memory with data.batch_size={batch}; take data.batch_size={smaller}, for the same steps with "
+        f"trainer.accumulate_grad_batches={parts}{done}"
     )

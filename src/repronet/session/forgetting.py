@@ -33,32 +33,32 @@ def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     folder = Path(config.weights).expanduser() if config.weights else None
     if folder is None or not folder.is_dir() or config.finetune.name in ("none", "scratch"):
         return None
-    network = parts.task.judged
+    network = parts.task.network
     if len(class_layers(network)) != 1:
         return None
     try:
         old = of_run(folder)
-        test = dataset(recorded_config(folder / runs.BEST), old.lens.size).test
+        test = dataset(recorded_config(folder / runs.BEST), old.transform.size).test
     except UserError as error:  # no reason to lose what was learned
         log.warning(f"what is left of the old task is not measured: {error}")
         return None
     if test is None:
         return None
-    kept = parts.task.keeping.old_head if parts.task.keeping else old.network.get_submodule(head_of(network))
+    kept = parts.task.distillation.old_head if parts.task.distillation else old.network.get_submodule(head_of(network))
     # Framed as the old task's pictures were, standardised as the new one's.
-    lens = replace(old.lens, pixel_map=parts.data.lens.pixel_map)
-    tuned = Classifier(with_head(network.cpu(), kept.cpu()), lens, old.config)
+    transform = replace(old.transform, pixel_map=parts.data.eval_transform.pixel_map)
+    tuned = Classifier(with_head(network.cpu(), kept.cpu()), transform, old.config)
     return {
-        "classes": list(old.lens.classes),
+        "classes": list(old.transform.classes),
         "images": len(test),
         "error_before": _error(old, test),
         "error_after": _error(tuned, test),
     }
 
 
-def _error(recognizer: Classifier, test: LabelledPictures) -> float:
+def _error(classifier: Classifier, test: LabelledPictures) -> float:
     wrong = 0
     for rows in torch.arange(len(test)).split(AT_ONCE):
-        answers = recognizer.probabilities([test.picture(row) for row in rows.tolist()])
+        answers = classifier.probabilities([test.picture(row) for row in rows.tolist()])
         wrong += int((answers.argmax(dim=1) != test.labels[rows]).sum())
     return wrong / len(test)

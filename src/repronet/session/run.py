@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from repronet import runs
-from repronet.config.build import Parts, assemble, recorded_config, run_name, written_config
+from repronet.config.build import Parts, assemble, plain, recorded_config, run_name, written_config
 from repronet.config.build_weights import with_old_classes
 from repronet.errors import UserError
 from repronet.functional.autotune import recorded_in
@@ -25,30 +24,14 @@ from repronet.session.console import log_to_file, quiet_lightning, remembered
 from repronet.session.faults import explained
 from repronet.session.forgetting import old_task
 from repronet.session.run_summary import announce, make_result, report
-from repronet.training.callbacks.board import Board
-from repronet.training.callbacks.checkpoints import BestAndLast
-from repronet.training.callbacks.curves import Curves, add_hyperparameters
-from repronet.training.callbacks.evaluation_plots import add_findings
-from repronet.training.callbacks.gradient_norms import SELDOM, GradientNorms
-from repronet.training.callbacks.inputs_and_graph import Pictures
-from repronet.training.callbacks.patience import Patience
-from repronet.training.callbacks.profile import Profile
-from repronet.training.callbacks.progress import TrainingProgress
-from repronet.training.callbacks.recorder import EpochRecorder
-from repronet.training.callbacks.snapshots import Snapshots
-from repronet.training.checkpoints import WholeFiles, load_weights, read_checkpoint
+from repronet.session.trainer import make_session, resumed_at
+from repronet.training.callbacks.evaluation_plots import draw_evaluation
+from repronet.training.callbacks.history import History
+from repronet.training.callbacks.tensorboard import add_hyperparameters, draw
+from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 
 log = logging.getLogger("repronet.train")
-
-
-@dataclass(frozen=True)
-class Session:
-    """A trainer with what it writes to."""
-
-    trainer: pl.Trainer
-    recorder: EpochRecorder
-    board: Board
-    epoch_board: Board
+OLD = "ecba6cd"  # the last commit whose runs cannot be resumed, but are read
 
 
 def train(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -101,22 +84,29 @@ def _newest_whole(folder: Path) -> Path | None:
     damage = []
     for path in there:
         try:
-            position = read_checkpoint(path)["position"]
+            content = read_checkpoint(path)
         except UserError as error:
             damage.append(str(error))
             continue
         if path.name != Path(runs.LAST).name:
             lost = damage[0] if damage else f"{folder / runs.LAST} is missing"
-            log.warning(f"{lost}; going on from {path.name}, after epoch {position['epochs']}")
+            log.warning(f"{lost}; resuming from {path.name}, after epoch {position_in(content)['epochs']}")
+        _refuse_old(content, path)
         return path
     if damage:
         raise UserError(f"{'; '.join(damage)}; remove {folder / 'checkpoints'} to begin the run again")
     return None
 
 
+def _refuse_old(content: Mapping[str, Any], path: Path) -> None:
+    """Raises: UserError, for a run that was begun before training went by Lightning's own loop."""
+    if "repronet" not in content:
+        raise UserError(f"{path}: of repronet 0.1.0 before its training loop changed (commit {OLD}); resume it there")
+
+
 def _take_threads(checkpoint: Path, config: DictConfig) -> None:
     """As many threads as the run began with: another number adds in another order."""
-    threads = read_checkpoint(checkpoint)["threads"]
+    threads = read_checkpoint(checkpoint)["repronet"]["threads"]
     if config.trainer.threads is None and threads != torch.get_num_threads():
         log.info(f"computing with {threads} thread{'s' if threads > 1 else ''}, as the run began")
         torch.set_num_threads(threads)
@@ -155,17 +145,16 @@ def _run(
     with runs.locked(folder), log_to_file(folder / runs.LOG, said), recorded_in(folder / runs.ALGORITHMS):
         runs.sweep(folder)
         announce(config, parts, folder)
+        quiet_lightning()
         session = make_session(config, parts, folder, console, switch, checkpoint)
         with explained(config, folder, switch), closing(parts.data), switch.deferring():
             _fit(session.trainer, parts, checkpoint)
-            test_seconds = _test(session.trainer, parts, folder, session.recorder)
+            test_seconds = _test(session.trainer, parts, folder, session.history)
             if config.trainer.board == "full":
-                add_findings(session.board, parts.task, parts.data, session.recorder.rows[-1]["step"] + 1)
-        result = make_result(config, parts, session.recorder, session.trainer, test_seconds)
+                draw_evaluation(session.trainer, parts.task, parts.data)
+        result = make_result(config, parts, session.history, session.trainer, test_seconds)
         result["old_task"] = old_task(config, parts)
-        add_hyperparameters(session.board, OmegaConf.to_container(config, resolve=True), result)  # type: ignore[arg-type]
-        session.board.close()
-        session.epoch_board.close()
+        _draw_hyperparameters(session.trainer, config, result)
         if parts.data.test is not None:
             runs.write_confusion(folder, parts.data.classes, parts.task.evaluation.confusion.compute().tolist())
         runs.write_result(folder, result)
@@ -175,74 +164,26 @@ def _run(
     return {**result, "run_dir": str(folder)}
 
 
-def make_session(
-    config: DictConfig,
-    parts: Parts,
-    folder: Path,
-    console: Console,
-    switch: StopSwitch,
-    checkpoint: Path | None = None,
-) -> Session:
-    """The Trainer with everything that watches it."""
-    quiet_lightning()
-    recorder = EpochRecorder(folder)
-    # A resumed run drops from its curves what was written after the checkpoint that it starts from. What is dropped is
-    # named by one number, so curves over steps and curves over epochs cannot share a TensorBoard run.
-    step, epoch = _purged(checkpoint) if checkpoint else (0, 0)
-    drawn = config.trainer.board != "none"
-    board = Board(folder if drawn else None, step)
-    epoch_board = Board(folder / runs.BY_EPOCH if drawn else None, epoch)
-    every = config.trainer.log_every_n_steps
-    curves = Curves(board, epoch_board, recorder, every)
-    patience = [Patience(recorder, config.trainer.patience)] if config.trainer.patience else []
-    pictures = [GradientNorms(board, SELDOM * every), Pictures(board, parts.vendor_twin), Snapshots(board)]
-    profile = [Profile(folder, board, config.trainer.profile)] if config.trainer.profile else []
-    trainer = pl.Trainer(
-        max_epochs=config.trainer.max_epochs,
-        accelerator=config.trainer.accelerator,
-        precision=config.trainer.precision,
-        deterministic=config.deterministic,
-        devices=1,
-        default_root_dir=folder,
-        logger=False,  # our callbacks write to TensorBoard themselves
-        plugins=[WholeFiles()],
-        callbacks=[
-            recorder,  # first: the others read its row
-            *patience,
-            TrainingProgress(recorder, console),
-            curves,
-            *(pictures if config.trainer.board == "full" else ()),
-            *profile,
-            BestAndLast(folder, recorder, curves, switch, config.trainer.save_minutes),
-        ],
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    return Session(trainer, recorder, board, epoch_board)
-
-
-def _purged(checkpoint: Path) -> tuple[int, int]:
-    """The first step and the first epoch whose points a run that goes on from there draws again."""
-    content = read_checkpoint(checkpoint)
-    position = content["position"]
-    return content["global_step"] + (position["steps"] == 0), position["epochs"] + 1
+def _draw_hyperparameters(trainer: pl.Trainer, config: DictConfig, result: Mapping[str, Any]) -> None:
+    errors = {key: result[key] for key in ("last_val_error", "best_val_error", "test_error")}
+    metrics = {key: float(error) for key, error in errors.items() if error is not None}
+    draw(trainer, lambda writer: add_hyperparameters(writer, plain(config), metrics, result["steps"] + 1))
+    for logger in trainer.loggers:
+        logger.finalize("success")
 
 
 def _fit(trainer: pl.Trainer, parts: Parts, checkpoint: Path | None) -> None:
     if checkpoint is not None:
-        position = read_checkpoint(checkpoint)["position"]
-        within = f", step {position['steps']} of the next" if position["steps"] else ""
-        log.info(f"going on after epoch {position['epochs']}{within}")
+        log.info(resumed_at(checkpoint))
     trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=bool(checkpoint) or None)
 
 
-def _test(trainer: pl.Trainer, parts: Parts, folder: Path, recorder: EpochRecorder) -> float:
+def _test(trainer: pl.Trainer, parts: Parts, folder: Path, history: History) -> float:
     """Test the best-validation weights, where there is a test split; returns the seconds."""
     if parts.data.test is None:
         return 0.0
     started = time.monotonic()
-    epoch, best = load_weights(parts.task, folder / runs.BEST)["position"]["epochs"], recorder.best["epoch"]
+    epoch, best = position_in(load_weights(parts.task, folder / runs.BEST))["epochs"], history.best["epoch"]
     if epoch != best:
         raise UserError(f"{folder / runs.BEST}: holds epoch {epoch}, but epoch {best} was best; was it replaced?")
     trainer.test(parts.task, datamodule=parts.data, verbose=False)

@@ -15,7 +15,7 @@ from repronet.config.advice import advise
 from repronet.config.build import Parts, run_name
 from repronet.data.splits import LabelledPictures, Split
 from repronet.runs.environment import environment
-from repronet.training.callbacks.recorder import EpochRecorder
+from repronet.training.callbacks.history import History
 
 log = logging.getLogger("repronet.train")
 
@@ -29,20 +29,20 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
     log.info(f"{config.data.name}: {len(data.train):,} train, {len(data.val):,} validation, {tested}")
     log.info(f"pixel mean {mean}, std {std} over the training split")
     log.info(f"run folder {folder}")
-    if parts.task.tuning:
+    if parts.task.stage_plan:
         log.info(f"finetune={config.finetune.name}:")
-        for line in parts.task.tuning.lines(config.optimizer.lr):
+        for line in parts.task.stage_plan.lines(config.optimizer.lr):
             log.info(line)
     for line in advise(config, parts):
         log.info(f"note: {line}")
 
 
 def make_result(
-    config: DictConfig, parts: Parts, recorder: EpochRecorder, trainer: pl.Trainer, test_seconds: float
+    config: DictConfig, parts: Parts, history: History, trainer: pl.Trainer, test_seconds: float
 ) -> dict[str, Any]:
     """The content of ``result.json``, after the one test with the best-validation weights."""
     task, data = parts.task, parts.data
-    best, last = recorder.best, recorder.rows[-1]
+    best, last = history.best, history.rows[-1]
     return {
         "name": run_name(config),
         "experiment": config.experiment,
@@ -74,7 +74,7 @@ def make_result(
         "test_seconds": round(test_seconds, 3),
         "finished": datetime.now().astimezone().isoformat(timespec="seconds"),
         **environment(),
-        "git_commits": recorder.commits,
+        "git_commits": history.commits,
     }
 
 
@@ -87,10 +87,17 @@ def _tested(parts: Parts) -> dict[str, Any]:
     """The figures of the test split, or nulls where the data has none."""
     evaluation, test = parts.task.evaluation, parts.data.test
     if test is None:
-        return {"test_error": None, "test_loss": None, "test_images": 0, "test_error_by_class": {}}
+        return {
+            "test_error": None,
+            "test_error_top5": None,
+            "test_loss": None,
+            "test_images": 0,
+            "test_error_by_class": {},
+        }
     figures = evaluation.compute()
     return {
         "test_error": figures["error"],
+        "test_error_top5": figures.get("error_top5"),
         "test_loss": figures["loss"],
         "test_images": len(test),
         "test_error_by_class": dict(zip(parts.data.classes, evaluation.class_errors(), strict=True)),

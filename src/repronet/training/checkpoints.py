@@ -84,7 +84,26 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return content
 
 
-class WholeFiles(CheckpointIO):
+def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """The config of the run that a checkpoint is of, plain values.
+
+    Raises:
+        UserError: when it holds none.
+    """
+    config = content.get("repronet", {}).get("config") or content.get("hyper_parameters", {}).get("config")
+    if not isinstance(config, dict) or not {"model", "data", "optimizer"} <= config.keys():
+        raise UserError(f"{path}: holds no config of a run")
+    return config
+
+
+def position_in(content: Mapping[str, Any]) -> dict[str, int]:
+    """How many epochs a checkpoint has done, and how many batches of the next."""
+    if "repronet" in content:
+        return content["repronet"]["position"]
+    return {"epochs": content["position"]["epochs"], "batches": content["position"]["steps"]}  # of version 0.1
+
+
+class AtomicCheckpointIO(CheckpointIO):
     """How a Trainer writes and reads checkpoints: by the functions of this file."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
@@ -98,15 +117,26 @@ class WholeFiles(CheckpointIO):
 
 
 def load_weights(task: ImageClassifier, path: Path) -> dict[str, Any]:
-    """Put the weights of a checkpoint into ``task``; returns the content of the checkpoint.
+    """Put the evaluated weights of a checkpoint into ``task``; returns the content of the checkpoint.
 
     Raises:
         UserError: when they belong to another network.
     """
     content = read_checkpoint(path)
     try:
-        task.load_state_dict(content["state_dict"])
+        task.network.load_state_dict(network_weights(content))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise UserError(f"{path}: the weights are of another network ({reason})") from error
     return content
+
+
+def network_weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The evaluated network's tensors of a checkpoint, averaged where there is an average.
+
+    Version 0.1 kept averaged weights beside the others.
+    """
+    weights = content["state_dict"]
+    averaged = int(weights.get("averaged.n_averaged", 0)) > 0
+    prefix = "averaged.module." if averaged else "network."
+    return {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}

@@ -1,67 +1,110 @@
-"""A trained network with all that it needs to name a picture, out of a run folder alone."""
+"""A trained network with all that it needs to classify pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from omegaconf import OmegaConf
+from PIL import Image
 from torch import Tensor, nn
 
 from repronet import models, runs, weights
 from repronet.data.eval_transform import EvalTransform, mean_probabilities
+from repronet.data.reading import Picture, opened
 from repronet.errors import UserError
-from repronet.training.checkpoints import read_checkpoint
+from repronet.training.checkpoints import config_in, read_checkpoint
+from repronet.visualization.embedding import features
+
+AT_ONCE = 64  # pictures that go through the network together
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Names pictures.
+    """Classifies pictures.
 
     Attributes:
-        network: in evaluation mode.
-        lens: how a picture is brought to it.
-        config: of the run, plain values.
+        network: in evaluation mode, images (N, C, S, S) → logits (N, classes).
+        transform: picture → (C, S, S), as the network was tested.
+        config: of the run, plain values; empty for weights that no run made.
     """
 
     network: nn.Module
-    lens: EvalTransform
+    transform: EvalTransform
     config: dict[str, Any]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return self.transform.classes
+
     @torch.inference_mode()
-    def probabilities(self, pictures: list[Tensor], protocol: str = "center") -> Tensor:
-        """Pictures uint8 (3, H, W) of any sizes → (N, classes)."""
-        views = [self.lens.views(picture, protocol) for picture in pictures]
-        logits = self.network(torch.cat(views))
-        return torch.stack([mean_probabilities(part) for part in logits.split([len(view) for view in views])])
+    def probabilities(self, pictures: Sequence[Picture], protocol: str = "center") -> Tensor:
+        """Probabilities (N, classes) of N pictures of any sizes.
+
+        Args:
+            pictures: paths, PIL images, arrays (H, W) or (H, W, C) or tensors (C, H, W) of bytes.
+            protocol: "center", "ten_crop" or "multi_scale": the mean over several views of each picture.
+        """
+        found = []
+        for start in range(0, len(pictures), AT_ONCE):
+            views = [self.transform.views(opened(one), protocol) for one in pictures[start : start + AT_ONCE]]
+            logits = self.network(torch.cat(views))
+            found += [mean_probabilities(part) for part in logits.split([len(view) for view in views])]
+        return torch.stack(found) if found else torch.zeros(0, len(self.classes))
+
+    def predict(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> list[str]:
+        """The likeliest class of each picture, or of the one that was given."""
+        return [self.classes[index] for index in self.probabilities(listed(pictures), protocol).argmax(dim=1).tolist()]
+
+    @torch.inference_mode()
+    def features(self, pictures: Picture | Iterable[Picture]) -> Tensor:
+        """What enters the network's last layer, (N, D)."""
+        return features(self.network, torch.stack([self.transform(opened(one)) for one in listed(pictures)]))
 
 
-def of_run(folder: Path, which: str = runs.BEST, layers: str = "custom") -> Classifier:
+def listed(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+    """One picture or several, as a list."""
+    if isinstance(pictures, np.ndarray | Tensor):
+        return list(pictures) if pictures.ndim == 4 else [pictures]
+    return [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+
+
+def of_run(folder: str | Path, which: str = runs.BEST, layers: str = "custom") -> Classifier:
     """The network of a run's checkpoint.
 
     Raises:
         UserError: when there is no run, or not yet that checkpoint, or it is damaged.
     """
-    checkpoint = runs.require_run(folder, which, "run")
-    content = read_checkpoint(checkpoint)
-    config = content.get("hyper_parameters", {}).get("config")
-    plain = content.get("ImageDataModule", {}).get("lens")
-    if not isinstance(config, dict) or not isinstance(plain, dict):
-        raise UserError(f"{checkpoint}: holds no config of a run")
-    lens = EvalTransform.of(plain)
-    network = built(OmegaConf.create(config), len(lens.classes), lens.channels, layers)
-    weights.load(network, checkpoint)
-    return Classifier(network.eval(), lens, config)
+    return of_checkpoint(runs.require_run(Path(folder).expanduser(), which, "run"), layers)
+
+
+def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
+    """The network of a checkpoint of ``repronet train``.
+
+    Raises:
+        UserError: when the file is damaged, or says nothing of its network or its pictures.
+    """
+    content = read_checkpoint(path)
+    config, plain = config_in(content, path), content.get("ImageDataModule", {}).get("lens")
+    if not isinstance(plain, dict):
+        raise UserError(f"{path}: does not say how its pictures are prepared")
+    transform = EvalTransform.of(plain)
+    network = built(config, len(transform.classes), transform.channels, layers)
+    weights.load(network, path)
+    return Classifier(network.eval(), transform, config)
 
 
 def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Module:
     """The network of ``model.name``, for so many classes and channels, with fresh weights."""
+    normalization = config["normalization"]["name"]
     return models.create(
-        config.model.name,
+        config["model"]["name"],
         num_classes=num_classes,
         in_channels=channels,
         layers=layers,
-        normalization=None if config.normalization.name == "paper" else config.normalization.name,
+        normalization=None if normalization == "paper" else normalization,
     )

@@ -6,12 +6,14 @@ from the first step; what is frozen gets no gradient, and an optimizer leaves al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from repronet.models.stages import Stage, stages
+from repronet.training.tables import row_of
 
 NEVER = None
 
@@ -50,7 +52,7 @@ def head_then_all(count: int, head_epochs: int, factor: float) -> Plan:
     return Plan((head_epochs,) * (count - 1) + (0,), discriminative(count, factor).shares)
 
 
-WAYS: dict[str, Callable[..., Plan]] = {
+PLANS: dict[str, Callable[..., Plan]] = {
     "all": whole,
     "head": head_alone,
     "discriminative": discriminative,
@@ -61,12 +63,26 @@ WAYS: dict[str, Callable[..., Plan]] = {
 }
 
 
-class Tuning:
+def stage_plan(network: nn.Module, chosen: str | Mapping[str, Any]) -> StagePlan:
+    """The stages of ``network`` with the plan that a row of :data:`PLANS` makes for them.
+
+    Args:
+        chosen: a name, or a mapping with ``name`` and the row's own values.
+
+    Raises:
+        UserError: for an unknown name, or values that the row does not take.
+    """
+    values = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    name, found = values.pop("name", None), stages(network)
+    return StagePlan(found, row_of(PLANS, "finetune", name, {"count": len(found), **values}))
+
+
+class StagePlan:
     """A plan and the stages of the network that it is for."""
 
-    def __init__(self, network: nn.Module, make: Callable[[int], Plan]):
-        self.stages = stages(network)
-        self.plan = make(len(self.stages))
+    def __init__(self, stages: list[Stage], plan: Plan):
+        self.stages = stages
+        self.plan = plan
         self._frozen: list[Stage] = []
 
     def begin_epoch(self, epoch: int) -> None:

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
+
+from repronet.training.tables import row_of
 
 OptimizerBuilder = Callable[[Iterable[Parameter] | list[dict[str, Any]]], Optimizer]
 
 
-def sgd(lr: float, momentum: float, weight_decay: float, nesterov: bool) -> OptimizerBuilder:
+def sgd(
+    lr: float = 0.05, momentum: float = 0.9, weight_decay: float = 5e-4, nesterov: bool = False
+) -> OptimizerBuilder:
     """v ← μv + g + λw; w ← w − ηv (with ``nesterov``: w ← w − η(g + λw + μv))."""
     return partial(SGD, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov)
 
 
-def adam(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> OptimizerBuilder:
+def adam(
+    lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0
+) -> OptimizerBuilder:
     """Adam with the decay added to the gradient (L2)."""
     return partial(Adam, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-def adamw(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> OptimizerBuilder:
+def adamw(
+    lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01
+) -> OptimizerBuilder:
     """Adam with the decay applied to the weights directly."""
     return partial(AdamW, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
-def rmsprop(lr: float, alpha: float, momentum: float, eps: float, weight_decay: float) -> OptimizerBuilder:
+def rmsprop(
+    lr: float = 0.045, alpha: float = 0.9, momentum: float = 0.9, eps: float = 1.0, weight_decay: float = 0.0
+) -> OptimizerBuilder:
     """s ← αs + (1 − α)g²; v ← μv + g/(√s + ε); w ← w − ηv. Inception-v3 has α = 0.9 and ε = 1 (section 8)."""
     return partial(RMSprop, lr=lr, alpha=alpha, momentum=momentum, eps=eps, weight_decay=weight_decay)
 
@@ -38,6 +49,27 @@ OPTIMIZERS: dict[str, Callable[..., OptimizerBuilder]] = {
     "adamw": adamw,
     "rmsprop": rmsprop,
 }
+
+
+def optimizer_builder(chosen: str | Mapping[str, Any] | OptimizerBuilder) -> tuple[OptimizerBuilder, str]:
+    """The optimizer that a row of :data:`OPTIMIZERS` describes, and which parameters it decays.
+
+    Args:
+        chosen: a name, or a mapping with ``name``, ``decay`` and the row's own values; a function is taken as it is.
+
+    Raises:
+        UserError: for an unknown name, or values that the row does not take.
+    """
+    if callable(chosen):
+        return chosen, "all"
+    values = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    name, decay = values.pop("name", None), values.pop("decay", "all")
+    return row_of(OPTIMIZERS, "optimizer", name, values), decay
+
+
+def rate_of(build: OptimizerBuilder) -> float:
+    """The learning rate of the optimizers that ``build`` makes."""
+    return build([Parameter(torch.zeros(1))]).param_groups[0]["lr"]
 
 
 def parameter_groups(parameters: Iterable[Parameter], decay: str) -> list[dict[str, Any]]:

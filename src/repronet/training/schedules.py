@@ -1,15 +1,15 @@
 """Learning-rate schedules by the names that configs use.
 
-A schedule is a function of the step alone: ``make(steps_per_epoch, epochs)`` gives, once the length of a run is known,
-step → share of the optimizer's rate, counted in optimizer steps from 0. Epochs may be fractions. The one exception is
-:class:`Watching`, which also looks at errors.
+A schedule is a function of the step alone: ``make(steps_per_epoch, total_steps)`` gives, once the length of a run is
+known, step → share of the optimizer's rate, counted in optimizer steps from 0. Epochs may be fractions. The one
+exception is :class:`Watching`, which also looks at errors.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -17,20 +17,22 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from repronet.training.tables import row_of
+
 Share = Callable[[int], float]  # step → factor of the optimizer's rate
-MakeShare = Callable[[int, int], Share]  # steps per epoch, epochs → the share of each step
+MakeShare = Callable[[int, int], Share]  # steps per epoch, steps of the run → the share of each step
 ScheduleBuilder = Callable[[Optimizer, int, int], LRScheduler]
 
 
 def constant() -> MakeShare:
     """The optimizer's rate from the first step to the last."""
-    return lambda steps_per_epoch, epochs: lambda step: 1.0
+    return lambda steps_per_epoch, total_steps: lambda step: 1.0
 
 
-def multistep(milestones: tuple[float, ...], gamma: float, unit: str = "epochs") -> MakeShare:
+def multistep(milestones: tuple[float, ...], gamma: float = 0.1, unit: str = "epochs") -> MakeShare:
     """The rate times ``gamma`` after each of ``milestones``, in epochs or in steps."""
 
-    def make(steps_per_epoch: int, epochs: int) -> Share:
+    def make(steps_per_epoch: int, total_steps: int) -> Share:
         length = steps_per_epoch if unit == "epochs" else 1
         steps = [round(milestone * length) for milestone in milestones]
         return lambda step: gamma ** bisect_right(steps, step)
@@ -38,17 +40,16 @@ def multistep(milestones: tuple[float, ...], gamma: float, unit: str = "epochs")
     return make
 
 
-def exponential(gamma: float, every: float) -> MakeShare:
+def exponential(gamma: float = 0.96, every: float = 8.0) -> MakeShare:
     """The rate times ``gamma`` after every ``every`` epochs, in stairs: GoogLeNet's 4 % less every 8 epochs."""
-    return lambda steps_per_epoch, epochs: lambda step: gamma ** int(step / (every * steps_per_epoch) + 1e-9)
+    return lambda steps_per_epoch, total_steps: lambda step: gamma ** int(step / (every * steps_per_epoch) + 1e-9)
 
 
-def polynomial(power: float, final_factor: float) -> MakeShare:
+def polynomial(power: float = 1.0, final_factor: float = 0.0) -> MakeShare:
     """(1 − t)^``power`` from 1 down to ``final_factor``, t the share of the run that is done."""
 
-    def make(steps_per_epoch: int, epochs: int) -> Share:
-        total = steps_per_epoch * epochs
-        return lambda step: final_factor + (1 - final_factor) * (1 - min(step / total, 1.0)) ** power
+    def make(steps_per_epoch: int, total_steps: int) -> Share:
+        return lambda step: final_factor + (1 - final_factor) * (1 - min(step / total_steps, 1.0)) ** power
 
     return make
 
@@ -56,32 +57,31 @@ def polynomial(power: float, final_factor: float) -> MakeShare:
 def stages(rates: tuple[float, ...], epochs_each: tuple[int, ...]) -> MakeShare:
     """``rates[i]`` times the optimizer's rate for ``epochs_each[i]`` epochs; the last one lasts to the end."""
 
-    def make(steps_per_epoch: int, epochs: int) -> Share:
+    def make(steps_per_epoch: int, total_steps: int) -> Share:
         ends = [end * steps_per_epoch for end in accumulate(epochs_each)]
         return lambda step: rates[min(bisect_right(ends, step), len(rates) - 1)]
 
     return make
 
 
-def cosine(final_factor: float) -> MakeShare:
+def cosine(final_factor: float = 0.0) -> MakeShare:
     """Half a cosine from the optimizer's rate down to ``final_factor`` of it over the whole run."""
 
-    def make(steps_per_epoch: int, epochs: int) -> Share:
-        total = steps_per_epoch * epochs
-        return lambda step: _half_cosine(1.0, final_factor, min(step / total, 1.0))
+    def make(steps_per_epoch: int, total_steps: int) -> Share:
+        return lambda step: _half_cosine(1.0, final_factor, min(step / total_steps, 1.0))
 
     return make
 
 
-def one_cycle(warmup: float, start_factor: float, final_factor: float) -> MakeShare:
+def one_cycle(warmup: float = 0.2, start_factor: float = 0.1, final_factor: float = 1e-3) -> MakeShare:
     """Up to the optimizer's rate during the first ``warmup`` of the run, then down, both on half a cosine.
 
     The first step has the rate times ``start_factor``, the last the rate times ``final_factor``. L. N. Smith and
     N. Topin, "Super-Convergence", 2018. The momentum stays as the optimizer has it.
     """
 
-    def make(steps_per_epoch: int, epochs: int) -> Share:
-        last = max(steps_per_epoch * epochs - 1, 1)
+    def make(steps_per_epoch: int, total_steps: int) -> Share:
+        last = max(total_steps - 1, 1)
         peak = warmup * last
 
         def share(step: int) -> float:
@@ -105,8 +105,8 @@ def warmed_up(make: MakeShare, epochs: float, start: float, shape: str) -> MakeS
     ResNet-110 has 0.1 of its rate for about 400 steps (He et al. 2016, section 4.2), shape "constant".
     """
 
-    def warmed(steps_per_epoch: int, all_epochs: int) -> Share:
-        share, length = make(steps_per_epoch, all_epochs), epochs * steps_per_epoch
+    def warmed(steps_per_epoch: int, total_steps: int) -> Share:
+        share, length = make(steps_per_epoch, total_steps), epochs * steps_per_epoch
 
         def at(step: int) -> float:
             if step >= length:
@@ -124,9 +124,9 @@ class Plateau(NamedTuple):
     "Divided by 10 when the validation error rate stopped improving": Krizhevsky et al. 2012, section 5.
     """
 
-    gamma: float
-    patience: int
-    least: float
+    gamma: float = 0.1
+    patience: int = 5
+    least: float = 0.0005
 
 
 class WarmUntil(NamedTuple):
@@ -193,11 +193,33 @@ SHARES: dict[str, Callable[..., MakeShare]] = {
 
 def by_share(make: MakeShare) -> ScheduleBuilder:
     """A schedule that is a function of the step."""
-    return lambda optimizer, steps_per_epoch, epochs: LambdaLR(optimizer, make(steps_per_epoch, epochs))
+    return lambda optimizer, steps_per_epoch, total_steps: LambdaLR(optimizer, make(steps_per_epoch, total_steps))
 
 
 def watching(make: MakeShare, plateau: Plateau | None, warmup: WarmUntil | None) -> ScheduleBuilder:
     """A schedule that looks at errors besides."""
-    return lambda optimizer, steps_per_epoch, epochs: Watching(
-        optimizer, make(steps_per_epoch, epochs), plateau, warmup
+    return lambda optimizer, steps_per_epoch, total_steps: Watching(
+        optimizer, make(steps_per_epoch, total_steps), plateau, warmup
     )
+
+
+def schedule_builder(chosen: str | Mapping[str, Any] | ScheduleBuilder) -> ScheduleBuilder:
+    """The schedule that a row of :data:`SHARES`, or "plateau", describes.
+
+    Args:
+        chosen: a name, or a mapping with ``name``, the row's own values and ``warmup_epochs``, ``warmup_start``,
+            ``warmup_shape`` ("linear" or "constant") or ``warmup_error``; a function is taken as it is.
+
+    Raises:
+        UserError: for an unknown name, or values that the row does not take.
+    """
+    if callable(chosen):
+        return chosen
+    values: dict[str, Any] = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
+    epochs, start = values.pop("warmup_epochs", 0.0), values.pop("warmup_start", 0.1)
+    shape, error = values.pop("warmup_shape", "linear"), values.pop("warmup_error", None)
+    made: MakeShare | Plateau = row_of({**SHARES, "plateau": Plateau}, "schedule", values.pop("name", None), values)
+    falling = made if isinstance(made, Plateau) else None
+    share = warmed_up(constant() if isinstance(made, Plateau) else made, epochs, start, shape)
+    warming = None if error is None else WarmUntil(error, start)
+    return watching(share, falling, warming) if falling or warming else by_share(share)

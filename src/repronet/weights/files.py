@@ -95,8 +95,8 @@ def _read_saved(path: Path) -> Source:
     return from_mapping(content, str(path))
 
 
-_AVERAGED = "averaged."
-_OTHERS = (_AVERAGED, "keeping.")  # what a run of ours has beside its network
+_AVERAGED = "averaged."  # of version 0.1; since then averaged weights stand in place of the others
+_OTHERS = (_AVERAGED, "keeping.", "distillation.")  # what a run of ours has beside its network
 
 
 def _judged(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -137,9 +137,15 @@ def plain_content(path: Path) -> Any:
         ) from error
 
 
+_OLD_NAME = ("hyper_parameters", "config", "model", "name")  # where version 0.1 kept it
+
+
 def _network_of_the_run(content: Mapping[str, Any]) -> str | None:
     """The network's name in the config that every checkpoint of ours carries."""
-    found: Any = content
-    for key in ("hyper_parameters", "config", "model", "name"):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, str) else None
+    for path in (("repronet", "config", "model", "name"), ("hyper_parameters", "network", "name"), _OLD_NAME):
+        found: Any = content
+        for key in path:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        if isinstance(found, str):
+            return found
+    return None

@@ -18,7 +18,7 @@ from repronet.config.build_data import dataset
 from repronet.errors import UserError
 from repronet.functional.autotune import recorded_in
 from repronet.session.console import interruptible, quiet_lightning
-from repronet.training.checkpoints import load_weights, read_checkpoint
+from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 from repronet.training.classifier import of_run
 
 VIEWED = 50  # pictures at a time where each has many views
@@ -42,7 +42,7 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
     task, data = parts.task, parts.data
     if data.test is None:
         raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")
-    position = load_weights(task, checkpoint)["position"]
+    position = position_in(load_weights(task, checkpoint))
     quiet_lightning()
     trainer = pl.Trainer(
         accelerator=recorded.trainer.accelerator,
@@ -61,25 +61,25 @@ def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
 
 
 def _weights(position: dict[str, Any], which: str) -> str:
-    within = f" and {position['steps']} steps" if position["steps"] else ""
+    within = f" and {position['batches']} batches" if position["batches"] else ""
     return f"weights of epoch {position['epochs']}{within} ({which})"
 
 
 def _by_views(config: DictConfig, folder: Path, recorded: DictConfig, console: Console) -> dict[str, Any]:
     """As papers test: each picture's probabilities are the mean over several views of it."""
     which = {"best": runs.BEST, "last": runs.LAST}[config.checkpoint]
-    recognizer = of_run(folder, which, recorded.layers)
-    test = dataset(recorded, recognizer.lens.size).test
+    classifier = of_run(folder, which, recorded.layers)
+    test = dataset(recorded, classifier.transform.size).test
     if test is None:
         raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")
     wrong, loss = 0, 0.0
     parts = torch.arange(len(test)).split(VIEWED)
     for rows in track(parts, config.protocol, console=console, transient=True):
-        answers = recognizer.probabilities([test.picture(row) for row in rows.tolist()], config.protocol)
+        answers = classifier.probabilities([test.picture(row) for row in rows.tolist()], config.protocol)
         labels = test.labels[rows]
         wrong += int((answers.argmax(dim=1) != labels).sum())
         loss -= float(answers[torch.arange(len(rows)), labels].clamp_min(1e-30).log().sum())
-    position = read_checkpoint(folder / which)["position"]
+    position = position_in(read_checkpoint(folder / which))
     result = {"error": wrong / len(test), "loss": loss / len(test), "epoch": position["epochs"], "images": len(test)}
     _report(result, f"{config.protocol}, {_weights(position, config.checkpoint)}", console)
     return result

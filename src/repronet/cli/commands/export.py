@@ -31,26 +31,24 @@ def export(config: DictConfig, console: Console) -> Path:
         UserError: when it cannot be written, or what was written answers otherwise.
     """
     folder = Path(config.run).expanduser()
-    recognizer = of_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint])
+    classifier = of_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint])
     ending = ENDINGS[config.to]
-    path = Path(config.out).expanduser() if config.out else folder / f"{recognizer.config['model']['name']}{ending}"
+    path = Path(config.out).expanduser() if config.out else folder / f"{classifier.config['model']['name']}{ending}"
     if path.suffix != ending:
         raise UserError(f"out={path}: to={config.to} is written as {ending}")
-    lens = recognizer.lens
+    transform = classifier.transform
     with _draft_beside(path) as trial:
-        _write(recognizer, config.to, trial)
-        difference = _difference(recognizer, trial)
+        _write(classifier, config.to, trial)
+        difference = _difference(classifier, trial)
         if difference > AGREEMENT:
             raise UserError(f"to={config.to}: what was written answers otherwise, by {difference:.1e}; nothing is kept")
         trial.replace(path)
     console.print(f"{path}: {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
     console.print(f"tried on 4 pictures: logits differ by {difference:.0e} at most")
-    console.print(f"shown of a picture: {_framed(lens)}", soft_wrap=True)
-    console.print(
-        f"takes images (N, {lens.channels}, {lens.size}, {lens.size}), pixels {_in_words(lens.pixel_map)}",
-        soft_wrap=True,
-    )
-    console.print(f"answers logits (N, {len(lens.classes)}) of {', '.join(lens.classes)}", markup=False)
+    console.print(f"shown of a picture: {_framed(transform)}", soft_wrap=True)
+    size = f"{transform.channels}, {transform.size}, {transform.size}"
+    console.print(f"takes images (N, {size}), pixels {_in_words(transform.pixel_map)}", soft_wrap=True)
+    console.print(f"answers logits (N, {len(transform.classes)}) of {', '.join(transform.classes)}", markup=False)
     return path
 
 
@@ -69,12 +67,12 @@ def _draft_beside(path: Path) -> Iterator[Path]:
         raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
 
 
-def _framed(lens: EvalTransform) -> str:
+def _framed(transform: EvalTransform) -> str:
     """What of a picture the network was shown, so that another program can cut it out likewise."""
-    side, shorter = lens.native or lens.size, lens.native or lens.short_side
-    colour = "grey; " if lens.channels == 1 else ""
-    small = f"on black where it fits into {side}×{side}, else " if lens.pad else ""
-    enlarged = f"; enlarged to {lens.size}×{lens.size}" if lens.native else ""
+    side, shorter = transform.native or transform.size, transform.native or transform.short_side
+    colour = "grey; " if transform.channels == 1 else ""
+    small = f"on black where it fits into {side}×{side}, else " if transform.pad else ""
+    enlarged = f"; enlarged to {transform.size}×{transform.size}" if transform.native else ""
     return f"{colour}{small}shorter side to {shorter} pixels, of that the middle {side}×{side}{enlarged}"
 
 
@@ -85,27 +83,27 @@ def _in_words(pixel_map: Preprocessing) -> str:
     return f"in [0, 1] times {gain} plus {offset}"
 
 
-def _write(recognizer: Classifier, to: str, path: Path) -> None:
-    size = (recognizer.lens.channels, recognizer.lens.size, recognizer.lens.size)
+def _write(classifier: Classifier, to: str, path: Path) -> None:
+    size = (classifier.transform.channels, classifier.transform.size, classifier.transform.size)
     if to == "onnx":
-        weights.export_onnx(recognizer.network, path, size)
+        weights.export_onnx(classifier.network, path, size)
     elif to == "torch_export":
-        weights.export_program(recognizer.network, path, size)
+        weights.export_program(classifier.network, path, size)
     else:
-        weights.save(recognizer.network, path)
+        weights.save(classifier.network, path)
 
 
-def _difference(recognizer: Classifier, path: Path) -> float:
+def _difference(classifier: Classifier, path: Path) -> float:
     """The largest difference of logits, in relation to the largest of them."""
-    lens, drawn = recognizer.lens, torch.Generator().manual_seed(0)
-    images = torch.randn(4, lens.channels, lens.size, lens.size, generator=drawn)
+    transform, drawn = classifier.transform, torch.Generator().manual_seed(0)
+    images = torch.randn(4, transform.channels, transform.size, transform.size, generator=drawn)
     with torch.inference_mode():
-        expected = recognizer.network(images)
-    found = _reader(recognizer, path)(images)
+        expected = classifier.network(images)
+    found = _reader(classifier, path)(images)
     return float((found - expected).abs().max() / expected.abs().max().clamp_min(1.0))
 
 
-def _reader(recognizer: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
+def _reader(classifier: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
     """What computes logits out of the written file, as another program would."""
     if path.suffix == ".onnx":
         return _onnx(path)
@@ -113,10 +111,8 @@ def _reader(recognizer: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
     if path.suffix == ".pt2":
         network = torch.export.load(path).module()
     else:
-        from omegaconf import OmegaConf
-
-        lens = recognizer.lens
-        network = built(OmegaConf.create(recognizer.config), len(lens.classes), lens.channels, "torch").eval()
+        transform = classifier.transform
+        network = built(classifier.config, len(transform.classes), transform.channels, "torch").eval()
         weights.load(network, path)
 
     def answer(images: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from rich.table import Table
 from repronet.config.build import Parts, assemble
 from repronet.data.batches import Batch
 from repronet.errors import UserError
+from repronet.training.losses import loss_of_heads
 from repronet.training.optimizers import parameter_groups
 
 SMOOTHING = 0.9  # of the mean that the loss is read from: single batches scatter
@@ -65,14 +66,14 @@ def find_rate(config: DictConfig, console: Console) -> list[Point]:
 def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
     task = parts.task
     network = task.network.train()
-    optimizer = task.build_optimizer(parameter_groups(network.parameters(), task.recipe.decay))
+    optimizer = task.build_optimizer(parameter_groups(network.parameters(), task.decay))
     growth = (config.high / config.low) ** (1 / max(config.steps - 1, 1))
     mean, least = 0.0, math.inf
     for step, (images, labels) in enumerate(islice(_batches(parts), config.steps)):
         rate = config.low * growth**step
         for group in optimizer.param_groups:
             group["lr"] = rate
-        _, loss = task.answer_and_loss(network(images), labels)
+        loss = loss_of_heads(network, network(images), labels, task.training_loss)
         value = loss.item()
         if not math.isfinite(value):
             return
@@ -89,8 +90,7 @@ def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
 
 def _batches(parts: Parts) -> Iterator[Batch]:
     while True:
-        for chunk in parts.data.train_dataloader():
-            yield from chunk
+        yield from parts.data.train_dataloader()
 
 
 def steepest(points: list[Point]) -> float | None:

@@ -36,11 +36,11 @@ def predict(config: DictConfig, console: Console) -> list[dict[str, Any]]:
         UserError: when there is no run, no picture, or the table cannot be written.
     """
     which = {"best": runs.BEST, "last": runs.LAST}[config.checkpoint]
-    recognizer = of_run(Path(config.run).expanduser(), which, config.layers)
+    classifier = of_run(Path(config.run).expanduser(), which, config.layers)
     paths = pictures_in(config.images)
     rows = []
     for part in track(_parts(paths, config.batch_size), "naming", console=console, transient=True):
-        rows += _named(recognizer, part, config)
+        rows += _named(classifier, part, config)
     good = [row for row in rows if row["error"] is None]
     for row in rows:
         if row["error"] is not None:
@@ -79,12 +79,12 @@ def _parts(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
     return [paths[start : start + size] for start in range(0, len(paths), size)]
 
 
-def _named(recognizer: Classifier, paths: Sequence[Path], config: DictConfig) -> Iterator[dict[str, Any]]:
+def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) -> Iterator[dict[str, Any]]:
     with ThreadPoolExecutor() as pool:
         read = list(pool.map(_read, paths))
     pictures = [picture for picture in read if isinstance(picture, Tensor)]
-    answers = iter(recognizer.probabilities(pictures, config.protocol) if pictures else [])
-    names = recognizer.lens.classes
+    answers = iter(classifier.probabilities(pictures, config.protocol) if pictures else [])
+    names = classifier.transform.classes
     for path, picture in zip(paths, read, strict=True):
         if isinstance(picture, str):
             yield {"image": shown(path), "error": picture, "classes": [], "probabilities": []}

@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from repronet.config.build import schedule
+from repronet.config.build import plain
 from repronet.errors import UserError
+from repronet.training.schedules import schedule_builder
 
 ROWS = 12  # epochs in the table
 
@@ -38,10 +39,11 @@ def preview(config: DictConfig, console: Console) -> list[float]:
 
 def rates(config: DictConfig) -> list[float]:
     """The rate of each optimizer step."""
+    total = config.steps_per_epoch * config.trainer.max_epochs
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optimizer.lr)
-    schedules = schedule(config.schedule)(optimizer, config.steps_per_epoch, config.trainer.max_epochs)
+    schedules = schedule_builder(plain(config.schedule))(optimizer, config.steps_per_epoch, total)
     found = []
-    for _ in range(config.steps_per_epoch * config.trainer.max_epochs):
+    for _ in range(total):
         found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedules.step()

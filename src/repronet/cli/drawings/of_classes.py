@@ -25,7 +25,7 @@ def guided(subject: Subject) -> Figure:
     sample = subject.one_a_class(8)
     rows = [[Panel(pixels, subject.classes[label]) for pixels, label in zip(sample.pixels, sample.labels, strict=True)]]
     for way in ("gradient", "guided"):
-        twin = probe_with(subject.recognizer.network, way)
+        twin = probe_with(subject.classifier.network, way)
         rows.append([Panel(_around_grey(back)) for back in input_gradient(twin, sample.inputs, sample.labels)])
     return sheet(rows, ("picture", "gradient", "guided"), f"{subject.name}: ∂ score of the class / ∂ pixel")
 
@@ -84,7 +84,7 @@ def occlusion(subject: Subject) -> Figure:
 def activation_maximization(subject: Subject) -> Figure:
     """For the first classes, the picture that gradient ascent finds."""
     labels = torch.arange(min(len(subject.classes), subject.wishes.images or 10))
-    shape = (subject.lens.channels, subject.lens.size, subject.lens.size)
+    shape = (subject.transform.channels, subject.transform.size, subject.transform.size)
     with subject.progress(160, "climbing") as advance:
         images = maximize(subject.network, labels, shape, seed=subject.wishes.seed, advance=advance)
     with torch.no_grad():

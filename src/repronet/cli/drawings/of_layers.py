@@ -59,7 +59,7 @@ def deconvnet(subject: Subject) -> Figure:
     """For maps of layers, the nine units that are excited most, projected back to pixels, beside what they see."""
     sample = subject.sample(SEARCHED)
     wanted = [subject.layer("")] if subject.wishes.layer else spread(subject.layers, 4)
-    way_back = probe_with(subject.recognizer.network, "deconvolution")
+    way_back = probe_with(subject.classifier.network, "deconvolution")
     drawn = {layer: _excited(subject, sample, way_back, layer) for layer in wanted}
     rows = {layer: panels for layer, panels in drawn.items() if panels}
     if not rows:

@@ -54,5 +54,5 @@ def augmentations(subject: Subject) -> Figure:
     config = OmegaConf.create({**wanted, "images": subject.wishes.images or 4})
     images = subject.data
     shown = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(subject.wishes.seed))
-    rows = variants(config, images, subject.lens.native or subject.lens.size, shown.tolist())
+    rows = variants(config, images, subject.transform.native or subject.transform.size, shown.tolist())
     return contact_sheet(rows, f"augmentation={policy_name(config)}")

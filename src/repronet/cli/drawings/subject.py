@@ -72,18 +72,18 @@ class Subject:
 
     folder: Path
     config: DictConfig
-    recognizer: Classifier
+    classifier: Classifier
     split: str
     wishes: Wishes
     console: Console
 
     @property
-    def lens(self) -> EvalTransform:
-        return self.recognizer.lens
+    def transform(self) -> EvalTransform:
+        return self.classifier.transform
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.lens.classes
+        return self.transform.classes
 
     @property
     def name(self) -> str:
@@ -92,17 +92,19 @@ class Subject:
     @cached_property
     def network(self) -> nn.Module:
         """Without in-place layers and without gradients of weights."""
-        return probe(self.recognizer.network)
+        return probe(self.classifier.network)
 
     @cached_property
     def data(self) -> ImageDataset:
         """Raises: UserError, when the data cannot be had."""
-        return dataset(self.config, self.lens.size)
+        return dataset(self.config, self.transform.size)
 
     @cached_property
     def layers(self) -> list[str]:
         """Those with maps of the image, in the order of computing."""
-        return layer_names(self.network, torch.zeros(1, self.lens.channels, self.lens.size, self.lens.size))
+        return layer_names(
+            self.network, torch.zeros(1, self.transform.channels, self.transform.size, self.transform.size)
+        )
 
     def layer(self, default: str) -> str:
         """The one asked for.
@@ -115,8 +117,8 @@ class Subject:
     @cached_property
     def fields(self) -> dict[str, Field | None]:
         """What a unit of each layer sees."""
-        size = (self.lens.channels, self.lens.size, self.lens.size)
-        return {row.name: row.field for row in summarize(self.recognizer.network, size).rows}
+        size = (self.transform.channels, self.transform.size, self.transform.size)
+        return {row.name: row.field for row in summarize(self.classifier.network, size).rows}
 
     def pictures(self) -> LabelledPictures:
         """Raises: UserError, when the data has no such split."""
@@ -143,15 +145,15 @@ class Subject:
 
     def taken(self, rows: Tensor) -> Sample:
         """The pictures at ``rows`` of the split."""
-        pictures, size = self.pictures(), self.lens.size
+        pictures, size = self.pictures(), self.transform.size
         pixels, inputs = [], []
         for index in rows.tolist():
             picture = pictures.picture(index)
-            seen = self.lens.seen(picture)[None].float()  # (1, C, s, s)
+            seen = self.transform.seen(picture)[None].float()  # (1, C, s, s)
             if seen.shape[-1] != size:
                 seen = F.interpolate(seen, (size, size), mode="bilinear", align_corners=False)
             pixels.append(seen.round().to(torch.uint8))
-            inputs.append(self.lens.views(picture, "center"))
+            inputs.append(self.transform.views(picture, "center"))
         return Sample(torch.cat(pixels), torch.cat(inputs), pictures.labels[rows])
 
     @torch.no_grad()

@@ -7,28 +7,26 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytorch_lightning as pl
 import torch
 from matplotlib.figure import Figure
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig  # type: ignore[attr-defined]
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.tensorboard.writer import SummaryWriter
 from torchvision.transforms.v2.functional import to_pil_image
 
 from repronet.data.module import ImageDataModule
 from repronet.figures import charts
 from repronet.figures.images import image_grid, montage, stretched
-from repronet.training.callbacks.board import Board
+from repronet.training.callbacks.tensorboard import add_files, draw
 from repronet.training.module import ImageClassifier
 from repronet.visualization.embedding import features
 
 LOOKED_AT = 2000  # validation images, at most
 SHOWN = 16
 CURVES = 20  # classes with a precision-recall curve, at most
-EMBEDDED, SPRITE, DIMENSIONS = (
-    1000,
-    32,
-    64,
-)  # images in the projector, the side of each, what their features have at most
+EMBEDDED, SPRITE, DIMENSIONS = 1000, 32, 64  # images in the projector, the side of each, features of each at most
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Answers:
         """To the first images of the validation split."""
         images, labels, likely, count = [], [], [], 0
         for some, its_labels in data.val_dataloader():
-            likely.append(F.softmax(task.judged(some.to(task.device)).float(), dim=1).cpu())
+            likely.append(F.softmax(task(some.to(task.device)).float(), dim=1).cpu())
             images.append(some.cpu())
             labels.append(its_labels.cpu())
             count += len(some)
@@ -72,29 +70,36 @@ class Answers:
         return self.likely.amax(dim=1).argsort(stable=True)
 
 
-def add_findings(board: Board, task: ImageClassifier, data: ImageDataModule, step: int) -> None:
-    """Draw the confusion matrix of the split that ``task.evaluation`` has seen last, and of validation images the
-    precision-recall curves, those told wrongly and least surely, and, in the projector, where their features lie.
-
-    Args:
-        step: behind the last of the run: should it be killed now and resumed, what stands there is drawn again.
+def draw_evaluation(trainer: pl.Trainer, task: ImageClassifier, data: ImageDataModule) -> None:
+    """Draw the confusion matrix of the split that was evaluated last, and of validation images the precision-recall
+    curves, the wrong and the least certain answers, and, in the projector, where their features lie.
     """
+    step = trainer.global_step + 1  # behind the run's last: should it be killed now and resumed, it is drawn again
     task.eval()
+    draw(trainer, lambda writer: _draw_confusion(writer, task, data, step))
+    draw(trainer, lambda writer: _draw_answers(writer, Answers.of(task, data), task, data, step))
+
+
+def _draw_confusion(writer: SummaryWriter, task: ImageClassifier, data: ImageDataModule, step: int) -> None:
     counts = task.evaluation.confusion.compute().cpu()
     split = "test" if data.test is not None else "validation"
-    board.add_figure("answers/confusion", charts.confusion(counts, data.classes, split), step)
-    answers = Answers.of(task, data)
+    writer.add_figure("view_answers/confusion", charts.confusion(counts, data.classes, split), step)
+
+
+def _draw_answers(
+    writer: SummaryWriter, answers: Answers, task: ImageClassifier, data: ImageDataModule, step: int
+) -> None:
     for label in sorted(set(answers.labels.tolist()))[:CURVES]:
         is_class = answers.labels == label
-        board.add_pr_curve(f"precision_recall/{data.classes[label]}", is_class, answers.likely[:, label], step)
+        writer.add_pr_curve(f"view_precision_recall/{data.classes[label]}", is_class, answers.likely[:, label], step)
     for name, rows in (("wrong", answers.wrong), ("least_certain", answers.least_certain)):
         if len(rows):
-            board.add_figure(f"answers/{name}", _shown(answers, rows[:SHOWN], data.classes, name), step)
+            writer.add_figure(f"view_answers/{name}", _shown(answers, rows[:SHOWN], data.classes, name), step)
     count = min(len(answers.images), EMBEDDED)
     with torch.no_grad():  # of a copy, which is not compiled and so does call hooks
-        found = features(copy.deepcopy(task.judged), answers.images[:count].to(task.device)).cpu()
+        found = features(copy.deepcopy(task.network), answers.images[:count].to(task.device)).cpu()
     names = [data.classes[label] for label in answers.labels[:count].tolist()]
-    board.add_files(projector_files(found, answers.images[:count], names))
+    add_files(writer, projector_files(found, answers.images[:count], names))
 
 
 def _shown(answers: Answers, rows: Tensor, classes: Sequence[str], name: str) -> Figure:

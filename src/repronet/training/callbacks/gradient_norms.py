@@ -1,30 +1,19 @@
-"""Whether learning reaches every layer: the length of its gradient, and of its update beside its weights."""
+"""Whether learning reaches every layer: the norm of its gradient, and of its update beside its weights."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.utils.tensorboard.writer import SummaryWriter
 
-from repronet.training.callbacks.board import Board
+from repronet.training.callbacks.tensorboard import draw, experiment
 from repronet.training.module import ImageClassifier
 from repronet.visualization.layer_outputs import WEIGHTED, spread
 
 POINTS = 300  # at most, of each curve over a run: a long one is drawn as finely as a short one
 SELDOM = 5  # times as seldom as the training curve, or more so
 LAYERS = 100  # at most; of more, some from the first to the last
-
-LAYOUT = {
-    "gradients and updates": {
-        "length of the gradient, by layer": ["Multiline", ["gradient/.*"]],
-        "update by weight, by layer (about 1e-3 is healthy)": ["Multiline", ["update/.*"]],
-    },
-    "dead units": {"share of maps that no image excites, by layer": ["Multiline", ["dead/.*"]]},
-}
 
 
 class GradientNorms(pl.Callback):
@@ -37,51 +26,38 @@ class GradientNorms(pl.Callback):
         every: steps between points, at least.
     """
 
-    def __init__(self, writer: Board, every: int):
-        self.writer = writer
+    def __init__(self, every: int):
         self.every = every
-        self._step = 0
-        self._point: dict[str, float] = {}  # what is drawn at that step
+        self._weights: dict[str, nn.Parameter] = {}
+        self._gradients: dict[str, Tensor] = {}  # of the step that is drawn
+        self._before: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
-        self.writer.add_layout(LAYOUT)
-        steps = pl_module.steps_per_epoch * (trainer.max_epochs or 1)
-        self.every = max(self.every, -(-steps // POINTS))
+        self.every = max(self.every, int(-(-trainer.estimated_stepping_batches // POINTS)))
         weights = layer_weights(pl_module.network)
         self._weights = {name: weights[name] for name in spread(list(weights), LAYERS)}
-        pl_module.around_update = self._around_update
-        if pl_module.steps_done and self._step == trainer.global_step:
-            self._draw()  # as of the training curve, from a checkpoint's own step on everything is drawn again
 
-    @contextmanager
-    def _around_update(self, number: int) -> Iterator[None]:
-        if number % self.every:
-            yield
+    def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer) -> None:
+        if (trainer.global_step + 1) % self.every or experiment(trainer) is None:
             return
         trained = {name: weight for name, weight in self._weights.items() if weight.grad is not None}
-        weights = [weight.detach() for weight in trained.values()]
-        before = [weight.clone() for weight in weights]
-        gradients = _lengths([weight.grad for weight in trained.values()])  # type: ignore[misc]
-        yield
-        shares = _lengths([after - weight for after, weight in zip(weights, before, strict=True)]) / _lengths(
-            before
-        ).clamp_min(1e-30)
-        self._step = number
-        for kind, values in (("gradient", gradients), ("update", shares)):
-            names = (f"{kind}/{name}" for name in trained)
-            self._point |= dict(zip(names, values.tolist(), strict=True))
-        self._draw()
+        self._gradients = dict(zip(trained, _norms([weight.grad for weight in trained.values()]), strict=True))  # type: ignore[misc]
+        self._before = [weight.detach().clone() for weight in trained.values()]
 
-    def _draw(self) -> None:
-        for tag, value in self._point.items():
-            self.writer.add_scalar(tag, value, self._step)
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        if not self._before:
+            return
+        before, self._before = self._before, []
+        after = [self._weights[name].detach() for name in self._gradients]
+        changes = _norms([new - old for new, old in zip(after, before, strict=True)])
+        shares = dict(zip(self._gradients, changes / _norms(before).clamp_min(1e-30), strict=True))
+        draw(trainer, lambda writer: self._draw(writer, shares, trainer.global_step - 1))
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"step": self._step, "point": self._point}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._step, self._point = state_dict["step"], state_dict["point"]
+    def _draw(self, writer: SummaryWriter, shares: dict[str, Tensor], step: int) -> None:
+        for kind, values in (("watch_gradient", self._gradients), ("watch_update", shares)):
+            for name, value in values.items():
+                writer.add_scalar(f"{kind}/{name}", value.item(), step)
 
 
 def layer_weights(network: nn.Module) -> dict[str, nn.Parameter]:
@@ -95,5 +71,5 @@ def layer_weights(network: nn.Module) -> dict[str, nn.Parameter]:
     return found
 
 
-def _lengths(tensors: list[Tensor]) -> Tensor:
+def _norms(tensors: list[Tensor]) -> Tensor:
     return torch.stack([tensor.norm() for tensor in tensors]).float() if tensors else torch.zeros(0)

@@ -6,14 +6,15 @@ import warnings
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.utils.tensorboard.writer import SummaryWriter
 
 from repronet.data.module import ImageDataModule
 from repronet.figures.images import image_grid
-from repronet.training.callbacks.board import Board
+from repronet.training.callbacks.tensorboard import draw
 
 
-class Pictures(pl.Callback):
+class InputsAndGraph(pl.Callback):
     """Sixteen augmented inputs with their labels, and the model graph, at the start of a run.
 
     Args:
@@ -21,8 +22,7 @@ class Pictures(pl.Callback):
             vendor's layers and not ours; the same network on those layers has the same graph.
     """
 
-    def __init__(self, writer: Board, graph_network: nn.Module):
-        self.writer = writer
+    def __init__(self, graph_network: nn.Module):
         self.graph_network = graph_network
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -30,13 +30,13 @@ class Pictures(pl.Callback):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageDataModule)
-        images, labels = next(iter(data.train_dataloader()))[0]
+        images, labels = data.first_training_batch()
         likeliest = labels if labels.ndim == 1 else labels.argmax(dim=1)  # mixed labels are probabilities
         titles = [data.classes[label] for label in likeliest[:16].tolist()]
-        self.writer.add_figure("inputs/augmented", image_grid(images[:16], titles), 0)
-        self._add_graph(images[:1].cpu())
+        draw(trainer, lambda writer: writer.add_figure("view_inputs/augmented", image_grid(images[:16], titles), 0))
+        draw(trainer, lambda writer: self._add_graph(writer, images[:1].cpu()))
 
-    def _add_graph(self, images: Tensor) -> None:
+    def _add_graph(self, writer: SummaryWriter, images: torch.Tensor) -> None:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # tracing warns about uses of the trace that this is not
-            self.writer.add_graph(self.graph_network.eval(), images)
+            writer.add_graph(self.graph_network.eval(), images)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypedDict
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.utils.tensorboard.writer import SummaryWriter
 
 from repronet.data.module import ImageDataModule
 from repronet.figures.images import enlarged, montage
-from repronet.training.callbacks.board import Board, Counted
 from repronet.training.callbacks.gradient_norms import LAYERS, layer_weights
+from repronet.training.callbacks.tensorboard import draw, experiment
 from repronet.training.module import ImageClassifier
 from repronet.visualization.filters import first_filters
 from repronet.visualization.layer_outputs import has_places, spread, watched
@@ -23,46 +25,64 @@ MAPS, DRAWN_LAYERS = 16, 5
 BUCKETS, COUNTED = 48, 100_000  # of a histogram, and how many numbers it is made of at most
 
 
+class Counted(TypedDict):
+    """A histogram as TensorBoard wants it."""
+
+    min: float
+    max: float
+    num: int
+    sum: float
+    sum_squares: float
+    bucket_limits: list[float]
+    bucket_counts: list[float]
+
+
 class Snapshots(pl.Callback):
     """Draws at the end of the first epoch, of the last, and of some between them."""
 
-    def __init__(self, writer: Board):
-        self.writer = writer
+    def __init__(self) -> None:
         self._images: Tensor | None = None  # (N, C, H, W)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, ImageClassifier)
+        network = _network(pl_module)
         if trainer.global_step == 0:  # a resumed run has them already
-            draw_filters(self.writer, pl_module.network, step=0)
+            draw(trainer, lambda writer: draw_filters(writer, network, step=0))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         # Before the last checkpoint, so that no kill comes between the two.
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
-        if epoch not in snapshot_epochs(epochs) and not trainer.should_stop:
+        wanted = epoch in snapshot_epochs(epochs) or trainer.should_stop
+        if not wanted or experiment(trainer) is None:
             return
-        assert isinstance(pl_module, ImageClassifier)
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageDataModule)
         if self._images is None:
             rows = range(min(IMAGES, len(data.val)))
-            self._images = torch.cat([data.lens.views(data.val.picture(row), "center") for row in rows])
-        self._draw(pl_module.network, self._images.to(pl_module.device), trainer.global_step)
+            self._images = torch.cat([data.eval_transform.views(data.val.picture(row), "center") for row in rows])
+        images = self._images.to(pl_module.device)
+        draw(trainer, lambda writer: _draw(writer, _network(pl_module), images, trainer.global_step - 1))
 
-    @torch.no_grad()
-    def _draw(self, network: nn.Module, images: Tensor, step: int) -> None:
-        for name, weight in layer_weights(network).items():
-            self.writer.add_histogram(f"weights/{name}", counted(weight), step)
-        with evaluating(network), watched(network) as outputs:
-            network(images)
-        for name in spread(list(outputs.of), LAYERS):
-            output = outputs.of[name].float()
-            self.writer.add_histogram(f"activations/{name}", counted(output), step)
-            if output.min() >= 0:
-                self.writer.add_scalar(f"dead/{name}", dead_share(output), step)
-        draw_filters(self.writer, network, step)
-        for name in spread(list(outputs.maps()), DRAWN_LAYERS):
-            maps = outputs.of[name][0, :MAPS, None].float()  # (K, 1, h, w)
-            self.writer.add_image(f"maps/{name}", enlarged(montage(maps, each=True)), step)
+
+def _network(pl_module: pl.LightningModule) -> nn.Module:
+    assert isinstance(pl_module, ImageClassifier)
+    return pl_module.network
+
+
+@torch.no_grad()
+def _draw(writer: SummaryWriter, network: nn.Module, images: Tensor, step: int) -> None:
+    for name, weight in layer_weights(network).items():
+        writer.add_histogram_raw(f"watch_weights/{name}", global_step=step, **counted(weight))
+    with evaluating(network), watched(network) as outputs:
+        network(images)
+    for name in spread(list(outputs.of), LAYERS):
+        output = outputs.of[name].float()
+        writer.add_histogram_raw(f"watch_activations/{name}", global_step=step, **counted(output))
+        if output.min() >= 0:
+            writer.add_scalar(f"watch_dead/{name}", dead_share(output), step)
+    draw_filters(writer, network, step)
+    for name in spread(list(outputs.maps()), DRAWN_LAYERS):
+        maps = outputs.of[name][0, :MAPS, None].float()  # (K, 1, h, w)
+        writer.add_image(f"view_maps/{name}", enlarged(montage(maps, each=True)), step)
 
 
 def snapshot_epochs(epochs: int) -> set[int]:
@@ -72,11 +92,11 @@ def snapshot_epochs(epochs: int) -> set[int]:
     return {round(1 + index * (epochs - 1) / (TIMES - 1)) for index in range(TIMES)}
 
 
-def draw_filters(writer: Board, network: nn.Module, step: int) -> None:
+def draw_filters(writer: SummaryWriter, network: nn.Module, step: int) -> None:
     """The kernels of the first layer, where they are images."""
     filters = first_filters(network)
     if filters is not None:
-        writer.add_image("filters/first_layer", enlarged(montage(filters[:256], each=True)), step)
+        writer.add_image("view_filters/first_layer", enlarged(montage(filters[:256], each=True)), step)
 
 
 @contextmanager

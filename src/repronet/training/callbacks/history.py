@@ -1,4 +1,4 @@
-"""The record of a run: one row an epoch, kept in the checkpoint so that a resumed run goes on with it."""
+"""One row an epoch, in ``history.csv`` and in the checkpoint, so that a resumed run goes on with it."""
 
 from __future__ import annotations
 
@@ -14,39 +14,41 @@ from repronet.training.module import ImageClassifier
 
 
 class EpochRow(TypedDict):
-    """One finished epoch. Errors are shares of wrong answers, from 0 to 1."""
+    """One finished epoch. Errors are shares of wrong answers, from 0 to 1; None where nothing was validated."""
 
     epoch: int  # counted from 1
     step: int  # optimizer steps since the start of the run
     train_loss: float
     train_error: float
-    val_loss: float
-    val_error: float
+    val_loss: float | None
+    val_error: float | None
     lr: float  # of the epoch's last step
     seconds: float  # of training and validation since the start of the run
 
 
-class EpochRecorder(pl.Callback):
+class History(pl.Callback):
     """Collects an :class:`EpochRow` at the end of every epoch and keeps ``history.csv`` up to date.
 
     The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
-    """
 
-    rows: list[EpochRow]
-    commits: list[str]
-    """Of repronet, that the run began with and, where they are others, that it was gone on with."""
+    Attributes:
+        commits: of repronet, that the run began with and, where they are others, that it was resumed with.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.rows = []
+        self.rows: list[EpochRow] = []
         self.commits = [git_commit() or "unknown"]
         self._seconds_before = 0.0
         self._started = time.monotonic()
+        self._rate = 0.0
+        self._validated = False
 
     @property
     def best(self) -> EpochRow:
-        """The row with the lowest validation error, the earliest of equals."""
-        return min(self.rows, key=lambda row: row["val_error"])
+        """The row with the lowest validation error, the earliest of equals; without validation the last row."""
+        validated = [row for row in self.rows if row["val_error"] is not None]
+        return min(validated, key=lambda row: row["val_error"] or 0.0) if validated else self.rows[-1]
 
     @property
     def seconds(self) -> float:
@@ -56,22 +58,31 @@ class EpochRecorder(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
 
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int):
+        self._rate = trainer.optimizers[0].param_groups[-1]["lr"]  # the head's, where stages have rates of their own
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._validated = True
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
-        train, val = pl_module.running.compute(), pl_module.evaluation.compute()
+        train = pl_module.train_metrics.compute()
+        val = pl_module.evaluation.compute() if self._validated else {}
+        self._validated = False
         self.rows.append(
             EpochRow(
                 epoch=trainer.current_epoch + 1,
                 step=trainer.global_step,
                 train_loss=train["loss"],
                 train_error=train["error"],
-                val_loss=val["loss"],
-                val_error=val["error"],
-                lr=pl_module.last_lr,
+                val_loss=val.get("loss"),
+                val_error=val.get("error"),
+                lr=self._rate,
                 seconds=round(self.seconds, 3),
             )
         )
-        write_history(self.folder, self.rows)
+        if trainer.is_global_zero:
+            write_history(self.folder, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": [dict(row) for row in self.rows], "seconds": self.seconds, "commits": self.commits}
@@ -79,5 +90,4 @@ class EpochRecorder(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = [EpochRow(**row) for row in state_dict["rows"]]
         self._seconds_before = state_dict["seconds"]
-        # Versions before this one kept none.
-        self.commits = list(dict.fromkeys([*state_dict.get("commits", []), *self.commits]))
+        self.commits = list(dict.fromkeys([*state_dict["commits"], *self.commits]))

@@ -1,0 +1,144 @@
+"""The Trainer of a run: Lightning's, with its loggers and everything that watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
+from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from rich.console import Console
+
+from repronet.config.build import Parts, plain
+from repronet.errors import UserError
+from repronet.runs.stopping import StopSwitch
+from repronet.training.averaging import AverageWeights
+from repronet.training.callbacks.checkpoints import BestAndLast
+from repronet.training.callbacks.gradient_norms import GradientNorms
+from repronet.training.callbacks.history import History
+from repronet.training.callbacks.inputs_and_graph import InputsAndGraph
+from repronet.training.callbacks.nonfinite import StopAtNonFinite
+from repronet.training.callbacks.progress import EpochLines
+from repronet.training.callbacks.snapshots import Snapshots
+from repronet.training.callbacks.steps import CapFilters, CountedSeeds
+from repronet.training.callbacks.stopping import Patience
+from repronet.training.callbacks.tensorboard import LAYOUT, draw, tolerant
+from repronet.training.checkpoints import AtomicCheckpointIO, position_in, read_checkpoint
+
+# Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
+OURS = ("threads", "channels_last", "compile", "filter_rms", "patience", "board", "save_minutes")
+SELDOM = 5  # gradients are drawn so many times less often than the training curves
+
+
+@dataclass(frozen=True)
+class Session:
+    """A trainer, and the history that it writes."""
+
+    trainer: pl.Trainer
+    history: History
+
+
+def make_session(
+    config: DictConfig,
+    parts: Parts,
+    folder: Path,
+    console: Console,
+    switch: StopSwitch,
+    checkpoint: Path | None = None,
+) -> Session:
+    """The Trainer that ``config.trainer`` and ``config.logger`` describe.
+
+    Raises:
+        UserError: for a logger whose package is missing.
+    """
+    history = History(folder)
+    loggers = [tolerant(logger) for logger in make_loggers(config, folder, checkpoint)]
+    given = {key: value for key, value in plain(config.trainer).items() if key not in OURS}
+    bar = console.is_terminal and not console.is_dumb_terminal and given.pop("enable_progress_bar", True)
+    trainer = pl.Trainer(
+        **{**given, "enable_progress_bar": bool(bar)},
+        deterministic=config.deterministic,
+        default_root_dir=folder,
+        logger=loggers or False,
+        plugins=[AtomicCheckpointIO()],
+        callbacks=[
+            *([RichProgressBar(leave=False)] if bar else []),
+            *callbacks(config, parts, history, loggers),
+            BestAndLast(folder, parts.config, history, switch, config.trainer.save_minutes),
+        ],
+    )
+    draw(trainer, lambda writer: writer.add_custom_scalars(LAYOUT))
+    return Session(trainer, history)
+
+
+def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[Logger]) -> Iterator[pl.Callback]:
+    """What a run does and shows beside training, in the order in which it is called."""
+    every = config.trainer.log_every_n_steps
+    yield CountedSeeds(config.seed)
+    yield StopAtNonFinite()
+    if config.trainer.filter_rms:
+        yield CapFilters(config.trainer.filter_rms)
+    if config.averaging.name != "none":
+        decay = config.averaging.decay if config.averaging.name == "ema" else None
+        yield AverageWeights(decay, config.averaging.start)
+    yield history
+    yield EpochLines(history)
+    if config.trainer.patience:
+        yield Patience(config.trainer.patience)
+    if loggers:
+        yield LearningRateMonitor("step")
+    if config.trainer.board == "full" and any(isinstance(logger, TensorBoardLogger) for logger in loggers):
+        yield GradientNorms(SELDOM * every)
+        yield InputsAndGraph(parts.vendor_twin)
+        yield Snapshots()
+
+
+def make_loggers(config: DictConfig, folder: Path, checkpoint: Path | None) -> list[Logger]:
+    """Lightning's loggers, in the run folder or where their values say.
+
+    Raises:
+        UserError: for one whose package is missing.
+    """
+    return [LOGGERS[name](folder, values, config, checkpoint) for name, values in plain(config.logger).items()]
+
+
+def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+    # A resumed run drops from its curves what was written after the checkpoint that it starts from.
+    purge = {} if checkpoint is None else {"purge_step": read_checkpoint(checkpoint)["global_step"]}
+    return TensorBoardLogger(folder.parent, name="", version=folder.name, default_hp_metric=False, **purge)
+
+
+def _csv(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+    return CSVLogger(folder, name="", version="csv")
+
+
+def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+    _require("wandb")
+    return WandbLogger(
+        name=folder.name, save_dir=folder, id=folder.name, resume="allow", config=plain(config), **values
+    )
+
+
+def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+    _require("mlflow")
+    return MLFlowLogger(run_name=folder.name, **{key: value for key, value in values.items() if value is not None})
+
+
+LOGGERS = {"tensorboard": _tensorboard, "csv": _csv, "wandb": _wandb, "mlflow": _mlflow}
+
+
+def _require(package: str) -> None:
+    if find_spec(package) is None:
+        raise UserError(f"logger={package}: the package is missing; pip install 'repronet[{package}]'")
+
+
+def resumed_at(checkpoint: Path) -> str:
+    """Where a run goes on, in words."""
+    position = position_in(read_checkpoint(checkpoint))
+    within = f", batch {position['batches']} of the next" if position["batches"] else ""
+    return f"resuming after epoch {position['epochs']}{within}"

@@ -1,0 +1,56 @@
+"""What is done around single steps: dropout by number, filters that are kept small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from repronet.data.randomness import counter_seed
+
+
+class CountedSeeds(pl.Callback):
+    """Makes what a step draws, as dropout does, a function of ``seed`` and the step's number.
+
+    So it is the same after an interruption, whatever was drawn before.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int):
+        part, rank = batch_idx % trainer.accumulate_grad_batches, trainer.global_rank
+        others = (part, rank) if part or rank else ()
+        seed = counter_seed("dropout", self.seed, trainer.global_step + 1, *others)
+        torch.default_generator.manual_seed(seed)
+        if pl_module.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+
+class CapFilters(pl.Callback):
+    """Scales every filter of a convolution down to a root mean square of ``rms`` that exceeds it, after each step.
+
+    Zeiler and Fergus 2014, section 3.1, with 0.1: it keeps a few filters of the first layer from dominating.
+    """
+
+    def __init__(self, rms: float):
+        self.rms = rms
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        cap_filters(filters_of(pl_module), self.rms)
+
+
+@torch.no_grad()
+def cap_filters(weights: list[Tensor], rms: float) -> None:
+    """Scale every filter of ``weights``, (out, in, k, k) each, down to ``rms``; changed in place."""
+    for weight in weights:
+        found = weight.flatten(1).square().mean(dim=1).sqrt()  # (out, in, k, k) → (out,)
+        weight.mul_((rms / found.clamp_min(1e-30)).clamp_max(1)[:, None, None, None])
+
+
+def filters_of(network: nn.Module) -> list[Tensor]:
+    """The weights of the network's convolutions that are parameters themselves."""
+    weights = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
+    return [weight for weight in weights if isinstance(weight, nn.Parameter)]

@@ -1,0 +1,26 @@
+"""Stopping early: when the validation error has not fallen for a while."""
+
+from __future__ import annotations
+
+import logging
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping
+
+log = logging.getLogger("repronet.train")
+
+
+class Patience(EarlyStopping):
+    """Lightning's early stopping on ``val/error``, which also holds for a run that is resumed after it was decided."""
+
+    def __init__(self, validations: int):
+        super().__init__("val/error", patience=validations, mode="min", check_finite=False)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.stopped_epoch:
+            best = self.stopped_epoch + 1 - self.patience
+            log.info(f"stopping after epoch {self.stopped_epoch + 1}: epoch {best} was the best")

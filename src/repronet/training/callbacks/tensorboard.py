@@ -1,0 +1,145 @@
+"""TensorBoard through Lightning's logger: who draws there, and what happens when it can no longer be written."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from tensorboard.plugins.hparams import plugin_data_pb2
+from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from repronet.errors import Fault
+from repronet.runs.atomic import write_whole
+
+log = logging.getLogger("repronet.train")
+
+# TensorBoard sorts tags by name. What only some look at begins with "view_" or "watch_", so that the curves of "lr",
+# "train" and "val" come first.
+
+# One chart each for loss and error, training beside validation: the gap between them is what one looks for.
+LAYOUT = {
+    "training and validation": {
+        "loss": ["Multiline", ["train/loss", "val/loss"]],
+        "error": ["Multiline", ["train/error", "val/error"]],
+    },
+    "gradients and updates": {
+        "norm of the gradient, by layer": ["Multiline", ["watch_gradient/.*"]],
+        "update / weight, by layer (about 1e-3 is healthy)": ["Multiline", ["watch_update/.*"]],
+    },
+    "dead units": {"share of maps that no image excites, by layer": ["Multiline", ["watch_dead/.*"]]},
+}
+# TensorBoard shows five hyperparameters, the first ones, unless asked for others.
+COLUMNS = ("data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs")
+
+
+def experiment(trainer: pl.Trainer) -> SummaryWriter | None:
+    """Where to draw: the writer of the trainer's TensorBoardLogger, or None where it has none that still writes."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger) and not getattr(logger, "failed", False):
+            return logger.experiment
+    return None
+
+
+def draw(trainer: pl.Trainer, action: Callable[[SummaryWriter], Any]) -> None:
+    """Have ``action`` draw in TensorBoard. A drawing that fails is a warning, and the run goes on."""
+    writer = experiment(trainer)
+    if writer is None:
+        return
+    try:
+        action(writer)
+    except Exception as error:
+        log.warning(f"TensorBoard: a drawing failed ({type(error).__name__}: {error}); the run goes on")
+
+
+class FaultTolerant:
+    """Makes a logger that fails a warning: it says so once and writes no more, and the run goes on."""
+
+    METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
+
+    def __init__(self, logger: Logger):
+        self.logger = logger
+        logger.failed = False  # type: ignore[attr-defined]
+        for name in self.METHODS:
+            setattr(logger, name, self._guarded(getattr(logger, name)))
+
+    def _guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            if self.logger.failed:  # type: ignore[attr-defined]
+                return None
+            try:
+                return method(*args, **kwargs)
+            except Exception as error:
+                self.logger.failed = True  # type: ignore[attr-defined]
+                reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+                name = type(self.logger).__name__.removesuffix("Logger")
+                log.warning(f"{name}: {reason}; nothing more is written there, and the training goes on")
+                return None
+
+        return guarded
+
+
+def tolerant(logger: Logger) -> Logger:
+    """``logger``, whose failures are warnings."""
+    _expect_full_disks()
+    FaultTolerant(logger)
+    return logger
+
+
+def add_files(writer: SummaryWriter, contents: Mapping[str, bytes]) -> None:
+    """Write files beside the events, by their place; those that are there are replaced."""
+    folder = Path(writer.log_dir)
+    for place, content in contents.items():
+        (folder / place).parent.mkdir(exist_ok=True)
+        with suppress(Fault):
+            write_whole(folder / place, content, survives_power_cut=False)
+
+
+def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], metrics: Mapping[str, float], step: int):
+    """The config as TensorBoard hyperparameters, with the errors as the metrics that runs are compared by."""
+    named = {f"hparams/{key}": value for key, value in metrics.items()}
+    first, *session = hparams(_flat(config), named)
+    for summary in (_with_columns(first), *session):
+        writer.file_writer.add_summary(summary)  # type: ignore[union-attr]
+    for name, value in named.items():
+        writer.add_scalar(name, value, step)
+
+
+def _with_columns(summary: Any) -> Any:
+    """Have ``COLUMNS`` shown unasked: those that are said to differ between runs come first, the others by name."""
+    metadata = summary.value[0].metadata.plugin_data
+    content = plugin_data_pb2.HParamsPluginData.FromString(metadata.content)  # type: ignore[attr-defined]
+    for parameter in content.experiment.hparam_infos:
+        parameter.differs = parameter.name in COLUMNS
+    metadata.content = content.SerializeToString()
+    return summary
+
+
+def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, str | float | bool]:
+    flat: dict[str, str | float | bool] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{path}{key}.")
+        else:
+            flat[f"{path}{key}"] = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return flat
+
+
+def _expect_full_disks() -> None:
+    """Keep Python from printing the traceback of TensorBoard's writing thread, whose error is met again here."""
+    hook = threading.excepthook
+    if getattr(hook, "knows_tensorboard", False):
+        return
+
+    def quiet(met: threading.ExceptHookArgs) -> None:
+        if not (type(met.thread).__name__ == "_AsyncWriterThread" and isinstance(met.exc_value, OSError)):
+            hook(met)
+
+    quiet.knows_tensorboard = True  # type: ignore[attr-defined]
+    threading.excepthook = quiet
