@@ -187,9 +187,9 @@ def recipe(config: DictConfig, decay: str) -> Recipe:
     return Recipe(
         decay=decay,
         label_smoothing=config.label_smoothing,
-        clip_norm=config.trainer.clip_norm,
+        clip_norm=config.trainer.gradient_clip_val,
         filter_rms=config.trainer.filter_rms,
-        parts=config.trainer.accumulate,
+        parts=config.trainer.accumulate_grad_batches,
         averaging=None if averaging.name == "none" else Averaging(decay_of_mean, averaging.start),
         channels_last=config.trainer.channels_last,
         seed=config.seed,

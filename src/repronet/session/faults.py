@@ -62,12 +62,12 @@ def _is_want_of_memory(error: BaseException) -> bool:
 
 
 def _smaller_batch(config: DictConfig, folder: Path) -> str:
-    batch, parts = config.data.batch_size, config.trainer.accumulate
+    batch, parts = config.data.batch_size, config.trainer.accumulate_grad_batches
     if batch == 1:
         return f"out of memory with data.batch_size=1; {config.model.name} is too large for this machine"
     smaller = 2 ** ((batch - 1).bit_length() - 1)  # the next power of two below
     done = f"; what is done so far stays in {folder}" if (folder / runs.LAST).exists() else ""
     return (
         f"out of memory with data.batch_size={batch}; take data.batch_size={smaller}, "
-        f"or trainer.accumulate={2 * parts} for the same steps in smaller parts{done}"
+        f"with trainer.accumulate_grad_batches={2 * parts} for the same steps{done}"
     )

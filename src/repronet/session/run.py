@@ -32,7 +32,6 @@ from repronet.training.callbacks.evaluation_plots import add_findings
 from repronet.training.callbacks.gradient_norms import SELDOM, GradientNorms
 from repronet.training.callbacks.inputs_and_graph import Pictures
 from repronet.training.callbacks.patience import Patience
-from repronet.training.callbacks.profile import Profile
 from repronet.training.callbacks.progress import TrainingProgress
 from repronet.training.callbacks.recorder import EpochRecorder
 from repronet.training.callbacks.snapshots import Snapshots
@@ -196,13 +195,12 @@ def make_session(
     curves = Curves(board, epoch_board, recorder, every)
     patience = [Patience(recorder, config.trainer.patience)] if config.trainer.patience else []
     pictures = [GradientNorms(board, SELDOM * every), Pictures(board, parts.vendor_twin), Snapshots(board)]
-    profile = [Profile(folder, board, config.trainer.profile)] if config.trainer.profile else []
     trainer = pl.Trainer(
         max_epochs=config.trainer.max_epochs,
         accelerator=config.trainer.accelerator,
         precision=config.trainer.precision,
         deterministic=config.deterministic,
-        devices=1,
+        devices=config.trainer.devices,
         default_root_dir=folder,
         logger=False,  # our callbacks write to TensorBoard themselves
         plugins=[WholeFiles()],
@@ -212,7 +210,6 @@ def make_session(
             TrainingProgress(recorder, console),
             curves,
             *(pictures if config.trainer.board == "full" else ()),
-            *profile,
             BestAndLast(folder, recorder, curves, switch, config.trainer.save_minutes),
         ],
         num_sanity_val_steps=0,
