@@ -1,4 +1,9 @@
-"""The exceptions that a person is meant to read."""
+"""The exceptions that a person is meant to read, and the hint at what was perhaps meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -11,3 +16,23 @@ class Fault(Exception):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM or SIGUSR1 came, which the schedulers of clusters send before they kill; the text says how to go on."""
+
+
+def nearest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
+    """``; nearest: X``, or nothing when no valid name is near.
+
+    A name with dots is also near when the word is like what stands behind its last dot.
+
+    Args:
+        at_least: the likeness, from 0 to 1, below which nothing is suggested.
+    """
+    near = max(valid, key=lambda name: _likeness(word, name), default="")
+    return f"; nearest: {near}" if near and _likeness(word, near) >= at_least else ""
+
+
+def _likeness(word: str, name: str) -> float:
+    tail = name.rpartition(".")[2]
+    if word.rpartition(".")[2] == tail:
+        return 1.0
+    names = {name} if "." in word else {name, tail}
+    return max(difflib.SequenceMatcher(None, word, other).ratio() for other in names)

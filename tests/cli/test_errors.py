@@ -38,7 +38,19 @@ BAD = [
     (["train", "schedule=lecun", "schedule.epochs_each=[1]"], ["schedule.epochs_each=[1]", "1 lengths for 5 rates"]),
     (["train", "trainer.max_epochs=2.5"], ["trainer.max_epochs=2.5", "whole number"]),
     (["train", "trainer.max_epochs=0"], ["trainer.max_epochs=0", "at least 1"]),
-    (["train", "trainer.accelerator=tpu"], ["trainer.accelerator=tpu", "auto, cpu, gpu"]),
+    (["train", "trainer.accelerator=npu"], ["trainer.accelerator=npu", "auto, cpu, gpu, cuda, mps, tpu"]),
+    (["train", "trainer.clip_norm=2"], ["trainer.clip_norm=2", "trainer.gradient_clip_val now"]),
+    (["train", "trainer.accumulate=2"], ["trainer.accumulate=2", "trainer.accumulate_grad_batches now"]),
+    (["train", "trainer.max_time=3h"], ["trainer.max_time=3h", "DD:HH:MM:SS"]),
+    (["train", "trainer.limit_val_batches=1.5"], ["trainer.limit_val_batches=1.5", "at most 1.0"]),
+    (["train", "trainer.devices=0"], ["trainer.devices=0", "auto, -1 (all)"]),
+    (["train", "trainer.strategy=magic"], ["trainer.strategy=magic", "auto, ddp"]),
+    (["train", "trainer.min_epochs=50"], ["trainer.min_epochs=50", "trainer.max_epochs=40"]),
+    (["train", "logger=tensorbord"], ["logger=tensorbord", "nearest: tensorboard"]),
+    (["train", "logger=[csv,tensorbord]"], ["logger=[csv,tensorbord]", "nearest: tensorboard"]),
+    (["train", "logger=[none,csv]"], ["logger=[none,csv]", "none stands alone"]),
+    (["train", "logger=wandb", "logger.wandb.projekt=x"], ["logger.wandb.projekt=x", "nearest: logger.wandb.project"]),
+    (["train", "logger.wandb.project=x"], ["logger.wandb.project=x", "with logger=[tensorboard]"]),
     (["train", "data.batch_size=-4"], ["data.batch_size=-4", "at least 1"]),
     (["train", "seed=-1"], ["seed=-1", "whole number from 0"]),
     (["train", "seed=0,1"], ["seed=0,1", "add -m"]),
@@ -188,4 +200,5 @@ def test_hydra_settings_in_a_config_file_are_not_acted_on(repronet, tmp_path, mo
     (folder / "evil.yaml").write_text("# @package _global_\n" + callback)
     outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil", "--cfg", "job")
     assert "os.system" not in outcome.out
-    assert "callbacks" not in outcome.out
+    assert "hydra" not in outcome.out
+    assert "callbacks: []" in outcome.out

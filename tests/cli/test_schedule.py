@@ -42,13 +42,13 @@ def test_a_plateau_says_what_it_cannot_know(repronet):
         (["schedule", "schedule.warmup_shape=step"], "schedule.warmup_shape=step: must be one of linear, constant"),
         (["schedule", "out=rate.pdf"], "out=rate.pdf: must be the name of a .png file"),
         (["schedule", "steps_per_epoch=0"], "steps_per_epoch=0: must be"),
-        (["train", "trainer.clip_norm=0"], "trainer.clip_norm=0.0: must be a number above 0"),
+        (["train", "trainer.gradient_clip_val=0"], "trainer.gradient_clip_val=0.0: must be a number above 0"),
         (["train", "schedule.warmup_error=1.5"], "schedule.warmup_error=1.5: must be a number above 0 and at most 1"),
         (["train", "schedule.warmup_error=0.8", "schedule.warmup_epochs=1"], "leave warmup_epochs=0"),
         (["train", "averaging=ema", "averaging.decay=1"], "averaging.decay=1.0: must be a number above 0 and below 1"),
         (["train", "averaging=emma"], "nearest: ema"),
         (["train", "averaging.decay=0.9"], "averaging.decay=0.9: no such key"),
-        (["train", "trainer.accumulate=0"], "trainer.accumulate=0: must be"),
+        (["train", "trainer.accumulate_grad_batches=0"], "trainer.accumulate_grad_batches=0: must be"),
         (["train", "trainer.filter_rms=-1"], "trainer.filter_rms=-1.0: must be"),
         (["train", "trainer.patience=0"], "trainer.patience=0: must be"),
         (["train", "trainer.save_minutes=0"], "trainer.save_minutes=0.0: must be"),
@@ -79,7 +79,7 @@ RECIPE = [
     "schedule.least=1",
     "schedule.warmup_epochs=0.5",
     "label_smoothing=0.1",
-    "trainer.clip_norm=2",
+    "trainer.gradient_clip_val=2",
 ]
 
 
@@ -96,7 +96,7 @@ def test_a_run_takes_up_its_whole_recipe(repronet, tmp_path):
 
 
 def test_clipping_and_smoothing_reach_the_task():
-    task = assemble(compose("train", ["trainer.clip_norm=0.5", "label_smoothing=0.2", "layers=torch"])).task
+    task = assemble(compose("train", ["trainer.gradient_clip_val=0.5", "label_smoothing=0.2", "layers=torch"])).task
     assert task.recipe.clip_norm == 0.5
     logits, labels = torch.tensor([[2.0, 0.0]]), torch.tensor([0])
     plain = torch.nn.functional.cross_entropy

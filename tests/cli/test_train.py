@@ -387,16 +387,6 @@ def test_tensorboard_may_have_the_curves_alone_or_nothing(repronet, tmp_path):
     assert one == other
 
 
-def test_a_profile_of_some_steps(repronet, tmp_path):
-    outcome = repronet("train", "trainer.max_epochs=1", "trainer.profile=5", "run_dir=r")
-    assert outcome.code == 0
-    assert "are profiled: r/profile/trace.json" in outcome.out
-    trace = json.loads((tmp_path / "r" / "profile" / "trace.json").read_text())
-    assert any("conv" in event.get("name", "") for event in trace["traceEvents"])
-    assert "aten::" in (tmp_path / "r" / "profile" / "operators.txt").read_text()
-    assert "profile/text_summary" in events(tmp_path / "r").Tags()["tensors"]
-
-
 def test_the_curves_are_the_history(peaked_run):
     rows = history(peaked_run)
     for figure in ("loss", "error"):

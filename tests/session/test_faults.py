@@ -42,7 +42,7 @@ def test_want_of_memory_names_the_nearest_smaller_batch(repronet, monkeypatch, e
     assert outcome.code == 1
     assert outcome.err == (
         "repronet: out of memory with data.batch_size=100; take data.batch_size=64, "
-        "or trainer.accumulate=2 for the same steps in smaller parts\n"
+        "with trainer.accumulate_grad_batches=2 for the same steps\n"
     )
 
 
@@ -185,7 +185,7 @@ def test_half_precision_and_channels_last_learn_and_go_on(repronet, tmp_path):
     words = (
         "trainer.precision=bf16-mixed",
         "trainer.channels_last=true",
-        "trainer.accumulate=2",
+        "trainer.accumulate_grad_batches=2",
         "trainer.max_epochs=2",
     )
     outcome = repronet("train", *words, "averaging=polyak", "model.loss=svm", "initialization=he", "run_dir=r")

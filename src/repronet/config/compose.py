@@ -8,12 +8,11 @@ are taken as they stand, so that a folder may have any name; everything else is 
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 from hydra import compose as hydra_compose
@@ -26,8 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from repronet.config import schema, schema_commands
 from repronet.config.groups import GROUPS, choices
-from repronet.config.schema_recipe import Trainer
-from repronet.errors import UserError
+from repronet.config.schema_trainer import RENAMED
+from repronet.errors import UserError, nearest
 from repronet.reproduction.budget import scaled
 
 _EXAMPLES = {
@@ -76,19 +75,36 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
     search_path = [_search_path(config_dir)] if config_dir else []
     picked = {o.key_or_group: o.value() for o in parsed if o.key_or_group in GROUPS}  # the last word of each group
     # An experiment of null is the default; Hydra has no word for choosing it.
-    picks = [f"{group}={choice}" for group, choice in picked.items() if choice is not None]
-    base = _hydra(command, [*search_path, *picks])
+    picks = [f"{group}={_as_word(choice)}" for group, choice in picked.items() if choice is not None]
+    base = with_defaults(command, _hydra(command, [*search_path, *picks]))
     for override in parsed:
         _check_key(override.key_or_group, str(override.input_line), base)
     for key in paths:
         _check_key(key, f"{key}={paths[key]}", base)
     values = [word for word, o in zip(words, parsed, strict=True) if o.key_or_group not in GROUPS]
-    config = _hydra(command, [*search_path, *picks, *values])
+    # ++ sets a key whether or not a file has it already: those at their defaults stand in the schema alone.
+    config = with_defaults(command, _hydra(command, [*search_path, *picks, *(f"++{word}" for word in values)]))
     for key, path in paths.items():
         OmegaConf.update(config, key, path)
     if command == "train":
         _name_experiment(config, picked.get("experiment"))
     return _within_budget(checked(command, config), picked.get("experiment"), values)
+
+
+def _as_word(choice: Any) -> str:
+    return f"[{','.join(choice)}]" if isinstance(choice, list) else str(choice)
+
+
+def with_defaults(command: str, config: DictConfig) -> DictConfig:
+    """``config`` with the defaults of the schemas where it says nothing."""
+    found = OmegaConf.create(schema.defaults_of(schema_commands.COMMANDS[command]))
+    for group in schema_commands.GROUPS_OF[command]:
+        values = config._get_node(group, validate_access=False)
+        for path, part, _ in schema.schemas_of(group, values if isinstance(values, DictConfig) else None):
+            if part is not None:
+                OmegaConf.update(found, path.rstrip("."), schema.defaults_of(part))
+    OmegaConf.set_struct(config, False)
+    return OmegaConf.merge(config, found, config)  # type: ignore[return-value]
 
 
 def _within_budget(config: DictConfig, experiment: Any, values: Sequence[str]) -> DictConfig:
@@ -209,8 +225,18 @@ def _check_choice(command: str, override: Override, config_dir: Path | None) -> 
     available, wanted = choices(group, config_dir), override.value()
     if wanted is None and (group == "experiment" or command != "train"):
         return
-    if not isinstance(wanted, str) or wanted not in available:
-        raise UserError(f"{word}: no such {group}{nearest(str(wanted), available)} ({_listed(group, available)})")
+    for name in _names(group, wanted):
+        if not isinstance(name, str) or name not in available:
+            raise UserError(f"{word}: no such {group}{nearest(str(name), available)} ({_listed(group, available)})")
+
+
+def _names(group: str, wanted: Any) -> list[Any]:
+    """The choices that a word makes: one, or several of the loggers."""
+    if group != "logger" or not isinstance(wanted, list):
+        return [wanted]
+    if len(wanted) > 1 and "none" in wanted:
+        raise UserError(f"logger={_as_word(wanted)}: none stands alone; leave it out")
+    return wanted
 
 
 def _spoken(command: str) -> str:
@@ -229,7 +255,9 @@ def _check_key(key: str, word: str, base: DictConfig) -> None:
     group, _, leaf = key.partition(".")
     if group in GROUPS and leaf == "name":
         raise UserError(f"{word}: choose with {group}=… ({_listed(group, choices(group))})")
-    known = list(_leaves(base))
+    if key in RENAMED:
+        raise UserError(f"{word}: is called {RENAMED[key]} now")
+    known = [leaf for leaf in _leaves(base) if not leaf.endswith(".name")]
     if key not in known:
         raise UserError(f"{word}: no such key{nearest(key, [*known, *GROUPS])}{_of_choice(group, base)}")
 
@@ -237,6 +265,8 @@ def _check_key(key: str, word: str, base: DictConfig) -> None:
 def _of_choice(group: str, base: DictConfig) -> str:
     """Whose keys were looked through, as the keys of a group depend on the choice in it."""
     name = OmegaConf.select(base, f"{group}.name") if group in GROUPS else None
+    if group == "logger":
+        name = _as_word([*base.logger]) if base.logger else "none"
     return f" (with {group}={name})" if name else ""
 
 
@@ -247,20 +277,6 @@ def _leaves(config: DictConfig, path: str = "") -> Iterable[str]:
             yield from _leaves(node, f"{path}{key}.")
         else:
             yield f"{path}{key}"
-
-
-def nearest(word: str, valid: Iterable[str]) -> str:
-    """``; nearest: X``, or nothing when nothing is near."""
-    valid = [key for key in valid if not key.endswith(".name")]
-    near = max(valid, key=lambda key: _likeness(word, key), default="")
-    return f"; nearest: {near}" if _likeness(word, near) >= 0.5 else ""
-
-
-def _likeness(word: str, key: str) -> float:
-    """From 0 to 1: of the whole words, or of what stands behind the key's last dot, where the word has no dot."""
-    tail = key.rsplit(".", 1)[-1]
-    alike = [difflib.SequenceMatcher(None, word, other).ratio() for other in ({key} if "." in word else {key, tail})]
-    return max(*alike, float(word.rsplit(".", 1)[-1] == tail))
 
 
 def _hydra(command: str, overrides: Sequence[str]) -> DictConfig:
@@ -281,28 +297,61 @@ def checked(command: str, config: DictConfig) -> DictConfig:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise UserError(f"{error.full_key}={_raw(config, error)}: {_first_line(error)}") from error
+    plain = _renamed(plain)
     groups = [group for group in GROUPS if group in plain and group != "experiment"]
     top = schema_commands.COMMANDS[command]
     result = _typed(top, {key: value for key, value in plain.items() if key not in groups}, "")
     for group in groups:
-        result[group] = _typed(_schema_of(group, plain[group]), plain[group], f"{group}.")
+        result[group] = _typed_group(group, plain[group])
     return OmegaConf.create(result)
+
+
+def _typed_group(group: str, values: Any) -> dict[str, Any]:
+    parts = {}
+    for path, part, found in schema.schemas_of(group, values):
+        parts[path] = _typed(part or _no_schema(group, path, found), found, path)
+    if group != "logger":
+        return parts[f"{group}."]
+    if not isinstance(values, dict):
+        raise UserError(f"logger={values}: must be loggers with their keys, {{tensorboard: {{}}}} for instance")
+    return {path.split(".")[1]: typed for path, typed in parts.items()}
+
+
+def _no_schema(group: str, path: str, values: Any) -> NoReturn:
+    """Refuse the name of a choice that is in no table.
+
+    Raises:
+        UserError: always.
+    """
+    if group == "logger":
+        known, found = schema.LOGGERS, path.split(".")[1]
+        raise UserError(f"logger.{found}: no such logger{nearest(found, known)} ({_listed(group, known)})")
+    known, found = schema.SCHEMAS[group], values.get("name") if isinstance(values, dict) else None
+    raise UserError(f"{group}.name={found}: no such {group}{nearest(str(found), known)} ({_listed(group, known)})")
+
+
+def _renamed(config: dict[str, Any]) -> dict[str, Any]:
+    """A config recorded by an earlier version under today's keys; any other as it stands.
+
+    ``accumulate`` cut a batch into parts, where ``accumulate_grad_batches`` adds batches up.
+
+    Raises:
+        UserError: for an old key beside its new one, and for a batch that cannot be cut into equal parts.
+    """
+    trainer, data = dict(config.get("trainer") or {}), dict(config.get("data") or {})
+    if not isinstance(config.get("trainer"), dict) or not {"clip_norm", "accumulate"} <= trainer.keys():
+        return config
+    parts, batch = trainer.pop("accumulate"), data["batch_size"]
+    trainer.pop("profile", None)
+    if batch % parts:
+        raise UserError(f"trainer.accumulate={parts}: data.batch_size={batch} has no {parts} equal parts")
+    trainer |= {"gradient_clip_val": trainer.pop("clip_norm"), "accumulate_grad_batches": parts}
+    return {**config, "trainer": trainer, "data": {**data, "batch_size": batch // parts}, "logger": {"tensorboard": {}}}
 
 
 def _raw(config: DictConfig, error: OmegaConfBaseException) -> Any:
     parent = OmegaConf.select(config, str(error.full_key).rpartition(".")[0]) if "." in str(error.full_key) else config
     return OmegaConf.to_container(parent, resolve=False).get(str(error.key))  # type: ignore[union-attr]
-
-
-def _schema_of(group: str, values: Any) -> type:
-    if group == "trainer":
-        return Trainer
-    table = schema.SCHEMAS[group]
-    name = values.get("name") if isinstance(values, dict) else None
-    if name not in table:
-        hint = nearest(str(name), table)
-        raise UserError(f"{group}.name={name}: no such {group}{hint} ({_listed(group, table)})")
-    return table[name]
 
 
 def _typed(cls: type, values: Any, path: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ GROUPS = (
     "averaging",
     "finetune",
     "trainer",
+    "logger",
     "experiment",
 )
 

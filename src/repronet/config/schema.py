@@ -10,6 +10,8 @@ before the heavy libraries load.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -31,6 +33,7 @@ from repronet.config.schema_data import (
     Standardize,
     Zca,
 )
+from repronet.config.schema_logger import LOGGERS
 from repronet.config.schema_recipe import (
     Adam,
     Constant,
@@ -52,6 +55,7 @@ from repronet.config.schema_recipe import (
     Way,
     WithoutForgetting,
 )
+from repronet.config.schema_trainer import Trainer
 from repronet.constraints import one_of
 from repronet.errors import UserError
 from repronet.models import MODELS
@@ -110,6 +114,31 @@ SCHEMAS: dict[str, dict[str, type]] = {
     },
     "averaging": {"none": LatestWeights, "ema": Ema, "polyak": Polyak},
 }
+
+
+def schemas_of(group: str, values: Any) -> Iterator[tuple[str, type | None, Any]]:
+    """The parts of a group's values with the path and the schema of each; a part without a schema has ``None``.
+
+    A group is one part, whose ``name`` selects the schema; ``logger`` has a part for each logger.
+    """
+    if group == "logger" and isinstance(values, Mapping):
+        yield from ((f"logger.{name}.", LOGGERS.get(name), part) for name, part in values.items())
+    elif group == "trainer":
+        yield "trainer.", Trainer, values
+    else:
+        name = values.get("name") if isinstance(values, Mapping) else None
+        yield f"{group}.", SCHEMAS.get(group, {}).get(str(name)), values
+
+
+def defaults_of(schema: type) -> dict[str, Any]:
+    """The keys of a schema that have a default, with it."""
+    found = {}
+    for item in fields(schema):
+        if item.default_factory is not NO_DEFAULT:
+            found[item.name] = item.default_factory()
+        elif item.default is not NO_DEFAULT and item.default != MISSING and item.name != "name":
+            found[item.name] = item.default
+    return found
 
 
 def check_rules(config: Any, path: str = "") -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from repronet.algorithms import ALGORITHMS, CONVOLUTIONS, TRAINING_ALGORITHMS
-from repronet.config.fields import required
+from repronet.config.fields import optional, required
 from repronet.config.groups import GROUPS
 from repronet.constraints import COUNT, FOLDER, POSITIVE, SEED, SHARE, Constraint, one_of
 from repronet.models import INITIALIZATIONS
@@ -68,6 +68,8 @@ class Train:
     deterministic: bool = MISSING
     seed: int = required(SEED)
     run_dir: str | None = field(default=None, metadata={"rule": FOLDER})
+    callbacks: list[str] = optional(None, "callbacks of plugins, by name", [])
+    plugins: list[str] = optional(None, "modules given with --plugin; recorded, never imported", [])
     experiment: str | None = None
 
     def conflict(self) -> str | None:

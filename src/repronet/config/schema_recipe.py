@@ -1,4 +1,4 @@
-"""What a config may say of the optimizer, its schedule and the trainer."""
+"""What a config may say of the optimizer, its schedule, averaging and fine-tuning."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from repronet.constraints import (
     POSITIVE,
     RATES,
     SHARE,
-    Constraint,
     one_of,
 )
 
@@ -178,24 +177,3 @@ class WithoutForgetting(HeadThenAll):
     old_weight: float = required(POSITIVE)
     temperature: float = required(POSITIVE)
     old_classes: int | None = field(default=None, metadata={"rule": COUNT})
-
-
-STEPS = Constraint(lambda x: 0 <= x <= 1000, "a whole number from 0 to 1000")
-
-
-@dataclass
-class Trainer:
-    max_epochs: int = required(COUNT)
-    accelerator: str = required(one_of("auto", "cpu", "gpu"))
-    precision: str = required(one_of("32-true", "bf16-mixed", "16-mixed"))
-    clip_norm: float | None = field(default=None, metadata={"rule": POSITIVE})
-    log_every_n_steps: int = required(COUNT)
-    threads: int | None = field(default=None, metadata={"rule": COUNT})
-    accumulate: int = required(COUNT)
-    channels_last: bool = MISSING
-    compile: bool = MISSING
-    filter_rms: float | None = field(default=None, metadata={"rule": POSITIVE})
-    patience: int | None = field(default=None, metadata={"rule": COUNT})
-    board: str = field(default="full", metadata={"rule": one_of("full", "curves", "none")})
-    profile: int = field(default=0, metadata={"rule": STEPS})
-    save_minutes: float = required(POSITIVE)

@@ -21,8 +21,9 @@ HASH = "sha256"
 # Where files lie, how a run is watched and what computes it are not part of what was asked; the seed has its own place.
 NOT_ASKED = (
     *("run_dir", "seed", "data.root", "data.workers", "data.memory"),
-    *("trainer.threads", "trainer.accelerator", "trainer.board", "trainer.profile"),
-    *("trainer.save_minutes", "trainer.log_every_n_steps"),
+    *("trainer.threads", "trainer.accelerator", "trainer.board", "trainer.profiler"),
+    *("trainer.save_minutes", "trainer.log_every_n_steps", "trainer.num_sanity_val_steps", "trainer.detect_anomaly"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.benchmark", "logger"),
 )
 
 

@@ -11,7 +11,6 @@
         result.json            the figures, once the run has ended
         confusion.csv          what the test images of each class were taken for
         pictures/              what `repronet visualize` drew
-        profile/               where the time went, with trainer.profile=
         train.log              what was printed
         events.out.tfevents.*  TensorBoard, over steps
         projector/             TensorBoard's, the features of validation images

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from rich.console import Console
 
 from repronet.config.build import Parts, plain
@@ -32,6 +33,7 @@ from repronet.training.checkpoints import AtomicCheckpointIO, position_in, read_
 
 # Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
 OURS = ("threads", "channels_last", "compile", "filter_rms", "patience", "board", "save_minutes")
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 SELDOM = 5  # gradients are drawn so many times less often than the training curves
 
 
@@ -59,9 +61,10 @@ def make_session(
     history = History(folder)
     loggers = [tolerant(logger) for logger in make_loggers(config, folder, checkpoint)]
     given = {key: value for key, value in plain(config.trainer).items() if key not in OURS}
-    bar = console.is_terminal and not console.is_dumb_terminal and given.pop("enable_progress_bar", True)
+    bar = console.is_terminal and not console.is_dumb_terminal and given["enable_progress_bar"]
+    profiler = PROFILERS[given["profiler"]](folder / runs.PROFILE, "report") if given["profiler"] else None
     trainer = pl.Trainer(
-        **{**given, "enable_progress_bar": bool(bar)},
+        **{**given, "enable_progress_bar": bar, "profiler": profiler},
         deterministic=config.deterministic,
         default_root_dir=folder,
         logger=loggers or False,

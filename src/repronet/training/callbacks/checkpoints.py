@@ -26,8 +26,8 @@ class BestAndLast(Checkpoint):
     """Writes ``best.ckpt`` when the epoch's validation error is the lowest yet, and ``last.ckpt`` after every epoch.
 
     ``last.ckpt`` is also written every ``minutes``, and before a run stops that was asked to. The history knows which
-    epoch is best and travels inside the checkpoints, so a run folder can be moved and its run resumed. Being a Lightning
-    ``Checkpoint``, it is called after all other callbacks.
+    epoch is best and travels inside the checkpoints, so a run folder can be moved and its run resumed. Being a
+    Lightning ``Checkpoint``, it is called after all other callbacks.
 
     Args:
         config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
