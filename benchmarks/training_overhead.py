@@ -2,9 +2,9 @@
 
     python benchmarks/training_overhead.py [layers=torch] [data=mnist trainer.max_epochs=4] ...
 
-One process, one Trainer.fit: after every chunk of batches of ours, the same chunk (same batches, same network, same
-optimizer and schedule) is made and trained once more as a bare loop on a copy of the network, and after every epoch a
-validation pass. The two alternate every 16 steps or so, so that a machine whose speed drifts slows both. Printed are
+One process, one Trainer.fit: after every 16 batches the same ones (same network, same optimizer and schedule) are made
+and trained once more as a bare loop on a copy of the network, and after every epoch a validation pass. The two
+alternate every 16 steps, so that a machine whose speed drifts slows both. Printed are
 the times of an epoch, validation and checkpoints included, and the medians of the ratios of epochs and of chunks; the
 first epoch, which measures algorithms and draws the graph, is left out.
 """
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -26,7 +27,10 @@ from rich.console import Console
 from repronet.config.build import Parts, assemble
 from repronet.config.compose import compose
 from repronet.runs.stopping import StopSwitch
-from repronet.session.run import make_session
+from repronet.session.console import quiet_lightning
+from repronet.session.trainer import make_session
+
+CHUNK = 16
 
 
 class BareLoop(pl.Callback):
@@ -41,7 +45,8 @@ class BareLoop(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.optimizer = self.task.build_optimizer(self.network.parameters())
-        self.schedule = self.task.build_schedule(self.optimizer, self.task.steps_per_epoch, trainer.max_epochs)
+        steps = self.data.steps_per_epoch
+        self.schedule = self.task.build_schedule(self.optimizer, lambda: (steps, steps * trainer.max_epochs))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch > 0:
@@ -53,6 +58,8 @@ class BareLoop(pl.Callback):
         self._clock = time.perf_counter()
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        if (batch_idx + 1) % CHUNK and not trainer.is_last_batch:
+            return
         pair = self._count(self._train_chunk)
         if trainer.current_epoch > 0:
             self.chunks.append(pair)
@@ -69,7 +76,7 @@ class BareLoop(pl.Callback):
     def _train_chunk(self) -> None:
         """As a tutorial writes it."""
         self.network.train()
-        for images, labels in next(self._pass):
+        for images, labels in islice(self._pass, CHUNK):
             loss = self.loss(self.network(images), labels)
             self.optimizer.zero_grad()
             loss.backward()
@@ -90,10 +97,11 @@ def main(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = assemble(config)
         bare = BareLoop(parts)
+        quiet_lightning()
         session = make_session(config, parts, Path(folder), Console(quiet=True), StopSwitch())
         session.trainer.callbacks.append(bare)
         session.trainer.fit(parts.task, datamodule=parts.data)
-    steps = parts.task.steps_per_epoch
+    steps = parts.data.steps_per_epoch
     print(f"{config.model.name}, {config.layers} layers, batch {config.data.batch_size}, {config.data.name}")
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(bare.epochs)} epochs of {steps} steps")
     for name, index in (("stack", 0), ("bare", 1)):

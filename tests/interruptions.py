@@ -94,17 +94,19 @@ def _arm(strike: Strike) -> None:
     from repronet.training.callbacks.checkpoints import BestAndLast
     from repronet.training.module import ImageClassifier
 
-    methods = {"step": "_step", "validation": "validation_step", "test": "test_step"}
+    methods = {"step": "training_step", "validation": "validation_step", "test": "test_step"}
     if strike.where in methods:
         name = methods[strike.where]
         setattr(ImageClassifier, name, _striking(getattr(ImageClassifier, name), strike))
     elif strike.where == "step twice":
-        ImageClassifier._step = _striking(_striking(ImageClassifier._step, strike), strike)  # type: ignore[method-assign]
+        ImageClassifier.training_step = _striking(_striking(ImageClassifier.training_step, strike), strike)  # type: ignore[method-assign]
     elif strike.where == "worker":
-        ImageClassifier._step = _striking(ImageClassifier._step, strike, targets=lambda: _children()[:1])  # type: ignore[method-assign]
+        ImageClassifier.training_step = _striking(
+            ImageClassifier.training_step, strike, targets=lambda: _children()[:1]
+        )  # type: ignore[method-assign]
     elif strike.where == "everyone":
-        ImageClassifier._step = _striking(  # type: ignore[method-assign]
-            ImageClassifier._step, strike, targets=lambda: [*_children(), os.getpid()]
+        ImageClassifier.training_step = _striking(  # type: ignore[method-assign]
+            ImageClassifier.training_step, strike, targets=lambda: [*_children(), os.getpid()]
         )
     elif strike.where == "save best":
         BestAndLast._save = _striking(BestAndLast._save, strike, only=lambda *args: runs.BEST in args)  # type: ignore[method-assign]
@@ -194,16 +196,17 @@ class _Torn:
 def everything(folder: Path) -> dict[str, Any]:
     """All that a run leaves which must not depend on how often it was interrupted."""
     last, best = (read_checkpoint(folder / name) for name in (runs.LAST, runs.BEST))
-    keys = ("state_dict", "optimizer_states", "lr_schedulers", "position", "global_step", "epoch", "threads")
+    keys = ("state_dict", "optimizer_states", "lr_schedulers", "repronet", "training_sums", "global_step", "epoch")
     result = {key: value for key, value in runs.read_result(folder).items() if key not in TIMING}
-    rows = [{**row, "seconds": 0} for row in last["callbacks"]["EpochRecorder"]["rows"]]
+    rows = [{**row, "seconds": 0} for row in last["callbacks"]["History"]["rows"]]
+    for checkpoint in (last, best):
+        checkpoint["repronet"]["config"].pop("run_dir")
     return {
         "last": {key: last[key] for key in keys},
         "best": {key: best[key] for key in keys},
         "result": result,
         "rows": rows,
         "curves": dict(curves(folder)),
-        "by epoch": dict(curves(folder / runs.BY_EPOCH)),
     }
 
 

@@ -146,6 +146,7 @@ def _run(
         runs.sweep(folder)
         announce(config, parts, folder)
         quiet_lightning()
+        parts.task.save_hyperparameters({}, logger=False)  # the run's config goes to the loggers instead
         session = make_session(config, parts, folder, console, switch, checkpoint)
         with explained(config, folder, switch), closing(parts.data), switch.deferring():
             _fit(session.trainer, parts, checkpoint)

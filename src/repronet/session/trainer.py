@@ -111,9 +111,10 @@ def make_loggers(config: DictConfig, folder: Path, checkpoint: Path | None) -> l
 
 
 def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
-    # A resumed run drops from its curves what was written after the checkpoint that it starts from.
-    purge = {} if checkpoint is None else {"purge_step": read_checkpoint(checkpoint)["global_step"]}
-    return TensorBoardLogger(folder.parent, name="", version=folder.name, default_hp_metric=False, **purge)
+    # A resumed run drops from its curves what was written after the checkpoint that it starts from. TensorBoard takes
+    # that for a restart if the run's beginning said where it starts, too.
+    step = 0 if checkpoint is None else read_checkpoint(checkpoint)["global_step"]
+    return TensorBoardLogger(folder.parent, name="", version=folder.name, default_hp_metric=False, purge_step=step)
 
 
 def _csv(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,7 +42,7 @@ class ImageClassifier(pl.LightningModule):
         optimizer: a row of :data:`repronet.training.optimizers.OPTIMIZERS`, or a function of parameter groups. Its
             ``decay`` says which parameters are decayed, "all" or "weights".
         schedule: a row of :data:`repronet.training.schedules.SHARES` or "plateau", stepped after every optimizer step;
-            or a function of optimizer, steps an epoch and steps in all.
+            or a function of the optimizer and of ``length``, which gives steps an epoch and steps in all when called.
         label_smoothing: share of the target that all classes have alike in training; for cross-entropy alone.
         finetune: a row of :data:`repronet.training.finetune.PLANS`: which stages are trained when; None trains all.
         distillation: what keeps the answers for an old task, whose loss is added once more than the head is trained.
@@ -93,6 +94,8 @@ class ImageClassifier(pl.LightningModule):
         self._since = self.train_metrics.sums()  # the sums at the latest point of the training curves
 
     def forward(self, images: Tensor) -> Tensor:
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         return self.network(images)
 
     @property
@@ -121,23 +124,18 @@ class ImageClassifier(pl.LightningModule):
         )
         for group in optimizer.param_groups:
             group["lr"] = self.lr * group.pop("share")
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": self._schedule(optimizer), "interval": "step"}}
+        schedule = self.build_schedule(optimizer, self._length)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
-        total = self.trainer.estimated_stepping_batches  # which also prepares the loader
-        batches = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
-        known = batches != float("inf")
-        return self.build_schedule(optimizer, -int(-batches // 1) if known else 2**31, int(min(total, 2**31)))
-
-    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        if not self.channels_last or not isinstance(batch, tuple | list):
-            return batch
-        images, *labels = batch
-        return (images.contiguous(memory_format=torch.channels_last), *labels)
+    def _length(self) -> tuple[int, int]:
+        """Optimizer steps of an epoch and of the run; 2³¹ where nobody knows."""
+        total = self.trainer.estimated_stepping_batches
+        steps = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
+        return math.ceil(min(steps, 2**31)), int(min(total, 2**31))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
-        output = self.network(images)
+        output = self(images)
         loss = loss_of_heads(self.network, output, labels, self.training_loss)
         if self.distillation and not (self.stage_plan and self.stage_plan.only_the_head):
             loss = loss + self.distillation.loss(images)

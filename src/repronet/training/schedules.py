@@ -21,7 +21,8 @@ from repronet.training.tables import row_of
 
 Share = Callable[[int], float]  # step → factor of the optimizer's rate
 MakeShare = Callable[[int, int], Share]  # steps per epoch, steps of the run → the share of each step
-ScheduleBuilder = Callable[[Optimizer, int, int], LRScheduler]
+Length = Callable[[], tuple[int, int]]  # steps per epoch and steps of the run, once they are known
+ScheduleBuilder = Callable[[Optimizer, Length], LRScheduler]
 
 
 def constant() -> MakeShare:
@@ -191,16 +192,32 @@ SHARES: dict[str, Callable[..., MakeShare]] = {
 }
 
 
+def known_later(make: MakeShare, length: Length) -> Share:
+    """The share of each step, for which ``length`` is asked at step 1.
+
+    The share of step 0 is the same for every length. Lightning knows the length when it has prepared the loader; asked
+    for it earlier, while optimizers are set up, it would prepare the loader without the state of a checkpoint.
+    """
+    made: list[Share] = []
+
+    def share(step: int) -> float:
+        if step == 0:
+            return make(2**20, 2**40)(0)
+        if not made:
+            made.append(make(*length()))
+        return made[0](step)
+
+    return share
+
+
 def by_share(make: MakeShare) -> ScheduleBuilder:
     """A schedule that is a function of the step."""
-    return lambda optimizer, steps_per_epoch, total_steps: LambdaLR(optimizer, make(steps_per_epoch, total_steps))
+    return lambda optimizer, length: LambdaLR(optimizer, known_later(make, length))
 
 
 def watching(make: MakeShare, plateau: Plateau | None, warmup: WarmUntil | None) -> ScheduleBuilder:
     """A schedule that looks at errors besides."""
-    return lambda optimizer, steps_per_epoch, total_steps: Watching(
-        optimizer, make(steps_per_epoch, total_steps), plateau, warmup
-    )
+    return lambda optimizer, length: Watching(optimizer, known_later(make, length), plateau, warmup)
 
 
 def schedule_builder(chosen: str | Mapping[str, Any] | ScheduleBuilder) -> ScheduleBuilder:

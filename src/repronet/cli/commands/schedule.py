@@ -41,7 +41,7 @@ def rates(config: DictConfig) -> list[float]:
     """The rate of each optimizer step."""
     total = config.steps_per_epoch * config.trainer.max_epochs
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=config.optimizer.lr)
-    schedules = schedule_builder(plain(config.schedule))(optimizer, config.steps_per_epoch, total)
+    schedules = schedule_builder(plain(config.schedule))(optimizer, lambda: (config.steps_per_epoch, total))
     found = []
     for _ in range(total):
         found.append(optimizer.param_groups[0]["lr"])
