@@ -14,9 +14,10 @@ from matplotlib import rc_context
 from network_parts import parts
 
 from repronet.analysis.verification import Check, verify
+from repronet.config.compose import compose
 from repronet.figures.diagram import boxes
 from repronet.papers import NETWORKS
-from repronet.papers.experiments import EXPERIMENTS, Experiment
+from repronet.papers.experiments import EXPERIMENTS, described
 from repronet.papers.records import Error, Facts, Paper
 from repronet.papers.tables import golden, short
 
@@ -173,28 +174,25 @@ def _proved(name: str, checks: list[Check]) -> Iterator[str]:
 
 
 def _reproduction(name: str) -> Iterator[str]:
-    mine = {key: of for key, of in EXPERIMENTS.items() if of.network == name and _file(key).exists()}
+    mine = [key for key, run in EXPERIMENTS.items() if run.network == name]
     if not mine:
         yield "No experiment of this network stands in `configs/experiment` yet."
-    for key, experiment in mine.items():
-        yield from _experiment(key, experiment)
+    for key in mine:
+        yield from _experiment(key)
 
 
-def _experiment(key: str, experiment: Experiment) -> Iterator[str]:
-    _, title, *_ = _file(key).read_text(encoding="utf-8").splitlines()  # the first line is Hydra's
-    yield f"**{title.lstrip('# ')}**"
+def _experiment(name: str) -> Iterator[str]:
+    config = compose("train", [f"experiment={name}"])
+    facts = described(name, config.trainer.max_epochs, config.data.batch_size, config.normalization.name)
+    yield f"**{EXPERIMENTS[name].title}**"
     yield ""
     yield "```sh"
-    yield f"repronet reproduce {key}"
+    yield facts.pop("command")
     yield "```"
     yield ""
-    published = "nothing" if experiment.published is None else _error(experiment.published)
-    yield f"Published: {published}. Deviations: {'; '.join(experiment.deviations) or 'none'}."
+    for heading, text in facts.items():
+        yield f"- {heading}: {text}"
     yield ""
-
-
-def _file(experiment: str) -> Path:
-    return ROOT / "configs" / "experiment" / f"{experiment}.yaml"
 
 
 def _commands(name: str) -> Iterator[str]:

@@ -1,8 +1,7 @@
-"""Every file of configs/experiment: that it composes, says what it reproduces, and holds differences alone."""
+"""Every file of configs/experiment: that it composes, as long as its budgets say, and holds differences alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,26 +11,16 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from repronet.config.compose import compose
-from repronet.config.groups import remark
-from repronet.papers import NETWORKS
 from repronet.papers.experiments import EXPERIMENTS
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs/experiment"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-HEADINGS = ["Command", "Published", "Cost", "Deviations"]
 
 every_file = pytest.mark.parametrize("name", NAMES)
 
 
 def text(name: str) -> str:
     return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def header(name: str) -> list[str]:
-    """The lines of comment that the file opens with, without their signs."""
-    lines = text(name).splitlines()
-    end = next(number for number, line in enumerate(lines) if not line.startswith("#"))
-    return [line[1:].removeprefix(" ") for line in lines[:end]]
 
 
 def values(config: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -59,52 +48,16 @@ def repeated(name: str, folder: Path) -> list[str]:
     return [key for key, value in values(own) if OmegaConf.select(base, key) == value]
 
 
-def test_every_file_is_held_against_something():
+def test_every_file_has_its_facts():
     assert set(NAMES) == EXPERIMENTS.keys()
 
 
 @every_file
-def test_it_composes_to_the_network_and_the_data_that_it_is_held_against(name):
-    config = compose("train", [f"experiment={name}"])
+def test_it_composes_to_the_network_and_the_data_of_its_facts(name):
+    config, facts = compose("train", [f"experiment={name}"]), EXPERIMENTS[name]
     assert config.experiment == name
-    assert (config.model.name, config.data.name) == (EXPERIMENTS[name].network, EXPERIMENTS[name].dataset)
-
-
-@every_file
-def test_it_opens_with_title_citation_command_figure_cost_and_deviations(name):
-    package, title, blank, *rest = header(name)
-    assert package == "@package _global_"
-    assert title
-    assert not title.endswith(".")
-    assert blank == ""
-    begin = next(number for number, line in enumerate(rest) if line.startswith("Command:"))
-    assert re.search(r'".+".*\b(?:19|20)\d\d\b', " ".join(rest[:begin]))
-    begun = [line for line in rest[begin:] if not line.startswith(" ")]  # what goes on below is indented
-    assert [line.partition(":")[0] for line in begun] == HEADINGS
-    assert remark("experiment", name, "Command") == f"repronet reproduce {name}"
-    assert all(remark("experiment", name, heading) for heading in HEADINGS)
-    assert max(map(len, text(name).splitlines())) <= 120
-
-
-@every_file
-def test_its_figure_is_among_the_facts_of_its_paper(name):
-    experiment, said = EXPERIMENTS[name], remark("experiment", name, "Published")
-    if experiment.published is None:
-        assert said.startswith(("no ", "nothing "))
-        return
-    found = re.match(r"(\d+(?:\.\d+)?) % (?:test|top-1|top-5) error\b", said)
-    assert found is not None
-    assert float(found[1]) == experiment.published.percent
-    if experiment.published not in NETWORKS[experiment.network].errors:  # that of another network, and it says so
-        assert any(experiment.published in facts.errors for facts in NETWORKS.values())
-        assert any("figure is that" in deviation for deviation in experiment.deviations)
-
-
-@every_file
-def test_its_deviations_are_those_of_its_records(name):
-    said = remark("experiment", name, "Deviations").removesuffix(".")
-    for deviation in EXPERIMENTS[name].deviations:
-        assert deviation in said
+    assert (config.model.name, config.data.name) == (facts.network, facts.dataset)
+    assert (facts.hour or 0) <= config.trainer.max_epochs  # a smaller budget buys no more
 
 
 @pytest.mark.slow
@@ -122,3 +75,34 @@ def test_a_value_that_says_nothing_new_is_found(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(f"{__name__}.FOLDER", tmp_path)
     assert repeated("own", tmp_path) == ["data.batch_size", "optimizer.weight_decay"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "resnet20_cifar10",
+            ['"Deep Residual Learning', "8.75 % (CIFAR-10 test, table 6", "64,064 steps of 128", "182"],
+        ),
+        ("four_layer_bn_cifar10", ["no figure", "the paper prints no recipe", "variance 2/fan-in"]),
+        ("lenet5_mnist", ["0.95 %", "not comparable with this run", "a dense C3"]),
+    ],
+)
+def test_list_shows_what_must_be_known_of_one(repronet, name, said):
+    outcome = repronet("list", "experiment", name)
+    assert outcome.code == 0
+    assert max(map(len, outcome.out.splitlines())) <= 80
+    text = " ".join(outcome.out.split())
+    assert text.startswith(EXPERIMENTS[name].title)
+    assert f"repronet reproduce {name}" in text
+    assert [part for part in said if part not in text] == []
+
+
+def test_list_shows_the_titles_of_all(repronet):
+    assert "resnet20_cifar10              ResNet-20 on CIFAR-10 " in repronet("list", "experiment").out
+
+
+def test_one_that_there_is_not_is_answered_by_the_nearest(repronet):
+    outcome = repronet("list", "experiment", "resnet20_cifar1")
+    assert outcome.code == 2
+    assert outcome.err == "repronet: list experiment resnet20_cifar1: no such experiment; nearest: resnet20_cifar10\n"

@@ -45,6 +45,8 @@ def test_list(repronet, words):
 
 def test_every_config_file_says_what_it_is(repronet):
     for group in GROUPS:
+        if group == "experiment":
+            continue  # their titles are among the facts of papers
         for name, title in choices(group).items():
             assert title, f"{group}/{name}.yaml opens with a comment that says what it is"
     assert "[low, high]" in repronet("list", "preprocessing").out

@@ -67,6 +67,31 @@ def test_usual_recipes_are_not(words):
     assert said(*words) == []
 
 
+SLOW = ("data.batch_size=4", "optimizer.lr=0.001")
+OWN_MEAN, OWN_STD = ["preprocessing.mean=[0.131]"], ["preprocessing.std=[0.308]"]  # of the digits
+
+
+@pytest.mark.parametrize(
+    ("within", "beyond"),
+    [
+        (["optimizer.lr=0.39"], ["optimizer.lr=0.41"]),  # 16 times what is usual, 0.025 for batches of 64
+        (["optimizer.lr=0.00011"], ["optimizer.lr=0.00009"]),  # a 250th of it
+        (["optimizer=adam", "optimizer.lr=0.019"], ["optimizer=adam", "optimizer.lr=0.021"]),
+        (["schedule.warmup_error=0.21"], ["schedule.warmup_error=0.19"]),
+        ([*SLOW, "data.per_class=5"], [*SLOW, "data.per_class=4"]),
+        (["data.batch_size=437"], ["data.batch_size=501"]),  # 3,500 digits make 9 steps and 7
+        (
+            [*OWN_MEAN, "preprocessing.std=[0.38]"],
+            [*OWN_MEAN, "preprocessing.std=[0.39]"],
+        ),  # 0.308, and a quarter of it
+        ([*OWN_STD, "preprocessing.mean=[0.205]"], [*OWN_STD, "preprocessing.mean=[0.212]"]),  # 0.131, and 0.077
+    ],
+)
+def test_where_usual_ends(within, beyond):
+    assert said(*within) == []
+    assert len(said(*beyond)) == 1
+
+
 def heads() -> Iterator[Any]:
     """The experiments that others take their recipe from, and those that stand alone; large networks are slow."""
     for name in choices("experiment"):

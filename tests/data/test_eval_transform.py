@@ -49,6 +49,18 @@ def test_every_protocol_has_its_views_for_any_size(protocol, count, shape):
     assert lens.views(torch.zeros(shape, dtype=torch.uint8), protocol).shape == (count, 3, 16, 16)
 
 
+def test_multi_scale_has_the_sizes_of_its_paper():
+    """He et al. 2016, section 4.1: a shorter side of 224, 256, 384, 480, 640.
+
+    A picture that brightens evenly from left to right tells how much of it a crop of 224 pixels holds.
+    """
+    ramp = torch.linspace(0, 255, 640).round().to(torch.uint8).expand(3, 640, 640)
+    views = EvalTransform(("a", "b"), 3, 224, 256, False, PixelMap.scale(0.0, 255.0, 3)).views(ramp, "multi_scale")
+    first = views[::10, 0, 0]  # (50, 3, 224, 224) → (5, 224): the top left crop of each size
+    sides = 255 * 223 / (first[:, -1] - first[:, 0])
+    assert sides.tolist() == pytest.approx([224, 256, 384, 480, 640], rel=0.02)
+
+
 @pytest.mark.parametrize("damage", [{"classes": None}, {"pixel_map": {"kind": "os.system"}}, {"extra": 1}])
 def test_anything_else_is_refused(damage):
     plain = EvalTransform(("a", "b"), 1, 4, 4, False, PixelMap.scale(0.0, 1.0, 1)).plain()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -66,10 +67,12 @@ def test_senet154_projects_by_3x3_behind_the_first_stage():
     assert (block.conv1.out_channels, block.conv2.out_channels, block.conv2.groups) == (128, 256, 64)
 
 
-def test_he_initialisation():
+def test_weights_start_with_a_variance_of_two_by_kernel_and_planes_out():
+    """He et al. 2015, equation 14: in a network that doubles its planes, fan-in is half of fan-out."""
     torch.manual_seed(0)
-    weight = models.create("resnet20").layer3[1].conv2.weight  # 64 planes out, 3×3
-    assert abs(weight.std().item() / (2 / (9 * 64)) ** 0.5 - 1) < 0.02
+    convolution = models.create("resnet20").layer3[0].conv1
+    assert convolution.weight.shape == (64, 32, 3, 3)
+    assert convolution.weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
 
 
 def test_a_design_is_plain_data():

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from interruptions import Strike, Trial
 from repronet import models, runs
 from repronet.errors import UserError
+from repronet.figures.charts import read_history
 from repronet.training.checkpoints import read_checkpoint
 from repronet.training.distillation import LearningWithoutForgetting, distillation, head_of, with_head
 
@@ -71,6 +72,19 @@ def small_digits(tmp_path_factory):
 
 def words(old, way: str) -> tuple[str, ...]:
     return (f"weights={old}", f"finetune={way}", "data.classes=[5,6,7,8,9]", "optimizer.lr=0.01", "trainer.threads=1")
+
+
+def test_while_the_head_alone_is_trained_the_old_answers_are_no_part_of_the_loss(repronet, tmp_path, small_digits):
+    """What they come from does not move then, so they would add a constant: however much they weigh, it is the same."""
+    short = ("finetune.head_epochs=1", "trainer.max_epochs=2", "data.per_class=40", "data.batch_size=20")
+    losses = {}
+    for weight in (1, 50):
+        weighed = (f"finetune.old_weight={weight}", f"run_dir=w{weight}")
+        outcome = repronet("train", *words(small_digits, "lwf"), *short, *weighed)
+        assert (outcome.code, outcome.err) == (0, "")
+        losses[weight] = [row["train_loss"] for row in read_history(tmp_path / f"w{weight}" / runs.HISTORY)]
+    assert losses[1][0] == losses[50][0]
+    assert losses[1][1] < losses[50][1] - 1  # then they are
 
 
 @pytest.mark.slow

@@ -505,6 +505,7 @@ repronet list - the choices of each config group
 
 USAGE
   repronet list [GROUP ...]
+  repronet list experiment NAME
 
 GROUPS
 {groups}
@@ -513,6 +514,7 @@ EXAMPLES
   repronet list
   repronet list models
   repronet list data optimizers
+  repronet list experiment resnet20_cifar10   # paper, figure, cost, deviations
 """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -45,17 +44,6 @@ def _titles(folder: Traversable) -> dict[str, str]:
     if not folder.is_dir():
         return {}
     return {f.name.removesuffix(".yaml"): _title(f) for f in folder.iterdir() if f.name.endswith(".yaml")}
-
-
-def remark(group: str, choice: str, heading: str) -> str:
-    """What a config's file says behind ``# heading:`` and in the indented lines below it, or nothing."""
-    lines = (files("repronet.configs") / group / f"{choice}.yaml").read_text(encoding="utf-8").splitlines()
-    comments = [line[1:].removeprefix(" ") for line in lines if line.startswith("#")]
-    begin = next((number for number, text in enumerate(comments) if text.startswith(f"{heading}:")), None)
-    if begin is None:
-        return ""
-    rest = itertools.takewhile(lambda text: text.startswith("  "), comments[begin + 1 :])
-    return " ".join(text.strip() for text in (comments[begin].removeprefix(f"{heading}:"), *rest))
 
 
 def _title(file: Traversable) -> str:

@@ -7,7 +7,7 @@ it.
 from __future__ import annotations
 
 from repronet.papers import alexnet, densenet, inception, lenet, resnet, senet, vgg
-from repronet.papers.records import Facts
+from repronet.papers.records import Error, Facts
 
 NETWORKS: dict[str, Facts] = {
     **lenet.NETWORKS,
@@ -19,4 +19,17 @@ NETWORKS: dict[str, Facts] = {
     **senet.NETWORKS,
 }
 
-__all__ = ["NETWORKS", "Facts"]
+
+def published(network: str, percent: float) -> Error:
+    """The error of so many percent among those of ``network``.
+
+    Raises:
+        KeyError: when none was published, or not that.
+    """
+    for error in NETWORKS[network].errors:
+        if error.percent == percent:
+            return error
+    raise KeyError(f"{network}: no published error of {percent} %")
+
+
+__all__ = ["NETWORKS", "Facts", "published"]

@@ -134,3 +134,35 @@ class Facts:
         """How a run with ``normalization``, a name of ``repronet.models.normalization``, or "paper", deviates."""
         kept = normalization in ("paper", "local_response")
         return self.deviations + (self.of_response_norm if kept else ())
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run of ``configs/experiment/NAME.yaml`` reproduces and is held against.
+
+    Args:
+        title: what it is, in a line.
+        network: a key of ``repronet.papers.NETWORKS``, whose paper it reproduces.
+        dataset: a key of ``repronet.papers.cost.WORKLOADS``.
+        published: the error in the paper, of `network`, or of another network and then `deviations` say so; None where
+            it prints none.
+        minutes: epochs that about five minutes of two cores pay for; None where not even one fits.
+        hour: the same for an hour of one core.
+        deviations: from the paper, each in a few words; those of the network are its own.
+        comparable: whether the published figure is of such a run: the same network and length, and a test of its kind.
+        section: where the paper tells of it; "" for where it tells the network's recipe.
+        also: what it is taken from besides.
+        context: what the paper says beside the figure, or for want of one.
+    """
+
+    title: str
+    network: str
+    dataset: str
+    published: Error | None
+    minutes: int | None
+    hour: int | None
+    deviations: tuple[str, ...]
+    comparable: bool = True
+    section: str = ""
+    also: str = ""
+    context: str = ""

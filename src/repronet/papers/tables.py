@@ -56,7 +56,7 @@ def _page() -> Iterator[str]:
         yield ""
         yield f"## {paper.title}"
         yield ""
-        yield f"{paper.authors}, {_where(paper)}"
+        yield f"{paper.authors}, {where(paper)}"
         yield ""
         yield "| network | what | parameters | MACs | input | published |"
         yield "|---|---|---|---|---|---|"
@@ -64,7 +64,7 @@ def _page() -> Iterator[str]:
             yield _row(name, NETWORKS[name])
 
 
-def _where(paper: Paper) -> str:
+def where(paper: Paper) -> str:
     """Venue and preprint, and the year where neither says it."""
     preprint = f"arXiv:{paper.arxiv}" if paper.arxiv else ""
     venue = "" if paper.venue == "arXiv" else paper.venue

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from repronet.papers.claims import CLAIMS
+from repronet.papers.cost import duration
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.papers.records import Error
 from repronet.reproduction.record import HASH, Record
@@ -65,13 +66,7 @@ def length(group: Group, mark: str = ", not comparable") -> str:
     """The budget, with epochs and time, and ``mark`` where it is not comparable with the paper."""
     epochs, seconds = group[0]["epochs"], statistics.mean(record["train_seconds"] for record in group)
     marked = "" if comparable(group[0]) else mark
-    return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {_time(seconds)}{marked}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 3600:.1f} h" if seconds >= 5400 else f"{seconds / 60:.0f} min"
+    return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {duration(seconds)}{marked}"
 
 
 def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
@@ -104,6 +99,10 @@ a side, of which nothing more than the figures is known. *Short*: after a part o
 claims are trained, so that such a verdict tells how they begin, and neither bears a claim out nor refutes it.
 Training error is the mean over an epoch, on augmented images where there are such, while the weights move.
 """
+ABOUT_COSTS = """\
+Computed: three times the multiplications of a forward pass for every image of every epoch, at the rate of one core of
+an AMD EPYC without AVX-512, measured, and of a GPU such as an H100, assumed.
+"""
 
 
 def _page(records: Sequence[Record], costs: Mapping[str, str]) -> Iterator[str]:
@@ -117,7 +116,8 @@ def _page(records: Sequence[Record], costs: Mapping[str, str]) -> Iterator[str]:
         outcome = f"{verdict.outcome}, {verdict.reserve}" if verdict.reserve else f"**{verdict.outcome}**"
         yield f"| {claim.text} | {claim.where} | {outcome} | {verdict.evidence} |"
     yield ""
-    yield from _table("Not run at full length", "experiment | paper | what it would take")
+    yield f"## Not run at full length\n\n{ABOUT_COSTS}"
+    yield from _table(None, "experiment | paper | what it would take")
     there = {record["experiment"] for record in records if record["budget"] == "paper"}
     yield from (
         f"| `{name}` | {shown_error(published(name))} | {costs.get(name, '')} |"

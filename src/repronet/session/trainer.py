@@ -15,6 +15,7 @@ from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoa
 from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from rich.console import Console
 
+from repronet import runs
 from repronet.config.build import Parts, plain
 from repronet.errors import UserError
 from repronet.runs.stopping import StopSwitch

@@ -8,15 +8,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from repronet.config.compose import nearest
+from repronet.config.compose import compose, nearest
 from repronet.config.groups import GROUPS, choices
 from repronet.errors import UserError
 from repronet.papers import NETWORKS
+from repronet.papers.experiments import EXPERIMENTS, described
 from repronet.papers.tables import golden, short
 
 
 def show(words: Sequence[str]) -> int:
-    """Print the choices of each group named (``models`` serves as well as ``model``), or of all groups."""
+    """Print the choices of each group named (``models`` serves as well as ``model``), or of all groups.
+
+    ``experiment NAME`` prints what must be known of that one.
+    """
+    if len(words) == 2 and _group(words[0]) == "experiment" and words[1].removesuffix("s") not in GROUPS:
+        return _experiment(words[1])
     groups = [_group(word) for word in words] or list(GROUPS)
     console = Console(highlight=False)
     for position, group in enumerate(groups):
@@ -33,9 +39,22 @@ def _titles(group: str) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    for name, title in choices(group).items():
+    known = {name: run.title for name, run in EXPERIMENTS.items()} if group == "experiment" else {}
+    for name, title in (choices(group) | known).items():
         table.add_row(f"  {name}", Text(title))
     return table
+
+
+def _experiment(name: str) -> int:
+    if name not in EXPERIMENTS:
+        raise UserError(f"list experiment {name}: no such experiment{nearest(name, EXPERIMENTS)}")
+    config = compose("train", [f"experiment={name}"])
+    table = Table(box=None, show_header=False, pad_edge=False, title=EXPERIMENTS[name].title, title_justify="left")
+    facts = described(name, config.trainer.max_epochs, config.data.batch_size, config.normalization.name)
+    for heading, text in facts.items():
+        table.add_row(heading, Text(text))
+    Console(highlight=False, width=80).print(table)
+    return 0
 
 
 def _networks() -> Table:

@@ -7,8 +7,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from repronet.config.groups import choices, remark
+from repronet.config.compose import compose
 from repronet.papers.claims import CLAIMS
+from repronet.papers.cost import cost
+from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record
 from repronet.reproduction.page import comparable, distance, groups, length, page, published, shown_error
 from repronet.reproduction.verdicts import judge, spread
@@ -34,11 +36,19 @@ def show(folder: Path, console: Console) -> Path:
     console.print(_figures(records))
     console.print()
     console.print(_claims(records))
-    costs = {name: remark("experiment", name, "Cost") for name in choices("experiment")}
     path = folder / PAGE
-    write_whole(path, page(records, costs).encode())
+    write_whole(path, page(records, costs()).encode())
     console.print(f"\n{path}: {len(records)} run{'s' if len(records) > 1 else ''}", markup=False, soft_wrap=True)
     return path
+
+
+def costs() -> dict[str, str]:
+    """What each experiment takes at full length."""
+    configs = {name: compose("train", [f"experiment={name}"]) for name in EXPERIMENTS}
+    return {
+        name: cost(run.network, run.dataset, configs[name].trainer.max_epochs, configs[name].data.batch_size)
+        for name, run in EXPERIMENTS.items()
+    }
 
 
 def _figures(records: list[record.Record]) -> Table:

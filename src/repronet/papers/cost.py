@@ -1,0 +1,61 @@
+"""What a run takes, computed from what it multiplies. Needs no torch.
+
+A forward pass multiplies as often as the network has MACs, and each of the two gradients, of the inputs and of the
+weights, as often again; the rest, such as batch norm, comes with the rates, which are measured.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from repronet.papers.tables import golden, short
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A dataset, and how fast the networks for its pictures are trained.
+
+    Args:
+        images: that are trained on, validation left out.
+        core: multiplications a second of one core of an AMD EPYC without AVX-512, measured.
+        gpu: the same of a GPU such as an H100, assumed; None where batches are too small for one.
+    """
+
+    images: int
+    core: float
+    gpu: float | None
+
+
+WORKLOADS = {
+    "mnist5k": Workload(3_500, 2.5e9, None),
+    "mnist": Workload(55_000, 2.5e9, None),
+    "cifar10": Workload(45_000, 25e9, 2e12),
+    "imagenet": Workload(1_255_544, 25e9, 10e12),
+}
+
+
+def multiplications(network: str, dataset: str, epochs: int) -> int:
+    """Of a whole training."""
+    return 3 * golden()[network]["macs"] * WORKLOADS[dataset].images * epochs
+
+
+def cost(network: str, dataset: str, epochs: int, batch_size: int) -> str:
+    """What the training takes: its steps, its multiplications, and how long they last."""
+    work, macs = WORKLOADS[dataset], golden()[network]["macs"]
+    total = multiplications(network, dataset, epochs)
+    steps = epochs * math.ceil(work.images / batch_size)
+    times = [f"{duration(total / work.core)} on a core ({work.core / 1e9:g} G a second)"]
+    if work.gpu is not None:
+        times.append(f"{duration(total / work.gpu)} on a GPU (an assumed {work.gpu / 1e12:g} T)")
+    power = f"{total:.1e}".replace("e+", "e")
+    product = f"3 × {short(macs)} MACs × {work.images:,} images × {epochs} epochs"
+    return f"{steps:,} steps of {batch_size}; {product} = {power}: {', '.join(times)}"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``14 min``, ``1.3 h``, ``17 days``, ``3.1 years``."""
+    for unit, size, until in (("s", 1, 90), ("min", 60, 5400), ("h", 3600, 72 * 3600), ("days", 86_400, 730 * 86_400)):
+        if seconds < until:
+            return f"{seconds / size:.1f} h" if unit == "h" and seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / (365 * 86_400):.1f} years"
