@@ -1,3 +1,56 @@
-"""repronet: the classic convolutional networks, rebuilt from layers whose gradients are written out and proved."""
+"""repronet: the classic convolutional networks, rebuilt from layers whose gradients are written out and proved.
+
+    import repronet
+
+    result = repronet.train("model=lenet5", "data=mnist5k")
+    repronet.load(result.run_dir).predict("digit.png")
+    datamodule = repronet.data("cifar10")
+
+Nothing heavy is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import repronet.data as _data
+
+if TYPE_CHECKING:
+    from repronet.api import Result, load, train
+    from repronet.data.module import ImageDataModule
+    from repronet.training.module import ImageClassifier
 
 __version__ = "0.1.0"
+
+__all__ = ["ImageClassifier", "ImageDataModule", "Result", "load", "train"]
+
+_PLACES = {
+    "ImageClassifier": "repronet.training.module",
+    "ImageDataModule": "repronet.data.module",
+    "Result": "repronet.api",
+    "load": "repronet.api",
+    "train": "repronet.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'repronet' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])
+
+
+class _DataPackage(ModuleType):
+    """The package repronet.data, which is also a function: ``repronet.data("cifar10")``."""
+
+    def __call__(self, name: str, *overrides: str) -> ImageDataModule:
+        return import_module("repronet.api").data(name, *overrides)
+
+
+sys.modules[_data.__name__].__class__ = _DataPackage

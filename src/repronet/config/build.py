@@ -102,10 +102,25 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     return Parts(task, data, vendor_twin(config, images), plain(config))
 
 
+def data_of(config: DictConfig) -> ImageDataModule:
+    """The data that a config describes, without a network.
+
+    Raises:
+        UserError: when it cannot be had.
+    """
+    size = input_size(config)
+    images = dataset(config, size)
+    return data_module(config, images, size, images.train.statistics())
+
+
 def input_size(config: DictConfig) -> int:
     """Height and width that the network of ``model.name`` takes, which is known without its weights."""
     with torch.device("meta"), torch.random.fork_rng():
-        return models.create(config.model.name).input_size  # type: ignore[return-value]
+        size = getattr(models.create(config.model.name), "input_size", None)
+    if type(size) is not int:
+        needed = "needs an attribute input_size, the height and width of the images that it takes"
+        raise UserError(f"model={config.model.name}: the network {needed}")
+    return size
 
 
 def network(config: DictConfig, images: ImageDataset) -> nn.Module:

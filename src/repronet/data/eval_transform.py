@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -65,6 +66,25 @@ class EvalTransform:
             return cls(**{**plain, "classes": tuple(plain["classes"]), "pixel_map": pixel_map})
         except (KeyError, TypeError) as error:
             raise UserError(f"the checkpoint does not say how its pictures are prepared ({error})") from error
+
+    def to_json(self) -> str:
+        """What :meth:`of_json` reads, for the metadata of a file of weights."""
+        return json.dumps(self.plain(), default=lambda tensor: {"tensor": tensor.tolist()})
+
+    @classmethod
+    def of_json(cls, text: str) -> EvalTransform:
+        """What :meth:`to_json` gave.
+
+        Raises:
+            UserError: for anything else.
+        """
+        try:
+            plain = json.loads(
+                text, object_hook=lambda found: torch.tensor(found["tensor"]) if "tensor" in found else found
+            )
+        except ValueError as error:
+            raise UserError(f"the file does not say how its pictures are prepared ({error})") from error
+        return cls.of(plain)
 
     def __call__(self, picture: Picture) -> Tensor:
         """A picture of any size → float32 (channels, size, size): the view that the network was validated with.

@@ -24,7 +24,7 @@ Rows = Sequence[Mapping[str, float]]
 def read_history(path: Path) -> list[dict[str, float]]:
     """The rows of a run's history.csv."""
     with path.open(encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def curves(runs: Mapping[str, Rows]) -> Figure:

@@ -104,8 +104,6 @@ def create(
 
         network = build(**counts, layers=family)
         renormalize(network, normalization, family)
-    if type(getattr(network, "input_size", None)) is not int:
-        raise UserError(f"model={name}: the network needs an attribute input_size, the height and width that it takes")
     network.architecture = name
     network.blueprint = {"name": name, **chosen, "layers": layers}
     return network

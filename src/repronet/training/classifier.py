@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,13 @@ from torch import Tensor, nn
 
 from repronet import models, runs, weights
 from repronet.data.eval_transform import EvalTransform, mean_probabilities
+from repronet.data.preprocessing import PixelMap
 from repronet.data.reading import Picture, opened
 from repronet.errors import UserError
 from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.visualization.embedding import features
+from repronet.weights import published
+from repronet.weights.pixels import pixels_of
 
 AT_ONCE = 64  # pictures that go through the network together
 
@@ -96,6 +100,46 @@ def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
     network = built(config, len(transform.classes), transform.channels, layers)
     weights.load(network, path)
     return Classifier(network.eval(), transform, config)
+
+
+def of_file(path: Path) -> Classifier:
+    """The network of a ``.safetensors`` file that ``repronet export`` wrote.
+
+    Raises:
+        UserError: when the file is another, or damaged.
+    """
+    metadata = weights.metadata(path)
+    try:
+        blueprint = json.loads(metadata["blueprint"])
+        transform = EvalTransform.of_json(metadata["transform"])
+    except (KeyError, ValueError) as error:
+        hint = "repronet export run=DIR to=safetensors writes one that does"
+        raise UserError(f"{path}: does not name its network and how pictures are prepared; {hint}") from error
+    known = {key: blueprint.get(key) for key in ("num_classes", "in_channels", "normalization")}
+    network = models.create(blueprint["name"], layers=blueprint.get("layers", "custom"), **known)
+    weights.load(network, path)
+    return Classifier(network.eval(), transform, {})
+
+
+def of_published(name: str) -> Classifier:
+    """A network with torchvision's weights, by ``NETWORK/NAME``.
+
+    Raises:
+        UserError: when torchvision has none of that name for the network, or they cannot be had.
+    """
+    architecture, _, entry = name.partition("/")
+    if not entry:
+        raise UserError(f"{name}: no such run folder or file, and no published weights (resnet18/IMAGENET1K_V1 is)")
+    network = models.create(architecture)
+    weights.load(network, entry)
+    found = published.entry(entry, architecture)
+    statistics = pixels_of(entry, architecture)
+    assert statistics is not None
+    size = network.input_size
+    pixel_map = PixelMap.standardize(statistics)
+    short_side = round(size * 8 / 7)
+    classes = tuple(found.meta["categories"])
+    return Classifier(network.eval(), EvalTransform(classes, 3, size, short_side, False, pixel_map), {})
 
 
 def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Module:

@@ -133,6 +133,7 @@ class ImageClassifier(pl.LightningModule):
         steps = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         return math.ceil(min(steps, 2**31)), int(min(total, 2**31))
 
+    @torch.compiler.disable  # the network in it is compiled, when the module is; counting and logging is not
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
         output = self(images)

@@ -11,6 +11,7 @@ do not and the network is as it was. No file is ever unpickled into anything but
 """
 
 from repronet.weights.export import export_onnx, export_program, save
+from repronet.weights.files import metadata
 from repronet.weights.loading import Loaded, load, shapes
 
-__all__ = ["Loaded", "export_onnx", "export_program", "load", "save", "shapes"]
+__all__ = ["Loaded", "export_onnx", "export_program", "load", "metadata", "save", "shapes"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import secrets
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ _ONNX_NEEDS = ("onnx", "onnxscript")
 _AVG_POOL = torch.ops.aten.avg_pool2d.default
 
 
-def save(network: nn.Module, path: str | Path) -> None:
+def save(network: nn.Module, path: str | Path, transform: str | None = None) -> None:
     """Write the network's tensors under its own keys, which are torchvision's where torchvision has the network.
 
     Args:
@@ -36,6 +37,8 @@ def save(network: nn.Module, path: str | Path) -> None:
         path: ``.safetensors`` also records the network's name, classes, input channels and this library's version, and
             :func:`repronet.weights.load` refuses it for another network; ``.pth`` holds the state dict alone, as
             torchvision's files do.
+        transform: how pictures are brought to the network, from ``EvalTransform.to_json``; with it a ``.safetensors``
+            file is all that :func:`repronet.load` needs.
 
     Raises:
         UserError: for another ending, or when nothing can be written there.
@@ -49,7 +52,7 @@ def save(network: nn.Module, path: str | Path) -> None:
         if path.suffix == ".pth":
             torch.save(tensors, draft)
         else:
-            safetensors.torch.save_file(tensors, draft, metadata=_metadata(network))
+            safetensors.torch.save_file(tensors, draft, metadata=_metadata(network, transform))
 
 
 def export_program(network: nn.Module, path: str | Path, input_size: InputSize) -> None:
@@ -124,13 +127,15 @@ def _without_divisor(
     return mean * (math.prod(kernel_size) / divisor_override)
 
 
-def _metadata(network: nn.Module) -> dict[str, str]:
+def _metadata(network: nn.Module, transform: str | None) -> dict[str, str]:
     num_classes, in_channels = identity.counts(network)
     known = {
         "network": identity.name_of(network),
         "num_classes": num_classes,
         "in_channels": in_channels,
         "repronet": repronet.__version__,
+        "blueprint": json.dumps(network.blueprint) if hasattr(network, "blueprint") else None,
+        "transform": transform,
     }
     return {"format": "pt"} | {key: str(value) for key, value in known.items() if value is not None}
 

@@ -75,6 +75,19 @@ def printable(name: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
+def metadata(path: Path) -> dict[str, str]:
+    """What a ``.safetensors`` file says beside its tensors.
+
+    Raises:
+        UserError: when it is damaged, or another kind of file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except Exception as error:  # the format's own error, or the system's
+        raise UserError(f"{path}: damaged or no safetensors file ({type(error).__name__} while reading it)") from error
+
+
 def _read_safetensors(path: Path) -> Source:
     try:
         with safe_open(path, framework="pt") as file:

@@ -61,7 +61,7 @@ def fetch(name: str, network: str | None) -> Source:
         UserError: when torchvision has none of that name for the network, they cannot be had, or the file is damaged; a
             damaged one in torch.hub's folder is removed.
     """
-    url = _entry(name, network).url
+    url = entry(name, network).url
     file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
     origin = f"weights={name}"
     if file.exists() and not _hash_holds(file):
@@ -110,7 +110,7 @@ def network_of(file: Path) -> str | None:
     return names[0] if names else None
 
 
-def _entry(name: str, network: str | None) -> WeightsEnum:
+def entry(name: str, network: str | None) -> WeightsEnum:
     if network is None:
         raise UserError(
             f"weights={name}: this is no network of repronet.models, so torchvision's cannot be found by name"

@@ -90,7 +90,7 @@ def _write(classifier: Classifier, to: str, path: Path) -> None:
     elif to == "torch_export":
         weights.export_program(classifier.network, path, size)
     else:
-        weights.save(classifier.network, path)
+        weights.save(classifier.network, path, classifier.transform.to_json())
 
 
 def _difference(classifier: Classifier, path: Path) -> float:

@@ -1,0 +1,121 @@
+"""The same as the command line, for Python: train a network, load one, get the data.
+
+import repronet
+
+result = repronet.train("model=resnet20", "data=cifar10", "trainer.max_epochs=20")
+classifier = repronet.load(result.run_dir)
+classifier.predict("photo.jpg")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from repronet.errors import UserError
+
+if TYPE_CHECKING:
+    from repronet.data.module import ImageDataModule
+    from repronet.training.classifier import Classifier
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run came to.
+
+    Attributes:
+        run_dir: its folder.
+        values: the content of its ``result.json``.
+        history: one row an epoch, as in its ``history.csv``.
+    """
+
+    run_dir: Path
+    values: Mapping[str, Any]
+    history: list[dict[str, float]]
+
+    @property
+    def test_error(self) -> float | None:
+        """Share of wrong answers on the test split by the best-validation weights; None without a test split."""
+        return self.values["test_error"]
+
+    @property
+    def best_val_error(self) -> float:
+        """The lowest validation error of any epoch."""
+        return self.values["best_val_error"]
+
+    @property
+    def last_val_error(self) -> float:
+        """The validation error after the last epoch."""
+        return self.values["last_val_error"]
+
+
+def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = False) -> Result:
+    """Train and test a network as ``repronet train OVERRIDES`` does.
+
+    Args:
+        overrides: words of the command line: ``"model=resnet20"``, ``"optimizer.lr=0.05"``, or ``"resume=DIR"`` alone.
+        config_dir: a folder of your own config files.
+        quiet: print nothing; everything also stands in the run folder's ``train.log``.
+
+    Raises:
+        UserError: for words, data or weights that do not fit, before anything is written.
+        Fault: when something breaks on the way; it says how to resume the run.
+    """
+    from rich.console import Console
+
+    from repronet.config.compose import compose
+    from repronet.figures.charts import read_history
+    from repronet.runs import HISTORY
+    from repronet.session import run
+    from repronet.session.console import speaking_to
+
+    console = Console(highlight=False, quiet=quiet)
+    resumed = [word.removeprefix("resume=") for word in overrides if word.startswith("resume=")]
+    if resumed and len(overrides) > 1:
+        raise UserError(f"resume={resumed[-1]}: a resumed run keeps its config; give it alone")
+    with speaking_to(console):
+        if resumed:
+            values = run.resume(Path(resumed[0]).expanduser(), console)
+        else:
+            values = run.train(compose("train", overrides, Path(config_dir) if config_dir else None), console)
+    folder = Path(values["run_dir"])
+    return Result(folder, values, list(read_history(folder / HISTORY)))
+
+
+def load(source: str | Path) -> Classifier:
+    """A trained network, ready to classify pictures.
+
+    Args:
+        source: a run folder; a checkpoint (``…/checkpoints/last.ckpt``); a ``.safetensors`` file of
+            ``repronet export``; or "NETWORK/NAME" of torchvision's published weights, such as ``"resnet18/IMAGENET1K_V1"``.
+
+    Raises:
+        UserError: when there is nothing of that kind, or it is damaged.
+    """
+    from repronet.training import classifier
+
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return classifier.of_run(path)
+    if path.suffix == ".ckpt":
+        return classifier.of_checkpoint(path)
+    return classifier.of_file(path) if path.is_file() else classifier.of_published(str(source))
+
+
+def data(name: str, *overrides: str) -> ImageDataModule:
+    """The LightningDataModule of a dataset, as ``repronet train data=NAME OVERRIDES`` would use it.
+
+    Args:
+        name: of ``repronet list data``, "cifar10" for instance.
+        overrides: more words, as ``"data.root=photos"``, ``"augmentation=cifar_standard"`` or ``"data.batch_size=32"``;
+            ``"model=resnet50"`` settles the size of the pictures.
+
+    Raises:
+        UserError: for unknown words, or when the data cannot be had.
+    """
+    from repronet.config.build import data_of
+    from repronet.config.compose import compose
+
+    return data_of(compose("train", [f"data={name}", *overrides]))
