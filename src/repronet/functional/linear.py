@@ -9,13 +9,11 @@
 back-propagation, where they read ∂X = ∂Y·W and ∂W = ∂Yᵀ·X.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
 
 
@@ -47,28 +45,9 @@ def linear_bias_gradient(grad_output: Tensor, bias_shape: torch.Size) -> Tensor:
     return grad_output.sum_to_size(bias_shape)
 
 
-class _Linear(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return linear_forward(input, weight, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, weight, bias = inputs
-        ctx.save_for_backward(input, weight)
-        ctx.bias_shape = None if bias is None else bias.shape
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
-        needs_input, needs_weight, needs_bias = ctx.needs_input_grad
-        return (
-            linear_input_gradient(grad_output, weight) if needs_input else None,
-            linear_weight_gradient(grad_output, input) if needs_weight else None,
-            linear_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
-        )
+_linear = differentiable(
+    linear_forward, input=linear_input_gradient, weight=linear_weight_gradient, bias=linear_bias_gradient
+)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
@@ -97,7 +76,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm:
     if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
         bias = bias.squeeze(0)  # torch takes one picture's bias as a row
     _check_operands(input, weight, bias)
-    compute = _Linear.apply if own_or_vendor(algorithm) == "own" else linear_forward
+    compute = _linear if own_or_vendor(algorithm) == "own" else linear_forward
     if weight.dim() == 1:
         row = None if bias is None else bias.unsqueeze(-1)
         return compute(input, weight.unsqueeze(0), row).squeeze(-1)

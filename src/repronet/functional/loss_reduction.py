@@ -64,15 +64,9 @@ def without_ignored(losses: Tensor, share: Share) -> Tensor:
     return losses.masked_fill(share == 0, 0) if isinstance(share, Tensor) else losses
 
 
-def save_with_share(ctx: Any, share: Share, *tensors: Tensor | None) -> None:
-    """Keep the tensors for backward, and the share, which is one of them or a number."""
-    ctx.share = None if isinstance(share, Tensor) else share
-    ctx.save_for_backward(share if ctx.share is None else None, *tensors)
-
-
-def saved_with_share(ctx: Any) -> tuple[Any, ...]:
-    share, *tensors = ctx.saved_tensors
-    return (share if ctx.share is None else ctx.share, *tensors)
+def of_each(grad_output: Tensor, dim: int, total: bool) -> Tensor:
+    """The gradient of each loss, to broadcast along the classes: (N, …) → (N, 1, …), () for the total."""
+    return grad_output if total else grad_output.unsqueeze(dim)
 
 
 def in_full_precision(*tensors: Tensor | None) -> tuple[Any, ...]:
