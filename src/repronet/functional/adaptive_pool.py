@@ -20,12 +20,12 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.convolution.conv_spec import layout_of
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.max_pool import Maxima, Ways, fastest_maximum, max_pool2d
 from repronet.functional.pool import avg_pool2d
-from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, mapped
+from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, fold_batch
 from repronet.functional.precision import accumulation_dtype, require_real
-from repronet.functional.windows import Pair, image_size, pair
+from repronet.functional.windows import Pair, image_size, pair, size_in
 
 OutputSize = int | Sequence[int | None]
 
@@ -100,42 +100,20 @@ def _input_gradient(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
     return candidates[chosen("adaptive_avg_pool2d input_gradient", algorithm, grad_output, (size,), candidates)]()
 
 
-class _AdaptiveAvgPool2d(Function):
-    @staticmethod
-    def forward(input: Tensor, output_size: Pair, algorithm: str) -> Tensor:
-        return _forward(input, output_size, algorithm)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, _, ctx.algorithm = inputs
-        ctx.size = image_size(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _InputGradient.apply(grad_outputs[0], ctx.size, ctx.algorithm), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        return mapped(_AdaptiveAvgPool2d, info, in_dims, args[:1], *args[1:])
-
-
-class _InputGradient(Function):
-    @staticmethod
-    def forward(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
-        return _input_gradient(grad_output, size, algorithm)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        grad_output, _, ctx.algorithm = inputs
-        ctx.output_size = image_size(grad_output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _AdaptiveAvgPool2d.apply(grad_outputs[0], ctx.output_size, ctx.algorithm), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        return mapped(_InputGradient, info, in_dims, args[:1], *args[1:])
+_adaptive_avg_pool2d = differentiable(
+    _forward,
+    input=lambda grad, input_shape, algorithm: _adaptive_avg_pool2d_input_gradient(
+        grad, size_in(input_shape), algorithm
+    ),
+    vmap=fold_batch,
+)
+_adaptive_avg_pool2d_input_gradient = differentiable(
+    _input_gradient,
+    grad_output=lambda grad, grad_output_shape, algorithm: _adaptive_avg_pool2d(
+        grad, size_in(grad_output_shape), algorithm
+    ),
+    vmap=fold_batch,
+)
 
 
 def lay_out_forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -151,23 +129,10 @@ def lay_out_input_gradient(grad_output: Tensor, rows: Tensor, columns: Tensor, s
     return total.to(grad_output.dtype)
 
 
-class _LayOut(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        return lay_out_forward(input, rows, columns)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, rows, columns = inputs
-        ctx.size = image_size(input)
-        ctx.save_for_backward(rows, columns)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (rows, columns) = grad_outputs, ctx.saved_tensors
-        return lay_out_input_gradient(grad_output, rows, columns, ctx.size), None, None
+_lay_out = differentiable(
+    lay_out_forward,
+    input=lambda grad, rows, columns, input_shape: lay_out_input_gradient(grad, rows, columns, size_in(input_shape)),
+)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str = "auto") -> Tensor:
@@ -194,8 +159,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str =
     if kernel is not None and input.shape[-3] > 0:
         return avg_pool2d(input, kernel, algorithm=algorithm)
     if input.dim() == 3:
-        return _AdaptiveAvgPool2d.apply(input.unsqueeze(0), size, algorithm).squeeze(0)
-    return _AdaptiveAvgPool2d.apply(input, size, algorithm)
+        return _adaptive_avg_pool2d(input.unsqueeze(0), size, algorithm).squeeze(0)
+    return _adaptive_avg_pool2d(input, size, algorithm)
 
 
 @overload
@@ -256,7 +221,7 @@ def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool
     (rows, kh), (columns, kw) = (
         _numbers(length, windows, input.device) for length, windows in zip(image_size(input), output_size, strict=True)
     )
-    side_by_side = _LayOut.apply(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
+    side_by_side = _lay_out(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
     if 0 in output_size:
         nothing = side_by_side[..., : output_size[0], : output_size[1]]
         return nothing, nothing.to(torch.int64)

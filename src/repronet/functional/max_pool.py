@@ -19,14 +19,14 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.pool_windows import (
     Axis,
     Phases,
     Step,
     axes,
     chosen,
-    mapped,
+    fold_batch,
     phased,
     pool_geometry,
     unphased_into,
@@ -164,74 +164,30 @@ def max_pool2d_indices(input: Tensor, geometry: Geometry) -> Tensor:
     """Position h·W + w, in the input, of each window's winner: (N, C, Ho, Wo), int64."""
     h, w = image_size(input)
     positions = torch.arange(h * w, device=input.device).reshape(h, w).expand(input.shape)
-    return _AtWinners.apply(positions, input, geometry)
+    return _at_winners(positions, input, geometry)
 
 
-class _MaxPool2d(Function):
-    @staticmethod
-    def forward(input: Tensor, geometry: Geometry) -> Tensor:
-        return max_pool2d_forward(input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.geometry = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (input,) = grad_outputs, ctx.saved_tensors
-        return _InputGradient.apply(grad_output, input.detach(), ctx.geometry), None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, geometry = args
-        return mapped(_MaxPool2d, info, in_dims, tensors, geometry)
-
-
-class _InputGradient(Function):
-    """Linear in the gradient; the winners are constants, as nearby inputs have the same."""
-
-    @staticmethod
-    def forward(grad_output: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
-        return max_pool2d_input_gradient(grad_output, input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, input, ctx.geometry = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _AtWinners.apply(grad_outputs[0], *ctx.saved_tensors, ctx.geometry), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, geometry = args
-        return mapped(_InputGradient, info, in_dims, tensors, geometry)
-
-
-class _AtWinners(Function):
-    @staticmethod
-    def forward(values: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
-        return max_pool2d_at_winners(values, input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, input, ctx.geometry = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _InputGradient.apply(grad_outputs[0], *ctx.saved_tensors, ctx.geometry), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, geometry = args
-        return mapped(_AtWinners, info, in_dims, tensors, geometry)
+_max_pool2d = differentiable(
+    max_pool2d_forward,
+    input=lambda grad, input, geometry: _input_gradient(grad, input.detach(), geometry),
+    vmap=fold_batch,
+)
+# Both are linear in their first argument, and each is the other's adjoint. The winners are constants, as nearby inputs
+# have the same.
+_input_gradient = differentiable(
+    max_pool2d_input_gradient,
+    grad_output=lambda grad, input, geometry: _at_winners(grad, input, geometry),
+    vmap=fold_batch,
+)
+_at_winners = differentiable(
+    max_pool2d_at_winners,
+    values=lambda grad, input, geometry: _input_gradient(grad, input, geometry),
+    vmap=fold_batch,
+)
 
 
 def _own(input: Tensor, geometry: Geometry, return_indices: bool) -> Maxima:
-    output = _MaxPool2d.apply(input, geometry)
+    output = _max_pool2d(input, geometry)
     return output, max_pool2d_indices(input.detach(), geometry) if return_indices else None
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.autotune import Candidates, fastest
-from repronet.functional.function import Function
+from repronet.functional.function import Operator, by_batch
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
 
 Phases = Tensor | Sequence[Tensor]  # a tensor's first dimension counts the phases
@@ -166,12 +166,12 @@ def chosen(operation: str, algorithm: str, input: Tensor, settings: tuple[Any, .
     return fastest(operation, signature, input.device, candidates)
 
 
-def mapped(function: type[Function], info: Any, in_dims: Any, tensors: Sequence[Tensor], *settings: Any) -> Any:
+def fold_batch(operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any) -> Any:
     """torch.func.vmap for a pool: pictures know nothing of each other, so B batches of N are one of B·N."""
     many = info.batch_size
     folded = [
-        (tensor.expand(many, *tensor.shape) if dim is None else tensor.movedim(dim, 0)).flatten(0, 1)
-        for tensor, dim in zip(tensors, in_dims, strict=False)
+        by_batch(value, dim, many).flatten(0, 1) if isinstance(value, Tensor) else value
+        for value, dim in zip(args, in_dims, strict=False)
     ]
-    result = function.apply(*folded, *settings)
+    result = operator(*folded)
     return result.unflatten(0, (many, result.shape[0] // many)), 0

@@ -144,6 +144,11 @@ def image_size(input: Tensor) -> Pair:
     return input.shape[-2], input.shape[-1]
 
 
+def size_in(shape: Sequence[int]) -> Pair:
+    """(H, W) of a picture's shape (…, H, W)."""
+    return shape[-2], shape[-1]
+
+
 def pad(input: Tensor, geometry: Geometry, value: float = 0.0) -> Tensor:
     """Surround the input with `value` so that every window lies inside: (N, C, H, W) → (N, C, Hp, Wp)."""
     (h, w), (ph, pw) = image_size(input), geometry.padding

@@ -9,7 +9,7 @@ from repronet.functional.windows import Geometry
 
 
 @dataclass(frozen=True)
-class Convolution:
+class ConvSpec:
     """Windows, channel groups, and the algorithm's name."""
 
     geometry: Geometry
