@@ -28,7 +28,7 @@ from repronet.functional.loss_reduction import (
     require_tensor,
     share_of_each,
 )
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, broadcasts, require_real
 from repronet.functional.sigmoidal import sigmoid
 
 
@@ -141,7 +141,6 @@ def _require_broadcast(what: str, weight: Tensor | None, input: Tensor) -> None:
         return
     require_tensor("binary_cross_entropy_with_logits", **{what: weight})
     require_constant("binary_cross_entropy_with_logits", **{what: weight})
-    same = zip(reversed(weight.shape), reversed(input.shape), strict=False)
-    if weight.dim() > input.dim() or any(n not in (1, m) for n, m in same):
+    if not broadcasts(weight.shape, input.shape):
         raise RuntimeError(f"{what} {tuple(weight.shape)} does not broadcast to the input {tuple(input.shape)}")
     require_real(what, weight)

@@ -17,7 +17,7 @@ algorithm computes their numbers (`repronet.functional.convolution`, one file an
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,8 +28,8 @@ from repronet.functional.autotune import Candidates, fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
 from repronet.functional.convolution import ConvSpec, fft, vendor, winograd
 from repronet.functional.function import Operator, by_batch, differentiable, is_plain
-from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, size_in
+from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, remembered, size_in
 
 # What "auto" and "own" measure, the preferred one first. Winograd in torch's operations and the Fourier transform never
 # won here, and need much memory; adjoint's forward is the vendor's.
@@ -131,9 +131,6 @@ def _gradients(
     )
 
 
-# torch.func.vmap: B convolutions are one with B times the groups.
-
-
 def _in_channels(maps: Tensor) -> Tensor:
     """(B, N, C, H, W) → (N, B·C, H, W)."""
     return maps.transpose(0, 1).flatten(1, 2)
@@ -144,68 +141,34 @@ def _out_of_channels(maps: Tensor, many: int) -> Tensor:
     return maps.unflatten(1, (many, -1)).transpose(0, 1)
 
 
-def _grouped(spec: ConvSpec, many: int) -> ConvSpec:
-    return ConvSpec(spec.geometry, spec.groups * many, spec.algorithm)
-
-
-def _vmap_forward(
-    operator: Operator[..., Tensor],
-    info: Any,
-    in_dims: Sequence[int | None],
-    input: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    spec: ConvSpec,
+def _as_groups(
+    operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any
 ) -> tuple[Tensor, int]:
-    many = info.batch_size
-    input, weight = by_batch(input, in_dims[0], many), by_batch(weight, in_dims[1], many)
-    output = operator(_in_channels(input), weight.flatten(0, 1), None, _grouped(spec, many))
-    output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo)
+    """torch.func.vmap for all three operators: B convolutions are one with B times the groups."""
+    many, (first, second, *extra, spec) = info.batch_size, args
+    grouped = ConvSpec(spec.geometry, spec.groups * many, spec.algorithm)
+    first, second = by_batch(first, in_dims[0], many), by_batch(second, in_dims[1], many)
+    if operator is _weight_gradient:
+        return operator(_in_channels(first), _in_channels(second), grouped).unflatten(0, (many, -1)), 0
+    bias, size = (extra[0], None) if operator is _conv2d else (None, extra[0])
+    output = operator(_in_channels(first), second.flatten(0, 1), size, grouped)  # the bias comes after, if any
+    output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo), or (B, N, C, H, W) for the gradient
     return (output if bias is None else output + by_batch(bias, in_dims[2], many)[:, None, :, None, None]), 0
 
 
-def _vmap_input_gradient(
-    operator: Operator[..., Tensor],
-    info: Any,
-    in_dims: Sequence[int | None],
-    grad_output: Tensor,
-    weight: Tensor,
-    size: Pair,
-    spec: ConvSpec,
-) -> tuple[Tensor, int]:
-    many = info.batch_size
-    grad_output, weight = by_batch(grad_output, in_dims[0], many), by_batch(weight, in_dims[1], many)
-    gradient = operator(_in_channels(grad_output), weight.flatten(0, 1), size, _grouped(spec, many))
-    return _out_of_channels(gradient, many), 0
-
-
-def _vmap_weight_gradient(
-    operator: Operator[..., Tensor],
-    info: Any,
-    in_dims: Sequence[int | None],
-    grad_output: Tensor,
-    input: Tensor,
-    spec: ConvSpec,
-) -> tuple[Tensor, int]:
-    many = info.batch_size
-    grad_output, input = by_batch(grad_output, in_dims[0], many), by_batch(input, in_dims[1], many)
-    gradient = operator(_in_channels(grad_output), _in_channels(input), _grouped(spec, many))
-    return gradient.unflatten(0, (many, -1)), 0
-
-
 # The derivatives of each of the three are the other two.
-_conv2d = differentiable(conv2d_forward, _conv2d_gradients, vmap=_vmap_forward)
+_conv2d = differentiable(conv2d_forward, _conv2d_gradients, vmap=_as_groups)
 _input_gradient = differentiable(
     conv2d_input_gradient,
     grad_output=lambda grad, weight, spec: _conv2d(grad, weight, None, spec),
     weight=lambda grad, grad_output, spec: _weight_gradient(grad_output, grad, spec),
-    vmap=_vmap_input_gradient,
+    vmap=_as_groups,
 )
 _weight_gradient = differentiable(
     conv2d_weight_gradient,
     grad_output=lambda grad, input, spec: _conv2d(input, grad, None, spec),
     input=lambda grad, grad_output, input_shape, spec: _input_gradient(grad_output, grad, size_in(input_shape), spec),
-    vmap=_vmap_weight_gradient,
+    vmap=_as_groups,
 )
 
 
@@ -241,17 +204,14 @@ def conv2d(
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
-        raise TypeError(f"conv2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
-    require_tensors("conv2d", bias)
+    require_operands("conv2d", input, weight, bias)
     if not isinstance(groups, int):
         raise TypeError(f"groups must be an integer, got {groups!r}")
     input, weight, bias = autocast(input, weight, bias)
     _check_operands(input, weight, bias, groups)
     kernel, strides, dilations = (weight.shape[2], weight.shape[3]), pair(stride, "stride"), pair(dilation, "dilation")
     pads, surplus = _padding(padding, kernel, strides, dilations)
-    settings = _spec.__wrapped__ if torch.compiler.is_compiling() else _spec  # no caches while tracing
-    spec = settings(kernel, strides, pads, dilations, groups, algorithm)
+    spec = _spec(kernel, strides, pads, dilations, groups, algorithm)
     reason = refusal(algorithm, spec.geometry, input.dtype)
     if reason is not None:
         raise ValueError(f"algorithm={algorithm!r} does not apply: {reason}")
@@ -263,9 +223,9 @@ def conv2d(
     return output if input.dim() == 4 else output.squeeze(0)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _spec(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str) -> ConvSpec:
-    """The checked settings of a layer; remembered, since a training asks for the same few every step."""
+    """The checked settings of a layer."""
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
     return ConvSpec(Geometry(kernel, stride, padding, dilation), groups, algorithm)

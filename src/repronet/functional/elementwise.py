@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.function import Operator, is_plain, is_transformed
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, require_input, require_real
 
 _LOG2_E = math.log2(math.e)
 
@@ -28,8 +28,7 @@ def require_floating(name: str, input: Tensor) -> None:
         TypeError: for anything but a tensor.
         NotImplementedError: for integer, bool and complex tensors.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     if not input.is_floating_point():
         raise NotImplementedError(f"{name} needs real floating point, got {input.dtype}")
 
@@ -41,8 +40,7 @@ def as_floating(name: str, input: Tensor) -> Tensor:
         TypeError: for anything but a tensor.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     require_real(name, input)
     return input if input.is_floating_point() else input.to(torch.get_default_dtype())
 

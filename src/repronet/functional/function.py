@@ -8,8 +8,11 @@
 needs in its parameters: `linear_input_gradient(grad_output, weight)` receives the gradient of the output and the
 forward's weight. Only what some gradient names is kept from forward to backward.
 
-The declaration stands for an autograd.Function. Its two methods are written out as text and compiled, as the standard
-library does for dataclasses: they are then as fast as by hand. `print(_linear.source)` shows them:
+The declaration stands for an autograd.Function. Its methods are written as text and compiled, as the standard library
+does for dataclasses, so that they are as fast as by hand. `print(_linear.source)` shows them:
+
+    def forward(input, weight, bias,):
+        return compute(input, weight, bias,)
 
     def setup_context(ctx, inputs, output):
         (input, weight, bias,) = inputs
@@ -32,7 +35,7 @@ import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import NoneType
-from typing import Any, Generic, ParamSpec, TypeVar, get_args
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args
 
 import torch
 from torch import Tensor
@@ -60,8 +63,8 @@ class Operator(Generic[Arguments, Result]):
     layer (40 µs).
 
     Args:
-        source: Python text of the functions `setup_context` and `backward`.
-        gradients: the functions that the text calls, by name.
+        source: the text of the functions `forward`, `setup_context` and `backward`.
+        gradients: the functions that it calls, by name, besides `compute`, which is the forward.
         vmap: see `differentiable`.
     """
 
@@ -72,14 +75,11 @@ class Operator(Generic[Arguments, Result]):
         gradients: Mapping[str, Callable[..., Any]],
         vmap: Callable[..., Any] | None,
     ) -> None:
-        compute: Callable[..., Any] = forward  # torch.compile traces these closures, which must not hold `self`
-        self.forward = compute
+        # torch.compile traces these functions. It wants the forward's own parameters, and none that holds `self`.
+        self.forward = compute = cast(Callable[..., Any], forward)
         self.source = source
         self._name = forward.__name__.strip("_")
-        setup_context, self._backward = _compiled(source, self._name, gradients)
-
-        def apart(*args: Any) -> Any:
-            return compute(*args)
+        apart, setup_context, self._backward = _compiled(source, self._name, {"compute": compute, **gradients})
 
         def joint(ctx: Any, *args: Any) -> Any:
             output = compute(*args)
@@ -155,7 +155,7 @@ def differentiable(
 
 
 def _written(arguments: Mapping[str, Any], outputs: Sequence[str], asked: Mapping[str, list[str]]) -> str:
-    """The text of `setup_context` and `backward`.
+    """The text of `forward`, `setup_context` and `backward`.
 
     Args:
         arguments: annotations of the forward's arguments, by name.
@@ -167,6 +167,8 @@ def _written(arguments: Mapping[str, Any], outputs: Sequence[str], asked: Mappin
     calls = {name: f"{name}({', '.join([*grads, *names])})" for name, names in asked.items()}
     several = len(outputs) > 1
     lines = [
+        f"def forward{_tuple(arguments)}:",
+        f"    return compute{_tuple(arguments)}",
         "def setup_context(ctx, inputs, output):",
         f"    {_tuple(arguments)} = inputs",
         f"    {_tuple(outputs)} = output" if several else "",
@@ -205,7 +207,7 @@ def _kept(known: Mapping[str, Any], asked: Mapping[str, list[str]]) -> tuple[dic
             settings[name] = f"None if {whole} is None else {whole}.{kind}"
         elif types == {Tensor}:
             tensors[name] = name
-        elif Tensor not in types:
+        elif types.isdisjoint({Tensor, inspect.Parameter.empty}):
             settings[name] = name
         else:
             tensors[name] = f"{name} if isinstance({name}, Tensor) else None"
@@ -218,12 +220,12 @@ def _tuple(texts: Iterable[str]) -> str:
     return f"({', '.join(texts)},)"
 
 
-def _compiled(source: str, name: str, gradients: Mapping[str, Callable[..., Any]]) -> tuple[Any, Any]:
-    """The functions `setup_context` and `backward` of the text."""
-    file, scope = f"<differentiable {name}>", {"Tensor": Tensor, **gradients}
+def _compiled(source: str, name: str, scope: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The functions `forward`, `setup_context` and `backward` of the text, which can name what is in `scope`."""
+    file, scope = f"<differentiable {name}>", {"Tensor": Tensor, **scope}
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
     exec(compile(source, file, "exec"), scope)
-    return scope["setup_context"], scope["backward"]
+    return scope["forward"], scope["setup_context"], scope["backward"]
 
 
 def added(first: Tensor | None, second: Tensor | None) -> Tensor | None:

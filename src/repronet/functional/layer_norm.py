@@ -16,7 +16,12 @@ import torch
 from torch import Tensor
 
 from repronet.functional.function import added, differentiable, is_plain
-from repronet.functional.precision import accumulation_dtype, autocast_to_float32, require_real, require_tensors
+from repronet.functional.precision import (
+    accumulation_dtype,
+    autocast_to_float32,
+    require_real_floating,
+    require_tensors,
+)
 from repronet.functional.reductions import row_dot
 
 
@@ -104,7 +109,7 @@ def layer_norm(
         TypeError: for anything but a tensor and a sequence of sizes.
         NotImplementedError: for integer and complex tensors.
     """
-    _require_floating("layer_norm", input)
+    require_real_floating("layer_norm", input)
     require_tensors("layer_norm", weight, bias)
     input, weight, bias = _autocast(input, weight, bias)
     if isinstance(normalized_shape, str):
@@ -142,7 +147,7 @@ def group_norm(
         TypeError: for anything but a tensor.
         NotImplementedError: for integer and complex tensors.
     """
-    _require_floating("group_norm", input)
+    require_real_floating("group_norm", input)
     require_tensors("group_norm", weight, bias)
     input, weight, bias = _autocast(input, weight, bias)
     if not isinstance(num_groups, int) or isinstance(num_groups, bool):
@@ -185,11 +190,3 @@ def _affine(standardized: Tensor, weight: Tensor | None, bias: Tensor | None, dt
     wide = accumulation_dtype(dtype)
     gamma, beta = (None if values is None else values.to(wide) for values in (weight, bias))
     return _scaled_and_shifted(standardized.to(wide), gamma, beta).to(dtype)
-
-
-def _require_floating(name: str, input: Tensor) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
-    require_real(name, input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.function import differentiable
-from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
+from repronet.functional.precision import autocast, broadcasts, require_operands, require_real, require_same_dtype
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -69,9 +69,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm:
         TypeError: for anything but tensors.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
-        raise TypeError(f"linear needs tensors, got {type(input).__name__} and {type(weight).__name__}")
-    require_tensors("linear", bias)
+    require_operands("linear", input, weight, bias)
     input, weight, bias = autocast(input, weight, bias)
     if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
         bias = bias.squeeze(0)  # torch takes one picture's bias as a row
@@ -92,14 +90,7 @@ def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         output_shape = (*input.shape[:-1], *weight.shape[:-1])
         if weight.dim() == 1 and input.dim() > 1:
             raise RuntimeError(f"a bias needs a weight (O, I), got a weight of shape {tuple(weight.shape)}")
-        if not _broadcasts(tuple(bias.shape), output_shape):
+        if not broadcasts(bias.shape, output_shape):
             raise RuntimeError(f"bias {tuple(bias.shape)} does not broadcast to the output {output_shape}")
     require_real("linear", input)
     require_same_dtype("linear", input, weight, bias)
-
-
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether a tensor of `shape` can be repeated to fill `target`."""
-    return len(shape) <= len(target) and all(
-        n in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
-    )

@@ -12,8 +12,8 @@ position it is a fully connected layer of its own: one batch of small matrix pro
 from torch import Tensor
 
 from repronet.functional.function import differentiable
-from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, overlap_add, pair, windows
+from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, overlap_add, pair, windows
 
 
 def _columns(input: Tensor, geometry: Geometry) -> Tensor:
@@ -93,9 +93,7 @@ def locally_connected2d(
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
-        raise TypeError(f"locally_connected2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
-    require_tensors("locally_connected2d", bias)
+    require_operands("locally_connected2d", input, weight, bias)
     input, weight, bias = autocast(input, weight, bias)
     if input.dim() not in (3, 4) or weight.dim() != 6 or input.shape[-3] != weight.shape[1]:
         shapes = f"{tuple(input.shape)} and {tuple(weight.shape)}"
@@ -109,6 +107,4 @@ def locally_connected2d(
         raise RuntimeError(f"there are {positions} output positions, but weights for {tuple(weight.shape[4:])}")
     if bias is not None and tuple(bias.shape) != (weight.shape[0], *positions):
         raise RuntimeError(f"bias must have shape {(weight.shape[0], *positions)}, got {tuple(bias.shape)}")
-    if input.dim() == 3:
-        return _locally_connected2d(input.unsqueeze(0), weight, bias, geometry).squeeze(0)
-    return _locally_connected2d(input, weight, bias, geometry)
+    return of_pictures(_locally_connected2d, input, weight, bias, geometry)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from repronet.functional.conv import conv2d
 from repronet.functional.function import differentiable
-from repronet.functional.precision import accumulation_dtype, is_lowered, require_real
+from repronet.functional.precision import accumulation_dtype, is_lowered, require_real_floating
 
 
 def _around(values: Tensor, size: int, before: int) -> Tensor:
@@ -228,11 +228,7 @@ def _prepared(name: str, input: Tensor, size: int, deviation: float | None) -> t
 
 
 def _check(name: str, input: Tensor, size: int) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
-    require_real(name, input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    require_real_floating(name, input)
     if not isinstance(size, int):
         raise TypeError(f"{name} needs a whole number as size, got {size!r}")
     if size < 1:

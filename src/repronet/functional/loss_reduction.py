@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repronet.functional.precision import is_lowered
+
 REDUCTIONS = ("none", "mean", "sum")
 Share = float | Tensor  # what each loss counts: one number for all, or one a loss
 
@@ -71,8 +73,7 @@ def of_each(grad_output: Tensor, dim: int, total: bool) -> Tensor:
 
 def in_full_precision(*tensors: Tensor | None) -> tuple[Any, ...]:
     """Inside `torch.autocast`, the half types as float32, in which torch computes its losses there."""
-    device = next(tensor.device.type for tensor in tensors if isinstance(tensor, Tensor))
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if not is_lowered(next(tensor for tensor in tensors if isinstance(tensor, Tensor))):
         return tensors
     halves = (torch.float16, torch.bfloat16)
     return tuple(t.float() if isinstance(t, Tensor) and t.dtype in halves else t for t in tensors)

@@ -19,8 +19,8 @@ from torch import Tensor
 
 from repronet.functional.function import differentiable
 from repronet.functional.pool import avg_pool2d, max_pool2d
-from repronet.functional.precision import accumulation_dtype, require_real
-from repronet.functional.windows import IntOrPair, pair
+from repronet.functional.precision import accumulation_dtype, require_real, require_real_floating
+from repronet.functional.windows import IntOrPair, of_pictures, pair
 
 
 def _one_where_zero(values: Tensor) -> Tensor:
@@ -129,13 +129,9 @@ def feature_pool(input: Tensor, pool_size: int) -> Tensor:
     """
     if not isinstance(input, Tensor) or isinstance(pool_size, bool) or not isinstance(pool_size, int):
         raise TypeError(f"feature_pool needs a tensor and an integer, got {type(input).__name__} and {pool_size!r}")
-    require_real("feature_pool", input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"feature_pool needs floating point, got {input.dtype}")
+    require_real_floating("feature_pool", input)
     if input.dim() not in (3, 4):
         raise RuntimeError(f"feature_pool needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
     if pool_size < 1 or input.shape[-3] % pool_size or input.shape[-3] == 0:
         raise RuntimeError(f"pool_size must divide the {input.shape[-3]} channels, got {pool_size}")
-    if input.dim() == 3:
-        return _feature_pool(input.unsqueeze(0), pool_size).squeeze(0)
-    return _feature_pool(input, pool_size)
+    return of_pictures(_feature_pool, input, pool_size)

@@ -31,7 +31,7 @@ from repronet.functional.pool_windows import (
     pool_geometry,
     unphased_into,
 )
-from repronet.functional.precision import accumulation_dtype
+from repronet.functional.precision import accumulation_dtype, require_input
 from repronet.functional.windows import Geometry, IntOrPair, image_size
 
 Maxima = tuple[Tensor, Tensor | None]  # with indices, if they were asked for or came along
@@ -196,22 +196,31 @@ def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
     return torch.ops.aten.max_pool2d_with_indices(input, g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode)
 
 
-def fastest_maximum(operation: str, algorithm: str, input: Tensor, settings: tuple[Any, ...], ways: Ways) -> Maxima:
-    """Pool in the way that is asked for, or in the fastest for output and gradient together.
+def fastest_maximum(
+    operation: str, algorithm: str, input: Tensor, settings: tuple[Any, ...], ways: Ways, return_indices: bool
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Pool (N, C, H, W) or (C, H, W) in the way that is asked for, or in the fastest for output and gradient together.
 
     The two are timed as one, since the vendor's gradient needs indices that only its output makes.
     """
+    batch = input.unsqueeze(0) if input.dim() == 3 else input
     with_gradient = input.requires_grad and torch.is_grad_enabled()
 
     def run(name: str) -> None:
         with torch.set_grad_enabled(with_gradient):
-            x = input.detach().requires_grad_(with_gradient)
+            x = batch.detach().requires_grad_(with_gradient)
             output, _ = ways[name](x)
             if with_gradient:
                 torch.autograd.grad(output, x, output.detach())
 
     candidates = {name: partial(run, name) for name in ways}
-    return ways[chosen(operation, algorithm, input, (*settings, with_gradient), candidates)](input)
+    settings = (*settings, return_indices, with_gradient)
+    output, indices = ways[chosen(operation, algorithm, batch, settings, candidates)](batch)
+    output = output.squeeze(0) if input.dim() == 3 else output
+    if not return_indices:
+        return output
+    assert indices is not None  # they were asked for
+    return output, indices.reshape(output.shape)
 
 
 @overload
@@ -278,20 +287,12 @@ def max_pool2d(
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for bool and complex tensors.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"max_pool2d needs a tensor, got {type(input).__name__}")
+    require_input("max_pool2d", input)
     geometry = pool_geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
     if input.dtype == torch.bool or input.is_complex():
         raise NotImplementedError(f"max_pool2d needs real numbers, got {input.dtype}")
-    batch = input.unsqueeze(0) if input.dim() == 3 else input
     ways: Ways = {
         "vendor": lambda x: _vendor(x, geometry),
         "own": lambda x: _own(x, geometry, return_indices),
     }
-    settings = (geometry, return_indices)
-    output, indices = fastest_maximum("max_pool2d", own_or_vendor(algorithm), batch, settings, ways)
-    output = output.squeeze(0) if input.dim() == 3 else output
-    if not return_indices:
-        return output
-    assert indices is not None  # they were asked for
-    return output, indices.reshape(output.shape)
+    return fastest_maximum("max_pool2d", own_or_vendor(algorithm), input, (geometry,), ways, return_indices)

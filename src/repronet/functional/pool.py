@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.convolution.conv_spec import layout_of
+from repronet.functional.convolution.conv_spec import room_for
 from repronet.functional.function import differentiable
 from repronet.functional.max_pool import max_pool2d
 from repronet.functional.pool_windows import Axis, axes, chosen, fold_batch, pool_geometry
 from repronet.functional.precision import accumulation_dtype
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, size_in
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, size_in
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
@@ -74,7 +74,7 @@ def _zeros_like(maps: Tensor, axis: Axis, length: int) -> Tensor:
     """Zeros of the type and memory layout of `maps`, of another length along the axis."""
     shape = list(maps.shape)
     shape[axis.dim] = length
-    return torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout_of(maps, maps)).zero_()
+    return room_for(shape, maps, maps).zero_()
 
 
 def _is_global(size: Pair, geometry: Geometry) -> bool:
@@ -134,8 +134,7 @@ def _forward(input: Tensor, spec: _AvgPoolSpec) -> Tensor:
 def _input_gradient(grad_output: Tensor, size: Pair, spec: _AvgPoolSpec) -> Tensor:
     def vendor() -> Tensor:
         # Of the input, only shape and layout are looked at.
-        shape, layout = (*grad_output.shape[:2], *size), layout_of(grad_output, grad_output)
-        input = torch.empty(shape, dtype=grad_output.dtype, device=grad_output.device, memory_format=layout)
+        input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)
         return torch.ops.aten.avg_pool2d_backward(grad_output, input, *spec.for_torch)
 
     def own() -> Tensor:
@@ -196,6 +195,4 @@ def avg_pool2d(
     if not input.is_floating_point() and input.dtype != torch.int64:
         raise NotImplementedError(f"avg_pool2d needs floating point or int64, got {input.dtype}")
     spec = _AvgPoolSpec(geometry, bool(count_include_pad), divisor_override, own_or_vendor(algorithm))
-    if input.dim() == 3:
-        return _avg_pool2d(input.unsqueeze(0), spec).squeeze(0)
-    return _avg_pool2d(input, spec)
+    return of_pictures(_avg_pool2d, input, spec)

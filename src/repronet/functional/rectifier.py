@@ -23,7 +23,7 @@ from torch import Tensor
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.elementwise import applied, require_floating, require_number, require_writable
 from repronet.functional.function import differentiable, is_transformed
-from repronet.functional.precision import accumulation_dtype, autocast, require_real, require_same_dtype
+from repronet.functional.precision import accumulation_dtype, autocast, require_input, require_real, require_same_dtype
 
 
 def _positive(input: Tensor) -> Tensor:
@@ -128,8 +128,7 @@ _elu_of_input = differentiable(
 
 
 def _require_numbers(name: str, input: Tensor) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     if input.dtype == torch.bool:
         raise NotImplementedError(f"{name} needs numbers, got torch.bool")
     require_real(name, input)

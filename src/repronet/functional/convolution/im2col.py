@@ -10,7 +10,7 @@ neural networks for document processing", 2006).
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import ConvSpec, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import ConvSpec, room_for, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.product import product
 from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size, pad
@@ -47,16 +47,11 @@ def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
     return maps.flatten(0, 1).unflatten(1, (-1, *output_size)).transpose(0, 1)
 
 
-def _empty(first: Tensor, second: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Room for a result, in the layout of its operands."""
-    return torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout_of(first, second))
-
-
 def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     output_size = spec.geometry.output_size(image_size(input))
     filters = _filters(weight, spec.groups)
-    output = _empty(input, weight, (input.shape[0], weight.shape[0], *output_size))
+    output = room_for((input.shape[0], weight.shape[0], *output_size), input, weight)
     pictures = _pictures_at_once(input.device, input.shape[1], output_size, spec.geometry)
     for part, result in zip(input.split(pictures), output.split(pictures), strict=True):
         result.copy_(_from_maps(filters @ _columns(part, spec), output_size))  # (n, O, Ho, Wo)
@@ -66,7 +61,7 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     filters, channels = _filters(weight, spec.groups).mT, weight.shape[1] * spec.groups  # (G, C/G·kh·kw, O/G)
-    gradient = _empty(grad_output, weight, (grad_output.shape[0], channels, *size))
+    gradient = room_for((grad_output.shape[0], channels, *size), grad_output, weight)
     pictures = _pictures_at_once(grad_output.device, channels, image_size(grad_output), spec.geometry)
     for grad, result in zip(grad_output.split(pictures), gradient.split(pictures), strict=True):
         columns = (filters @ _maps(grad, spec.groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)

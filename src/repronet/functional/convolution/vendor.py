@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import ConvSpec, layout_of
+from repronet.functional.convolution.conv_spec import ConvSpec, room_for
 from repronet.functional.windows import Pair
 
 
@@ -16,15 +16,14 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     shape = (grad_output.shape[0], weight.shape[1] * spec.groups, *size)
-    # Only its shape and layout are looked at.
-    input = torch.empty(shape, dtype=weight.dtype, device=weight.device, memory_format=layout_of(grad_output, weight))
+    input = room_for(shape, weight, grad_output)  # only its shape and layout are looked at
     return _backward(grad_output, input, weight, spec, (True, False, False))[0]
 
 
 def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
     shape = (grad_output.shape[1], input.shape[1] // spec.groups, *spec.geometry.kernel)
-    weight = torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=layout_of(grad_output, input))
+    weight = room_for(shape, input, grad_output)
     return _backward(grad_output, input, weight, spec, (False, True, False))[1]
 
 
