@@ -58,7 +58,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm:
         weight: (O, I), or (I,) for one output without a dimension of its own.
         bias: (O,), or anything that broadcasts to the output; None for none.
         algorithm: "own" for the gradients above; "vendor" for those that torch finds for the same forward. Both are
-            the same matrix products, and torch calls them with less ado, so "auto" takes "vendor" and measures nothing.
+            the same matrix products. torch calls them with less overhead, so "auto" takes "vendor" without measuring.
 
     Returns:
         (…, O), or (…) for a weight (I,).

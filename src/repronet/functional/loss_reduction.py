@@ -1,4 +1,4 @@
-"""What the losses share: the way from one loss an example to one number, and which tensors they take."""
+"""What the losses share: the reduction from one loss an example to one number, and checks of their arguments."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from repronet.functional.precision import is_lowered
 
 REDUCTIONS = ("none", "mean", "sum")
-Share = float | Tensor  # what each loss counts: one number for all, or one a loss
+Share = float | Tensor  # the factor of each loss: one number for all, or one a loss
 
 
 def require_reduction(reduction: str) -> None:
@@ -33,7 +33,7 @@ def require_tensor(name: str, **arguments: Any) -> None:
 
 
 def require_constant(name: str, **arguments: Tensor | None) -> None:
-    """Refuse to lose the gradient of an argument that has none, as torch does.
+    """Refuse an argument that requires a gradient where the loss has none for it, as torch does.
 
     Raises:
         RuntimeError: for a tensor that requires grad.
@@ -44,12 +44,12 @@ def require_constant(name: str, **arguments: Tensor | None) -> None:
 
 
 def share_of_each(reduction: str, losses: int) -> float:
-    """What each of so many losses counts: 1/m in the mean, else 1."""
+    """The factor of each of m losses: 1/m in the mean, else 1."""
     return 1 / max(losses, 1) if reduction == "mean" else 1.0
 
 
 def not_a_number_if(condition: bool, loss: Tensor) -> Tensor:
-    """The mean of nothing. It changes no gradient: there is nothing to have one."""
+    """NaN for the mean over no losses. No gradient changes, since there are no elements."""
     return loss + float("nan") if condition else loss
 
 

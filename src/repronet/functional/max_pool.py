@@ -6,7 +6,7 @@ Where windows overlap, an element adds up what it receives from each. The first 
 and the last NaN wins over everything, as in torch. (The CS231n notes on pooling; overlapping 3×3 windows with stride 2
 are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.)
 
-No winner is remembered. The gradient meets the input again and finds the winners anew: first, for each window, the row
+The forward does not store the winners. The gradient finds them again from the input: first, for each window, the row
 whose maximum is the window's, then the column whose element is the row's. This costs a few passes over memory, and
 saves a window's index of 8 bytes and the comparisons that the forward would need for it.
 """
@@ -37,16 +37,16 @@ from repronet.functional.windows import Geometry, IntOrPair, image_size
 Maxima = tuple[Tensor, Tensor | None]  # with indices, if they were asked for or came along
 Ways = Mapping[str, Callable[[Tensor], Maxima]]
 
-# The gradient handles so many input elements at a time, so that what one pass leaves is in the cache for the next.
+# The gradient handles this many input elements at a time, so that the next pass finds them in the cache.
 _BLOCK = 2**19
 
-# To hand a number to the winner and 0 to all others, its bits are multiplied by 1 and 0: as a floating-point product
+# The winner gets a number and all others 0 by multiplying the number's bits by 1 or 0. As a floating-point product,
 # ∞ · 0 would be NaN, and torch.where takes ten times as long.
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def _lowest(dtype: torch.dtype) -> float:
-    """What loses to every element."""
+    """The number that loses against every element."""
     return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
 
 
@@ -75,7 +75,7 @@ def max_pool2d_forward(input: Tensor, geometry: Geometry) -> Tensor:
 def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterator[tuple[Step, Tensor]]:
     """What each window element receives if its window's winner receives all of `rest`, bits in an integer type.
 
-    `rest` is used up, and what is handed out is valid until the next step.
+    `rest` is overwritten. Each share is valid until the next step.
     """
     if not axis.steps:  # dilated windows may lie in the padding altogether
         return
@@ -92,7 +92,7 @@ def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterato
     for step in axis.steps if nan or last.count < axis.windows else steps:
         yield step, hand_out(step, torch.eq, axis.elements(phases, step), axis.owners(output, step))
     if not nan and last.count == axis.windows:
-        yield last, rest  # who has not found its winner yet finds it here
+        yield last, rest  # windows without a winner so far have it here
     if nan:  # which equals nothing, not even itself
         for step in reversed(axis.steps):
             element = axis.elements(phases, step)
@@ -100,7 +100,7 @@ def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterato
 
 
 def _may_hold_nan(output: Tensor) -> bool:
-    """Whether to look for NaN. Elsewhere than on the CPU, waiting for the answer costs more than to look."""
+    """Whether to search for NaN. On a GPU, waiting for this answer would cost more than the search."""
     return torch.compiler.is_compiling() or not output.is_cpu or bool(output.sum().isnan())
 
 

@@ -65,7 +65,7 @@ def _scale(variance: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 
 
 def _scaled(centred: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    """(x − μ)·scale + β, in the memory of x − μ where nobody looks."""
+    """(x − μ)·scale + β, in the memory of x − μ unless a graph is recorded."""
     if not is_plain():
         return centred * scale if bias is None else centred * scale + along_channels(bias, centred)
     centred.mul_(scale)
@@ -103,7 +103,7 @@ def batch_norm_input_gradient(
 ) -> Tensor:
     """∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (∂L/∂β + x̂·∂L/∂γ)/m) with the batch's own μ and σ²: (N, C, …).
 
-    It is put together as scale·∂L/∂y + slope·(x − μ) + level, in the memory of x − μ where nobody looks.
+    Computed as scale·∂L/∂y + slope·(x − μ) + level, in the memory of x − μ unless a graph is recorded.
     """
     scale, count = _scale(variance, weight, eps), elements(grad_output)  # (C,)
     slope = -scale * weight_gradient * (variance + eps).rsqrt() / count
@@ -135,7 +135,7 @@ def _gradients(
 def _vendor_forward(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`batch_norm_forward` by torch's kernel, which tells the variance only as a running one, unbiased."""
+    """`batch_norm_forward` by torch's kernel, which returns the variance only as a running one, unbiased."""
     unbiased, count = input.new_zeros(input.shape[1]), elements(input)
     ignored = torch.zeros_like(unbiased)
     output, mean, _ = torch.native_batch_norm(input, weight, bias, ignored, unbiased, True, 1.0, eps)
@@ -229,7 +229,10 @@ def _train(
 ) -> tuple[Tensor, Tensor, Tensor]:
     output, mean, variance = _computed("forward", algorithm, input, weight, bias, eps)
     if running_mean is not None and running_var is not None and input.numel() > 0:
-        _move_running_statistics(running_mean, running_var, mean, variance, elements(input), momentum)
+        # running ← (1 − momentum)·running + momentum·batch, the variance unbiased: m/(m − 1)·σ²
+        unbiased = momentum * elements(input) / (elements(input) - 1)
+        running_mean.copy_(torch.add(running_mean * (1 - momentum), mean, alpha=momentum))
+        running_var.copy_(torch.add(running_var * (1 - momentum), variance, alpha=unbiased))
     return output, mean, variance
 
 
@@ -343,12 +346,3 @@ def batch_norm(
         constants = running_mean.to(dtype), running_var.to(dtype)
         output = _batch_norm_constant(x, *constants, gamma, beta, eps, chosen)
     return output.to(input.dtype)
-
-
-def _move_running_statistics(
-    running_mean: Tensor, running_var: Tensor, mean: Tensor, variance: Tensor, count: int, momentum: float
-) -> None:
-    """running ← (1 − momentum)·running + momentum·batch, in place; the variance unbiased, m/(m − 1)·σ²."""
-    unbiased = momentum * count / (count - 1)
-    running_mean.copy_(torch.add(running_mean * (1 - momentum), mean, alpha=momentum))
-    running_var.copy_(torch.add(running_var * (1 - momentum), variance, alpha=unbiased))

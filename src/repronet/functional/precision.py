@@ -1,4 +1,4 @@
-"""Which number type an operator computes in: what autocast asks for, and what sums are kept in."""
+"""The dtype an operator computes in, under autocast and for sums; and checks of tensors and dtypes."""
 
 from collections.abc import Sequence
 

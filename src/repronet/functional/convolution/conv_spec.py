@@ -1,4 +1,4 @@
-"""What all algorithms of convolution are told, and the layout that their outputs have."""
+"""The settings that all algorithms of convolution receive, and the memory layout of their outputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
