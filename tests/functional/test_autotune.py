@@ -105,12 +105,12 @@ def test_a_cache_that_cannot_be_written_is_done_without(cache):
 
 def test_a_run_keeps_to_its_own_choices(cache, tmp_path):
     """Whatever became of the user's cache, and whatever another measurement would say."""
-    diary = tmp_path / "algorithms.json"
-    with autotune.recorded_in(diary):
+    pinned = tmp_path / "algorithms.json"
+    with autotune.recorded_in(pinned):
         assert ask(Sleepers(one=1, two=9)) == "one"
     cache.unlink()
     assert ask(Sleepers(one=9, two=1)) == "two"
-    with autotune.recorded_in(diary):
+    with autotune.recorded_in(pinned):
         assert ask(Sleepers(one=9, two=1)) == "one"
     assert ask(Sleepers(one=9, two=1)) == "two"  # the user's cache keeps its own
 
@@ -141,8 +141,8 @@ def test_a_named_algorithm_measures_nothing(cache):
 
 
 def test_who_waits_is_told_why_once(cache, monkeypatch, caplog):
-    monkeypatch.setattr(autotune, "_spent", [])
-    monkeypatch.setattr(autotune, "_SILENT_SECONDS", 0.05)
+    monkeypatch.setattr(autotune, "_measured_seconds", 0.0)
+    monkeypatch.setattr(autotune, "_QUIET_SECONDS", 0.05)
     with caplog.at_level("INFO", "repronet"):
         ask(Sleepers(a=0.1, b=0.1), ("quick",))
         assert caplog.records == []

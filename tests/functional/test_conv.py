@@ -12,7 +12,7 @@ from differential import assert_proved, assert_rejected_alike, assert_same, asse
 from repronet.functional import conv
 from repronet.functional.algorithms import ALGORITHMS
 from repronet.functional.conv import conv2d
-from repronet.functional.convolution import Convolution, im2col
+from repronet.functional.convolution import ConvSpec, im2col
 from repronet.functional.windows import Geometry
 
 # stride, padding, dilation, groups
@@ -75,13 +75,13 @@ def test_same_as_the_loops(stride, padding, dilation, groups, algorithm):
     if algorithm == "winograd" and (stride, dilation) != ((1, 1), (1, 1)):
         pytest.skip("refused, see test_same_as_torch")
     x, w, b = operands(groups)
-    how = Convolution(Geometry((3, 3), stride, padding, dilation), groups, algorithm)
-    y = conv.conv2d_forward(x, w, b, how)
+    spec = ConvSpec(Geometry((3, 3), stride, padding, dilation), groups, algorithm)
+    y = conv.conv2d_forward(x, w, b, spec)
     torch.testing.assert_close(y, oracles.conv2d(x, w, b, stride, padding, dilation, groups))
     g = random(*y.shape, seed=5)
     gx, gw, gb = oracles.conv2d_gradients(g, x, w, stride, padding, dilation, groups)
-    torch.testing.assert_close(conv.conv2d_input_gradient(g, w, (7, 6), how), gx)
-    torch.testing.assert_close(conv.conv2d_weight_gradient(g, x, how), gw)
+    torch.testing.assert_close(conv.conv2d_input_gradient(g, w, (7, 6), spec), gx)
+    torch.testing.assert_close(conv.conv2d_weight_gradient(g, x, spec), gw)
     torch.testing.assert_close(conv.conv2d_bias_gradient(g), gb)
 
 

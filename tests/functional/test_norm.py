@@ -80,7 +80,7 @@ def test_statistics_gradients_are_proved():
     """Mean and variance, which only second derivatives go through, have gradients of their own."""
     x = random(2, C, 2, 2).requires_grad_()
     for algorithm in ALGORITHMS:
-        statistics = lambda t, a=algorithm: norm._BatchNorm.apply(t, None, None, None, None, 0.0, 1e-5, a)  # noqa: E731
+        statistics = lambda t, a=algorithm: norm._batch_norm(t, None, None, None, None, 0.0, 1e-5, a)  # noqa: E731
         assert torch.autograd.gradcheck(statistics, (x,))
         assert torch.autograd.gradcheck(lambda t, f=statistics: f(t)[2], (x,))
 

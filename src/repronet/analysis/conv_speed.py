@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from repronet.functional import autotune
 from repronet.functional.conv import refusal
-from repronet.functional.convolution import ALGORITHMS, Convolution
+from repronet.functional.convolution import ALGORITHMS, ConvSpec
 from repronet.functional.windows import Geometry, Pair
 
 STEPS = ("forward", "input_gradient", "weight_gradient")
@@ -99,8 +99,8 @@ def measure(
         raise ValueError("; ".join(str(reason) for reason in refused.values()))
     times = {}
     for step, arguments in zip(STEPS, ((x, w, None), (g, w, size), (g, x)), strict=True):
-        how = Convolution(shape.geometry, shape.groups)
-        runs = {name: partial(getattr(ALGORITHMS[name], step), *arguments, how) for name in names}
+        spec = ConvSpec(shape.geometry, shape.groups)
+        runs = {name: partial(getattr(ALGORITHMS[name], step), *arguments, spec) for name in names}
         times[step] = autotune.measure(runs, device)
     return times
 

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.convolution.conv_spec import layout_of
-from repronet.functional.function import Function
+from repronet.functional.convolution.conv_spec import room_for
+from repronet.functional.function import differentiable
 from repronet.functional.max_pool import Maxima, Ways, fastest_maximum, max_pool2d
 from repronet.functional.pool import avg_pool2d
-from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, mapped
-from repronet.functional.precision import accumulation_dtype, require_real
-from repronet.functional.windows import Pair, image_size, pair
+from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, fold_batch
+from repronet.functional.precision import accumulation_dtype, require_input, require_real_floating
+from repronet.functional.windows import Pair, image_size, of_pictures, pair, size_in
 
 OutputSize = int | Sequence[int | None]
 
@@ -90,8 +90,7 @@ def _forward(input: Tensor, output_size: Pair, algorithm: str) -> Tensor:
 def _input_gradient(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
     def vendor() -> Tensor:
         # Of the input, only shape and layout are looked at.
-        shape, layout = (*grad_output.shape[:2], *size), layout_of(grad_output, grad_output)
-        input = torch.empty(shape, dtype=grad_output.dtype, device=grad_output.device, memory_format=layout)
+        input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)
         return torch.ops.aten._adaptive_avg_pool2d_backward(grad_output, input)
 
     if grad_output.numel() == 0:
@@ -100,42 +99,20 @@ def _input_gradient(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
     return candidates[chosen("adaptive_avg_pool2d input_gradient", algorithm, grad_output, (size,), candidates)]()
 
 
-class _AdaptiveAvgPool2d(Function):
-    @staticmethod
-    def forward(input: Tensor, output_size: Pair, algorithm: str) -> Tensor:
-        return _forward(input, output_size, algorithm)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, _, ctx.algorithm = inputs
-        ctx.size = image_size(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _InputGradient.apply(grad_outputs[0], ctx.size, ctx.algorithm), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        return mapped(_AdaptiveAvgPool2d, info, in_dims, args[:1], *args[1:])
-
-
-class _InputGradient(Function):
-    @staticmethod
-    def forward(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
-        return _input_gradient(grad_output, size, algorithm)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        grad_output, _, ctx.algorithm = inputs
-        ctx.output_size = image_size(grad_output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _AdaptiveAvgPool2d.apply(grad_outputs[0], ctx.output_size, ctx.algorithm), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        return mapped(_InputGradient, info, in_dims, args[:1], *args[1:])
+_adaptive_avg_pool2d = differentiable(
+    _forward,
+    input=lambda grad, input_shape, algorithm: _adaptive_avg_pool2d_input_gradient(
+        grad, size_in(input_shape), algorithm
+    ),
+    vmap=fold_batch,
+)
+_adaptive_avg_pool2d_input_gradient = differentiable(
+    _input_gradient,
+    grad_output=lambda grad, grad_output_shape, algorithm: _adaptive_avg_pool2d(
+        grad, size_in(grad_output_shape), algorithm
+    ),
+    vmap=fold_batch,
+)
 
 
 def lay_out_forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -151,23 +128,10 @@ def lay_out_input_gradient(grad_output: Tensor, rows: Tensor, columns: Tensor, s
     return total.to(grad_output.dtype)
 
 
-class _LayOut(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        return lay_out_forward(input, rows, columns)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, rows, columns = inputs
-        ctx.size = image_size(input)
-        ctx.save_for_backward(rows, columns)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (rows, columns) = grad_outputs, ctx.saved_tensors
-        return lay_out_input_gradient(grad_output, rows, columns, ctx.size), None, None
+_lay_out = differentiable(
+    lay_out_forward,
+    input=lambda grad, rows, columns, input_shape: lay_out_input_gradient(grad, rows, columns, size_in(input_shape)),
+)
 
 
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str = "auto") -> Tensor:
@@ -193,9 +157,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str =
     kernel = _even_kernel(image_size(input), size)
     if kernel is not None and input.shape[-3] > 0:
         return avg_pool2d(input, kernel, algorithm=algorithm)
-    if input.dim() == 3:
-        return _AdaptiveAvgPool2d.apply(input.unsqueeze(0), size, algorithm).squeeze(0)
-    return _AdaptiveAvgPool2d.apply(input, size, algorithm)
+    return of_pictures(_adaptive_avg_pool2d, input, size, algorithm)
 
 
 @overload
@@ -237,18 +199,12 @@ def adaptive_max_pool2d(
     kernel = _even_kernel(image_size(input), size)
     if kernel is not None:
         return max_pool2d(input, kernel, return_indices=return_indices, algorithm=algorithm)
-    batch = input.unsqueeze(0) if input.dim() == 3 else input
     ways: Ways = {
         "vendor": lambda x: torch.ops.aten.adaptive_max_pool2d(x, size),
         "own": lambda x: _maximum_side_by_side(x, size, return_indices),
     }
     algorithm = "own" if 0 in size else own_or_vendor(algorithm)  # torch has no gradient for an empty output
-    output, indices = fastest_maximum("adaptive_max_pool2d", algorithm, batch, (size, return_indices), ways)
-    output = output.squeeze(0) if input.dim() == 3 else output
-    if not return_indices:
-        return output
-    assert indices is not None  # they were asked for
-    return output, indices.reshape(output.shape)
+    return fastest_maximum("adaptive_max_pool2d", algorithm, input, (size,), ways, return_indices)
 
 
 def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool) -> Maxima:
@@ -256,7 +212,7 @@ def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool
     (rows, kh), (columns, kw) = (
         _numbers(length, windows, input.device) for length, windows in zip(image_size(input), output_size, strict=True)
     )
-    side_by_side = _LayOut.apply(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
+    side_by_side = _lay_out(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
     if 0 in output_size:
         nothing = side_by_side[..., : output_size[0], : output_size[1]]
         return nothing, nothing.to(torch.int64)
@@ -283,8 +239,7 @@ def _numbers(length: int, windows: int, device: torch.device) -> tuple[Tensor, i
 
 
 def _checked_size(name: str, input: Tensor, output_size: OutputSize) -> Pair:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     pairs = isinstance(output_size, list | tuple)
     if pairs and len(output_size) >= input.dim():  # torch compares these two first
         raise ValueError(f"{name} needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
@@ -298,7 +253,5 @@ def _checked_size(name: str, input: Tensor, output_size: OutputSize) -> Pair:
     size = pair(wanted, "output_size")
     if min(size) < 0:
         raise RuntimeError(f"output_size must not be negative, got {size}")
-    require_real(name, input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    require_real_floating(name, input)
     return size

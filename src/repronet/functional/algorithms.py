@@ -1,4 +1,4 @@
-"""What the name of an algorithm means to an operator.
+"""The names of algorithms, and what they mean to an operator.
 
 Most operators have two: `own`, the formulas of this package, and `vendor`, torch's fused kernels for the same numbers.
 Convolution has several of its own (see `repronet.functional.conv`). "auto" takes the fastest, see

@@ -1,12 +1,12 @@
 """Which of several computations of the same numbers is the fastest here, measured once and remembered.
 
 An operator that can be computed in several ways gives `fastest` a name, a signature (everything that the time depends
-on: shapes, strides, settings) and its candidates. The first call with a signature times them on the very tensors at
-hand; later calls find the winner in memory, and later processes in a file of the user's cache. Device, number of
-threads, type of processor and version of torch belong to every entry, since a winner here may lose elsewhere.
+on: shapes, strides, settings) and its candidates. The first call with a signature times the candidates on the tensors
+of that call. Later calls find the winner in memory, later processes in a file of the user's cache. An entry holds for
+one device, number of threads, type of processor and version of torch, since another algorithm may win elsewhere.
 
-The algorithms agree to rounding, not to the last bit. Who needs the same bits on another machine names an algorithm
-instead of "auto", and nothing is measured.
+The algorithms agree to rounding, not to the last bit. To get the same bits on every machine, name an algorithm instead
+of "auto": then nothing is measured. A run pins its choices in a file of its own, see `recorded_in`.
 """
 
 import json
@@ -30,25 +30,25 @@ Key = tuple[object, ...]
 
 
 class Measured(TypedDict):
-    """What is known of one signature: the winner, and the least seconds that every candidate took."""
+    """One entry of a file: the winner, and the least seconds that each candidate took."""
 
     fastest: str
     seconds: dict[str, float]
 
 
-# A challenger must be faster than the first candidate by this much: a tie would be decided by noise, another way on
-# another day.
+# Another candidate wins only if it takes at most this part of the first one's time. Otherwise noise would decide ties,
+# and decide them differently every time.
 _MARGIN = 0.9
 _ROUNDS = 9
-_LOADING_SECONDS = 0.1
-_PATIENCE_SECONDS = 0.5  # no further rounds after this; a slow operator needs fewer, since its noise is smaller
+_LOADING_SECONDS = 0.1  # what loading a kernel may add to a candidate's first call
+_ROUNDS_SECONDS = 0.5  # no further rounds after this time; a slow operator has less relative noise and needs fewer
 
-_SILENT_SECONDS = 1.0  # a wait that needs no word
+_QUIET_SECONDS = 1.0  # a process that has measured for longer logs why
 
 _winners: dict[Key, str] = {}
-_remembered: dict[Path, dict[str, Measured]] = {}  # the entries of each file that has been read
-_diary: list[Path] = []  # the file of the run that is going on, see recorded_in
-_spent: list[float] = []  # seconds of each measurement of this process
+_files: dict[Path, dict[str, Measured]] = {}  # the entries of each file that has been read
+_pinned: list[Path] = []  # files with pinned choices, which take precedence; see recorded_in
+_measured_seconds = 0.0  # what this process has spent on measurements
 
 
 def can_measure() -> bool:
@@ -60,14 +60,14 @@ def can_measure() -> bool:
 def fastest(
     operation: str, signature: Key, device: torch.device, candidates: Candidates | Callable[[], Candidates]
 ) -> str:
-    """Name of the fastest candidate for this signature; where nothing can be measured, the first one's.
+    """The name of the fastest candidate for this signature, or of the first one where nothing can be measured.
 
     Args:
-        operation: what is computed, "conv2d forward" for instance.
+        operation: what is computed, for instance "conv2d forward".
         signature: plain values that the time depends on.
         device: where it is computed.
-        candidates: what computes it, by name, or what makes them, since they are seldom needed; the first is the one to
-            keep unless another is clearly faster. An operation always has the same names.
+        candidates: functions that compute it, by name, or a function that makes these, called only to measure. The
+            first candidate is kept unless another is clearly faster. An operation always has the same names.
     """
     if not can_measure():
         return next(iter(candidates() if callable(candidates) else candidates))
@@ -80,13 +80,12 @@ def fastest(
 
 
 def _look_up(entry: str, device: torch.device, candidates: Candidates) -> str:
-    """The winner that a file remembers, else the winner of a new measurement, which the files then remember."""
-    files = [*_diary, cache_file(device)]
+    """The winner according to the pinned choices, else to the cache, else to a new measurement; written to both."""
+    files = [*_pinned, cache_file(device)]
     known = (_entries(file).get(entry) for file in files)
     found = next((measured for measured in known if measured and measured["seconds"].keys() == candidates.keys()), None)
     if found is None:
-        alone = len(candidates) == 1  # nothing to compare
-        seconds = dict.fromkeys(candidates, 0.0) if alone else _measure_and_say(candidates, device)
+        seconds = _measure_and_log(candidates, device) if len(candidates) > 1 else dict.fromkeys(candidates, 0.0)
         found = Measured(fastest=winner_of(seconds), seconds=seconds)
     for file in files:
         if entry not in _entries(file) or _entries(file)[entry]["seconds"].keys() != candidates.keys():
@@ -95,36 +94,36 @@ def _look_up(entry: str, device: torch.device, candidates: Candidates) -> str:
     return found["fastest"]
 
 
-def _measure_and_say(candidates: Candidates, device: torch.device) -> dict[str, float]:
-    """The measurement; whoever waits for a second or more is told why, once."""
-    begun = time.perf_counter()
+def _measure_and_log(candidates: Candidates, device: torch.device) -> dict[str, float]:
+    """The measurement. Once it has taken this process a second in all, the log says why."""
+    global _measured_seconds
+    begun, before = time.perf_counter(), _measured_seconds
     seconds = measure(candidates, device)
-    before = sum(_spent)
-    _spent.append(time.perf_counter() - begun)
-    if before < _SILENT_SECONDS <= sum(_spent):
+    _measured_seconds += time.perf_counter() - begun
+    if before < _QUIET_SECONDS <= _measured_seconds:
         log.info("measuring which algorithm is the fastest for each layer, once for this machine (algorithm=auto)")
     return seconds
 
 
 def _entries(file: Path) -> dict[str, Measured]:
-    """What the file held when it was first looked at, and what was added since."""
-    if file not in _remembered:
-        _remembered[file] = _read(file)
-    return _remembered[file]
+    """What the file held when this process first read it, and what it has added since."""
+    if file not in _files:
+        _files[file] = _read(file)
+    return _files[file]
 
 
 @contextmanager
 def recorded_in(file: Path) -> Iterator[None]:
-    """Meanwhile, choices that stand in `file` are taken before all others, and every choice made is written there.
+    """Within this context, choices pinned in `file` precede all others, and every choice made is pinned there.
 
-    A training that goes on, or is tested again, then computes as it did before, whatever became of the user's cache.
+    A training that is resumed or tested again then computes as it did before, even if the user's cache has changed.
     """
     forget()
-    _diary.append(file)
+    _pinned.append(file)
     try:
         yield
     finally:
-        _diary.remove(file)
+        _pinned.remove(file)
         forget()
 
 
@@ -135,14 +134,13 @@ def winner_of(seconds: Mapping[str, float]) -> str:
 
 
 def measure(candidates: Candidates, device: torch.device) -> dict[str, float]:
-    """The least seconds that every candidate took, run in turn so that a drifting machine slows them alike.
+    """The least seconds that each candidate took. They run in turn, so that a change of the machine's speed meets all.
 
-    The least, not the median: another process can only make a call slower, and while one does, the median tells more
-    of it than of the candidate.
+    The least, not the median: other processes only ever make a call slower, and the median would measure them too.
     """
     with torch.no_grad():
         first = {name: _time(run, device) for name, run in candidates.items()}  # allocates, loads kernels
-        # Who is far behind need not be timed to the percent. Loading a kernel may take _LOADING_SECONDS.
+        # Candidates that are far behind drop out after one or two calls; the first may include loading a kernel.
         limit = max(10 * min(first.values()), _LOADING_SECONDS)
         second = {name: _time(run, device) for name, run in candidates.items() if first[name] <= limit}
         times = {name: [second[name]] for name in second if second[name] <= 3 * min(second.values())}
@@ -150,7 +148,7 @@ def measure(candidates: Candidates, device: torch.device) -> dict[str, float]:
         for _ in range(_ROUNDS):
             for name, found in times.items():
                 found.append(_time(candidates[name], device))
-            if time.perf_counter() - begun > _PATIENCE_SECONDS:
+            if time.perf_counter() - begun > _ROUNDS_SECONDS:
                 break
     return {**first, **second, **{name: min(found) for name, found in times.items()}}
 
@@ -169,13 +167,13 @@ def _wait(device: torch.device) -> None:
 
 
 def forget() -> None:
-    """Drop what this process remembers; the file stays."""
+    """Drop what this process has in memory. The files stay."""
     _winners.clear()
-    _remembered.clear()
+    _files.clear()
 
 
 def cache_file(device: torch.device) -> Path:
-    """Where winners are kept: in the folder that REPRONET_CACHE names, else in the user's cache."""
+    """The file of winners, in the folder that REPRONET_CACHE names, else in the user's cache."""
     from platformdirs import user_cache_path
 
     folder = os.environ.get("REPRONET_CACHE")
@@ -187,7 +185,7 @@ def cache_file(device: torch.device) -> Path:
 
 
 def _read(file: Path) -> dict[str, Measured]:
-    """The entries of the file; none if there is no file or it is damaged, since they can be measured again."""
+    """The valid entries of the file; none if it is missing or damaged, since they can be measured again."""
     try:
         entries = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -202,7 +200,7 @@ def _is_measured(value: object) -> bool:
 
 
 def _write(file: Path, entry: str, found: Measured) -> None:
-    """Add one entry to the file, whole or not at all. A cache that cannot be written is done without."""
+    """Add one entry to the file by replacing it as a whole. A file that cannot be written stays as it is."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         entries = {**_read(file), entry: found}

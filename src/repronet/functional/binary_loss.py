@@ -12,13 +12,13 @@ log(1 + e^−x) is computed as max(0, −x) + log(1 + e^−|x|), which never ove
 attribute classification; Bishop, "Pattern recognition and machine learning", 2006, section 4.3.2.)
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import require_floating
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.loss_reduction import (
     in_full_precision,
     not_a_number_if,
@@ -28,7 +28,7 @@ from repronet.functional.loss_reduction import (
     require_tensor,
     share_of_each,
 )
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, broadcasts, require_real
 from repronet.functional.sigmoidal import sigmoid
 
 
@@ -63,52 +63,31 @@ def binary_cross_entropy_with_logits_target_gradient(
     """∂L/∂t = ∂L/∂l·((v − 1)·log(1 + e^−x) − x), any shape; ∂L/∂l holds w and the share."""
     if excess is None:
         return grad_output * -input
-    return grad_output * (excess * _Softplus.apply(input) - input)
+    return grad_output * (excess * _softplus(input) - input)
 
 
-class _Softplus(Function):
-    """log(1 + e^−x) with its derivative −σ(−x), for the second derivatives by x and t."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor) -> Tensor:
-        return _softplus_of_negative(input)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        (input,) = ctx.saved_tensors
-        return grad_outputs[0] * -sigmoid(-input)
+# Its derivative −σ(−x) is for the second derivatives by x and t.
+_softplus = differentiable(_softplus_of_negative, input=lambda grad_output, input: grad_output * -sigmoid(-input))
 
 
-class _BinaryCrossEntropy(Function):
-    generate_vmap_rule = True
+def _gradients(
+    grad_output: Tensor,
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    excess: Tensor | None,
+    share: float,
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, Tensor | None]:
+    """∂L/∂x and ∂L/∂t, those that are needed."""
+    each = grad_output * share if weight is None else grad_output * share * weight
+    return (
+        binary_cross_entropy_with_logits_input_gradient(each, input, target, excess) if needs[0] else None,
+        binary_cross_entropy_with_logits_target_gradient(each, input, excess) if needs[1] else None,
+    )
 
-    @staticmethod
-    def forward(
-        input: Tensor, target: Tensor, weight: Tensor | None, excess: Tensor | None, share: float, total: bool
-    ) -> Tensor:
-        return binary_cross_entropy_with_logits_forward(input, target, weight, excess, share, total)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, target, weight, excess, ctx.share, _ = inputs
-        ctx.save_for_backward(input, target, weight, excess)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (g,), (input, target, weight, excess) = grad_outputs, ctx.saved_tensors
-        each = g * ctx.share if weight is None else g * ctx.share * weight
-        of_input = of_target = None
-        if ctx.needs_input_grad[0]:
-            of_input = binary_cross_entropy_with_logits_input_gradient(each, input, target, excess)
-        if ctx.needs_input_grad[1]:
-            of_target = binary_cross_entropy_with_logits_target_gradient(each, input, excess)
-        return of_input, of_target, None, None, None, None
+_binary_cross_entropy = differentiable(binary_cross_entropy_with_logits_forward, _gradients)
 
 
 def binary_cross_entropy_with_logits(
@@ -152,7 +131,7 @@ def binary_cross_entropy_with_logits(
     w = None if weight is None else weight.to(dtype)
     excess = None if pos_weight is None else (pos_weight - 1).to(dtype)
     share = share_of_each(reduction, input.numel())
-    losses = _BinaryCrossEntropy.apply(input.to(dtype), target.to(dtype), w, excess, share, reduction != "none")
+    losses = _binary_cross_entropy(input.to(dtype), target.to(dtype), w, excess, share, reduction != "none")
     return not_a_number_if(reduction == "mean" and input.numel() == 0, losses.to(target.dtype))
 
 
@@ -162,7 +141,6 @@ def _require_broadcast(what: str, weight: Tensor | None, input: Tensor) -> None:
         return
     require_tensor("binary_cross_entropy_with_logits", **{what: weight})
     require_constant("binary_cross_entropy_with_logits", **{what: weight})
-    same = zip(reversed(weight.shape), reversed(input.shape), strict=False)
-    if weight.dim() > input.dim() or any(n not in (1, m) for n, m in same):
+    if not broadcasts(weight.shape, input.shape):
         raise RuntimeError(f"{what} {tuple(weight.shape)} does not broadcast to the input {tuple(input.shape)}")
     require_real(what, weight)

@@ -1,4 +1,4 @@
-"""The right classes that a loss is told: which are ignored, which are no classes, what each example counts."""
+"""The labels of a loss: which are ignored, which are invalid, and the weight of each example."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import require_floating
+from repronet.functional.function import is_transformed
 from repronet.functional.loss_reduction import Share, share_of_each
 
 
@@ -118,13 +119,12 @@ def _check_shapes(name: str, input: Tensor, target: Tensor) -> None:
 
 
 def is_plain_sight(labels: Tensor) -> bool:
-    """Whether the labels can be looked at without waiting for a GPU or leaving a transform."""
-    hidden = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    return labels.is_cpu and labels.numel() > 0 and not hidden
+    """Whether the labels can be read without waiting for a GPU or leaving a transform."""
+    return labels.is_cpu and labels.numel() > 0 and not is_transformed()
 
 
 def require_classes(name: str, labels: Tensor, classes: int, ignored: Tensor | None = None) -> None:
-    """Refuse labels that are no class, where they can be looked at.
+    """Refuse labels that are no class, where their values can be read.
 
     Raises:
         IndexError: for such a label that is not ignored.

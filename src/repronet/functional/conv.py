@@ -17,7 +17,7 @@ algorithm computes their numbers (`repronet.functional.convolution`, one file an
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,10 +26,10 @@ from torch import Tensor
 from repronet.functional.algorithms import ALGORITHMS
 from repronet.functional.autotune import Candidates, fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
-from repronet.functional.convolution import Convolution, fft, vendor, winograd
-from repronet.functional.function import Function, is_plain
-from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
+from repronet.functional.convolution import ConvSpec, fft, vendor, winograd
+from repronet.functional.function import Operator, by_batch, differentiable, is_plain
+from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, remembered, size_in
 
 # What "auto" and "own" measure, the preferred one first. Winograd in torch's operations and the Fourier transform never
 # won here, and need much memory; adjoint's forward is the vendor's.
@@ -43,54 +43,54 @@ _CANDIDATES = {
 }
 
 
-def _algorithm(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> str:
+def _algorithm(step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> str:
     """The algorithm that is asked for, or the fastest one for these tensors."""
-    if how.algorithm not in ("auto", "own"):
-        return how.algorithm
-    names = _CANDIDATES[how.algorithm, step]
+    if spec.algorithm not in ("auto", "own"):
+        return spec.algorithm
+    names = _CANDIDATES[spec.algorithm, step]
     if first.device.type == "meta":
         return names[0]
 
     def candidates() -> Candidates:
-        return {name: partial(_call, FILES[name], step, first, second, extra, how) for name in names}
+        return {name: partial(_call, FILES[name], step, first, second, extra, spec) for name in names}
 
-    return fastest(f"conv2d {step}", (*_layout(first), *_layout(second), how), first.device, candidates)
+    return fastest(f"conv2d {step}", (*_layout(first), *_layout(second), spec), first.device, candidates)
 
 
-def _compute(step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> Tensor:
+def _compute(step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> Tensor:
     """Run one of the three functions of the algorithm."""
-    return _call(FILES[_algorithm(step, first, second, extra, how)], step, first, second, extra, how)
+    return _call(FILES[_algorithm(step, first, second, extra, spec)], step, first, second, extra, spec)
 
 
 def _layout(tensor: Tensor) -> tuple[object, ...]:
     return tuple(tensor.shape), tensor.stride(), tensor.dtype
 
 
-def _call(file: Any, step: str, first: Tensor, second: Tensor, extra: Any, how: Convolution) -> Tensor:
+def _call(file: Any, step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> Tensor:
     if step == "weight_gradient":
-        return file.weight_gradient(first, second, how)
-    return getattr(file, step)(first, second, extra, how)
+        return file.weight_gradient(first, second, spec)
+    return getattr(file, step)(first, second, extra, spec)
 
 
-def conv2d_forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+def conv2d_forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """y[r,c] = Σ x[r+a,c+b]·w[a,b] + bias: (N, C, H, W) → (N, O, Ho, Wo)."""
     if input.numel() == 0:
-        return input.new_zeros((input.shape[0], weight.shape[0], *how.geometry.output_size(image_size(input))))
-    return _compute("forward", input, weight, bias, how)
+        return input.new_zeros((input.shape[0], weight.shape[0], *spec.geometry.output_size(image_size(input))))
+    return _compute("forward", input, weight, bias, spec)
 
 
-def conv2d_input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+def conv2d_input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """∂L/∂x[r,c] = Σ ∂L/∂y[r−a,c−b]·w[a,b]: (N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     if grad_output.numel() == 0 or weight.numel() == 0:
-        return grad_output.new_zeros((grad_output.shape[0], weight.shape[1] * how.groups, *size))
-    return _compute("input_gradient", grad_output, weight, size, how)
+        return grad_output.new_zeros((grad_output.shape[0], weight.shape[1] * spec.groups, *size))
+    return _compute("input_gradient", grad_output, weight, size, spec)
 
 
-def conv2d_weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+def conv2d_weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """∂L/∂w[a,b] = Σ ∂L/∂y[r,c]·x[r+a,c+b]: (N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
     if grad_output.numel() == 0 or input.numel() == 0:
-        return input.new_zeros((grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel))
-    return _compute("weight_gradient", grad_output, input, None, how)
+        return input.new_zeros((grad_output.shape[1], input.shape[1] // spec.groups, *spec.geometry.kernel))
+    return _compute("weight_gradient", grad_output, input, None, spec)
 
 
 def conv2d_bias_gradient(grad_output: Tensor) -> Tensor:
@@ -98,127 +98,37 @@ def conv2d_bias_gradient(grad_output: Tensor) -> Tensor:
     return grad_output.sum((0, 2, 3))
 
 
-class _Output(Function):
-    @staticmethod
-    def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
-        return conv2d_forward(input, weight, bias, how)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, weight, _, ctx.how = inputs
-        ctx.save_for_backward(input, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
-        needs_input, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        if is_plain() and grad_output.numel() > 0 and weight.numel() > 0:
-            return *_gradients(grad_output, input, weight, ctx.how, ctx.needs_input_grad), None
-        return (
-            _InputGradient.apply(grad_output, weight, image_size(input), ctx.how) if needs_input else None,
-            _WeightGradient.apply(grad_output, input, ctx.how) if needs_weight else None,
-            conv2d_bias_gradient(grad_output) if needs_bias else None,
-            None,
-        )
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        (*tensors, bias, how), many = args, info.batch_size
-        input, weight = _batched(info, in_dims[:2], tensors)
-        output = _Output.apply(_in_channels(input), weight.flatten(0, 1), None, _grouped(how, many))
-        output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo)
-        if bias is None:
-            return output, 0
-        (bias,) = _batched(info, in_dims[2:3], [bias])
-        return output + bias[:, None, :, None, None], 0
-
-
-class _InputGradient(Function):
-    @staticmethod
-    def forward(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
-        return conv2d_input_gradient(grad_output, weight, size, how)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        grad_output, weight, _, ctx.how = inputs
-        ctx.save_for_backward(grad_output, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (twice,), (grad_output, weight) = grad_outputs, ctx.saved_tensors
-        needs_grad_output, needs_weight, _, _ = ctx.needs_input_grad
-        return (
-            _Output.apply(twice, weight, None, ctx.how) if needs_grad_output else None,
-            _WeightGradient.apply(grad_output, twice, ctx.how) if needs_weight else None,
-            None,
-            None,
-        )
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, size, how = args
-        grad_output, weight = _batched(info, in_dims[:2], tensors)
-        grouped = _grouped(how, info.batch_size)
-        gradient = _InputGradient.apply(_in_channels(grad_output), weight.flatten(0, 1), size, grouped)
-        return _out_of_channels(gradient, info.batch_size), 0
-
-
-class _WeightGradient(Function):
-    @staticmethod
-    def forward(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
-        return conv2d_weight_gradient(grad_output, input, how)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        grad_output, input, ctx.how = inputs
-        ctx.save_for_backward(grad_output, input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (twice,), (grad_output, input) = grad_outputs, ctx.saved_tensors
-        needs_grad_output, needs_input, _ = ctx.needs_input_grad
-        return (
-            _Output.apply(input, twice, None, ctx.how) if needs_grad_output else None,
-            _InputGradient.apply(grad_output, twice, image_size(input), ctx.how) if needs_input else None,
-            None,
-        )
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, how = args
-        grad_output, input = _batched(info, in_dims[:2], tensors)
-        gradient = _WeightGradient.apply(_in_channels(grad_output), _in_channels(input), _grouped(how, info.batch_size))
-        return gradient.unflatten(0, (info.batch_size, -1)), 0
+def _conv2d_gradients(
+    grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, needs: Sequence[bool]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """∂L/∂x, ∂L/∂w and ∂L/∂bias, those that are needed."""
+    if is_plain() and grad_output.numel() > 0 and weight.numel() > 0:
+        return _gradients(grad_output, input, weight, spec, needs)
+    needs_input, needs_weight, needs_bias, _ = needs
+    return (
+        _input_gradient(grad_output, weight, image_size(input), spec) if needs_input else None,
+        _weight_gradient(grad_output, input, spec) if needs_weight else None,
+        conv2d_bias_gradient(grad_output) if needs_bias else None,
+    )
 
 
 def _gradients(
-    grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, needs: tuple[bool, ...]
+    grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, needs: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients that are needed, when nothing will differentiate them: each by its algorithm, chosen once.
 
     If both fall to the vendor, its one call for all three saves a step.
     """
     size, (needs_input, needs_weight, needs_bias, *_) = image_size(input), needs
-    for_input = _algorithm("input_gradient", grad_output, weight, size, how) if needs_input else None
-    for_weight = _algorithm("weight_gradient", grad_output, input, None, how) if needs_weight else None
+    for_input = _algorithm("input_gradient", grad_output, weight, size, spec) if needs_input else None
+    for_weight = _algorithm("weight_gradient", grad_output, input, None, spec) if needs_weight else None
     if for_input == for_weight == "vendor":
-        return vendor.gradients(grad_output, input, weight, how, needs_bias)
+        return vendor.gradients(grad_output, input, weight, spec, needs_bias)
     return (
-        FILES[for_input].input_gradient(grad_output, weight, size, how) if for_input else None,
-        FILES[for_weight].weight_gradient(grad_output, input, how) if for_weight else None,
+        FILES[for_input].input_gradient(grad_output, weight, size, spec) if for_input else None,
+        FILES[for_weight].weight_gradient(grad_output, input, spec) if for_weight else None,
         conv2d_bias_gradient(grad_output) if needs_bias else None,
     )
-
-
-# torch.func.vmap: B convolutions are one with B times the groups.
-
-
-def _batched(info: Any, in_dims: Sequence[int | None], tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Every tensor with the mapped dimension first, repeated where it has none."""
-    return [
-        tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-        for tensor, dim in zip(tensors, in_dims, strict=True)
-    ]
 
 
 def _in_channels(maps: Tensor) -> Tensor:
@@ -231,8 +141,35 @@ def _out_of_channels(maps: Tensor, many: int) -> Tensor:
     return maps.unflatten(1, (many, -1)).transpose(0, 1)
 
 
-def _grouped(how: Convolution, many: int) -> Convolution:
-    return Convolution(how.geometry, how.groups * many, how.algorithm)
+def _as_groups(
+    operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any
+) -> tuple[Tensor, int]:
+    """torch.func.vmap for all three operators: B convolutions are one with B times the groups."""
+    many, (first, second, *extra, spec) = info.batch_size, args
+    grouped = ConvSpec(spec.geometry, spec.groups * many, spec.algorithm)
+    first, second = by_batch(first, in_dims[0], many), by_batch(second, in_dims[1], many)
+    if operator is _weight_gradient:
+        return operator(_in_channels(first), _in_channels(second), grouped).unflatten(0, (many, -1)), 0
+    bias, size = (extra[0], None) if operator is _conv2d else (None, extra[0])
+    output = operator(_in_channels(first), second.flatten(0, 1), size, grouped)  # the bias comes after, if any
+    output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo), or (B, N, C, H, W) for the gradient
+    return (output if bias is None else output + by_batch(bias, in_dims[2], many)[:, None, :, None, None]), 0
+
+
+# The derivatives of each of the three are the other two.
+_conv2d = differentiable(conv2d_forward, _conv2d_gradients, vmap=_as_groups)
+_input_gradient = differentiable(
+    conv2d_input_gradient,
+    grad_output=lambda grad, weight, spec: _conv2d(grad, weight, None, spec),
+    weight=lambda grad, grad_output, spec: _weight_gradient(grad_output, grad, spec),
+    vmap=_as_groups,
+)
+_weight_gradient = differentiable(
+    conv2d_weight_gradient,
+    grad_output=lambda grad, input, spec: _conv2d(input, grad, None, spec),
+    input=lambda grad, grad_output, input_shape, spec: _input_gradient(grad_output, grad, size_in(input_shape), spec),
+    vmap=_as_groups,
+)
 
 
 def conv2d(
@@ -267,34 +204,31 @@ def conv2d(
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
-        raise TypeError(f"conv2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
-    require_tensors("conv2d", bias)
+    require_operands("conv2d", input, weight, bias)
     if not isinstance(groups, int):
         raise TypeError(f"groups must be an integer, got {groups!r}")
     input, weight, bias = autocast(input, weight, bias)
     _check_operands(input, weight, bias, groups)
     kernel, strides, dilations = (weight.shape[2], weight.shape[3]), pair(stride, "stride"), pair(dilation, "dilation")
     pads, surplus = _padding(padding, kernel, strides, dilations)
-    settings = _convolution.__wrapped__ if torch.compiler.is_compiling() else _convolution  # no caches while tracing
-    how = settings(kernel, strides, pads, dilations, groups, algorithm)
-    reason = refusal(algorithm, how.geometry, input.dtype)
+    spec = _spec(kernel, strides, pads, dilations, groups, algorithm)
+    reason = refusal(algorithm, spec.geometry, input.dtype)
     if reason is not None:
         raise ValueError(f"algorithm={algorithm!r} does not apply: {reason}")
     batch = input if input.dim() == 4 else input.unsqueeze(0)
     if surplus != (0, 0):
         batch = torch.constant_pad_nd(batch, (0, surplus[1], 0, surplus[0]))
-    how.geometry.output_size(image_size(batch))  # refuses windows larger than the input
-    output = _Output.apply(batch, weight, bias, how)
+    spec.geometry.output_size(image_size(batch))  # refuses windows larger than the input
+    output = _conv2d(batch, weight, bias, spec)
     return output if input.dim() == 4 else output.squeeze(0)
 
 
-@lru_cache(maxsize=1024)
-def _convolution(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str) -> Convolution:
-    """The checked settings of a layer; remembered, since a training asks for the same few every step."""
+@remembered
+def _spec(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str) -> ConvSpec:
+    """The checked settings of a layer."""
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
-    return Convolution(Geometry(kernel, stride, padding, dilation), groups, algorithm)
+    return ConvSpec(Geometry(kernel, stride, padding, dilation), groups, algorithm)
 
 
 _REFUSALS: dict[str, Callable[[Geometry, torch.dtype], str | None]] = {

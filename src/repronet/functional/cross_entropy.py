@@ -16,24 +16,23 @@ feedforward classification network outputs", 1990; the CS231n notes on linear cl
 Each example counts with a share: 1/N in the mean, 1 in the sum, 0 where its label is to be ignored.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from repronet.functional.class_labels import Labels, checked_labels, class_dim, require_class_weight
 from repronet.functional.elementwise import exp_of, require_floating
-from repronet.functional.function import Function, is_plain
+from repronet.functional.function import added, differentiable, is_plain
 from repronet.functional.loss_reduction import (
     Share,
     in_full_precision,
     not_a_number_if,
+    of_each,
     reduced,
     require_constant,
     require_reduction,
     require_tensor,
-    save_with_share,
-    saved_with_share,
     share_of_each,
     without_ignored,
 )
@@ -105,71 +104,57 @@ def soft_cross_entropy_weight_gradient(
     return -(_smoothed(target, smoothing, dim) * log_probabilities * each).sum_to_size(weight.shape)
 
 
-class _CrossEntropy(Function):
-    """Labels. The probabilities are an output with a gradient of their own, so that second derivatives flow through."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, labels: Tensor, share: Share, dim: int, total: bool) -> tuple[Tensor, Tensor]:
-        return cross_entropy_forward(input, labels, share, dim, total)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        input, labels, share, ctx.dim, ctx.total = inputs
-        ctx.dtype = input.dtype
-        save_with_share(ctx, share, output[1], labels)
-        ctx.set_materialize_grads(False)  # first derivatives never reach the probabilities
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        grad_output, grad_probabilities = grad_outputs
-        share, probabilities, labels = saved_with_share(ctx)
-        of_input = None
-        if grad_output is not None:
-            g = grad_output if ctx.total else grad_output.unsqueeze(ctx.dim)
-            of_input = cross_entropy_input_gradient(g, probabilities, labels, share, ctx.dim).to(ctx.dtype)
-        if grad_probabilities is not None:
-            through = softmax_input_gradient(grad_probabilities, probabilities, ctx.dim).to(ctx.dtype)
-            of_input = through if of_input is None else of_input + through
-        return of_input, None, None, None, None
+# The probabilities, and the log-probabilities below, are outputs with gradients of their own, so that second
+# derivatives flow through them. First derivatives never reach them.
+def _input_gradient(
+    grad_output: Tensor | None,
+    grad_probabilities: Tensor | None,
+    probabilities: Tensor,
+    labels: Tensor,
+    share: Share,
+    dim: int,
+    total: bool,
+    input_dtype: torch.dtype,
+) -> Tensor | None:
+    of_input = through = None
+    if grad_output is not None:
+        each = of_each(grad_output, dim, total)
+        of_input = cross_entropy_input_gradient(each, probabilities, labels, share, dim).to(input_dtype)
+    if grad_probabilities is not None:
+        through = softmax_input_gradient(grad_probabilities, probabilities, dim).to(input_dtype)
+    return added(of_input, through)
 
 
-class _SoftCrossEntropy(Function):
-    """Class probabilities, of one type with input and weight. log softmax(x) is an output, see `_CrossEntropy`."""
+_cross_entropy = differentiable(cross_entropy_forward, outputs=("loss", "probabilities"), input=_input_gradient)
 
-    generate_vmap_rule = True
 
-    @staticmethod
-    def forward(
-        input: Tensor, target: Tensor, weight: Tensor | None, smoothing: float, share: Share, dim: int, total: bool
-    ) -> tuple[Tensor, Tensor]:
-        return soft_cross_entropy_forward(input, target, weight, smoothing, share, dim, total)
+def _soft_gradients(
+    grad_output: Tensor | None,
+    grad_log: Tensor | None,
+    log_probabilities: Tensor,
+    target: Tensor,
+    weight: Tensor | None,
+    smoothing: float,
+    share: Share,
+    dim: int,
+    total: bool,
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    """∂L/∂x, ∂L/∂t and ∂L/∂w, those that are needed."""
+    log_p, of_input, of_target, of_weight = log_probabilities, None, None, None
+    if grad_output is not None:
+        each = share * of_each(grad_output, dim, total)
+        if needs[0]:
+            of_input = soft_cross_entropy_input_gradient(each, log_p, target, weight, smoothing, dim)
+        if needs[1]:
+            of_target = soft_cross_entropy_target_gradient(each, log_p, weight, smoothing)
+        if needs[2] and weight is not None:
+            of_weight = soft_cross_entropy_weight_gradient(each, log_p, target, weight, smoothing, dim)
+    through = None if grad_log is None else log_softmax_input_gradient(grad_log, log_p, dim)
+    return added(of_input, through), of_target, of_weight
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        _, target, weight, ctx.smoothing, share, ctx.dim, ctx.total = inputs
-        save_with_share(ctx, share, output[1], target, weight)
-        ctx.set_materialize_grads(False)
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        grad_output, grad_log = grad_outputs
-        share, log_p, target, weight = saved_with_share(ctx)
-        smoothing, dim = ctx.smoothing, ctx.dim
-        of_input = of_target = of_weight = None
-        if grad_output is not None:
-            each = share * (grad_output if ctx.total else grad_output.unsqueeze(dim))
-            if ctx.needs_input_grad[0]:
-                of_input = soft_cross_entropy_input_gradient(each, log_p, target, weight, smoothing, dim)
-            if ctx.needs_input_grad[1]:
-                of_target = soft_cross_entropy_target_gradient(each, log_p, weight, smoothing)
-            if ctx.needs_input_grad[2]:
-                of_weight = soft_cross_entropy_weight_gradient(each, log_p, target, weight, smoothing, dim)
-        if grad_log is not None:
-            through = log_softmax_input_gradient(grad_log, log_p, dim)
-            of_input = through if of_input is None else of_input + through
-        return of_input, of_target, of_weight, None, None, None, None
+_soft_cross_entropy = differentiable(soft_cross_entropy_forward, _soft_gradients, outputs=("loss", "log_probabilities"))
 
 
 def cross_entropy(
@@ -216,7 +201,7 @@ def cross_entropy(
     require_reduction(reduction)
     if label_smoothing == 0:
         share = labels.share(weight, reduction, accumulation_dtype(input.dtype))
-        loss, _ = _CrossEntropy.apply(input, labels.index, share, class_dim(input), reduction != "none")
+        loss, _ = _cross_entropy(input, labels.index, share, class_dim(input), reduction != "none")
     else:
         loss = _of_smoothed_labels(input, labels, weight, label_smoothing, reduction)
     return labels.not_a_number_if_all_ignored(loss, reduction)
@@ -258,4 +243,4 @@ def _soft(
     dim = class_dim(input)
     if weight is not None:
         weight = weight.to(input.dtype).reshape(-1, *(1,) * (input.dim() - 1 - dim))  # (C, 1, …), to broadcast
-    return _SoftCrossEntropy.apply(input, target, weight, smoothing, share, dim, reduction != "none")[0]
+    return _soft_cross_entropy(input, target, weight, smoothing, share, dim, reduction != "none")[0]

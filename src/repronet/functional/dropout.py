@@ -9,13 +9,12 @@ localization using convolutional networks", 2015, section 3.2.)
 """
 
 import warnings
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import applied
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.precision import require_real
 
 
@@ -36,24 +35,7 @@ def dropout_input_gradient(grad_output: Tensor, mask: Tensor) -> Tensor:
     return grad_output * mask
 
 
-class _Dropout(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, inplace: bool, mask: Tensor) -> Tensor:
-        return dropout_forward(input, mask, out=input if inplace else None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, inplace, mask = inputs
-        if inplace:
-            ctx.mark_dirty(input)
-        ctx.save_for_backward(mask)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (mask,) = grad_outputs, ctx.saved_tensors
-        return dropout_input_gradient(grad_output, mask), None, None
+_dropout = differentiable(dropout_forward, input=dropout_input_gradient)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -74,7 +56,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     """
     if _changes_nothing("dropout", input, p, training):
         return input
-    return applied(_Dropout, input, inplace, dropout_mask(input, p))
+    return applied(_dropout, input, inplace, dropout_mask(input, p))
 
 
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -99,7 +81,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if input.dim() < 2:
         raise RuntimeError(f"dropout2d needs an input (N, C, …), got shape {tuple(input.shape)}")
     maps = input.new_empty((*input.shape[:2], *[1] * (input.dim() - 2)))  # (N, C, 1, 1)
-    return applied(_Dropout, input, inplace, dropout_mask(maps, p))
+    return applied(_dropout, input, inplace, dropout_mask(maps, p))
 
 
 def _changes_nothing(name: str, input: Tensor, p: float, training: bool) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from repronet.functional.function import Function, is_plain
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.function import Operator, is_plain, is_transformed
+from repronet.functional.precision import accumulation_dtype, require_input, require_real
 
 _LOG2_E = math.log2(math.e)
 
@@ -28,8 +28,7 @@ def require_floating(name: str, input: Tensor) -> None:
         TypeError: for anything but a tensor.
         NotImplementedError: for integer, bool and complex tensors.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     if not input.is_floating_point():
         raise NotImplementedError(f"{name} needs real floating point, got {input.dtype}")
 
@@ -41,8 +40,7 @@ def as_floating(name: str, input: Tensor) -> Tensor:
         TypeError: for anything but a tensor.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     require_real(name, input)
     return input if input.is_floating_point() else input.to(torch.get_default_dtype())
 
@@ -69,8 +67,8 @@ def require_writable(input: Tensor) -> None:
         raise RuntimeError(f"cannot write in place into {kind} that requires grad, of shape {tuple(input.shape)}")
 
 
-def applied(function: type[Function], input: Tensor, inplace: bool, *settings: Any) -> Tensor:
-    """The output of a Function with `forward(input, inplace, *settings)`; `inplace` writes it into `input`.
+def applied(operator: Operator[..., Tensor], input: Tensor, inplace: bool, *settings: Any) -> Tensor:
+    """The output of `operator(input, *settings)`; `inplace` writes it into `input`.
 
     In place, nothing of the size of the input is allocated. So the gradient must do without the input's old values.
 
@@ -78,13 +76,13 @@ def applied(function: type[Function], input: Tensor, inplace: bool, *settings: A
         RuntimeError: for `inplace` on a leaf that requires grad, or on memory that is written more than once.
     """
     if is_plain():
-        return function.forward(input, inplace, *settings)
+        return operator.forward(input, *settings, out=input if inplace else None)
     if not inplace:
-        return function.apply(input, False, *settings)
+        return operator(input, *settings)
     require_writable(input)
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return input.copy_(function.apply(input, False, *settings))  # transforms know no mark_dirty
-    return function.apply(input, True, *settings)
+    if is_transformed():
+        return input.copy_(operator(input, *settings))  # transforms know no mark_dirty
+    return operator.overwrite(input, *settings)
 
 
 def rewritten(operator: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:

@@ -1,40 +1,240 @@
-"""The autograd.Function that all operators here derive from: torch's, called with less ado."""
+"""Operators: a forward and its gradients, declared together and differentiable by autograd.
 
-from typing import Any, ClassVar
+    _linear = differentiable(
+        linear_forward, input=linear_input_gradient, weight=linear_weight_gradient, bias=linear_bias_gradient
+    )
+
+`_linear` is called like `linear_forward`, and `backward()` then calls the three gradients. A gradient names what it
+needs in its parameters: `linear_input_gradient(grad_output, weight)` receives the gradient of the output and the
+forward's weight. Only what some gradient names is kept from forward to backward.
+
+The declaration stands for an autograd.Function. Its methods are written as text and compiled, as the standard library
+does for dataclasses, so that they are as fast as by hand. `print(_linear.source)` shows them:
+
+    def forward(input, weight, bias,):
+        return compute(input, weight, bias,)
+
+    def setup_context(ctx, inputs, output):
+        (input, weight, bias,) = inputs
+        ctx.save_for_backward(weight, input)
+        ctx.settings = (None if bias is None else bias.shape,)
+
+    def backward(ctx, grad_of_output):
+        (weight, input,) = ctx.saved_tensors
+        (bias_shape,) = ctx.settings
+        needs = ctx.needs_input_grad
+        return (
+            gradient_of_input(grad_of_output, weight) if needs[0] else None,
+            gradient_of_weight(grad_of_output, input) if needs[1] else None,
+            gradient_of_bias(grad_of_output, bias_shape) if needs[2] else None,
+        )
+"""
+
+import inspect
+import linecache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import NoneType
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args
 
 import torch
+from torch import Tensor
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def is_transformed() -> bool:
+    """Whether torch.compile traces this computation or torch.func transforms it."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 def is_plain() -> bool:
     """Whether this is a plain computation: nothing is differentiated, transformed by torch.func, or traced."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
+    return not (torch.is_grad_enabled() or is_transformed())
 
 
-class Function(torch.autograd.Function):
-    """A torch.autograd.Function with `forward`, `setup_context` and `backward` that takes the short way when it can.
+class Operator(Generic[Arguments, Result]):
+    """A forward that autograd can differentiate, made by `differentiable`. It takes arguments by position only.
 
-    Where `setup_context` stands apart from `forward`, torch looks up the signature of `forward` at every call, which
-    costs as much as the arithmetic of a small layer (40 µs). Only the transforms of torch.func and torch.compile need
-    the two apart. For everything else each subclass has a twin that runs both at once.
+    All calls of all operators pass through `__call__`. Most run `_joint`, an autograd.Function whose `forward` also
+    saves what the gradients need. torch.func and torch.compile need forward and saving apart, as in `_apart`. For such
+    a Function torch looks up the signature of `forward` in every call, which costs as much as the arithmetic of a small
+    layer (40 µs).
+
+    Args:
+        source: the text of the functions `forward`, `setup_context` and `backward`.
+        gradients: the functions that it calls, by name, besides `compute`, which is the forward.
+        vmap: see `differentiable`.
     """
 
-    _twin: ClassVar[type[torch.autograd.Function]]
+    def __init__(
+        self,
+        forward: Callable[Arguments, Result],
+        source: str,
+        gradients: Mapping[str, Callable[..., Any]],
+        vmap: Callable[..., Any] | None,
+    ) -> None:
+        # torch.compile traces these functions. It wants the forward's own parameters, and none that holds `self`.
+        self.forward = compute = cast(Callable[..., Any], forward)
+        self.source = source
+        self._name = forward.__name__.strip("_")
+        apart, setup_context, self._backward = _compiled(source, self._name, {"compute": compute, **gradients})
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-
-        def forward(ctx: Any, *args: Any) -> Any:
-            output = cls.forward(*args)
-            cls.setup_context(ctx, args, output)
+        def joint(ctx: Any, *args: Any) -> Any:
+            output = compute(*args)
+            setup_context(ctx, args, output)
             return output
 
-        members = {"forward": staticmethod(forward), "backward": staticmethod(cls.backward)}
-        cls._twin = type(cls.__name__, (torch.autograd.Function,), members)
+        def overwriting(ctx: Any, *args: Any) -> Any:
+            output = compute(*args, out=args[0])
+            ctx.mark_dirty(args[0])
+            setup_context(ctx, args, output)
+            return output
 
-    @classmethod
-    def apply(cls, *args: Any) -> Any:
+        rule = {"generate_vmap_rule": True} if vmap is None else {"vmap": staticmethod(partial(vmap, self))}
+        self._apart = self._function(apart, setup_context=staticmethod(setup_context), **rule)
+        self._joint, self._overwriting = self._function(joint), self._function(overwriting)
+
+    def _function(self, forward: Callable[..., Any], **members: Any) -> Any:
+        members |= {"forward": staticmethod(forward), "backward": staticmethod(self._backward)}
+        return type(self._name, (torch.autograd.Function,), members)
+
+    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        if kwargs:
+            raise TypeError(f"{self._name} takes no keywords, got {', '.join(kwargs)}")
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-            return super().apply(*args)
+            return self._apart.apply(*args)
         if torch._C._get_tracing_state() is not None:  # torch.jit.trace, for a picture of the graph, sees no Function
-            return cls.forward(*args)
-        return cls._twin.apply(*args)
+            return self.forward(*args)
+        return self._joint.apply(*args)
+
+    def overwrite(self, *args: Any) -> Result:
+        """Write the output into the first argument, by the forward's parameter `out`. Not under transforms.
+
+        No gradient may name that argument, since its values are lost.
+        """
+        if torch._C._get_tracing_state() is not None:
+            return self.forward(*args, out=args[0])
+        return self._overwriting.apply(*args)
+
+
+def differentiable(
+    forward: Callable[Arguments, Result],
+    backward: Callable[..., Sequence[Tensor | None]] | None = None,
+    *,
+    outputs: Sequence[str] = ("output",),
+    vmap: Callable[..., Any] | None = None,
+    **gradients: Callable[..., Tensor | None],
+) -> Operator[Arguments, Result]:
+    """Make an operator of a forward and its gradients.
+
+    Args:
+        forward: computes the output from tensors and settings; its annotations tell which is which. A parameter `out`
+            is no argument of the operator.
+        gradients: by the name of the forward's argument, the function that computes its gradient, called where that is
+            needed. Its first parameters receive the gradient of each output; of several outputs, None for one that
+            nothing depends on. The other parameters name arguments or outputs of the forward. `x_shape` and `x_dtype`
+            ask for a property of x, and keep no tensor alive. There are second derivatives if the function consists of
+            differentiable operations.
+        backward: in place of `gradients`, one function that returns the gradients of all arguments. Its parameter
+            `needs` tells which of them are needed.
+        outputs: names of the forward's outputs.
+        vmap: the rule of torch.func.vmap, called as `vmap(operator, info, in_dims, *args)`; None to generate one.
+
+    Raises:
+        TypeError: for the gradient of an unknown argument, or one that asks for what the forward does not know.
+    """
+    parameters = inspect.signature(forward, eval_str=True).parameters
+    arguments = {name: parameter.annotation for name, parameter in parameters.items() if name != "out"}
+    if not gradients.keys() <= arguments.keys():
+        raise TypeError(f"{forward.__name__} takes {', '.join(arguments)}, got gradients of {', '.join(gradients)}")
+    functions = {"gradients": backward} if backward else {f"gradient_of_{name}": f for name, f in gradients.items()}
+    asked = {name: list(inspect.signature(f).parameters)[len(outputs) :] for name, f in functions.items()}
+    return Operator(forward, _written(arguments, outputs, asked), functions, vmap)
+
+
+def _written(arguments: Mapping[str, Any], outputs: Sequence[str], asked: Mapping[str, list[str]]) -> str:
+    """The text of `forward`, `setup_context` and `backward`.
+
+    Args:
+        arguments: annotations of the forward's arguments, by name.
+        outputs: names of its outputs.
+        asked: what each gradient is called with, after the gradients of the outputs.
+    """
+    tensors, settings, either = _kept({**arguments, **dict.fromkeys(outputs, Tensor)}, asked)
+    grads = [f"grad_of_{name}" for name in outputs]
+    calls = {name: f"{name}({', '.join([*grads, *names])})" for name, names in asked.items()}
+    several = len(outputs) > 1
+    lines = [
+        f"def forward{_tuple(arguments)}:",
+        f"    return compute{_tuple(arguments)}",
+        "def setup_context(ctx, inputs, output):",
+        f"    {_tuple(arguments)} = inputs",
+        f"    {_tuple(outputs)} = output" if several else "",
+        "    ctx.set_materialize_grads(False)" if several else "",
+        f"    ctx.save_for_backward({', '.join(tensors.values())})",
+        f"    ctx.settings = {_tuple(settings.values())}" if settings else "",
+        f"def backward(ctx, {', '.join(grads)}):",
+        f"    {_tuple(tensors)} = ctx.saved_tensors" if tensors else "",
+        f"    {_tuple(settings)} = ctx.settings" if settings else "",
+        *(f"    {name} = {name}_setting if {name} is None else {name}" for name in either),
+    ]
+    if "gradients" in calls:
+        lines += ["    needs = ctx.needs_input_grad", f"    found = {calls['gradients']}"]
+        lines += [f"    return *found, *[None] * ({len(arguments)} - len(found))"]
+    else:
+        needs = "{} if needs[{}] else None" if len(calls) > 1 else "{}"
+        found = (calls.get(f"gradient_of_{name}", "None") for name in arguments)
+        lines += ["    needs = ctx.needs_input_grad" if len(calls) > 1 else "", "    return ("]
+        lines += [f"        {'None' if call == 'None' else needs.format(call, i)}," for i, call in enumerate(found)]
+        lines += ["    )"]
+    return "\n".join(filter(None, lines)) + "\n"
+
+
+def _kept(known: Mapping[str, Any], asked: Mapping[str, list[str]]) -> tuple[dict[str, str], dict[str, str], list[str]]:
+    """What backward keeps as tensors and as settings: names, each with the text that computes it; and what as either.
+
+    The annotation tells which it is. What may be both, like `float | Tensor`, is looked at in every call.
+    """
+    tensors, settings, either = {}, {}, []
+    for name in dict.fromkeys(name for names in asked.values() for name in names if name != "needs"):
+        whole, _, kind = name.rpartition("_")
+        if name not in known and (whole not in known or kind not in ("shape", "dtype")):
+            raise TypeError(f"a gradient asks for {name}, but the forward knows only {', '.join(known)}")
+        types = set(get_args(known.get(name)) or [known.get(name)]) - {NoneType}
+        if name not in known:
+            settings[name] = f"None if {whole} is None else {whole}.{kind}"
+        elif types == {Tensor}:
+            tensors[name] = name
+        elif types.isdisjoint({Tensor, inspect.Parameter.empty}):
+            settings[name] = name
+        else:
+            tensors[name] = f"{name} if isinstance({name}, Tensor) else None"
+            settings[f"{name}_setting"] = f"None if isinstance({name}, Tensor) else {name}"
+            either.append(name)
+    return tensors, settings, either
+
+
+def _tuple(texts: Iterable[str]) -> str:
+    return f"({', '.join(texts)},)"
+
+
+def _compiled(source: str, name: str, scope: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The functions `forward`, `setup_context` and `backward` of the text, which can name what is in `scope`."""
+    file, scope = f"<differentiable {name}>", {"Tensor": Tensor, **scope}
+    linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
+    exec(compile(source, file, "exec"), scope)
+    return scope["forward"], scope["setup_context"], scope["backward"]
+
+
+def added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """The sum of two gradients, each None where there is none."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first + second
+
+
+def by_batch(tensor: Tensor, dim: int | None, many: int) -> Tensor:
+    """In a rule for torch.func.vmap: the mapped dimension first, or `many` repetitions where there is none."""
+    return tensor.expand(many, *tensor.shape) if dim is None else tensor.movedim(dim, 0)

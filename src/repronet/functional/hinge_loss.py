@@ -11,14 +11,12 @@ The CS231n notes on linear classification do not divide by the number of classes
 machines", 2013, for p = 2.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.class_labels import is_plain_sight
 from repronet.functional.elementwise import require_floating, require_number
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.loss_reduction import (
     Share,
     in_full_precision,
@@ -26,8 +24,6 @@ from repronet.functional.loss_reduction import (
     require_constant,
     require_reduction,
     require_tensor,
-    save_with_share,
-    saved_with_share,
     share_of_each,
 )
 
@@ -53,23 +49,7 @@ def multiclass_hinge_input_gradient(
     return slope.scatter_add(1, labels, -slope.sum(1, keepdim=True))
 
 
-class _MulticlassHinge(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, labels: Tensor, p: int, margin: float, share: Share, total: bool) -> Tensor:
-        return multiclass_hinge_forward(input, labels, p, margin, share, total)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, labels, ctx.p, ctx.margin, share, _ = inputs
-        save_with_share(ctx, share, input, labels)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        share, input, labels = saved_with_share(ctx)
-        gradient = multiclass_hinge_input_gradient(grad_outputs[0], input, labels, ctx.p, ctx.margin, share)
-        return gradient, None, None, None, None, None
+_multiclass_hinge = differentiable(multiclass_hinge_forward, input=multiclass_hinge_input_gradient)
 
 
 def multiclass_hinge(
@@ -118,7 +98,7 @@ def multiclass_hinge(
         share /= scores.shape[1]
     if weight is not None:
         share = weight[labels] * share  # (N, 1)
-    loss = _MulticlassHinge.apply(scores, labels, int(p), float(margin), share, reduction != "none")
+    loss = _multiclass_hinge(scores, labels, int(p), float(margin), share, reduction != "none")
     return loss.reshape(target.shape) if reduction == "none" else loss
 
 

@@ -11,13 +11,17 @@ elements go together and in the shape of γ and β.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from repronet.functional.function import Function, is_plain
-from repronet.functional.precision import accumulation_dtype, autocast_to_float32, require_real, require_tensors
+from repronet.functional.function import added, differentiable, is_plain
+from repronet.functional.precision import (
+    accumulation_dtype,
+    autocast_to_float32,
+    require_real_floating,
+    require_tensors,
+)
 from repronet.functional.reductions import row_dot
 
 
@@ -46,6 +50,14 @@ def standardized_scale_gradient(grad_scale: Tensor, output: Tensor, scale: Tenso
     return grad_scale * scale * scale * output / -output.shape[-1]
 
 
+def affine_forward(standardized: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """y = γ·x̂ + β, where γ and β may be broadcast: any shape."""
+    scaled = standardized.clone() if weight is None else standardized * weight
+    if bias is None:
+        return scaled
+    return scaled.add_(bias) if is_plain() else scaled + bias
+
+
 def affine_weight_gradient(grad_output: Tensor, standardized: Tensor, shape: torch.Size) -> Tensor:
     """∂L/∂γ = Σ ∂L/∂y · x̂ over all that share a γ: → `shape`."""
     return (grad_output * standardized).sum_to_size(shape)
@@ -56,60 +68,26 @@ def affine_bias_gradient(grad_output: Tensor, shape: torch.Size) -> Tensor:
     return grad_output.sum_to_size(shape)
 
 
-class _Standardized(Function):
-    """The scale is an output with a gradient of its own, so that second derivatives flow through it."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-        return standardized_forward(input, eps)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(*output)
-        ctx.set_materialize_grads(False)  # first derivatives never reach the scale
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, None]:
-        (grad_output, grad_scale), (output, scale) = grad_outputs, ctx.saved_tensors
-        gradient = None if grad_output is None else standardized_input_gradient(grad_output, output, scale)
-        if grad_scale is not None:
-            through = standardized_scale_gradient(grad_scale, output, scale)
-            gradient = through if gradient is None else gradient + through
-        return gradient, None
+# The scale is an output with a gradient of its own, so that second derivatives flow through it. First derivatives never
+# reach it.
+def _standardized_gradient(
+    grad_output: Tensor | None, grad_scale: Tensor | None, output: Tensor, scale: Tensor
+) -> Tensor | None:
+    return added(
+        None if grad_output is None else standardized_input_gradient(grad_output, output, scale),
+        None if grad_scale is None else standardized_scale_gradient(grad_scale, output, scale),
+    )
 
 
-class _Affine(Function):
-    generate_vmap_rule = True
+_standardized = differentiable(standardized_forward, outputs=("output", "scale"), input=_standardized_gradient)
 
-    @staticmethod
-    def forward(standardized: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
-        scaled = standardized.clone() if weight is None else standardized * weight
-        if bias is None:
-            return scaled
-        return scaled.add_(bias) if is_plain() else scaled + bias
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        standardized, weight, bias = inputs
-        ctx.bias_shape = None if bias is None else bias.shape
-        ctx.save_for_backward(standardized, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_output,), (standardized, weight) = grad_outputs, ctx.saved_tensors
-        needs_input, needs_weight, needs_bias = ctx.needs_input_grad
-        of_input = of_weight = None
-        if needs_input:
-            of_input = grad_output if weight is None else grad_output * weight
-        if needs_weight and weight is not None:
-            of_weight = affine_weight_gradient(grad_output, standardized, weight.shape)
-        return (
-            of_input,
-            of_weight,
-            affine_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
-        )
+_scaled_and_shifted = differentiable(
+    affine_forward,
+    standardized=lambda grad, weight: grad if weight is None else grad * weight,
+    weight=lambda grad, standardized, weight_shape: affine_weight_gradient(grad, standardized, weight_shape),
+    bias=lambda grad, bias_shape: affine_bias_gradient(grad, bias_shape),
+)
 
 
 def layer_norm(
@@ -131,7 +109,7 @@ def layer_norm(
         TypeError: for anything but a tensor and a sequence of sizes.
         NotImplementedError: for integer and complex tensors.
     """
-    _require_floating("layer_norm", input)
+    require_real_floating("layer_norm", input)
     require_tensors("layer_norm", weight, bias)
     input, weight, bias = _autocast(input, weight, bias)
     if isinstance(normalized_shape, str):
@@ -145,7 +123,7 @@ def layer_norm(
     if input.numel() == 0:
         return _affine(input.clone(), weight, bias, input.dtype)
     rows = _wide(input).flatten(-len(shape))  # (…, M)
-    standardized, _ = _Standardized.apply(rows, eps)
+    standardized, _ = _standardized(rows, eps)
     return _affine(standardized.unflatten(-1, shape), weight, bias, input.dtype)
 
 
@@ -169,7 +147,7 @@ def group_norm(
         TypeError: for anything but a tensor.
         NotImplementedError: for integer and complex tensors.
     """
-    _require_floating("group_norm", input)
+    require_real_floating("group_norm", input)
     require_tensors("group_norm", weight, bias)
     input, weight, bias = _autocast(input, weight, bias)
     if not isinstance(num_groups, int) or isinstance(num_groups, bool):
@@ -189,7 +167,7 @@ def group_norm(
     if input.numel() == 0:
         return _affine(input.clone(), gamma, beta, input.dtype)
     rows = _wide(input).reshape(input.shape[0], num_groups, -1)  # (N, G, C/G·…)
-    standardized, _ = _Standardized.apply(rows, eps)
+    standardized, _ = _standardized(rows, eps)
     return _affine(standardized.reshape(input.shape), gamma, beta, input.dtype)
 
 
@@ -211,12 +189,4 @@ def _affine(standardized: Tensor, weight: Tensor | None, bias: Tensor | None, dt
         return standardized.to(dtype)
     wide = accumulation_dtype(dtype)
     gamma, beta = (None if values is None else values.to(wide) for values in (weight, bias))
-    return _Affine.apply(standardized.to(wide), gamma, beta).to(dtype)
-
-
-def _require_floating(name: str, input: Tensor) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
-    require_real(name, input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    return _scaled_and_shifted(standardized.to(wide), gamma, beta).to(dtype)

@@ -9,14 +9,12 @@
 back-propagation, where they read ∂X = ∂Y·W and ∂W = ∂Yᵀ·X.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import Function
-from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
+from repronet.functional.function import differentiable
+from repronet.functional.precision import autocast, broadcasts, require_operands, require_real, require_same_dtype
 
 
 def _rows(tensor: Tensor) -> Tensor:
@@ -47,28 +45,9 @@ def linear_bias_gradient(grad_output: Tensor, bias_shape: torch.Size) -> Tensor:
     return grad_output.sum_to_size(bias_shape)
 
 
-class _Linear(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return linear_forward(input, weight, bias)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, weight, bias = inputs
-        ctx.save_for_backward(input, weight)
-        ctx.bias_shape = None if bias is None else bias.shape
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
-        needs_input, needs_weight, needs_bias = ctx.needs_input_grad
-        return (
-            linear_input_gradient(grad_output, weight) if needs_input else None,
-            linear_weight_gradient(grad_output, input) if needs_weight else None,
-            linear_bias_gradient(grad_output, ctx.bias_shape) if needs_bias else None,
-        )
+_linear = differentiable(
+    linear_forward, input=linear_input_gradient, weight=linear_weight_gradient, bias=linear_bias_gradient
+)
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
@@ -79,7 +58,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm:
         weight: (O, I), or (I,) for one output without a dimension of its own.
         bias: (O,), or anything that broadcasts to the output; None for none.
         algorithm: "own" for the gradients above; "vendor" for those that torch finds for the same forward. Both are
-            the same matrix products, and torch calls them with less ado, so "auto" takes "vendor" and measures nothing.
+            the same matrix products. torch calls them with less overhead, so "auto" takes "vendor" without measuring.
 
     Returns:
         (…, O), or (…) for a weight (I,).
@@ -90,14 +69,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm:
         TypeError: for anything but tensors.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
-        raise TypeError(f"linear needs tensors, got {type(input).__name__} and {type(weight).__name__}")
-    require_tensors("linear", bias)
+    require_operands("linear", input, weight, bias)
     input, weight, bias = autocast(input, weight, bias)
     if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
         bias = bias.squeeze(0)  # torch takes one picture's bias as a row
     _check_operands(input, weight, bias)
-    compute = _Linear.apply if own_or_vendor(algorithm) == "own" else linear_forward
+    compute = _linear if own_or_vendor(algorithm) == "own" else linear_forward
     if weight.dim() == 1:
         row = None if bias is None else bias.unsqueeze(-1)
         return compute(input, weight.unsqueeze(0), row).squeeze(-1)
@@ -113,14 +90,7 @@ def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
         output_shape = (*input.shape[:-1], *weight.shape[:-1])
         if weight.dim() == 1 and input.dim() > 1:
             raise RuntimeError(f"a bias needs a weight (O, I), got a weight of shape {tuple(weight.shape)}")
-        if not _broadcasts(tuple(bias.shape), output_shape):
+        if not broadcasts(bias.shape, output_shape):
             raise RuntimeError(f"bias {tuple(bias.shape)} does not broadcast to the output {output_shape}")
     require_real("linear", input)
     require_same_dtype("linear", input, weight, bias)
-
-
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether a tensor of `shape` can be repeated to fill `target`."""
-    return len(shape) <= len(target) and all(
-        n in (1, m) for n, m in zip(reversed(shape), reversed(target), strict=False)
-    )

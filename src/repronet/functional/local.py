@@ -9,13 +9,11 @@
 position it is a fully connected layer of its own: one batch of small matrix products.
 """
 
-from typing import Any
-
 from torch import Tensor
 
-from repronet.functional.function import Function
-from repronet.functional.precision import autocast, require_real, require_same_dtype, require_tensors
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, overlap_add, pair, windows
+from repronet.functional.function import differentiable
+from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, overlap_add, pair, windows
 
 
 def _columns(input: Tensor, geometry: Geometry) -> Tensor:
@@ -61,28 +59,14 @@ def locally_connected2d_bias_gradient(grad_output: Tensor) -> Tensor:
     return grad_output.sum(0)
 
 
-class _LocallyConnected2d(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, weight: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
-        return locally_connected2d_forward(input, weight, bias, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, weight, _, ctx.geometry = inputs
-        ctx.save_for_backward(input, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (grad,), (input, weight), geometry = grad_outputs, ctx.saved_tensors, ctx.geometry
-        needs_input, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        return (
-            locally_connected2d_input_gradient(grad, weight, image_size(input), geometry) if needs_input else None,
-            locally_connected2d_weight_gradient(grad, input, geometry) if needs_weight else None,
-            locally_connected2d_bias_gradient(grad) if needs_bias else None,
-            None,
-        )
+_locally_connected2d = differentiable(
+    locally_connected2d_forward,
+    input=lambda grad, input, weight, geometry: locally_connected2d_input_gradient(
+        grad, weight, image_size(input), geometry
+    ),
+    weight=locally_connected2d_weight_gradient,
+    bias=locally_connected2d_bias_gradient,
+)
 
 
 def locally_connected2d(
@@ -109,9 +93,7 @@ def locally_connected2d(
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for complex tensors.
     """
-    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
-        raise TypeError(f"locally_connected2d needs tensors, got {type(input).__name__} and {type(weight).__name__}")
-    require_tensors("locally_connected2d", bias)
+    require_operands("locally_connected2d", input, weight, bias)
     input, weight, bias = autocast(input, weight, bias)
     if input.dim() not in (3, 4) or weight.dim() != 6 or input.shape[-3] != weight.shape[1]:
         shapes = f"{tuple(input.shape)} and {tuple(weight.shape)}"
@@ -125,6 +107,4 @@ def locally_connected2d(
         raise RuntimeError(f"there are {positions} output positions, but weights for {tuple(weight.shape[4:])}")
     if bias is not None and tuple(bias.shape) != (weight.shape[0], *positions):
         raise RuntimeError(f"bias must have shape {(weight.shape[0], *positions)}, got {tuple(bias.shape)}")
-    if input.dim() == 3:
-        return _LocallyConnected2d.apply(input.unsqueeze(0), weight, bias, geometry).squeeze(0)
-    return _LocallyConnected2d.apply(input, weight, bias, geometry)
+    return of_pictures(_locally_connected2d, input, weight, bias, geometry)

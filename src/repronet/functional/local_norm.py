@@ -18,14 +18,12 @@ multi-stage architecture for object recognition?", 2009, section 3.1):
 with A the weighted mean. At the edges A weighs only what lies inside the picture; its weights always sum to 1.
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.conv import conv2d
-from repronet.functional.function import Function
-from repronet.functional.precision import accumulation_dtype, is_lowered, require_real
+from repronet.functional.function import differentiable
+from repronet.functional.precision import accumulation_dtype, is_lowered, require_real_floating
 
 
 def _around(values: Tensor, size: int, before: int) -> Tensor:
@@ -59,22 +57,7 @@ def local_response_norm_input_gradient(
     return direct - 2 * alpha * beta * input * through
 
 
-class _LocalResponseNorm(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
-        return local_response_norm_forward(input, size, alpha, beta, k)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, *ctx.settings = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (input,) = ctx.saved_tensors
-        return local_response_norm_input_gradient(grad_outputs[0], input, *ctx.settings), None, None, None, None
+_local_response_norm = differentiable(local_response_norm_forward, input=local_response_norm_input_gradient)
 
 
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
@@ -116,7 +99,7 @@ def _responded(input: Tensor, size: int, alpha: float, beta: float, k: float) ->
     if input.numel() == 0:
         return input
     wide = input.to(accumulation_dtype(input.dtype))
-    output = _LocalResponseNorm.apply(wide, size, alpha, beta, k)
+    output = _local_response_norm(wide, size, alpha, beta, k)
     # Under autocast torch comes out in float32, except on the CPU for (N, C, L).
     keeps_dtype = not is_lowered(input) or (input.device.type == "cpu" and input.dim() == 3)
     return output.to(input.dtype) if keeps_dtype else output
@@ -179,42 +162,21 @@ def divisive_norm_input_gradient(grad_output: Tensor, input: Tensor, window: Ten
     return grad_output / divisor + 2 * input * _neighbourhood_adjoint(of_square, window, input.shape[1])
 
 
-class _DivisiveNorm(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, window: Tensor) -> Tensor:
-        return divisive_norm_forward(input, window)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        return divisive_norm_input_gradient(grad_outputs[0], *ctx.saved_tensors), None
+_divisive_norm = differentiable(divisive_norm_forward, input=divisive_norm_input_gradient)
 
 
-class _SubtractiveNorm(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, window: Tensor) -> Tensor:
-        return input - _neighbourhood(input, window)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[1])
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        return subtractive_norm_input_gradient(grad_outputs[0], *ctx.saved_tensors), None
+def subtractive_norm_forward(input: Tensor, window: Tensor) -> Tensor:
+    """v = x − A(x): (N, C, H, W) → (N, C, H, W)."""
+    return input - _neighbourhood(input, window)
 
 
 def subtractive_norm_input_gradient(grad_output: Tensor, window: Tensor) -> Tensor:
     """∂L/∂x = ∂L/∂v − Aᵀ(Σ over channels of ∂L/∂v): (N, C, H, W)."""
     summed = grad_output.sum(1, keepdim=True)
     return grad_output - _neighbourhood_adjoint(summed, window, grad_output.shape[1])
+
+
+_subtractive_norm = differentiable(subtractive_norm_forward, input=subtractive_norm_input_gradient)
 
 
 def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
@@ -234,7 +196,7 @@ def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = Non
         NotImplementedError: for integer and complex tensors.
     """
     window, wide = _prepared("subtractive_norm", input, size, deviation)
-    return _SubtractiveNorm.apply(wide, window).to(input.dtype)
+    return _subtractive_norm(wide, window).to(input.dtype)
 
 
 def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
@@ -243,7 +205,7 @@ def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) 
     Arguments and errors are those of `subtractive_norm`.
     """
     window, wide = _prepared("divisive_norm", input, size, deviation)
-    return _DivisiveNorm.apply(wide, window).to(input.dtype)
+    return _divisive_norm(wide, window).to(input.dtype)
 
 
 def local_contrast_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
@@ -266,11 +228,7 @@ def _prepared(name: str, input: Tensor, size: int, deviation: float | None) -> t
 
 
 def _check(name: str, input: Tensor, size: int) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
-    require_real(name, input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+    require_real_floating(name, input)
     if not isinstance(size, int):
         raise TypeError(f"{name} needs a whole number as size, got {size!r}")
     if size < 1:

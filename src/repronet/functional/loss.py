@@ -7,7 +7,7 @@ neural networks. For the loss of LeNet-5 see `rbf_loss`.)
 """
 
 import warnings
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from repronet.functional.class_labels import class_dim, require_classes
 from repronet.functional.cross_entropy import cross_entropy
 from repronet.functional.elementwise import require_floating, require_number
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.loss_reduction import (
     in_full_precision,
     not_a_number_if,
@@ -48,32 +48,22 @@ def mse_loss_weight_gradient(grad_output: Tensor, input: Tensor, target: Tensor,
     return difference * difference * (grad_output * share)
 
 
-class _MSELoss(Function):
-    generate_vmap_rule = True
+def _mse_loss_gradients(
+    grad_output: Tensor, input: Tensor, target: Tensor, weight: Tensor | None, share: float, needs: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """∂L/∂x, ∂L/∂t and ∂L/∂w, those that are needed."""
+    needs_input, needs_target, needs_weight, *_ = needs
+    of_input = None
+    if needs_input or needs_target:
+        of_input = mse_loss_input_gradient(grad_output, input, target, weight, share)
+    return (
+        of_input if needs_input else None,
+        -of_input if needs_target and of_input is not None else None,
+        mse_loss_weight_gradient(grad_output, input, target, share) if needs_weight else None,
+    )
 
-    @staticmethod
-    def forward(input: Tensor, target: Tensor, weight: Tensor | None, share: float, total: bool) -> Tensor:
-        return mse_loss_forward(input, target, weight, share, total)
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, target, weight, ctx.share, _ = inputs
-        ctx.save_for_backward(input, target, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        (g,), (input, target, weight) = grad_outputs, ctx.saved_tensors
-        needs_input, needs_target, needs_weight, _, _ = ctx.needs_input_grad
-        of_input = None
-        if needs_input or needs_target:
-            of_input = mse_loss_input_gradient(g, input, target, weight, ctx.share)
-        return (
-            of_input if needs_input else None,
-            -of_input if needs_target and of_input is not None else None,
-            mse_loss_weight_gradient(g, input, target, ctx.share) if needs_weight else None,
-            None,
-            None,
-        )
+_mse_loss = differentiable(mse_loss_forward, _mse_loss_gradients)
 
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
@@ -109,9 +99,9 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
     x, t, *w = torch.broadcast_tensors(*(tensor.to(accumulation_dtype(dtype)) for tensor in given))
     total = reduction != "none"
     if not w:
-        loss = _MSELoss.apply(x, t, None, share_of_each(reduction, x.numel()), total).to(dtype)
+        loss = _mse_loss(x, t, None, share_of_each(reduction, x.numel()), total).to(dtype)
         return not_a_number_if(reduction == "mean" and x.numel() == 0, loss)
-    loss = _MSELoss.apply(x, t, w[0], 1.0, total)
+    loss = _mse_loss(x, t, w[0], 1.0, total)
     return (loss / given[2].to(loss.dtype).sum() if reduction == "mean" else loss).to(dtype)
 
 

@@ -1,12 +1,14 @@
-"""What the losses share: the way from one loss an example to one number, and which tensors they take."""
+"""What the losses share: the reduction from one loss an example to one number, and checks of their arguments."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from repronet.functional.precision import is_lowered
+
 REDUCTIONS = ("none", "mean", "sum")
-Share = float | Tensor  # what each loss counts: one number for all, or one a loss
+Share = float | Tensor  # the factor of each loss: one number for all, or one a loss
 
 
 def require_reduction(reduction: str) -> None:
@@ -31,7 +33,7 @@ def require_tensor(name: str, **arguments: Any) -> None:
 
 
 def require_constant(name: str, **arguments: Tensor | None) -> None:
-    """Refuse to lose the gradient of an argument that has none, as torch does.
+    """Refuse an argument that requires a gradient where the loss has none for it, as torch does.
 
     Raises:
         RuntimeError: for a tensor that requires grad.
@@ -42,12 +44,12 @@ def require_constant(name: str, **arguments: Tensor | None) -> None:
 
 
 def share_of_each(reduction: str, losses: int) -> float:
-    """What each of so many losses counts: 1/m in the mean, else 1."""
+    """The factor of each of m losses: 1/m in the mean, else 1."""
     return 1 / max(losses, 1) if reduction == "mean" else 1.0
 
 
 def not_a_number_if(condition: bool, loss: Tensor) -> Tensor:
-    """The mean of nothing. It changes no gradient: there is nothing to have one."""
+    """NaN for the mean over no losses. No gradient changes, since there are no elements."""
     return loss + float("nan") if condition else loss
 
 
@@ -64,21 +66,14 @@ def without_ignored(losses: Tensor, share: Share) -> Tensor:
     return losses.masked_fill(share == 0, 0) if isinstance(share, Tensor) else losses
 
 
-def save_with_share(ctx: Any, share: Share, *tensors: Tensor | None) -> None:
-    """Keep the tensors for backward, and the share, which is one of them or a number."""
-    ctx.share = None if isinstance(share, Tensor) else share
-    ctx.save_for_backward(share if ctx.share is None else None, *tensors)
-
-
-def saved_with_share(ctx: Any) -> tuple[Any, ...]:
-    share, *tensors = ctx.saved_tensors
-    return (share if ctx.share is None else ctx.share, *tensors)
+def of_each(grad_output: Tensor, dim: int, total: bool) -> Tensor:
+    """The gradient of each loss, to broadcast along the classes: (N, …) → (N, 1, …), () for the total."""
+    return grad_output if total else grad_output.unsqueeze(dim)
 
 
 def in_full_precision(*tensors: Tensor | None) -> tuple[Any, ...]:
     """Inside `torch.autocast`, the half types as float32, in which torch computes its losses there."""
-    device = next(tensor.device.type for tensor in tensors if isinstance(tensor, Tensor))
-    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
+    if not is_lowered(next(tensor for tensor in tensors if isinstance(tensor, Tensor))):
         return tensors
     halves = (torch.float16, torch.bfloat16)
     return tuple(t.float() if isinstance(t, Tensor) and t.dtype in halves else t for t in tensors)

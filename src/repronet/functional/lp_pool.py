@@ -14,14 +14,13 @@ and root.
 """
 
 import math
-from typing import Any
 
 from torch import Tensor
 
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.pool import avg_pool2d, max_pool2d
-from repronet.functional.precision import accumulation_dtype, require_real
-from repronet.functional.windows import IntOrPair, pair
+from repronet.functional.precision import accumulation_dtype, require_real, require_real_floating
+from repronet.functional.windows import IntOrPair, of_pictures, pair
 
 
 def _one_where_zero(values: Tensor) -> Tensor:
@@ -65,58 +64,9 @@ def feature_pool_input_gradient(grad_output: Tensor, input: Tensor, output: Tens
     return (input.unflatten(1, (-1, pool_size)) * ratio.unsqueeze(2)).flatten(1, 2)  # (N, C, H, W)
 
 
-class _Power(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, exponent: float) -> Tensor:
-        return power_forward(input, exponent)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.exponent = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (input,) = grad_outputs, ctx.saved_tensors
-        return power_input_gradient(grad_output, input, ctx.exponent), None
-
-
-class _Root(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(sums: Tensor, degree: float) -> Tensor:
-        return root_forward(sums, degree)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        sums, ctx.degree = inputs
-        ctx.save_for_backward(sums)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (sums,) = grad_outputs, ctx.saved_tensors
-        return root_input_gradient(grad_output, sums, ctx.degree), None
-
-
-class _FeaturePool(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, pool_size: int) -> Tensor:
-        return feature_pool_forward(input, pool_size)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.pool_size = inputs
-        ctx.save_for_backward(input, output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (input, output) = grad_outputs, ctx.saved_tensors
-        return feature_pool_input_gradient(grad_output, input, output, ctx.pool_size), None
+_power = differentiable(power_forward, input=power_input_gradient)
+_root = differentiable(root_forward, sums=root_input_gradient)
+_feature_pool = differentiable(feature_pool_forward, input=feature_pool_input_gradient)
 
 
 def lp_pool2d(
@@ -156,9 +106,9 @@ def lp_pool2d(
         sign = 1 if norm_type > 0 else -1
         return sign * max_pool2d(sign * input.abs(), kernel_size, stride, 0, 1, ceil_mode, algorithm=algorithm)
     kernel = pair(kernel_size, "kernel_size")
-    powers = _Power.apply(input.to(accumulation_dtype(input.dtype)), norm_type)
+    powers = _power(input.to(accumulation_dtype(input.dtype)), norm_type)
     means = avg_pool2d(powers, kernel, stride, 0, ceil_mode, algorithm=algorithm)
-    roots = _Root.apply(means * (kernel[0] * kernel[1]), norm_type)
+    roots = _root(means * (kernel[0] * kernel[1]), norm_type)
     return roots.to(input.dtype) if input.is_floating_point() else roots
 
 
@@ -179,13 +129,9 @@ def feature_pool(input: Tensor, pool_size: int) -> Tensor:
     """
     if not isinstance(input, Tensor) or isinstance(pool_size, bool) or not isinstance(pool_size, int):
         raise TypeError(f"feature_pool needs a tensor and an integer, got {type(input).__name__} and {pool_size!r}")
-    require_real("feature_pool", input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"feature_pool needs floating point, got {input.dtype}")
+    require_real_floating("feature_pool", input)
     if input.dim() not in (3, 4):
         raise RuntimeError(f"feature_pool needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
     if pool_size < 1 or input.shape[-3] % pool_size or input.shape[-3] == 0:
         raise RuntimeError(f"pool_size must divide the {input.shape[-3]} channels, got {pool_size}")
-    if input.dim() == 3:
-        return _FeaturePool.apply(input.unsqueeze(0), pool_size).squeeze(0)
-    return _FeaturePool.apply(input, pool_size)
+    return of_pictures(_feature_pool, input, pool_size)

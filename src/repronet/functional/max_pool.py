@@ -6,7 +6,7 @@ Where windows overlap, an element adds up what it receives from each. The first 
 and the last NaN wins over everything, as in torch. (The CS231n notes on pooling; overlapping 3×3 windows with stride 2
 are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.)
 
-No winner is remembered. The gradient meets the input again and finds the winners anew: first, for each window, the row
+The forward does not store the winners. The gradient finds them again from the input: first, for each window, the row
 whose maximum is the window's, then the column whose element is the row's. This costs a few passes over memory, and
 saves a window's index of 8 bytes and the comparisons that the forward would need for it.
 """
@@ -19,34 +19,34 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.pool_windows import (
     Axis,
     Phases,
     Step,
     axes,
     chosen,
-    mapped,
+    fold_batch,
     phased,
     pool_geometry,
     unphased_into,
 )
-from repronet.functional.precision import accumulation_dtype
+from repronet.functional.precision import accumulation_dtype, require_input
 from repronet.functional.windows import Geometry, IntOrPair, image_size
 
 Maxima = tuple[Tensor, Tensor | None]  # with indices, if they were asked for or came along
 Ways = Mapping[str, Callable[[Tensor], Maxima]]
 
-# The gradient handles so many input elements at a time, so that what one pass leaves is in the cache for the next.
+# The gradient handles this many input elements at a time, so that the next pass finds them in the cache.
 _BLOCK = 2**19
 
-# To hand a number to the winner and 0 to all others, its bits are multiplied by 1 and 0: as a floating-point product
+# The winner gets a number and all others 0 by multiplying the number's bits by 1 or 0. As a floating-point product,
 # ∞ · 0 would be NaN, and torch.where takes ten times as long.
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def _lowest(dtype: torch.dtype) -> float:
-    """What loses to every element."""
+    """The number that loses against every element."""
     return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
 
 
@@ -75,7 +75,7 @@ def max_pool2d_forward(input: Tensor, geometry: Geometry) -> Tensor:
 def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterator[tuple[Step, Tensor]]:
     """What each window element receives if its window's winner receives all of `rest`, bits in an integer type.
 
-    `rest` is used up, and what is handed out is valid until the next step.
+    `rest` is overwritten. Each share is valid until the next step.
     """
     if not axis.steps:  # dilated windows may lie in the padding altogether
         return
@@ -92,7 +92,7 @@ def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterato
     for step in axis.steps if nan or last.count < axis.windows else steps:
         yield step, hand_out(step, torch.eq, axis.elements(phases, step), axis.owners(output, step))
     if not nan and last.count == axis.windows:
-        yield last, rest  # who has not found its winner yet finds it here
+        yield last, rest  # windows without a winner so far have it here
     if nan:  # which equals nothing, not even itself
         for step in reversed(axis.steps):
             element = axis.elements(phases, step)
@@ -100,7 +100,7 @@ def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterato
 
 
 def _may_hold_nan(output: Tensor) -> bool:
-    """Whether to look for NaN. Elsewhere than on the CPU, waiting for the answer costs more than to look."""
+    """Whether to search for NaN. On a GPU, waiting for this answer would cost more than the search."""
     return torch.compiler.is_compiling() or not output.is_cpu or bool(output.sum().isnan())
 
 
@@ -164,74 +164,30 @@ def max_pool2d_indices(input: Tensor, geometry: Geometry) -> Tensor:
     """Position h·W + w, in the input, of each window's winner: (N, C, Ho, Wo), int64."""
     h, w = image_size(input)
     positions = torch.arange(h * w, device=input.device).reshape(h, w).expand(input.shape)
-    return _AtWinners.apply(positions, input, geometry)
+    return _at_winners(positions, input, geometry)
 
 
-class _MaxPool2d(Function):
-    @staticmethod
-    def forward(input: Tensor, geometry: Geometry) -> Tensor:
-        return max_pool2d_forward(input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.geometry = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (input,) = grad_outputs, ctx.saved_tensors
-        return _InputGradient.apply(grad_output, input.detach(), ctx.geometry), None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, geometry = args
-        return mapped(_MaxPool2d, info, in_dims, tensors, geometry)
-
-
-class _InputGradient(Function):
-    """Linear in the gradient; the winners are constants, as nearby inputs have the same."""
-
-    @staticmethod
-    def forward(grad_output: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
-        return max_pool2d_input_gradient(grad_output, input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, input, ctx.geometry = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _AtWinners.apply(grad_outputs[0], *ctx.saved_tensors, ctx.geometry), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, geometry = args
-        return mapped(_InputGradient, info, in_dims, tensors, geometry)
-
-
-class _AtWinners(Function):
-    @staticmethod
-    def forward(values: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
-        return max_pool2d_at_winners(values, input, geometry)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, input, ctx.geometry = inputs
-        ctx.save_for_backward(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _InputGradient.apply(grad_outputs[0], *ctx.saved_tensors, ctx.geometry), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        *tensors, geometry = args
-        return mapped(_AtWinners, info, in_dims, tensors, geometry)
+_max_pool2d = differentiable(
+    max_pool2d_forward,
+    input=lambda grad, input, geometry: _input_gradient(grad, input.detach(), geometry),
+    vmap=fold_batch,
+)
+# Both are linear in their first argument, and each is the other's adjoint. The winners are constants, as nearby inputs
+# have the same.
+_input_gradient = differentiable(
+    max_pool2d_input_gradient,
+    grad_output=lambda grad, input, geometry: _at_winners(grad, input, geometry),
+    vmap=fold_batch,
+)
+_at_winners = differentiable(
+    max_pool2d_at_winners,
+    values=lambda grad, input, geometry: _input_gradient(grad, input, geometry),
+    vmap=fold_batch,
+)
 
 
 def _own(input: Tensor, geometry: Geometry, return_indices: bool) -> Maxima:
-    output = _MaxPool2d.apply(input, geometry)
+    output = _max_pool2d(input, geometry)
     return output, max_pool2d_indices(input.detach(), geometry) if return_indices else None
 
 
@@ -240,22 +196,31 @@ def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
     return torch.ops.aten.max_pool2d_with_indices(input, g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode)
 
 
-def fastest_maximum(operation: str, algorithm: str, input: Tensor, settings: tuple[Any, ...], ways: Ways) -> Maxima:
-    """Pool in the way that is asked for, or in the fastest for output and gradient together.
+def fastest_maximum(
+    operation: str, algorithm: str, input: Tensor, settings: tuple[Any, ...], ways: Ways, return_indices: bool
+) -> Tensor | tuple[Tensor, Tensor]:
+    """Pool (N, C, H, W) or (C, H, W) in the way that is asked for, or in the fastest for output and gradient together.
 
     The two are timed as one, since the vendor's gradient needs indices that only its output makes.
     """
+    batch = input.unsqueeze(0) if input.dim() == 3 else input
     with_gradient = input.requires_grad and torch.is_grad_enabled()
 
     def run(name: str) -> None:
         with torch.set_grad_enabled(with_gradient):
-            x = input.detach().requires_grad_(with_gradient)
+            x = batch.detach().requires_grad_(with_gradient)
             output, _ = ways[name](x)
             if with_gradient:
                 torch.autograd.grad(output, x, output.detach())
 
     candidates = {name: partial(run, name) for name in ways}
-    return ways[chosen(operation, algorithm, input, (*settings, with_gradient), candidates)](input)
+    settings = (*settings, return_indices, with_gradient)
+    output, indices = ways[chosen(operation, algorithm, batch, settings, candidates)](batch)
+    output = output.squeeze(0) if input.dim() == 3 else output
+    if not return_indices:
+        return output
+    assert indices is not None  # they were asked for
+    return output, indices.reshape(output.shape)
 
 
 @overload
@@ -322,20 +287,12 @@ def max_pool2d(
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for bool and complex tensors.
     """
-    if not isinstance(input, Tensor):
-        raise TypeError(f"max_pool2d needs a tensor, got {type(input).__name__}")
+    require_input("max_pool2d", input)
     geometry = pool_geometry("max_pool2d", input, kernel_size, stride, padding, dilation, ceil_mode)
     if input.dtype == torch.bool or input.is_complex():
         raise NotImplementedError(f"max_pool2d needs real numbers, got {input.dtype}")
-    batch = input.unsqueeze(0) if input.dim() == 3 else input
     ways: Ways = {
         "vendor": lambda x: _vendor(x, geometry),
         "own": lambda x: _own(x, geometry, return_indices),
     }
-    settings = (geometry, return_indices)
-    output, indices = fastest_maximum("max_pool2d", own_or_vendor(algorithm), batch, settings, ways)
-    output = output.squeeze(0) if input.dim() == 3 else output
-    if not return_indices:
-        return output
-    assert indices is not None  # they were asked for
-    return output, indices.reshape(output.shape)
+    return fastest_maximum("max_pool2d", own_or_vendor(algorithm), input, (geometry,), ways, return_indices)

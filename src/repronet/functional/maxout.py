@@ -7,12 +7,11 @@ After a convolution or a linear layer with k times the channels, each y is the l
 """
 
 from functools import reduce
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.precision import require_real
 
 
@@ -43,22 +42,7 @@ def maxout_input_gradient(grad_output: Tensor, input: Tensor, output: Tensor, po
     return torch.stack([*kept, rest], dim + 1).flatten(dim, dim + 1)  # (N, C/k, k, …) → (N, C, …)
 
 
-class _Maxout(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, pool_size: int, dim: int) -> Tensor:
-        return maxout_forward(input, pool_size, dim)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.pool_size, ctx.dim = inputs
-        ctx.save_for_backward(input, output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (input, output) = grad_outputs, ctx.saved_tensors
-        return maxout_input_gradient(grad_output, input, output, ctx.pool_size, ctx.dim), None, None
+_maxout = differentiable(maxout_forward, input=maxout_input_gradient)
 
 
 def maxout(input: Tensor, pool_size: int, dim: int = 1) -> Tensor:
@@ -87,4 +71,4 @@ def maxout(input: Tensor, pool_size: int, dim: int = 1) -> Tensor:
     require_real("maxout", input)
     if input.dtype == torch.bool:
         raise NotImplementedError("maxout needs numbers, got torch.bool")
-    return _Maxout.apply(input, pool_size, dim % input.dim())
+    return _maxout(input, pool_size, dim % input.dim())

@@ -6,22 +6,19 @@ for one example with log-probabilities log p, right class y and class weights w.
 in the mean, 1 in the sum, 0 where its label is to be ignored. (The CS231n notes on linear classification.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.class_labels import checked_labels, class_dim
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.loss_reduction import (
     Share,
     in_full_precision,
+    of_each,
     reduced,
     require_constant,
     require_reduction,
     require_tensor,
-    save_with_share,
-    saved_with_share,
     without_ignored,
 )
 from repronet.functional.precision import accumulation_dtype
@@ -32,6 +29,7 @@ def nll_loss_forward(log_probabilities: Tensor, labels: Tensor, share: Share, di
     right = log_probabilities.gather(dim, labels)  # (N, 1, …)
     right = right.to(accumulation_dtype(right.dtype))
     losses = reduced(without_ignored(right, share), share, total).neg_()
+    losses = losses.to(log_probabilities.dtype)
     return losses if total else losses.squeeze(dim)
 
 
@@ -41,23 +39,12 @@ def nll_loss_input_gradient(grad_output: Tensor, input: Tensor, labels: Tensor, 
     return torch.zeros_like(input).scatter(dim, labels, each)
 
 
-class _NLLLoss(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, labels: Tensor, share: Share, dim: int, total: bool) -> Tensor:
-        return nll_loss_forward(input, labels, share, dim, total).to(input.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, labels, share, ctx.dim, ctx.total = inputs
-        save_with_share(ctx, share, input, labels)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        share, input, labels = saved_with_share(ctx)
-        g = grad_outputs[0] if ctx.total else grad_outputs[0].unsqueeze(ctx.dim)
-        return nll_loss_input_gradient(g, input, labels, share, ctx.dim), None, None, None, None
+_nll_loss = differentiable(
+    nll_loss_forward,
+    log_probabilities=lambda grad, log_probabilities, labels, share, dim, total: nll_loss_input_gradient(
+        of_each(grad, dim, total), log_probabilities, labels, share, dim
+    ),
+)
 
 
 def nll_loss(
@@ -93,5 +80,5 @@ def nll_loss(
     share = labels.share(weight, reduction, accumulation_dtype(input.dtype))
     if input.shape[class_dim(input)] == 0:  # every label is ignored, but some number must be looked up
         input = torch.cat([input, torch.zeros_like(input.sum(class_dim(input), keepdim=True))], class_dim(input))
-    loss = _NLLLoss.apply(input, labels.index, share, class_dim(input), reduction != "none")
+    loss = _nll_loss(input, labels.index, share, class_dim(input), reduction != "none")
     return labels.not_a_number_if_all_ignored(loss, reduction)

@@ -13,7 +13,7 @@ Over the m = N·H·W elements of a channel, with mean μ and variance σ² of th
 running statistics, constants, and only the first factor remains: ∂L/∂x = γ/√(σ² + ε) · ∂L/∂y.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.autotune import fastest
-from repronet.functional.function import Function, is_plain
+from repronet.functional.function import added, differentiable, is_plain
 from repronet.functional.norm_operands import check_operands, check_settings
 from repronet.functional.precision import accumulation_dtype, require_tensors
 from repronet.functional.reductions import along_channels, dot_over_batch, elements, mean_over_batch, over_batch
@@ -65,7 +65,7 @@ def _scale(variance: Tensor, weight: Tensor | None, eps: float) -> Tensor:
 
 
 def _scaled(centred: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    """(x − μ)·scale + β, in the memory of x − μ where nobody looks."""
+    """(x − μ)·scale + β, in the memory of x − μ unless a graph is recorded."""
     if not is_plain():
         return centred * scale if bias is None else centred * scale + along_channels(bias, centred)
     centred.mul_(scale)
@@ -103,7 +103,7 @@ def batch_norm_input_gradient(
 ) -> Tensor:
     """∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (∂L/∂β + x̂·∂L/∂γ)/m) with the batch's own μ and σ²: (N, C, …).
 
-    It is put together as scale·∂L/∂y + slope·(x − μ) + level, in the memory of x − μ where nobody looks.
+    Computed as scale·∂L/∂y + slope·(x − μ) + level, in the memory of x − μ unless a graph is recorded.
     """
     scale, count = _scale(variance, weight, eps), elements(grad_output)  # (C,)
     slope = -scale * weight_gradient * (variance + eps).rsqrt() / count
@@ -135,7 +135,7 @@ def _gradients(
 def _vendor_forward(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`batch_norm_forward` by torch's kernel, which tells the variance only as a running one, unbiased."""
+    """`batch_norm_forward` by torch's kernel, which returns the variance only as a running one, unbiased."""
     unbiased, count = input.new_zeros(input.shape[1]), elements(input)
     ignored = torch.zeros_like(unbiased)
     output, mean, _ = torch.native_batch_norm(input, weight, bias, ignored, unbiased, True, 1.0, eps)
@@ -217,76 +217,83 @@ def _computed(operation: str, algorithm: str, *args: Any) -> Any:
     return functions[algorithm](*args)
 
 
-class _BatchNorm(Function):
-    """Training. Mean and variance are outputs with gradients of their own, so that second derivatives flow through."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(
-        input: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        running_mean: Tensor | None,
-        running_var: Tensor | None,
-        momentum: float,
-        eps: float,
-        algorithm: str,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        output, mean, variance = _computed("forward", algorithm, input, weight, bias, eps)
-        if running_mean is not None and running_var is not None and input.numel() > 0:
-            _move_running_statistics(running_mean, running_var, mean, variance, elements(input), momentum)
-        return output, mean, variance
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-        input, weight, *_, ctx.eps, ctx.algorithm = inputs
-        ctx.save_for_backward(input, weight, output[1], output[2])
-        ctx.set_materialize_grads(False)  # first derivatives never reach mean and variance
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor | None) -> tuple[Tensor | None, ...]:
-        grad_output, grad_mean, grad_variance = grad_outputs
-        input, weight, mean, variance = ctx.saved_tensors
-        of_input = of_weight = of_bias = None
-        if grad_output is not None:
-            algorithm = ctx.algorithm if is_plain() else "own"  # second derivatives are those of our formula
-            known = (grad_output, input, mean, variance, weight, ctx.eps)
-            of_input, of_weight, of_bias = _computed("gradient", algorithm, *known)
-        if grad_mean is not None or grad_variance is not None:
-            through = batch_statistics_input_gradient(grad_mean, grad_variance, input, mean)
-            of_input = through if of_input is None else of_input + through
-        needs_input, needs_weight, needs_bias, *_ = ctx.needs_input_grad
-        return (
-            of_input if needs_input else None,
-            of_weight if needs_weight else None,
-            of_bias if needs_bias else None,
-            *(None,) * 5,
-        )
+def _train(
+    input: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    momentum: float,
+    eps: float,
+    algorithm: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    output, mean, variance = _computed("forward", algorithm, input, weight, bias, eps)
+    if running_mean is not None and running_var is not None and input.numel() > 0:
+        # running ← (1 − momentum)·running + momentum·batch, the variance unbiased: m/(m − 1)·σ²
+        unbiased = momentum * elements(input) / (elements(input) - 1)
+        running_mean.copy_(torch.add(running_mean * (1 - momentum), mean, alpha=momentum))
+        running_var.copy_(torch.add(running_var * (1 - momentum), variance, alpha=unbiased))
+    return output, mean, variance
 
 
-class _BatchNormConstant(Function):
-    """Evaluation: mean and variance are constants."""
+def _train_gradients(
+    grad_output: Tensor | None,
+    grad_mean: Tensor | None,
+    grad_variance: Tensor | None,
+    input: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    algorithm: str,
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    of_input = of_weight = of_bias = through = None
+    if grad_output is not None:
+        algorithm = algorithm if is_plain() else "own"  # second derivatives are those of our formula
+        known = (grad_output, input, mean, variance, weight, eps)
+        of_input, of_weight, of_bias = _computed("gradient", algorithm, *known)
+    if grad_mean is not None or grad_variance is not None:
+        through = batch_statistics_input_gradient(grad_mean, grad_variance, input, mean)
+    found = added(of_input, through), of_weight, of_bias
+    return tuple([gradient if needed else None for gradient, needed in zip(found, needs, strict=False)])
 
-    generate_vmap_rule = True
 
-    @staticmethod
-    def forward(algorithm: str, *operands: Any) -> Tensor:
-        return _computed("evaluation forward", algorithm, *operands)
+# Mean and variance are outputs with gradients of their own, so that second derivatives flow through them. First
+# derivatives never reach them.
+_batch_norm = differentiable(_train, _train_gradients, outputs=("output", "mean", "variance"))
 
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.algorithm, input, mean, variance, weight, _, ctx.eps = inputs
-        ctx.save_for_backward(input, mean, variance, weight)
 
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        _, needs_input, _, _, needs_weight, needs_bias, _ = ctx.needs_input_grad
-        wanted = needs_input, needs_weight, needs_bias
-        algorithm = ctx.algorithm if is_plain() else "own"  # second derivatives are those of our formula
-        known = (grad_outputs[0], *ctx.saved_tensors, ctx.eps, wanted)
-        of_input, of_weight, of_bias = _computed("evaluation gradient", algorithm, *known)
-        return None, of_input, None, None, of_weight, of_bias, None
+def _evaluate(
+    input: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+    algorithm: str,
+) -> Tensor:
+    return _computed("evaluation forward", algorithm, input, mean, variance, weight, bias, eps)
+
+
+def _evaluate_gradients(
+    grad_output: Tensor,
+    input: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    weight: Tensor | None,
+    eps: float,
+    algorithm: str,
+    needs: Sequence[bool],
+) -> tuple[Tensor | None, ...]:
+    wanted = needs[0], needs[3], needs[4]
+    algorithm = algorithm if is_plain() else "own"  # second derivatives are those of our formula
+    known = (grad_output, input, mean, variance, weight, eps, wanted)
+    of_input, of_weight, of_bias = _computed("evaluation gradient", algorithm, *known)
+    return of_input, None, None, of_weight, of_bias
+
+
+_batch_norm_constant = differentiable(_evaluate, _evaluate_gradients)
 
 
 def batch_norm(
@@ -332,19 +339,10 @@ def batch_norm(
     beta = None if bias is None else bias.flatten().to(dtype)
     chosen = own_or_vendor(algorithm)
     if training:
-        output, _, _ = _BatchNorm.apply(x, gamma, beta, running_mean, running_var, momentum, eps, chosen)
+        output, _, _ = _batch_norm(x, gamma, beta, running_mean, running_var, momentum, eps, chosen)
     else:
         assert running_mean is not None  # check_settings
         assert running_var is not None
         constants = running_mean.to(dtype), running_var.to(dtype)
-        output = _BatchNormConstant.apply(chosen, x, *constants, gamma, beta, eps)
+        output = _batch_norm_constant(x, *constants, gamma, beta, eps, chosen)
     return output.to(input.dtype)
-
-
-def _move_running_statistics(
-    running_mean: Tensor, running_var: Tensor, mean: Tensor, variance: Tensor, count: int, momentum: float
-) -> None:
-    """running ← (1 − momentum)·running + momentum·batch, in place; the variance unbiased, m/(m − 1)·σ²."""
-    unbiased = momentum * count / (count - 1)
-    running_mean.copy_(torch.add(running_mean * (1 - momentum), mean, alpha=momentum))
-    running_var.copy_(torch.add(running_var * (1 - momentum), variance, alpha=unbiased))

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from repronet.functional.precision import accumulation_dtype, require_real
+from repronet.functional.precision import accumulation_dtype, require_real_floating
 
 
 def check_settings(
@@ -45,9 +45,7 @@ def check_operands(
         NotImplementedError: for integer and complex tensors.
         RuntimeError: for the rest.
     """
-    require_real("batch_norm", input)
-    if not input.is_floating_point():
-        raise NotImplementedError(f"batch_norm needs floating point, got {input.dtype}")
+    require_real_floating("batch_norm", input)
     given = {"running_mean": running_mean, "running_var": running_var, "weight": weight, "bias": bias}
     present = {name: values for name, values in given.items() if values is not None}
     for name, values in present.items():

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.convolution.conv_spec import layout_of
-from repronet.functional.function import Function
+from repronet.functional.convolution.conv_spec import room_for
+from repronet.functional.function import differentiable
 from repronet.functional.max_pool import max_pool2d
-from repronet.functional.pool_windows import Axis, axes, chosen, mapped, pool_geometry
+from repronet.functional.pool_windows import Axis, axes, chosen, fold_batch, pool_geometry
 from repronet.functional.precision import accumulation_dtype
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, size_in
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
@@ -74,7 +74,7 @@ def _zeros_like(maps: Tensor, axis: Axis, length: int) -> Tensor:
     """Zeros of the type and memory layout of `maps`, of another length along the axis."""
     shape = list(maps.shape)
     shape[axis.dim] = length
-    return torch.empty(shape, dtype=maps.dtype, device=maps.device, memory_format=layout_of(maps, maps)).zero_()
+    return room_for(shape, maps, maps).zero_()
 
 
 def _is_global(size: Pair, geometry: Geometry) -> bool:
@@ -106,7 +106,7 @@ def avg_pool2d_input_gradient(grad_output: Tensor, size: Pair, geometry: Geometr
 
 
 @dataclass(frozen=True)
-class _Mean:
+class _AvgPoolSpec:
     """The settings of one average pool."""
 
     geometry: Geometry
@@ -123,65 +123,37 @@ class _Mean:
         return g.kernel, g.stride, g.padding, g.ceil_mode, self.count_include_pad, self.divisor_override
 
 
-def _forward(input: Tensor, how: _Mean) -> Tensor:
+def _forward(input: Tensor, spec: _AvgPoolSpec) -> Tensor:
     candidates = {
-        "vendor": lambda: torch.ops.aten.avg_pool2d(input, *how.for_torch),
-        "own": lambda: avg_pool2d_forward(input, how.geometry, how.divisor(image_size(input), input.device)),
+        "vendor": lambda: torch.ops.aten.avg_pool2d(input, *spec.for_torch),
+        "own": lambda: avg_pool2d_forward(input, spec.geometry, spec.divisor(image_size(input), input.device)),
     }
-    return candidates[chosen("avg_pool2d forward", how.algorithm, input, (how,), candidates)]()
+    return candidates[chosen("avg_pool2d forward", spec.algorithm, input, (spec,), candidates)]()
 
 
-def _input_gradient(grad_output: Tensor, size: Pair, how: _Mean) -> Tensor:
+def _input_gradient(grad_output: Tensor, size: Pair, spec: _AvgPoolSpec) -> Tensor:
     def vendor() -> Tensor:
         # Of the input, only shape and layout are looked at.
-        shape, layout = (*grad_output.shape[:2], *size), layout_of(grad_output, grad_output)
-        input = torch.empty(shape, dtype=grad_output.dtype, device=grad_output.device, memory_format=layout)
-        return torch.ops.aten.avg_pool2d_backward(grad_output, input, *how.for_torch)
+        input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)
+        return torch.ops.aten.avg_pool2d_backward(grad_output, input, *spec.for_torch)
 
     def own() -> Tensor:
-        return avg_pool2d_input_gradient(grad_output, size, how.geometry, how.divisor(size, grad_output.device))
+        return avg_pool2d_input_gradient(grad_output, size, spec.geometry, spec.divisor(size, grad_output.device))
 
     candidates = {"vendor": vendor, "own": own}
-    return candidates[chosen("avg_pool2d input_gradient", how.algorithm, grad_output, (size, how), candidates)]()
+    return candidates[chosen("avg_pool2d input_gradient", spec.algorithm, grad_output, (size, spec), candidates)]()
 
 
-class _AvgPool2d(Function):
-    @staticmethod
-    def forward(input: Tensor, how: _Mean) -> Tensor:
-        return _forward(input, how)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, ctx.how = inputs
-        ctx.size = image_size(input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        return _InputGradient.apply(grad_outputs[0], ctx.size, ctx.how), None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        input, how = args
-        return mapped(_AvgPool2d, info, in_dims, [input], how)
-
-
-class _InputGradient(Function):
-    @staticmethod
-    def forward(grad_output: Tensor, size: Pair, how: _Mean) -> Tensor:
-        return _input_gradient(grad_output, size, how)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, _, ctx.how = inputs
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        return _AvgPool2d.apply(grad_outputs[0], ctx.how), None, None
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, *args: Any) -> tuple[Tensor, int]:
-        grad_output, size, how = args
-        return mapped(_InputGradient, info, in_dims, [grad_output], size, how)
+_avg_pool2d = differentiable(
+    _forward,
+    input=lambda grad, input_shape, spec: _avg_pool2d_input_gradient(grad, size_in(input_shape), spec),
+    vmap=fold_batch,
+)
+_avg_pool2d_input_gradient = differentiable(
+    _input_gradient,
+    grad_output=lambda grad, spec: _avg_pool2d(grad, spec),
+    vmap=fold_batch,
+)
 
 
 def avg_pool2d(
@@ -222,7 +194,5 @@ def avg_pool2d(
         raise RuntimeError("divisor_override must not be 0")
     if not input.is_floating_point() and input.dtype != torch.int64:
         raise NotImplementedError(f"avg_pool2d needs floating point or int64, got {input.dtype}")
-    how = _Mean(geometry, bool(count_include_pad), divisor_override, own_or_vendor(algorithm))
-    if input.dim() == 3:
-        return _AvgPool2d.apply(input.unsqueeze(0), how).squeeze(0)
-    return _AvgPool2d.apply(input, how)
+    spec = _AvgPoolSpec(geometry, bool(count_include_pad), divisor_override, own_or_vendor(algorithm))
+    return of_pictures(_avg_pool2d, input, spec)

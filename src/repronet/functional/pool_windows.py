@@ -5,34 +5,19 @@ instead of kh·kw, and every step here looks along one axis only. Padding is nev
 windows whose element lies inside the input.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from repronet.functional.autotune import Candidates, fastest
-from repronet.functional.function import Function
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair
+from repronet.functional.function import Operator, by_batch
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, remembered
 
 Phases = Tensor | Sequence[Tensor]  # a tensor's first dimension counts the phases
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 ROWS, COLUMNS = -2, -1  # the dimensions along which the two passes go
-
-
-def _remembered(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Keep the results: a training asks for the same few every step. Not while torch.compile traces, which warns."""
-    cached = lru_cache(maxsize=1024)(function)
-
-    @wraps(function)
-    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        return (function if torch.compiler.is_compiling() else cached)(*args, **kwargs)
-
-    return call
 
 
 @dataclass(frozen=True)
@@ -102,7 +87,7 @@ def _pairs(apart: Tensor, whole: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
             yield apart[column, row, :, :, : part.shape[2], : part.shape[3]], part
 
 
-@_remembered
+@remembered
 def axes(size: Pair, geometry: Geometry) -> tuple[Axis, Axis]:
     """The windows over an input of this size, along its rows and along its columns."""
     rows, columns = (_axis(number, size[number], geometry.output_size(size)[number], geometry) for number in (0, 1))
@@ -148,7 +133,7 @@ def pool_geometry(
     return geometry
 
 
-@_remembered
+@remembered
 def _checked(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mode: bool) -> Geometry:
     geometry = Geometry(kernel, stride, padding, dilation, ceil_mode)
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
@@ -166,12 +151,12 @@ def chosen(operation: str, algorithm: str, input: Tensor, settings: tuple[Any, .
     return fastest(operation, signature, input.device, candidates)
 
 
-def mapped(function: type[Function], info: Any, in_dims: Any, tensors: Sequence[Tensor], *settings: Any) -> Any:
+def fold_batch(operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any) -> Any:
     """torch.func.vmap for a pool: pictures know nothing of each other, so B batches of N are one of B·N."""
     many = info.batch_size
     folded = [
-        (tensor.expand(many, *tensor.shape) if dim is None else tensor.movedim(dim, 0)).flatten(0, 1)
-        for tensor, dim in zip(tensors, in_dims, strict=False)
+        by_batch(value, dim, many).flatten(0, 1) if isinstance(value, Tensor) else value
+        for value, dim in zip(args, in_dims, strict=False)
     ]
-    result = function.apply(*folded, *settings)
+    result = operator(*folded)
     return result.unflatten(0, (many, result.shape[0] // many)), 0

@@ -1,4 +1,6 @@
-"""Which number type an operator computes in: what autocast asks for, and what sums are kept in."""
+"""The dtype an operator computes in, under autocast and for sums; and checks of tensors and dtypes."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -39,6 +41,40 @@ def autocast_to_float32(tensor: Tensor) -> Tensor:
     return tensor.to(accumulation_dtype(tensor.dtype))
 
 
+def require_input(name: str, input: Tensor) -> None:
+    """Refuse anything but a tensor.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(input, Tensor):
+        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+
+
+def require_operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Refuse anything but tensors, and None for the bias.
+
+    Raises:
+        TypeError: for anything else.
+    """
+    if not isinstance(input, Tensor) or not isinstance(weight, Tensor):
+        raise TypeError(f"{name} needs tensors, got {type(input).__name__} and {type(weight).__name__}")
+    require_tensors(name, bias)
+
+
+def require_real_floating(name: str, input: Tensor) -> None:
+    """Refuse anything but real floating-point tensors, complex ones with a message of their own.
+
+    Raises:
+        TypeError: for anything but a tensor.
+        NotImplementedError: for integer, bool and complex tensors.
+    """
+    require_input(name, input)
+    require_real(name, input)
+    if not input.is_floating_point():
+        raise NotImplementedError(f"{name} needs floating point, got {input.dtype}")
+
+
 def require_real(name: str, input: Tensor) -> None:
     """Refuse complex tensors: the gradients here are written for real ones.
 
@@ -70,3 +106,9 @@ def require_same_dtype(name: str, input: Tensor, weight: Tensor, bias: Tensor | 
     if len(set(dtypes)) > 1:
         shown = ", ".join(str(dtype) for dtype in dtypes)
         raise RuntimeError(f"{name} needs input, weight and bias of one dtype, got {shown}")
+
+
+def broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
+    """Whether a tensor of `shape` can be repeated to fill `target`."""
+    same = zip(reversed(shape), reversed(target), strict=False)
+    return len(shape) <= len(target) and all(n in (1, m) for n, m in same)

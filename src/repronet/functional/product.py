@@ -1,4 +1,4 @@
-"""One matrix product, A·Bᵀ, by the fastest kernel at hand.
+"""One matrix product, A·Bᵀ, by the fastest kernel available.
 
 torch has two libraries for it on the CPU: BLAS, which `@` calls, and oneDNN, whose inner product is up to twice as fast
 on processors that BLAS does not know well. oneDNN's is reached by an operator that only some builds of torch have.

@@ -17,15 +17,13 @@ by exponential linear units", 2016, equation 15. ReLU6: Krizhevsky, "Convolution
 2010.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.elementwise import applied, require_floating, require_number, require_writable
-from repronet.functional.function import Function
-from repronet.functional.precision import accumulation_dtype, autocast, require_real, require_same_dtype
+from repronet.functional.function import differentiable, is_transformed
+from repronet.functional.precision import accumulation_dtype, autocast, require_input, require_real, require_same_dtype
 
 
 def _positive(input: Tensor) -> Tensor:
@@ -109,112 +107,28 @@ def prelu_weight_gradient(grad_output: Tensor, input: Tensor, weight_shape: torc
     return (grad_output * input.clamp(max=0)).sum_to_size(weight_shape)
 
 
-class _ReLU(Function):
-    generate_vmap_rule = True
+_relu = differentiable(relu_forward, input=relu_input_gradient)
+_relu6 = differentiable(relu6_forward, input=relu6_input_gradient)
+_prelu = differentiable(prelu_forward, input=prelu_input_gradient, weight=prelu_weight_gradient)
 
-    @staticmethod
-    def forward(input: Tensor, inplace: bool) -> Tensor:
-        return relu_forward(input, out=input if inplace else None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, inplace = inputs
-        if inplace:
-            ctx.mark_dirty(input)
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        return relu_input_gradient(grad_output, output), None
-
-
-class _ReLU6(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, inplace: bool) -> Tensor:
-        return relu6_forward(input, out=input if inplace else None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, inplace = inputs
-        if inplace:
-            ctx.mark_dirty(input)
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        return relu6_input_gradient(grad_output, output), None
-
-
-class _LeakyReLU(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, inplace: bool, negative_slope: float) -> Tensor:
-        return leaky_relu_forward(input, negative_slope, out=input if inplace else None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, inplace, ctx.negative_slope = inputs
-        if inplace:
-            ctx.mark_dirty(input)
-        ctx.save_for_backward(output if ctx.negative_slope >= 0 else input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (side,) = grad_outputs, ctx.saved_tensors
-        return leaky_relu_input_gradient(grad_output, side, ctx.negative_slope), None, None
-
-
-class _ELU(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, inplace: bool, alpha: float) -> Tensor:
-        return elu_forward(input, alpha, out=input if inplace else None)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        input, inplace, ctx.alpha = inputs
-        if inplace:
-            ctx.mark_dirty(input)
-        # A half type rounds y near −α, where y + α then cancels; x has all its digits there.
-        ctx.from_output = inplace or (ctx.alpha >= 0 and accumulation_dtype(input.dtype) == input.dtype)
-        ctx.save_for_backward(output if ctx.from_output else input)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (side,) = grad_outputs, ctx.saved_tensors
-        return elu_input_gradient(grad_output, side, ctx.alpha, ctx.from_output), None, None
-
-
-class _PReLU(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, weight: Tensor) -> Tensor:
-        return prelu_forward(input, weight)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        (grad_output,), (input, weight) = grad_outputs, ctx.saved_tensors
-        needs_input, needs_weight = ctx.needs_input_grad
-        return (
-            prelu_input_gradient(grad_output, input, weight) if needs_input else None,
-            prelu_weight_gradient(grad_output, input, weight.shape) if needs_weight else None,
-        )
+# Two gradients need the side on which x was: the output tells it, or else the input.
+_leaky_relu_of_output = differentiable(
+    leaky_relu_forward,
+    input=lambda grad, output, negative_slope: leaky_relu_input_gradient(grad, output, negative_slope),
+)
+_leaky_relu_of_input = differentiable(
+    leaky_relu_forward, input=lambda grad, input, negative_slope: leaky_relu_input_gradient(grad, input, negative_slope)
+)
+_elu_of_output = differentiable(
+    elu_forward, input=lambda grad, output, alpha: elu_input_gradient(grad, output, alpha, from_output=True)
+)
+_elu_of_input = differentiable(
+    elu_forward, input=lambda grad, input, alpha: elu_input_gradient(grad, input, alpha, from_output=False)
+)
 
 
 def _require_numbers(name: str, input: Tensor) -> None:
-    if not isinstance(input, Tensor):
-        raise TypeError(f"{name} needs a tensor, got {type(input).__name__}")
+    require_input(name, input)
     if input.dtype == torch.bool:
         raise NotImplementedError(f"{name} needs numbers, got torch.bool")
     require_real(name, input)
@@ -238,7 +152,7 @@ def relu(input: Tensor, inplace: bool = False, algorithm: str = "auto") -> Tenso
     """
     _require_numbers("relu", input)
     if own_or_vendor(algorithm) == "own":
-        return applied(_ReLU, input, inplace)
+        return applied(_relu, input, inplace)
     if not inplace:
         return torch.relu(input)
     require_writable(input)
@@ -256,7 +170,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
         As `relu`.
     """
     _require_numbers("relu6", input)
-    return applied(_ReLU6, input, inplace)
+    return applied(_relu6, input, inplace)
 
 
 def _require_telling(name: str, input: Tensor, slope: float, inplace: bool) -> None:
@@ -281,7 +195,8 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     require_floating("leaky_relu", input)
     require_number("negative_slope", negative_slope)
     _require_telling("leaky_relu", input, negative_slope, inplace)
-    return applied(_LeakyReLU, input, inplace, negative_slope)
+    operator = _leaky_relu_of_output if negative_slope >= 0 else _leaky_relu_of_input
+    return applied(operator, input, inplace, negative_slope)
 
 
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -298,7 +213,10 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     require_floating("elu", input)
     require_number("alpha", alpha)
     _require_telling("elu", input, alpha, inplace)
-    return applied(_ELU, input, inplace, alpha)
+    # A half type rounds y near −α, where y + α then cancels; x has all its digits there.
+    from_output = alpha >= 0 and accumulation_dtype(input.dtype) == input.dtype
+    overwrites = inplace and not is_transformed()  # then x is lost
+    return applied(_elu_of_output if from_output or overwrites else _elu_of_input, input, inplace, alpha)
 
 
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
@@ -323,4 +241,4 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
         raise RuntimeError(f"prelu needs a weight {expected} for input {tuple(input.shape)}, got {tuple(weight.shape)}")
     require_same_dtype("prelu", input, weight, None)
     shape = () if weight.numel() == 1 else (channels, *[1] * (input.dim() - 2))
-    return _PReLU.apply(input, weight.reshape(shape))  # (C,) → (C, 1, …)
+    return _prelu(input, weight.reshape(shape))  # (C,) → (C, 1, …)

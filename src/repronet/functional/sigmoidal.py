@@ -12,13 +12,11 @@ Ramachandran, Zoph and Le, "Searching for activation functions", 2017. The hard 
 MobileNetV3", 2019, section 5.2.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import as_floating, exp_of, require_floating, require_number, rewritten
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.rectifier import relu6
 
@@ -62,60 +60,13 @@ def silu_forward(input: Tensor) -> Tensor:
 def silu_input_gradient(grad_output: Tensor, input: Tensor) -> Tensor:
     """∂L/∂x = ∂L/∂y · (σ + x·σ·(1 − σ)), with σ = σ(x), computed anew to save its memory."""
     x = input.to(accumulation_dtype(input.dtype))
-    s = _Sigmoid.apply(x)
+    s = _sigmoid(x)
     return (grad_output * torch.addcmul(s, x * s, 1 - s)).to(grad_output.dtype)
 
 
-class _Sigmoid(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor) -> Tensor:
-        return sigmoid_forward(input)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        return sigmoid_input_gradient(grad_output, output)
-
-
-class _Tanh(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, amplitude: float, slope: float) -> Tensor:
-        return tanh_forward(input, amplitude, slope)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, ctx.amplitude, ctx.slope = inputs
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
-        (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        return tanh_input_gradient(grad_output, output, ctx.amplitude, ctx.slope), None, None
-
-
-class _SiLU(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor) -> Tensor:
-        return silu_forward(input)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        (grad_output,), (input,) = grad_outputs, ctx.saved_tensors
-        return silu_input_gradient(grad_output, input)
+_sigmoid = differentiable(sigmoid_forward, input=sigmoid_input_gradient)
+_tanh = differentiable(tanh_forward, input=tanh_input_gradient)
+_silu = differentiable(silu_forward, input=silu_input_gradient)
 
 
 def sigmoid(input: Tensor) -> Tensor:
@@ -125,7 +76,7 @@ def sigmoid(input: Tensor) -> Tensor:
         TypeError: for anything but a tensor.
         NotImplementedError: for complex tensors.
     """
-    return _Sigmoid.apply(as_floating("sigmoid", input))
+    return _sigmoid(as_floating("sigmoid", input))
 
 
 def tanh(input: Tensor) -> Tensor:
@@ -135,7 +86,7 @@ def tanh(input: Tensor) -> Tensor:
         TypeError: for anything but a tensor.
         NotImplementedError: for complex tensors.
     """
-    return _Tanh.apply(as_floating("tanh", input), 1.0, 1.0)
+    return _tanh(as_floating("tanh", input), 1.0, 1.0)
 
 
 def scaled_tanh(input: Tensor, amplitude: float = 1.7159, slope: float = 2 / 3) -> Tensor:
@@ -155,7 +106,7 @@ def scaled_tanh(input: Tensor, amplitude: float = 1.7159, slope: float = 2 / 3) 
     require_number("slope", slope)
     if amplitude == 0:
         raise ValueError(f"amplitude must not be 0, got {amplitude}")
-    return _Tanh.apply(as_floating("scaled_tanh", input), amplitude, slope)
+    return _tanh(as_floating("scaled_tanh", input), amplitude, slope)
 
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -171,7 +122,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
         RuntimeError: for `inplace` on a leaf that requires grad, or on memory that is written more than once.
     """
     require_floating("silu", input)
-    return rewritten(_SiLU.apply, input) if inplace else _SiLU.apply(input)
+    return rewritten(_silu, input) if inplace else _silu(input)
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:

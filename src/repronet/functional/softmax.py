@@ -7,13 +7,11 @@ Both subtract the largest x first, which changes nothing and keeps e^x from over
 interpretation of feedforward classification network outputs", 1990; the CS231n notes on linear classification.)
 """
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import exp_of, require_floating
-from repronet.functional.function import Function
+from repronet.functional.function import differentiable
 from repronet.functional.precision import accumulation_dtype
 
 
@@ -52,40 +50,8 @@ def log_softmax_input_gradient(grad_output: Tensor, output: Tensor, dim: int) ->
     return torch.addcmul(g, exp_of(output), g.sum(dim, keepdim=True), value=-1).to(output.dtype)
 
 
-class _Softmax(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, dim: int) -> Tensor:
-        return softmax_forward(input, dim)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, ctx.dim = inputs
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        return softmax_input_gradient(grad_output, output, ctx.dim), None
-
-
-class _LogSoftmax(Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(input: Tensor, dim: int) -> Tensor:
-        return log_softmax_forward(input, dim)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        _, ctx.dim = inputs
-        ctx.save_for_backward(output)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        (grad_output,), (output,) = grad_outputs, ctx.saved_tensors
-        return log_softmax_input_gradient(grad_output, output, ctx.dim), None
+_softmax = differentiable(softmax_forward, input=softmax_input_gradient)
+_log_softmax = differentiable(log_softmax_forward, input=log_softmax_input_gradient)
 
 
 def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -101,7 +67,7 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
         IndexError: for a dimension that the input does not have.
         NotImplementedError: for integer, bool and complex tensors.
     """
-    return _Softmax.apply(_prepared("softmax", input, dim, dtype), dim)
+    return _softmax(_prepared("softmax", input, dim, dtype), dim)
 
 
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
@@ -115,7 +81,7 @@ def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Te
     Raises:
         As `softmax`.
     """
-    return _LogSoftmax.apply(_prepared("log_softmax", input, dim, dtype), dim)
+    return _log_softmax(_prepared("log_softmax", input, dim, dtype), dim)
 
 
 def _prepared(name: str, input: Tensor, dim: int, dtype: torch.dtype | None) -> Tensor:

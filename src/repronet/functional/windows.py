@@ -17,9 +17,10 @@ Four views of the same windows, so that each operator takes the one that suits i
 """
 
 import operator
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,19 @@ from repronet.functional.precision import accumulation_dtype
 
 Pair = tuple[int, int]
 IntOrPair = int | Sequence[int]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def remembered(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Keep the results: a training asks for the same few every step. Not while torch.compile traces, which warns."""
+    cached = lru_cache(maxsize=1024)(function)
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return (function if torch.compiler.is_compiling() else cached)(*args, **kwargs)
+
+    return call
 
 
 def pair(value: IntOrPair, name: str) -> Pair:
@@ -142,6 +156,16 @@ def receptive_field(layers: Sequence[Geometry]) -> Pair:
 def image_size(input: Tensor) -> Pair:
     """(H, W) of a picture (…, H, W)."""
     return input.shape[-2], input.shape[-1]
+
+
+def size_in(shape: Sequence[int]) -> Pair:
+    """(H, W) of a picture's shape (…, H, W)."""
+    return shape[-2], shape[-1]
+
+
+def of_pictures(operator: Callable[..., Tensor], input: Tensor, *args: Any) -> Tensor:
+    """Apply an operator on (N, C, H, W) to these, or to one picture (C, H, W)."""
+    return operator(input, *args) if input.dim() == 4 else operator(input.unsqueeze(0), *args).squeeze(0)
 
 
 def pad(input: Tensor, geometry: Geometry, value: float = 0.0) -> Tensor:

@@ -1,8 +1,8 @@
 """The algorithms of convolution, one file each, all with the same three functions.
 
-    forward(input, weight, bias, how)            (N, C, H, W), (O, C/G, kh, kw), (O,) → (N, O, Ho, Wo)
-    input_gradient(grad_output, weight, size, how)     (N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`
-    weight_gradient(grad_output, input, how)           (N, O, Ho, Wo), (N, C, H, W) → (O, C/G, kh, kw)
+    forward(input, weight, bias, spec)                 (N, C, H, W), (O, C/G, kh, kw), (O,) → (N, O, Ho, Wo)
+    input_gradient(grad_output, weight, size, spec)    (N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`
+    weight_gradient(grad_output, input, spec)          (N, O, Ho, Wo), (N, C, H, W) → (O, C/G, kh, kw)
 
 They compute plain numbers and need not be differentiable: the derivative of each of the three is made of the other two
 (see `repronet.functional.conv`). All agree to rounding wherever they apply.
@@ -18,7 +18,7 @@ They compute plain numbers and need not be differentiable: the derivative of eac
 """
 
 from repronet.functional.convolution import adjoint, direct, fft, im2col, vendor, winograd
-from repronet.functional.convolution.conv_spec import Convolution
+from repronet.functional.convolution.conv_spec import ConvSpec
 
 ALGORITHMS = {
     "direct": direct,
@@ -29,4 +29,4 @@ ALGORITHMS = {
     "vendor": vendor,
 }
 
-__all__ = ["ALGORITHMS", "Convolution"]
+__all__ = ["ALGORITHMS", "ConvSpec"]

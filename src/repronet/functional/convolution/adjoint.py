@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import Convolution, layout_of
+from repronet.functional.convolution.conv_spec import ConvSpec, layout_of
 from repronet.functional.convolution.vendor import forward
 from repronet.functional.windows import Geometry, Pair, image_size
 
@@ -65,18 +65,18 @@ def _turned(weight: Tensor, groups: int) -> Tensor:
     return exchanged.flip(2, 3)
 
 
-def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
-    geometry, outputs = how.geometry, image_size(grad_output)
+    geometry, outputs = spec.geometry, image_size(grad_output)
     rows, columns = (_classes(size[axis], outputs[axis], geometry, axis) for axis in (0, 1))
     if geometry.stride == (1, 1):
-        return _class_gradient(grad_output, weight, how.groups, rows[0], columns[0])
-    shape = (grad_output.shape[0], weight.shape[1] * how.groups, *size)
+        return _class_gradient(grad_output, weight, spec.groups, rows[0], columns[0])
+    shape = (grad_output.shape[0], weight.shape[1] * spec.groups, *size)
     gradient = grad_output.new_zeros(shape).contiguous(memory_format=layout_of(grad_output, weight))
     for row in rows:
         for column in columns:
             elements = weight[:, :, row.first_element :: row.element_step, column.first_element :: column.element_step]
-            part = _class_gradient(grad_output, elements, how.groups, row, column)  # (N, C, positions, positions)
+            part = _class_gradient(grad_output, elements, spec.groups, row, column)  # (N, C, positions, positions)
             (sh, sw) = geometry.stride
             gradient[:, :, row.first_position :: sh, column.first_position :: sw] = part
     return gradient
@@ -95,9 +95,9 @@ def _class_gradient(grad_output: Tensor, weight: Tensor, groups: int, row: _Clas
     )
 
 
-def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
-    geometry, groups = how.geometry, how.groups
+    geometry, groups = spec.geometry, spec.groups
     pictures = input.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # (C/G, G·N, H, W)
     filters = grad_output.transpose(0, 1)  # (O, N, Ho, Wo)
     sums = torch.convolution(

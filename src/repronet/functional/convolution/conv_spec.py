@@ -1,5 +1,6 @@
-"""What all algorithms of convolution are told, and the layout that their outputs have."""
+"""The settings that all algorithms of convolution receive, and the memory layout of their outputs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +10,7 @@ from repronet.functional.windows import Geometry
 
 
 @dataclass(frozen=True)
-class Convolution:
+class ConvSpec:
     """Windows, channel groups, and the algorithm's name."""
 
     geometry: Geometry
@@ -21,6 +22,11 @@ def layout_of(first: Tensor, second: Tensor) -> torch.memory_format:
     """Memory format of the result: channels-last if an operand is, as torch's convolution has it."""
     either = _is_channels_last(first) or _is_channels_last(second)
     return torch.channels_last if either else torch.contiguous_format
+
+
+def room_for(shape: Sequence[int], first: Tensor, second: Tensor) -> Tensor:
+    """Memory for a result of two operands, not yet written: in their layout, and in dtype and device of the first."""
+    return torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout_of(first, second))
 
 
 def _is_channels_last(tensor: Tensor) -> bool:

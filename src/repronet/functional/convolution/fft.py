@@ -10,7 +10,7 @@ are as large as the padded input, which no sum can wrap around: whatever wraps f
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import ConvSpec, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.windows import Geometry, Pair, image_size, pad
 
@@ -45,31 +45,31 @@ def _filters(weight: Tensor, geometry: Geometry, groups: int, size: Pair) -> Ten
     return _spectrum(_spread(exchanged, geometry.dilation, size), groups)
 
 
-def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
-    geometry, padded = how.geometry, pad(input, how.geometry)
+    geometry, padded = spec.geometry, pad(input, spec.geometry)
     size, (ho, wo), (sh, sw) = image_size(padded), geometry.output_size(image_size(input)), geometry.stride
-    filters = _filters(weight, geometry, how.groups, size)  # (G, H, W/2+1, O/G, C/G)
-    spectrum = _spectrum(padded, how.groups) @ filters.conj().mT  # (G, H, W/2+1, N, O/G)
+    filters = _filters(weight, geometry, spec.groups, size)  # (G, H, W/2+1, O/G, C/G)
+    spectrum = _spectrum(padded, spec.groups) @ filters.conj().mT  # (G, H, W/2+1, N, O/G)
     output = _picture(spectrum, size)[:, :, : (ho - 1) * sh + 1 : sh, : (wo - 1) * sw + 1 : sw]  # (N, O, Ho, Wo)
     return with_bias(output.to(input.dtype).clone(memory_format=layout_of(input, weight)), bias)
 
 
-def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
-    geometry = how.geometry
+    geometry = spec.geometry
     padded, (ph, pw) = geometry.padded_size(size), geometry.padding
-    grads = _spectrum(_spread(grad_output, geometry.stride, padded), how.groups)  # (G, H, W/2+1, N, O/G)
-    gradient = _picture(grads @ _filters(weight, geometry, how.groups, padded), padded)  # (N, C, Hp, Wp)
+    grads = _spectrum(_spread(grad_output, geometry.stride, padded), spec.groups)  # (G, H, W/2+1, N, O/G)
+    gradient = _picture(grads @ _filters(weight, geometry, spec.groups, padded), padded)  # (N, C, Hp, Wp)
     inside = gradient[:, :, ph : ph + size[0], pw : pw + size[1]].to(grad_output.dtype)
     return inside.contiguous(memory_format=layout_of(grad_output, weight))
 
 
-def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
-    geometry, padded = how.geometry, pad(input, how.geometry)
+    geometry, padded = spec.geometry, pad(input, spec.geometry)
     size, (dh, dw), (fh, fw) = image_size(padded), geometry.dilation, geometry.span
-    grads = _spectrum(_spread(grad_output, geometry.stride, size), how.groups)  # (G, H, W/2+1, N, O/G)
-    spectrum = grads.conj().mT @ _spectrum(padded, how.groups)  # (G, H, W/2+1, O/G, C/G)
+    grads = _spectrum(_spread(grad_output, geometry.stride, size), spec.groups)  # (G, H, W/2+1, N, O/G)
+    spectrum = grads.conj().mT @ _spectrum(padded, spec.groups)  # (G, H, W/2+1, O/G, C/G)
     sums = torch.fft.irfft2(spectrum.permute(0, 3, 4, 1, 2), s=size)  # (G, O/G, C/G, H, W)
     return sums.flatten(0, 1)[:, :, :fh:dh, :fw:dw].to(input.dtype).contiguous()

@@ -10,7 +10,7 @@ neural networks for document processing", 2006).
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import ConvSpec, room_for, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.product import product
 from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size, pad
@@ -32,9 +32,9 @@ def _filters(weight: Tensor, groups: int) -> Tensor:
     return weight.flatten(1).unflatten(0, (groups, -1))
 
 
-def _columns(input: Tensor, how: Convolution) -> Tensor:
+def _columns(input: Tensor, spec: ConvSpec) -> Tensor:
     """X, one matrix per group: (N, C, H, W) → (G, C/G·kh·kw, N·Ho·Wo)."""
-    return im2col(input, how.geometry).unflatten(0, (how.groups, -1))
+    return im2col(input, spec.geometry).unflatten(0, (spec.groups, -1))
 
 
 def _maps(output: Tensor, groups: int) -> Tensor:
@@ -47,62 +47,57 @@ def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
     return maps.flatten(0, 1).unflatten(1, (-1, *output_size)).transpose(0, 1)
 
 
-def _empty(first: Tensor, second: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Room for a result, in the layout of its operands."""
-    return torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout_of(first, second))
-
-
-def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
-    output_size = how.geometry.output_size(image_size(input))
-    filters = _filters(weight, how.groups)
-    output = _empty(input, weight, (input.shape[0], weight.shape[0], *output_size))
-    pictures = _pictures_at_once(input.device, input.shape[1], output_size, how.geometry)
+    output_size = spec.geometry.output_size(image_size(input))
+    filters = _filters(weight, spec.groups)
+    output = room_for((input.shape[0], weight.shape[0], *output_size), input, weight)
+    pictures = _pictures_at_once(input.device, input.shape[1], output_size, spec.geometry)
     for part, result in zip(input.split(pictures), output.split(pictures), strict=True):
-        result.copy_(_from_maps(filters @ _columns(part, how), output_size))  # (n, O, Ho, Wo)
+        result.copy_(_from_maps(filters @ _columns(part, spec), output_size))  # (n, O, Ho, Wo)
     return with_bias(output, bias)
 
 
-def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
-    filters, channels = _filters(weight, how.groups).mT, weight.shape[1] * how.groups  # (G, C/G·kh·kw, O/G)
-    gradient = _empty(grad_output, weight, (grad_output.shape[0], channels, *size))
-    pictures = _pictures_at_once(grad_output.device, channels, image_size(grad_output), how.geometry)
+    filters, channels = _filters(weight, spec.groups).mT, weight.shape[1] * spec.groups  # (G, C/G·kh·kw, O/G)
+    gradient = room_for((grad_output.shape[0], channels, *size), grad_output, weight)
+    pictures = _pictures_at_once(grad_output.device, channels, image_size(grad_output), spec.geometry)
     for grad, result in zip(grad_output.split(pictures), gradient.split(pictures), strict=True):
-        columns = (filters @ _maps(grad, how.groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)
-        result.copy_(col2im(columns, grad.shape[0], size, how.geometry))  # (n, C, H, W)
+        columns = (filters @ _maps(grad, spec.groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)
+        result.copy_(col2im(columns, grad.shape[0], size, spec.geometry))  # (n, C, H, W)
     return gradient
 
 
-def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
-    pictures = _pictures_at_once(input.device, input.shape[1], image_size(grad_output), how.geometry)
-    shape = (grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel)
+    pictures = _pictures_at_once(input.device, input.shape[1], image_size(grad_output), spec.geometry)
+    shape = (grad_output.shape[1], input.shape[1] // spec.groups, *spec.geometry.kernel)
     total = torch.zeros(shape, dtype=accumulation_dtype(input.dtype), device=input.device).flatten(1)
-    in_runs = how.geometry.stride == (1, 1)
+    in_runs = spec.geometry.stride == (1, 1)
     for grad, part in zip(grad_output.split(pictures), input.split(pictures), strict=True):
-        maps, columns = _in_runs(grad, part, how) if in_runs else (_maps(grad, how.groups), _columns(part, how))
-        if how.groups == 1:
+        maps, columns = _in_runs(grad, part, spec) if in_runs else (_maps(grad, spec.groups), _columns(part, spec))
+        if spec.groups == 1:
             total += product(maps[0], columns[0])  # (O, C·kh·kw)
         else:
             total += (maps @ columns.mT).flatten(0, 1)  # (O, C/G·kh·kw)
     return total.view(shape).to(input.dtype)
 
 
-def _in_runs(grad_output: Tensor, input: Tensor, how: Convolution) -> tuple[Tensor, Tensor]:
+def _in_runs(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> tuple[Tensor, Tensor]:
     """∂Y and X for stride 1, where each window element is one unbroken run of the padded picture.
 
     The run of element (a, b) starts at its offset and goes on over the ends of the rows, so it can be copied at once
     rather than row by row; ∂Y has zeros where the runs go over the padding. Both have R = (Ho−1)·Wp + Wo elements a
     picture instead of Ho·Wo: (G, O/G, N·R) and (G, C/G·kh·kw, N·R).
     """
-    geometry, (ho, wo) = how.geometry, image_size(grad_output)
+    geometry, (ho, wo) = spec.geometry, image_size(grad_output)
     (kh, kw), (dh, dw) = geometry.kernel, geometry.dilation
     padded = pad(input, geometry).contiguous()  # (N, C, Hp, Wp)
     n, c, hp, wp = padded.shape
     run = (ho - 1) * wp + wo
     runs = padded.as_strided((c, kh, kw, n, run), (hp * wp, dh * wp, dw, c * hp * wp, 1))
-    columns = runs.reshape(how.groups, -1, n * run)  # (G, C/G·kh·kw, N·R)
+    columns = runs.reshape(spec.groups, -1, n * run)  # (G, C/G·kh·kw, N·R)
     maps = grad_output.new_zeros((grad_output.shape[1], n, ho, wp))
     maps[..., :wo] = grad_output.transpose(0, 1)  # (O, N, Ho, Wp)
-    return maps.flatten(2)[..., :run].reshape(how.groups, -1, n * run), columns
+    return maps.flatten(2)[..., :run].reshape(spec.groups, -1, n * run), columns

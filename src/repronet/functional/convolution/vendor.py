@@ -3,42 +3,41 @@
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import Convolution, layout_of
+from repronet.functional.convolution.conv_spec import ConvSpec, room_for
 from repronet.functional.windows import Pair
 
 
-def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
-    g = how.geometry
-    return torch.convolution(input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), how.groups)
+    g = spec.geometry
+    return torch.convolution(input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), spec.groups)
 
 
-def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
-    shape = (grad_output.shape[0], weight.shape[1] * how.groups, *size)
-    # Only its shape and layout are looked at.
-    input = torch.empty(shape, dtype=weight.dtype, device=weight.device, memory_format=layout_of(grad_output, weight))
-    return _backward(grad_output, input, weight, how, (True, False, False))[0]
+    shape = (grad_output.shape[0], weight.shape[1] * spec.groups, *size)
+    input = room_for(shape, weight, grad_output)  # only its shape and layout are looked at
+    return _backward(grad_output, input, weight, spec, (True, False, False))[0]
 
 
-def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
-    shape = (grad_output.shape[1], input.shape[1] // how.groups, *how.geometry.kernel)
-    weight = torch.empty(shape, dtype=input.dtype, device=input.device, memory_format=layout_of(grad_output, input))
-    return _backward(grad_output, input, weight, how, (False, True, False))[1]
+    shape = (grad_output.shape[1], input.shape[1] // spec.groups, *spec.geometry.kernel)
+    weight = room_for(shape, input, grad_output)
+    return _backward(grad_output, input, weight, spec, (False, True, False))[1]
 
 
 def gradients(
-    grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, with_bias: bool
+    grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, with_bias: bool
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """The gradients for input, weight and bias in one call."""
-    return _backward(grad_output, input, weight, how, (True, True, with_bias))
+    return _backward(grad_output, input, weight, spec, (True, True, with_bias))
 
 
 def _backward(
-    grad_output: Tensor, input: Tensor, weight: Tensor, how: Convolution, wanted: tuple[bool, bool, bool]
+    grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, wanted: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    g, bias = how.geometry, [weight.shape[0]]
+    g, bias = spec.geometry, [weight.shape[0]]
     return torch.ops.aten.convolution_backward(
-        grad_output, input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), how.groups, wanted
+        grad_output, input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), spec.groups, wanted
     )

@@ -17,7 +17,7 @@ The transforms lose digits: some 1e-4 of the largest output in float32 for m = 4
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import Convolution, layout_of, with_bias
+from repronet.functional.convolution.conv_spec import ConvSpec, layout_of, with_bias
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.windows import Geometry, Pair, image_size, windows
 
@@ -108,22 +108,22 @@ def _filtered(input: Tensor, weight: Tensor, output_size: Pair, padding: Pair, g
     return joined[:, :, : output_size[0], : output_size[1]]
 
 
-def forward(input: Tensor, weight: Tensor, bias: Tensor | None, how: Convolution) -> Tensor:
+def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
-    geometry = how.geometry
-    output = _filtered(input, weight, geometry.output_size(image_size(input)), geometry.padding, how.groups)
+    geometry = spec.geometry
+    output = _filtered(input, weight, geometry.output_size(image_size(input)), geometry.padding, spec.groups)
     return with_bias(output.to(input.dtype).clone(memory_format=layout_of(input, weight)), bias)
 
 
-def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, how: Convolution) -> Tensor:
+def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
-    turned = weight.unflatten(0, (how.groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)  # (C, O/G, 3, 3)
-    (ph, pw) = how.geometry.padding
-    gradient = _filtered(grad_output, turned, size, (2 - ph, 2 - pw), how.groups)  # negative padding cuts
+    turned = weight.unflatten(0, (spec.groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)  # (C, O/G, 3, 3)
+    (ph, pw) = spec.geometry.padding
+    gradient = _filtered(grad_output, turned, size, (2 - ph, 2 - pw), spec.groups)  # negative padding cuts
     return gradient.to(grad_output.dtype).contiguous(memory_format=layout_of(grad_output, weight))
 
 
-def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Tensor:
+def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, 3, 3)."""
     output_size = image_size(grad_output)
     m = _tile(output_size)
@@ -131,7 +131,7 @@ def weight_gradient(grad_output: Tensor, input: Tensor, how: Convolution) -> Ten
     (ho, wo), (rows, columns) = output_size, (-(-n // m) for n in output_size)
     filled = torch.constant_pad_nd(grad_output, (0, columns * m - wo, 0, rows * m - ho))
     grads = _both_sides(at.mT, windows(filled, Geometry((m, m), (m, m))))  # (N, O, rows, columns, m+2, m+2)
-    tiles = _tiles(input, output_size, how.geometry.padding, m, how.groups)
-    sums = _by_place(grads, how.groups) @ tiles.mT  # ((m+2)², G, O/G, C/G)
+    tiles = _tiles(input, output_size, spec.geometry.padding, m, spec.groups)
+    sums = _by_place(grads, spec.groups) @ tiles.mT  # ((m+2)², G, O/G, C/G)
     places = sums.flatten(1, 2).permute(1, 2, 0).unflatten(2, (m + 2, m + 2))  # (O, C/G, m+2, m+2)
     return _both_sides(g.mT, places).to(input.dtype)
