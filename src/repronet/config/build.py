@@ -118,7 +118,7 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
 def input_size(config: DictConfig) -> int:
     """Height and width that the network of ``model.name`` takes, which is known without its weights."""
     with torch.device("meta"), torch.random.fork_rng():
-        return models.create(config.model.name).input_size  # type: ignore[return-value]
+        return models.create(config.model.name, options=models.own_keys(config.model)).input_size  # type: ignore[return-value]
 
 
 def network(config: DictConfig, images: ImageDataset) -> nn.Module:

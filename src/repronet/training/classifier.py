@@ -64,4 +64,5 @@ def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Modul
         in_channels=channels,
         layers=layers,
         normalization=None if config.normalization.name == "paper" else config.normalization.name,
+        options=models.own_keys(config.model),
     )
