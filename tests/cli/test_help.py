@@ -76,7 +76,8 @@ def test_a_group_lists_its_keys(repronet):
 
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["list"], ["train", "optimizer.lr=fast"]])
 def test_answers_need_no_torch(words):
-    code = f"import sys; from repronet.cli import main\ntry: main({words})\nexcept SystemExit: assert 'torch' not in sys.modules"
+    ends = "except SystemExit: assert 'torch' not in sys.modules"
+    code = f"import sys; from repronet.cli import main\ntry: main({words})\n{ends}"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 

@@ -18,8 +18,8 @@ _HEAD = """\
 # Configuration
 
 Written by `python scripts/regenerate.py docs` from the schemas in `repronet.config` and the files in `configs/`.
-`repronet COMMAND --help` and `repronet list GROUP` show the same. Keys are set on the command line, `optimizer.lr=0.05`,
-or in a file of your own, `--config-dir DIR` with `DIR/experiment/mine.yaml`."""
+`repronet COMMAND --help` and `repronet list GROUP` show the same. Keys are set on the command line,
+`optimizer.lr=0.05`, or in a file of your own, `--config-dir DIR` with `DIR/experiment/mine.yaml`."""
 
 
 def configuration_page() -> str:
@@ -46,7 +46,7 @@ def _groups() -> Iterator[str]:
     for group in GROUPS:
         yield from ("", f"### {group}", "")
         if group == "experiment":
-            yield f"{len(choices(group))} files; `repronet list experiment` names them, each opens with what it reproduces."
+            yield f"{len(choices(group))} files; `repronet list experiment` names them, each says what it reproduces."
         elif group == "model":
             yield f"{len(choices(group))} networks, see [The networks](networks.md)."
         else:
@@ -63,9 +63,8 @@ def _choices(group: str) -> Iterator[str]:
     yield from ("| choice | what it is | values |", "|---|---|---|")
     for name, title in choices(group).items():
         values = yaml.safe_load((CONFIGS / group / f"{name}.yaml").read_text(encoding="utf-8")) or {}
-        shown = ", ".join(
-            f"`{key}={_value(value)}`" for key, value in values.items() if key not in ("name", "defaults")
-        )
+        values = {key: value for key, value in values.items() if key not in ("name", "defaults")}
+        shown = ", ".join(f"`{key}={_value(value)}`" for key, value in values.items())
         yield f"| `{name}` | {_cell(title)} | {_cell('' if group == 'logger' else shown)} |"
 
 

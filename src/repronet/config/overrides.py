@@ -17,6 +17,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
+from repronet.config import plugins
 from repronet.config.fields import ONE_TARGET, targets
 from repronet.config.groups import GROUPS, choices
 from repronet.config.schema import COMMANDS
@@ -133,10 +134,14 @@ def check_choice(command: str, override: Override, config_dir: Path | None) -> N
         return
     if group not in COMMANDS[command].groups:
         raise UserError(f"{word}: {spoken} has no {group}=")
-    available, wanted = choices(group, config_dir), override.value()
+    wanted = override.value()
     if wanted is None and (group == "experiment" or command != "train"):
         return
     for name in _names(group, wanted):
+        available = choices(group, config_dir)
+        if name not in available:
+            plugins.load_installed()
+            available = choices(group, config_dir)
         if not isinstance(name, str) or name not in available:
             raise UserError(f"{word}: no such {group}{nearest(str(name), available)} ({listed(group, available)})")
 

@@ -52,8 +52,9 @@ class Part:
 
 
 PARTS: dict[tuple[str, str], Part] = {}
-_GIVEN: dict[str, ModuleType] = {}  # by the name that is recorded
-_loading: list[str] = []
+_LOADED: dict[str, ModuleType] = {}  # by the name that is recorded
+_loading: list[str] = []  # the plugin whose code is running
+_asked_for: list[str] = []
 
 
 def load(name: str) -> None:
@@ -63,11 +64,11 @@ def load(name: str) -> None:
         UserError: when there is none, or its code fails.
     """
     recorded = Path(name).name if name.endswith(".py") else name
-    if recorded in _GIVEN:
+    if recorded in _LOADED:
         return
     _loading.append(recorded)
     try:
-        _GIVEN[recorded] = _file(Path(name).expanduser()) if name.endswith(".py") else import_module(name)
+        _LOADED[recorded] = _file(Path(name).expanduser()) if name.endswith(".py") else import_module(name)
     except UserError:
         raise
     except ModuleNotFoundError as error:
@@ -147,21 +148,21 @@ def options(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def record(config: DictConfig) -> None:
     """Note in a config of a run which plugins it needs: those given, and those that have what it names."""
-    chosen = [("model", config.model.get("name")), ("data", config.data.get("name"))]
-    chosen += [("loss", config.model.get("loss")), ("optimizer", config.optimizer.get("name"))]
-    chosen += [("callback", name) for name in config.callbacks or ()]
+    chosen = [(group, config.get(group, {}).get("name")) for group in ("model", "data", "optimizer")]
+    chosen += [("loss", config.model.get("loss")), *(("callback", name) for name in config.callbacks or ())]
+    steps = config.augmentation.get("steps") or ()
+    chosen += [("augmentation_step", step.get("op")) for step in steps if isinstance(step, Mapping)]
+    if any(kind == "callback" and (kind, name) not in PARTS for kind, name in chosen):
+        load_installed()
     used = [PARTS[key].plugin for key in chosen if key in PARTS]
-    config.plugins = list(dict.fromkeys([*(config.plugins or ()), *_given_by_hand, *used]))
-
-
-_given_by_hand: list[str] = []
+    config.plugins = list(dict.fromkeys([*(config.plugins or ()), *_asked_for, *used]))
 
 
 def give(names: list[str]) -> None:
     """Load what ``--plugin`` names, and record it in the configs of the runs that follow."""
     for name in names:
         load(name)
-    _given_by_hand[:] = [Path(name).name if name.endswith(".py") else name for name in names]
+    _asked_for[:] = [Path(name).name if name.endswith(".py") else name for name in names]
 
 
 def require(config: Mapping[str, Any], run: str | None = None) -> None:
@@ -173,7 +174,7 @@ def require(config: Mapping[str, Any], run: str | None = None) -> None:
     Raises:
         UserError: with the plugin's name; nothing is imported because a config names it.
     """
-    loaded = {*_GIVEN, *(part.plugin for part in PARTS.values())}
+    loaded = {*_LOADED, *(part.plugin for part in PARTS.values())}
     for name in config.get("plugins") or ():
         if name not in loaded:
             whose = f"run {run}" if run else "this config"

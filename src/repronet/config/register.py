@@ -37,7 +37,7 @@ from typing import Any, TypeVar
 
 from repronet import models
 from repronet.config import schema
-from repronet.config.fields import defaults_of, keys_of, optional
+from repronet.config.fields import defaults_of, keys_of, optional, tag
 from repronet.config.plugins import Part, enter, plugin_of
 from repronet.config.schema_data import OneSize
 from repronet.config.schema_recipe import Optimizer
@@ -176,8 +176,8 @@ def _enter(
 def _schema(name: str, base: type, keys: type | None, build: Any, known: tuple[str, ...]) -> type:
     """The base's keys, and those of a dataclass or of the keyword arguments."""
     if keys is not None:
-        return make_dataclass(name, [], bases=(keys, base))
-    fields = []
+        return make_dataclass(name, [("name", str, tag(name))], bases=(keys, base))
+    fields: list[tuple[str, Any, Any]] = [("name", str, tag(name))]
     for key, default in _arguments(build, known).items():
         rule = Constraint(lambda x: True, _TYPES[type(default)]) if type(default) in _TYPES else None
         kind = type(default) if rule else Any

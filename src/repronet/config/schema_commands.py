@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from repronet.algorithms import TRAINING_ALGORITHMS
+from repronet.config import plugins
 from repronet.config.command import command
 from repronet.config.fields import flag, optional, required
 from repronet.config.groups import TRAINING
 from repronet.constraints import COUNT, FOLDER, POSITIVE, SEED, SHARE, Constraint, one_of
+from repronet.errors import nearest
 from repronet.models import INITIALIZATIONS
 
 BUDGETS = ("smoke", "minutes", "hour", "paper")  # of repronet.papers.experiments
@@ -94,6 +96,11 @@ class Train:
     experiment: str | None = None
 
     def conflict(self) -> str | None:
+        known = plugins.named("callback")
+        for name in self.callbacks:
+            if name not in known:
+                there = f" (choices: {', '.join(known)})" if known else "; callbacks are registered by plugins"
+                return f"callbacks={name}: no such callback{nearest(name, known)}{there}"
         wrong = self.layers == "torch" and self.algorithm != "auto"
         return f"algorithm={self.algorithm}: torch's layers have no choice; take layers=custom" if wrong else None
 

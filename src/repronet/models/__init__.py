@@ -143,6 +143,8 @@ def create(
     own = MODELS[name]
     if isinstance(own, Own):
         network = own.network(name, {**counts, "layers": family}, options or {})
+        if layers == "custom":
+            import_module("repronet.layers").convert(network, layers)  # for one that was made of torch's
         if normalization is not None:
             _renormalize(network, normalization, family)
         return network

@@ -81,9 +81,9 @@ def _check_network(config: DictConfig, console: Console) -> bool:
     vendor = models.create(config.model.name, layers="torch", options=models.own_keys(config.model)).double()
     vendor.load_state_dict(ours.state_dict())
     set_algorithm(ours, config.algorithm)
-    size = int(ours.input_size)  # type: ignore[arg-type]
+    size, channels = int(ours.input_size), models.usual_channels(config.model.name)  # type: ignore[arg-type]
     try:
-        errors = check_network(ours, vendor, torch.randn(config.batch, 1, size, size, dtype=torch.float64))
+        errors = check_network(ours, vendor, torch.randn(config.batch, channels, size, size, dtype=torch.float64))
     except ValueError as error:  # an algorithm that does not apply to one of its layers
         raise UserError(f"model={config.model.name}: {error}") from error
     table = Table("parameter", "shape", box=None, pad_edge=False)
