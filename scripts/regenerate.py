@@ -28,12 +28,14 @@ def golden() -> None:
 
 
 def docs() -> None:
-    """``docs/networks.md`` and ``docs/configuration.md``."""
-    from repronet.cli.reference import configuration_page
+    """``docs/networks.md``, ``docs/configuration.md`` and the README's table of commands."""
+    from repronet.cli.reference import configuration_page, with_commands
     from repronet.papers.tables import networks_page
 
     (ROOT / "docs/networks.md").write_text(networks_page(), encoding="utf-8")
     (ROOT / "docs/configuration.md").write_text(configuration_page(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(with_commands(readme.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 TARGETS = {"golden": golden, "docs": docs}

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import REPOSITORY
 from repronet import __version__
-from repronet.cli.reference import configuration_page
+from repronet.cli.reference import configuration_page, with_commands
 from repronet.cli.table import PLAIN
 from repronet.config.fields import keys_of
 from repronet.config.groups import GROUPS, choices
@@ -65,6 +65,9 @@ def test_every_command_is_carried_out():
 def test_the_reference_page_is_written_from_the_schemas():
     written = (REPOSITORY / "docs/configuration.md").read_text(encoding="utf-8")
     assert written == configuration_page()  # else: python scripts/regenerate.py docs
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert readme == with_commands(readme)
+    assert "| `repronet finetune compare` | compare ways" in readme
 
 
 def test_a_group_lists_its_keys(repronet):

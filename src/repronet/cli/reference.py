@@ -1,7 +1,8 @@
-"""``docs/configuration.md``: every command, key and choice, written from the schemas and the config files."""
+"""``docs/configuration.md`` with every command, key and choice, and the README's table of commands."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import Field
 from typing import Any
@@ -20,6 +21,13 @@ _HEAD = """\
 Written by `python scripts/regenerate.py docs` from the schemas in `repronet.config` and the files in `configs/`.
 `repronet COMMAND --help` and `repronet list GROUP` show the same. Keys are set on the command line,
 `optimizer.lr=0.05`, or in a file of your own, `--config-dir DIR` with `DIR/experiment/mine.yaml`."""
+
+
+def with_commands(readme: str) -> str:
+    """The README with its table of commands written anew."""
+    rows = (f"| `repronet {command.words}` | {_cell(command.title)} |" for command in COMMANDS.values())
+    table = "\n".join(["| command | what it does |", "|---|---|", *rows])
+    return re.sub(r"(<!-- commands: .*? -->\n).*?(<!-- end -->)", rf"\g<1>{table}\n\g<2>", readme, flags=re.DOTALL)
 
 
 def configuration_page() -> str:
