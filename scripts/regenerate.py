@@ -1,6 +1,6 @@
-"""Write what is derived from the code and from repronet.papers: golden records, model configs, docs/networks.md.
+"""Write what is derived from the code, from the schemas and from repronet.papers: golden records and pages.
 
-python scripts/regenerate.py [golden] [configs] [docs]     all of them if none is named
+python scripts/regenerate.py [golden] [docs]     all of them if none is named
 """
 
 from __future__ import annotations
@@ -27,23 +27,18 @@ def golden() -> None:
     (ROOT / "src/repronet/papers" / GOLDEN).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def configs() -> None:
-    """``configs/model/NAME.yaml`` of every network."""
-    from repronet.papers import NETWORKS
-    from repronet.papers.tables import model_config
-
-    for name in NETWORKS:
-        (ROOT / "configs/model" / f"{name}.yaml").write_text(model_config(name), encoding="utf-8")
-
-
 def docs() -> None:
-    """``docs/networks.md``."""
+    """``docs/networks.md``, ``docs/configuration.md`` and the README's table of commands."""
+    from repronet.cli.reference import configuration_page, with_commands
     from repronet.papers.tables import networks_page
 
     (ROOT / "docs/networks.md").write_text(networks_page(), encoding="utf-8")
+    (ROOT / "docs/configuration.md").write_text(configuration_page(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    readme.write_text(with_commands(readme.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-TARGETS = {"golden": golden, "configs": configs, "docs": docs}
+TARGETS = {"golden": golden, "docs": docs}
 
 
 def main(words: list[str]) -> None:

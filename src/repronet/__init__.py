@@ -20,18 +20,20 @@ import repronet.data as _data
 
 if TYPE_CHECKING:
     from repronet.api import Result, load, train
+    from repronet.config import register
     from repronet.data.module import ImageDataModule
     from repronet.training.module import ImageClassifier
 
 __version__ = "0.1.0"
 
-__all__ = ["ImageClassifier", "ImageDataModule", "Result", "load", "train"]
+__all__ = ["ImageClassifier", "ImageDataModule", "Result", "load", "register", "train"]
 
 _PLACES = {
     "ImageClassifier": "repronet.training.module",
     "ImageDataModule": "repronet.data.module",
     "Result": "repronet.api",
     "load": "repronet.api",
+    "register": "repronet.config.register",
     "train": "repronet.api",
 }
 
@@ -39,7 +41,8 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'repronet' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    module = import_module(_PLACES[name])
+    return module if name == "register" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -89,7 +89,7 @@ def load(source: str | Path) -> Classifier:
 
     Args:
         source: a run folder; a checkpoint (``…/checkpoints/last.ckpt``); a ``.safetensors`` file of
-            ``repronet export``; or "NETWORK/NAME" of torchvision's published weights, such as ``"resnet18/IMAGENET1K_V1"``.
+            ``repronet export``; or "NETWORK/NAME" of torchvision's weights, such as ``"resnet18/IMAGENET1K_V1"``.
 
     Raises:
         UserError: when there is nothing of that kind, or it is damaged.

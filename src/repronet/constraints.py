@@ -9,20 +9,29 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Constraint:
-    """A condition on a value and how to say it."""
+    """A condition on a value and how to say it.
+
+    Attributes:
+        check: whether a value satisfies it.
+        expected: what would be right, behind "must be".
+        shown: what stands for a value in a help page.
+        choices: all values, where they can be named.
+    """
 
     check: Callable[[Any], bool]
     expected: str
+    shown: str = "VALUE"
+    choices: tuple[str, ...] = ()
 
 
-POSITIVE = Constraint(lambda x: x > 0, "a number above 0")
-NOT_NEGATIVE = Constraint(lambda x: x >= 0, "a number of at least 0")
-SHARE = Constraint(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1")
+POSITIVE = Constraint(lambda x: x > 0, "a number above 0", "X")
+NOT_NEGATIVE = Constraint(lambda x: x >= 0, "a number of at least 0", "X")
+SHARE = Constraint(lambda x: 0 <= x < 1, "a number from 0 up to but not including 1", "X")
 OPEN_SHARE = Constraint(lambda x: 0 < x < 1, "a number above 0 and below 1")
 PROBABILITY = Constraint(lambda x: 0 <= x <= 1, "a number from 0 to 1")
-FACTOR = Constraint(lambda x: 0 < x <= 1, "a number above 0 and at most 1")
-COUNT = Constraint(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648")
-FOLDER = Constraint(lambda x: bool(x.strip()), "a folder")
+FACTOR = Constraint(lambda x: 0 < x <= 1, "a number above 0 and at most 1", "X")
+COUNT = Constraint(lambda x: 1 <= x < 2**31, "a whole number of at least 1 and below 2147483648", "N")
+FOLDER = Constraint(lambda x: bool(x.strip()), "a folder", "DIR")
 ANGLE = Constraint(lambda x: 0 <= x < 90, "degrees from 0 up to but not including 90")
 ANY_NUMBER = Constraint(lambda x: True, "a finite number")
 BETAS = Constraint(
@@ -39,4 +48,4 @@ SEED = Constraint(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295
 
 def one_of(*choices: str) -> Constraint:
     """The value must be one of ``choices``."""
-    return Constraint(lambda x: x in choices, "one of " + ", ".join(choices))
+    return Constraint(lambda x: x in choices, "one of " + ", ".join(choices), "|".join(choices), choices)

@@ -19,15 +19,21 @@ class Terminated(KeyboardInterrupt):
 
 
 def nearest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
-    """``; nearest: X``, or nothing when no valid name is near.
+    """``; nearest: X``, or nothing when no valid name is near; see :func:`closest`."""
+    near = closest(word, valid, at_least)
+    return f"; nearest: {near}" if near else ""
+
+
+def closest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
+    """The valid name that is most like ``word``, or an empty string when none is like it.
 
     A name with dots is also near when the word is like what stands behind its last dot.
 
     Args:
-        at_least: the likeness, from 0 to 1, below which nothing is suggested.
+        at_least: the likeness, from 0 to 1, of which there must be.
     """
     near = max(valid, key=lambda name: _likeness(word, name), default="")
-    return f"; nearest: {near}" if near and _likeness(word, near) >= at_least else ""
+    return near if near and _likeness(word, near) >= at_least else ""
 
 
 def _likeness(word: str, name: str) -> float:
@@ -36,3 +42,9 @@ def _likeness(word: str, name: str) -> float:
         return 1.0
     names = {name} if "." in word else {name, tail}
     return max(difflib.SequenceMatcher(None, word, other).ratio() for other in names)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an exception's text that says something, or its name."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

@@ -104,6 +104,15 @@ BAD = [
     (["eval", "--config-dir", "x", "run=x"], ["--config-dir"]),
     (["list", "modles"], ["list modles", "nearest: model"]),
     (["trian"], ["trian", "nearest: train"]),
+    (
+        ["train", "optimizer._target_=os.system"],
+        ["_target_ is not supported", "--plugin"],
+    ),
+    (["train", "data=mnist", "data.root='my photos'"], ["data.root=", "/my photos: no such folder"]),
+    (["train", "data=mnist", 'data.root="my photos"'], ["data.root=", "/my photos: no such folder"]),
+    (["train", "--plugin", "nowhere.py"], ["--plugin nowhere.py", "no such file"]),
+    (["bench"], ["bench: needs a second word; there is: bench conv"]),
+    (["finetune", "compete"], ["finetune compete", "there is: finetune compare"]),
 ]
 
 
@@ -118,6 +127,18 @@ def test_one_line_and_exit_code_2(repronet, tmp_path, words, holds):
         assert part in outcome.err
     assert outcome.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unrelated_name_is_not_suggested(repronet):
+    assert repronet("nosuch").err.startswith("repronet: nosuch: no such command (commands: train, ")
+
+
+def test_a_target_in_a_file_is_refused_by_name(repronet, tmp_path):
+    (tmp_path / "mine/model").mkdir(parents=True)
+    (tmp_path / "mine/model/own.yaml").write_text("# Mine\n_target_: my.Network\nname: lenet5\nloss: svm\n")
+    outcome = repronet("train", "--config-dir", "mine", "model=own")
+    assert outcome.code == 2
+    assert outcome.err.startswith("repronet: model._target_=my.Network: _target_ is not supported: a config chooses by")
 
 
 def test_debug_brings_the_traceback(repronet):

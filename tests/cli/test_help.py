@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 
@@ -9,16 +10,78 @@ import pytest
 
 from conftest import REPOSITORY
 from repronet import __version__
+from repronet.cli.reference import configuration_page, with_commands
+from repronet.cli.table import PLAIN
+from repronet.config.fields import keys_of
 from repronet.config.groups import GROUPS, choices
+from repronet.config.schema import COMMANDS, SCHEMAS, schemas_in
+from repronet.config.schema_commands import Train
+
+SPOKEN = sorted({command.words.split()[0] for command in COMMANDS.values()})
 
 
-@pytest.mark.parametrize("words", [[], ["--help"], ["train", "--help"], ["eval", "-h"], ["list", "--help"], ["help"]])
+@pytest.mark.parametrize("words", [[], ["--help"], ["help"], *([name, "--help"] for name in SPOKEN), ["eval", "-h"]])
 def test_a_page_is_a_page(repronet, words):
     outcome = repronet(*words)
     assert outcome.code == 0
     assert max(map(len, outcome.out.splitlines())) <= 80
-    assert "EXAMPLES" in outcome.out
-    assert outcome.out.count("repronet") >= 4
+    sections = [line for line in outcome.out.splitlines() if line.isupper() and not line.startswith(" ")]
+    wanted = ["USAGE", "DESCRIPTION", "KEYS", "OPTIONS", "EXAMPLES"]
+    assert sections == (wanted if words and words[0] in SPOKEN else ["USAGE", "EXAMPLES", "EXIT CODES"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_page_has_every_key_of_its_command(repronet, name):
+    command = COMMANDS[name]
+    page = repronet(command.words.split()[0], "--help").out
+    known = {item.name for item in keys_of(Train)} if command.trains and name != "train" else set()
+    for item in keys_of(command.keys):
+        assert item.name in known or f"\n  {item.name}=" in page, item.name
+
+
+def test_every_key_says_what_it_does():
+    schemas = [command.keys for command in COMMANDS.values()]
+    schemas += [schema for group in GROUPS for _, schema in schemas_in(group)]
+    for schema in schemas:
+        for item in keys_of(schema):
+            assert item.metadata["about"], f"{schema.__name__}.{item.name}"
+
+
+def test_every_example_composes(repronet):
+    from repronet.config.compose import compose
+
+    for name, command in COMMANDS.items():
+        for example in command.examples:
+            words = [word for word in shlex.split(example)[len(command.words.split()) :] if "=" in word]
+            if "-m" not in example and name != "list":
+                compose(name, words)
+
+
+def test_every_command_is_carried_out():
+    others = {"train", "compare", "reproduce", "report", "list"}
+    assert set(COMMANDS) == {*PLAIN, *others}
+
+
+def test_the_reference_page_is_written_from_the_schemas():
+    written = (REPOSITORY / "docs/configuration.md").read_text(encoding="utf-8")
+    assert written == configuration_page()  # else: python scripts/regenerate.py docs
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert readme == with_commands(readme)
+    assert "| `repronet finetune compare` | compare ways" in readme
+
+
+def test_a_group_lists_its_keys(repronet):
+    page = repronet("list", "trainer", "schedule").out
+    assert "trainer.gradient_clip_val=X" in page
+    assert page.count("schedule.warmup_epochs=0.0") == 1
+    assert set(SCHEMAS["model"]) == set(choices("model"))
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["list"], ["train", "optimizer.lr=fast"]])
+def test_answers_need_no_torch(words):
+    ends = "except SystemExit: assert 'torch' not in sys.modules"
+    code = f"import sys; from repronet.cli import main\ntry: main({words})\n{ends}"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
 def test_the_train_page_names_every_choice(repronet):

@@ -10,12 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from repronet import __version__
-from repronet.errors import Fault, Terminated, UserError
-
-COMMANDS = (
-    *("train", "finetune", "eval", "summary", "verify", "gradcheck", "bench"),
-    *("reproduce", "predict", "visualize", "report", "export", "augment", "data", "schedule", "find-rate", "list"),
-)
+from repronet.errors import Fault, Terminated, UserError, nearest
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,51 +59,40 @@ def _fail(message: str, code: int, debug: bool) -> int:
 
 def _dispatch(words: list[str], debug: bool) -> int:
     from repronet.cli.help import command_page, overview
+    from repronet.config.schema import COMMANDS
 
+    known = list(dict.fromkeys(command.words.split()[0] for command in COMMANDS.values()))
     if not words or words[0] in ("-h", "--help", "help"):
-        print(command_page(words[1]) if len(words) > 1 and words[1] in COMMANDS else overview())
+        print(command_page(words[1]) if len(words) > 1 and words[1] in known else overview())
         return 0
     if words[0] in ("-V", "--version"):
         print(f"repronet {__version__}")
         return 0
-    command, rest = words[0], words[1:]
-    if command not in COMMANDS:
-        from repronet.config.compose import nearest
-
-        raise UserError(f"{command}: no such command{nearest(command, COMMANDS)} (commands: {', '.join(COMMANDS)})")
-    if "-h" in rest or "--help" in rest:
-        print(command_page(command))
+    if words[0] not in known:
+        raise UserError(f"{words[0]}: no such command{nearest(words[0], known)} (commands: {', '.join(known)})")
+    if "-h" in words or "--help" in words:
+        print(command_page(words[0]))
         return 0
-    if command == "list":
-        from repronet.cli.commands.listing import show
-
-        return show(rest)
-    command = {"schedule": "preview", "find-rate": "find_rate"}.get(command, command)  # the config's name
-    if command in SUBJECTS:
-        command, rest = _with_subject(command, rest)
-    return _run(command, _options(command, rest), debug)
+    name, rest = _config_name({row.words: name for name, row in COMMANDS.items()}, words)
+    return _run(name, _options(name, COMMANDS[name].words, rest), debug)
 
 
-# Commands that take words without an equals sign: experiments, folders.
-NAMING = ("reproduce", "report")
-# Commands of two words, with the config that each has.
-SUBJECTS = {"bench": ("conv", "bench"), "data": ("check", "check"), "finetune": ("compare", "compare")}
+def _config_name(commands: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
+    """The name of the command's config, and the words behind the command, which has one word or two."""
+    for length in (1, 2):
+        spoken = " ".join(words[:length])
+        if spoken in commands:
+            return commands[spoken], words[length:]
+    wanted = next(spoken for spoken in commands if spoken.startswith(f"{words[0]} "))
+    raise UserError(f"{' '.join(words[:2])}: needs a second word; there is: {wanted}")
 
 
-def _with_subject(command: str, words: list[str]) -> tuple[str, list[str]]:
-    """The config's name and the words behind ``bench conv``, ``data check`` or ``finetune compare``."""
-    subject, config = SUBJECTS[command]
-    if not words or words[0] != subject:
-        wrong = f"{command} {words[0]}" if words else command
-        raise UserError(f"{wrong}: needs a second word; there is: {command} {subject}")
-    return config, words[1:]
-
-
-def _options(command: str, words: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog=f"repronet {command}", add_help=False, allow_abbrev=False)
+def _options(name: str, spoken: str, words: list[str]) -> argparse.Namespace:
+    parser = _Parser(prog=f"repronet {spoken}", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--cfg", choices=["job"])
-    if command == "train":
+    parser.add_argument("--plugin", action="append", default=[])
+    if name == "train":
         parser.add_argument("--config-dir", "-cd", type=Path)
         parser.add_argument("--multirun", "-m", action="store_true")
     else:
@@ -121,21 +105,34 @@ def _options(command: str, words: list[str]) -> argparse.Namespace:
     return options
 
 
-def _run(command: str, options: argparse.Namespace, debug: bool) -> int:
+def _run(name: str, options: argparse.Namespace, debug: bool) -> int:
+    if options.plugin:
+        from repronet.config import plugins
+
+        plugins.give(options.plugin)
+    if name == "list":
+        from repronet.cli.commands.listing import show
+
+        return show(options.overrides)
     if options.cfg:
-        from omegaconf import OmegaConf
-
-        from repronet.config.compose import compose
-
-        words = [word for word in options.overrides if "=" in word or command not in NAMING]
-        print(OmegaConf.to_yaml(compose(command, words, options.config_dir)), end="")
-        return 0
+        return _show_config(name, options)
     from repronet.cli import table
 
-    if command == "reproduce":
-        return table.reproduce(options.overrides, debug)
-    if command == "compare":
-        return table.compare_tunings(options.overrides, debug)
-    if command in table.SINGLE:
-        return table.SINGLE[command](options.overrides)
+    if name in ("reproduce", "compare"):
+        return {"reproduce": table.reproduce, "compare": table.compare_tunings}[name](options.overrides, debug)
+    if name == "report":
+        return table.report(options.overrides)
+    if name in table.PLAIN:
+        return table.plain(name, options.overrides)
     return table.train(options.overrides, options.config_dir, options.multirun, debug)
+
+
+def _show_config(name: str, options: argparse.Namespace) -> int:
+    from omegaconf import OmegaConf
+
+    from repronet.config.compose import compose
+    from repronet.config.schema import COMMANDS
+
+    words = [word for word in options.overrides if "=" in word or not COMMANDS[name].takes_names]
+    print(OmegaConf.to_yaml(compose(name, words, options.config_dir)), end="")
+    return 0

@@ -1,17 +1,62 @@
-"""One function a command: its config is composed and checked before the first heavy import."""
+"""How a command begins: its config is composed and checked before the first heavy import."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Console
 
-from repronet.config.compose import compose, nearest
+from repronet.config import plugins
+from repronet.config.compose import compose
 from repronet.config.groups import choices
-from repronet.errors import UserError
+from repronet.errors import UserError, nearest
 from repronet.runs.stopping import StopSwitch
 from repronet.session.console import speaking_to
+
+# By the name of its config, the file in commands/ and the function of a command that needs a config and a console; one
+# that returns False leaves with exit code 1.
+PLAIN = {
+    "eval": "evaluate.evaluate",
+    "predict": "predict.predict",
+    "visualize": "visualize.visualize",
+    "export": "export.export",
+    "preview": "schedule.preview",
+    "find_rate": "find_rate.find_rate",
+    "summary": "summary.show",
+    "verify": "verify.check",
+    "gradcheck": "gradcheck.check",
+    "bench": "bench.bench",
+    "augment": "augment.draw",
+    "check": "data.check",
+}
+# What says nothing beside a network, or without one.
+_WITH_NETWORK = {"bench": ("filters", "kernel", "stride", "padding", "dilation", "groups"), "gradcheck": ("details",)}
+_WITHOUT_NETWORK = {"gradcheck": ("batch",)}
+
+
+def plain(command: str, overrides: Sequence[str]) -> int:
+    """A command of :data:`PLAIN`."""
+    config = compose(command, overrides)
+    _refuse_idle_words(command, overrides)
+    if "run" in config:
+        plugins.require_for(Path(config.run).expanduser())
+    file, _, function = PLAIN[command].partition(".")
+    work = getattr(import_module(f"repronet.cli.commands.{file}"), function)
+    console = Console(highlight=False)
+    with speaking_to(console):
+        return 1 if work(config, console) is False else 0
+
+
+def _refuse_idle_words(command: str, overrides: Sequence[str]) -> None:
+    """Refuse what would change nothing, since whoever wrote it expects that it does."""
+    named = [word for word in overrides if word.startswith("model=")]
+    idle = (_WITH_NETWORK if named else _WITHOUT_NETWORK).get(command, ())
+    for word in overrides:
+        if word.partition("=")[0] in idle:
+            reason = f"beside {named[-1]}" if named else "without model="
+            raise UserError(f"{word}: means nothing {reason}; leave it out")
 
 
 def train(overrides: Sequence[str], config_dir: Path | None, multirun: bool, debug: bool) -> int:
@@ -28,9 +73,11 @@ def train(overrides: Sequence[str], config_dir: Path | None, multirun: bool, deb
 def _resume_sweep(sweep: Path, debug: bool) -> int:
     """Run what is missing, go on with what was stopped, show all."""
     from repronet.cli.commands.compare import sum_up
-    from repronet.cli.commands.sweep import begun, work
+    from repronet.cli.commands.sweep import begun, job_folders, work
 
     jobs, compared = begun(sweep)
+    for folder in job_folders(sweep, jobs):
+        plugins.require_for(folder)
     code = work(sweep, jobs, debug)
     if compared:
         sum_up(sweep, jobs, Console(highlight=False))
@@ -39,6 +86,8 @@ def _resume_sweep(sweep: Path, debug: bool) -> int:
 
 def _train_one(overrides: Sequence[str], config_dir: Path | None) -> int:
     folder = _resumed_folder("resume", overrides)
+    if folder:
+        plugins.require_for(folder)
     config = None if folder else compose("train", overrides, config_dir)
     console = Console(highlight=False)
     from repronet.session.run import resume, train
@@ -64,107 +113,6 @@ def _resumed_folder(key: str, overrides: Sequence[str]) -> Path | None:
     return Path(named[-1]).expanduser()
 
 
-def evaluate_one(overrides: Sequence[str]) -> int:
-    """``repronet eval``."""
-    config = compose("eval", overrides)
-    from repronet.cli.commands.evaluate import evaluate
-
-    console = Console(highlight=False)
-    with speaking_to(console):
-        evaluate(config, console)
-    return 0
-
-
-# What says nothing beside a network, or without one.
-_WITH_NETWORK = {"bench": ("filters", "kernel", "stride", "padding", "dilation", "groups"), "gradcheck": ("details",)}
-_WITHOUT_NETWORK = {"gradcheck": ("batch",)}
-
-
-def _refuse_idle_words(command: str, overrides: Sequence[str]) -> None:
-    """Refuse what would change nothing, since whoever wrote it expects that it does."""
-    named = [word for word in overrides if word.startswith("model=")]
-    idle = (_WITH_NETWORK if named else _WITHOUT_NETWORK).get(command, ())
-    for word in overrides:
-        if word.partition("=")[0] in idle:
-            reason = f"beside {named[-1]}" if named else "without model="
-            raise UserError(f"{word}: means nothing {reason}; leave it out")
-
-
-def bench(overrides: Sequence[str]) -> int:
-    """``repronet bench conv``."""
-    config = compose("bench", overrides)
-    _refuse_idle_words("bench", overrides)
-    from repronet.cli.commands.bench import bench
-
-    bench(config, Console(highlight=False))
-    return 0
-
-
-def check_gradients(overrides: Sequence[str]) -> int:
-    """``repronet gradcheck``: 1 if a gradient is wrong."""
-    config = compose("gradcheck", overrides)
-    _refuse_idle_words("gradcheck", overrides)
-    from repronet.cli.commands.gradcheck import check
-
-    return 0 if check(config, Console(highlight=False)) else 1
-
-
-def summarize(overrides: Sequence[str]) -> int:
-    """``repronet summary``."""
-    config = compose("summary", overrides)
-    from repronet.cli.commands.summary import show
-
-    show(config, Console(highlight=False))
-    return 0
-
-
-def verify_networks(overrides: Sequence[str]) -> int:
-    """``repronet verify``: 1 if a network is not the published one."""
-    config = compose("verify", overrides)
-    from repronet.cli.commands.verify import check
-
-    return 0 if check(config, Console(highlight=False)) else 1
-
-
-def augment(overrides: Sequence[str]) -> int:
-    """``repronet augment``."""
-    config = compose("augment", overrides)
-    from repronet.cli.commands.augment import draw
-
-    console = Console(highlight=False)
-    with speaking_to(console):
-        draw(config, console)
-    return 0
-
-
-def check_data(overrides: Sequence[str]) -> int:
-    """``repronet data check``: 1 if a run would stop or learn wrong."""
-    config = compose("check", overrides)
-    from repronet.cli.commands.data import check
-
-    return 0 if check(config, Console(highlight=False)) else 1
-
-
-def preview_schedule(overrides: Sequence[str]) -> int:
-    """``repronet schedule``."""
-    config = compose("preview", overrides)
-    from repronet.cli.commands.schedule import preview
-
-    preview(config, Console(highlight=False))
-    return 0
-
-
-def find_rate(overrides: Sequence[str]) -> int:
-    """``repronet find-rate``."""
-    config = compose("find_rate", overrides)
-    from repronet.cli.commands.find_rate import find_rate
-
-    console = Console(highlight=False)
-    with speaking_to(console):
-        find_rate(config, console)
-    return 0
-
-
 def compare_tunings(overrides: Sequence[str], debug: bool) -> int:
     """``repronet finetune compare``."""
     config = compose("compare", overrides)
@@ -172,37 +120,6 @@ def compare_tunings(overrides: Sequence[str], debug: bool) -> int:
 
     with StopSwitch().listening():
         return compare(config, overrides, Console(highlight=False), debug)
-
-
-def predict(overrides: Sequence[str]) -> int:
-    """``repronet predict``."""
-    config = compose("predict", overrides)
-    from repronet.cli.commands.predict import predict
-
-    console = Console(highlight=False)
-    with speaking_to(console):
-        predict(config, console)
-    return 0
-
-
-def export(overrides: Sequence[str]) -> int:
-    """``repronet export``."""
-    config = compose("export", overrides)
-    from repronet.cli.commands.export import export
-
-    export(config, Console(highlight=False))
-    return 0
-
-
-def visualize(overrides: Sequence[str]) -> int:
-    """``repronet visualize``."""
-    config = compose("visualize", overrides)
-    from repronet.cli.commands.visualize import visualize
-
-    console = Console(highlight=False)
-    with speaking_to(console):
-        visualize(config, console)
-    return 0
 
 
 def report(words: Sequence[str]) -> int:
@@ -243,20 +160,3 @@ def reproduce(words: Sequence[str], debug: bool) -> int:
         console = Console(highlight=False)
         with speaking_to(console):
             return reproduce(list(dict.fromkeys(names)), config, console, debug)
-
-
-SINGLE: dict[str, Callable[[Sequence[str]], int]] = {
-    "eval": evaluate_one,
-    "bench": bench,
-    "gradcheck": check_gradients,
-    "summary": summarize,
-    "verify": verify_networks,
-    "augment": augment,
-    "check": check_data,
-    "preview": preview_schedule,
-    "find_rate": find_rate,
-    "predict": predict,
-    "export": export,
-    "visualize": visualize,
-    "report": report,
-}

@@ -116,7 +116,8 @@ def data_of(config: DictConfig) -> ImageDataModule:
 def input_size(config: DictConfig) -> int:
     """Height and width that the network of ``model.name`` takes, which is known without its weights."""
     with torch.device("meta"), torch.random.fork_rng():
-        size = getattr(models.create(config.model.name), "input_size", None)
+        net = models.create(config.model.name, options=models.own_keys(config.model))
+    size = getattr(net, "input_size", None)
     if type(size) is not int:
         needed = "needs an attribute input_size, the height and width of the images that it takes"
         raise UserError(f"model={config.model.name}: the network {needed}")

@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from repronet.config import plugins
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
@@ -36,7 +37,8 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     known = {key: group[key] for key in ("val", "test", "split_seed", "memory") if key in group}
     root = Path(config.data.root).expanduser() if config.data.root is not None else None
     side = None if config.data.get("resize") == "original" else short_side(config, image_size)
-    images = sources.load(config.data.name, sources.Request(root, short_side=side, **known))
+    own = plugins.options("data", group | {"name": config.data.name})
+    images = sources.load(config.data.name, sources.Request(root, short_side=side, options=own, **known))
     if config.data.classes is not None:
         images = of_classes(images, [str(name) for name in config.data.classes])
     return images if config.data.per_class is None else few(images, config.data.per_class)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from repronet import models, runs, weights
 from repronet.data.preprocessing import PixelStatistics
-from repronet.errors import UserError
+from repronet.errors import UserError, closest
 from repronet.models.stages import class_layers
 from repronet.training.classifier import built
 from repronet.training.distillation import LearningWithoutForgetting, head_of
@@ -75,8 +74,8 @@ def _meant(config: DictConfig) -> str:
     folder = Path(config.weights).parent
     beside = list(folder.iterdir()) if folder.is_dir() else []
     known = {name.lower(): name for name in (*published.names_for(config.model.name), *map(str, beside))}
-    near = difflib.get_close_matches(config.weights.lower(), known, n=1)
-    return f"; nearest: {known[near[0]]}" if near else ""
+    near = closest(config.weights.lower(), known)
+    return f"; nearest: {known[near]}" if near else ""
 
 
 def fill(network: nn.Module, config: DictConfig) -> None:
@@ -152,7 +151,7 @@ def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
 
 def _without_memory(config: DictConfig) -> nn.Module:
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        return models.create(config.model.name)
+        return models.create(config.model.name, options=models.own_keys(config.model))
 
 
 def distillation(

@@ -6,15 +6,18 @@ that the help pages and the reference page print.
 
 from __future__ import annotations
 
-from dataclasses import field
+import re
+from collections.abc import Iterator
+from dataclasses import MISSING as NO_DEFAULT
+from dataclasses import Field, field, fields
 from typing import Any
-
-from omegaconf import MISSING
 
 from repronet.constraints import Constraint
 
+MISSING: Any = "???"  # OmegaConf's mark of a value that must be given; written out, as its import takes a while
 
-def required(rule: Constraint, about: str = "") -> Any:
+
+def required(rule: Constraint | None, about: str) -> Any:
     """A key without a default, which must satisfy ``rule``."""
     return field(default=MISSING, metadata={"rule": rule, "about": about})
 
@@ -32,6 +35,29 @@ def flag(about: str, default: bool = False) -> Any:
     return field(default=default, metadata={"rule": None, "about": about})
 
 
-def tag(name: str) -> Any:
+def tag(name: str = MISSING) -> Any:
     """The field that names the choice."""
     return field(default=name)
+
+
+def keys_of(schema: type) -> Iterator[Field[Any]]:
+    """The fields that a person may set: all but the name of the choice."""
+    return (item for item in fields(schema) if item.name not in ("name", "experiment", "plugins"))
+
+
+def default_of(item: Field[Any]) -> Any:
+    """The default of a field, or :data:`MISSING`."""
+    return item.default if item.default_factory is NO_DEFAULT else item.default_factory()
+
+
+def defaults_of(schema: type) -> dict[str, Any]:
+    """The keys of a schema with their defaults; :data:`MISSING` where a value must be given."""
+    return {item.name: default_of(item) for item in fields(schema) if item.name != "name"}
+
+
+ONE_TARGET = re.compile(r"\b_(target|partial|args|recursive|convert)_\b")  # keys that Hydra would act upon
+
+
+def targets() -> str:
+    """Why such a key is refused."""
+    return "_target_ is not supported: a config chooses by name and imports nothing; bring in own code with --plugin"

@@ -1,6 +1,6 @@
 """What a config may hold: one dataclass a named choice, with the type and the range of every value.
 
-The choices are here, the keys of the commands in :mod:`repronet.config.schema_commands`.
+The choices of the groups are in :data:`SCHEMAS`, the commands with their keys in :data:`COMMANDS`.
 
 The YAML files hold the values, these classes the rules. A name in a config selects a row of :data:`SCHEMAS` and nothing
 else: no key of a config is ever imported, called or evaluated. This file needs no torch, so a wrong value is found
@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import MISSING as NO_DEFAULT
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from omegaconf import MISSING
-
-from repronet.config.fields import required
+from repronet.config import schema_commands, schema_tools  # noqa: F401
+from repronet.config.command import ENTERED
+from repronet.config.fields import required, tag
 from repronet.config.schema_data import (
     Affine,
     Folder,
@@ -56,22 +55,27 @@ from repronet.config.schema_recipe import (
     WithoutForgetting,
 )
 from repronet.config.schema_trainer import Trainer
-from repronet.constraints import one_of
 from repronet.errors import UserError
 from repronet.models import MODELS
+
+LOSSES = ["cross_entropy", "svm", "mse", "binary", "rbf_map"]  # of repronet.training.losses, named without torch
+RBF_OUTPUT = "lenet5_1998"  # the network whose loss is rbf_map
 
 
 @dataclass
 class Network:
-    name: str = MISSING
-    loss: str = required(one_of("cross_entropy", "svm", "mse", "binary", "rbf_map"))
+    name: str = tag()
+    loss: str = required(None, f"{', '.join(LOSSES)}, or one of a plugin's")
 
     def conflict(self) -> str | None:
-        wrong = self.loss == "rbf_map" and self.name != "lenet5_1998"
-        return (
-            f"model.loss=rbf_map: needs an RBF output, which {self.name} has not; take cross_entropy" if wrong else None
-        )
+        if self.loss not in LOSSES:
+            return f"model.loss={self.loss}: must be one of {', '.join(LOSSES)}"
+        wrong = self.loss == "rbf_map" and self.name != RBF_OUTPUT
+        reason = f"needs an RBF output, which {self.name} has not; take cross_entropy"
+        return f"model.loss=rbf_map: {reason}" if wrong else None
 
+
+COMMANDS = ENTERED  # complete, as the two modules whose classes enter themselves are imported above
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
@@ -130,15 +134,18 @@ def schemas_of(group: str, values: Any) -> Iterator[tuple[str, type | None, Any]
         yield f"{group}.", SCHEMAS.get(group, {}).get(str(name)), values
 
 
-def defaults_of(schema: type) -> dict[str, Any]:
-    """The keys of a schema that have a default, with it."""
-    found = {}
-    for item in fields(schema):
-        if item.default_factory is not NO_DEFAULT:
-            found[item.name] = item.default_factory()
-        elif item.default is not NO_DEFAULT and item.default != MISSING and item.name != "name":
-            found[item.name] = item.default
-    return found
+def schemas_in(group: str) -> list[tuple[str, type]]:
+    """The schemas of a group, each once, with the path of their keys."""
+    if group == "trainer":
+        return [("trainer.", Trainer)]
+    if group == "logger":
+        return [(f"logger.{name}.", logger) for name, logger in LOGGERS.items()]
+    return [(f"{group}.", schema) for schema in dict.fromkeys(SCHEMAS.get(group, {}).values())]
+
+
+def network_choices() -> dict[str, dict[str, str]]:
+    """The config of each network, which has no file: its name and its loss."""
+    return {name: {"name": name, "loss": "rbf_map" if name == RBF_OUTPUT else "cross_entropy"} for name in MODELS}
 
 
 def check_rules(config: Any, path: str = "") -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import MISSING
-
-from repronet.config.fields import required, tag
+from repronet.config.fields import optional, required, tag
 from repronet.constraints import (
     ANGLE,
     ANY_NUMBER,
@@ -46,42 +44,46 @@ RESIZE = Constraint(
 class Data:
     """What every dataset has."""
 
-    name: str = MISSING
-    root: str | None = field(default=None, metadata={"rule": FOLDER})
-    val: Any = required(VALIDATION)
-    classes: list[Any] | None = field(default=None, metadata={"rule": CLASSES})
-    per_class: int | None = field(default=None, metadata={"rule": COUNT})
-    batch_size: int = required(COUNT)
-    eval_batch_size: int = required(COUNT)
-    batches_per_chunk: int = required(COUNT)
-    workers: int | None = field(default=None, metadata={"rule": PROCESSES})
+    name: str = tag()
+    root: str | None = optional(FOLDER, "the folder or file; default: the user's cache, where downloads go")
+    val: Any = required(VALIDATION, "validation images out of the training images: number, share, or as the paper had")
+    classes: list[Any] | None = optional(CLASSES, "these classes alone, [cat,dog] for instance; default: all")
+    per_class: int | None = optional(COUNT, "at most so many training images a class; default: all")
+    batch_size: int = required(COUNT, "training images a batch")
+    eval_batch_size: int = required(COUNT, "validation and test images a batch")
+    batches_per_chunk: int = required(COUNT, "batches that the loader prepares at once")
+    workers: int | None = optional(
+        PROCESSES, "loader processes; default: none for images in memory, else one a core, at most 8"
+    )
 
 
 @dataclass
 class OneSize(Data):
     """Images of one size, in memory as one tensor."""
 
-    fit: str = required(one_of("pad", "resize"))
+    fit: str = required(one_of("pad", "resize"), "how images get the network's size")
 
 
 @dataclass
 class Npz(OneSize):
-    test: Any = required(PART)
-    split_seed: int = required(SEED)
+    test: Any = optional(PART, "test images, number or share, where the data have no test split", 0.15)
+    split_seed: int = optional(SEED, "of the splits that are drawn", 0)
 
 
 @dataclass
 class Published(Data):
     """Pictures in folders."""
 
-    resize: Any = field(default=None, metadata={"rule": RESIZE})
-    memory: float = required(NOT_NEGATIVE)
+    resize: Any = optional(
+        RESIZE, "pixels of the shorter side, or original; default: 8/7 of the network's size from 64 on"
+    )
+    memory: float = optional(NOT_NEGATIVE, "GB for decoded pictures; larger data are decoded when needed", 4.0)
 
 
 @dataclass
 class Folder(Published):
-    test: Any = required(PART)
-    split_seed: int = required(SEED)
+    test: Any = optional(PART, "test images, number or share, where the data have no test split", 0.15)
+    split_seed: int = optional(SEED, "of the splits that are drawn", 0)
 
 
 @dataclass
@@ -92,18 +94,18 @@ class Nothing:
 @dataclass
 class PadCropFlip:
     name: str = tag("cifar_standard")
-    padding: int = required(Constraint(lambda x: 0 <= x < 2**15, "a whole number of pixels, at least 0"))
-    flip: float = required(PROBABILITY)
+    padding: int = required(Constraint(lambda x: 0 <= x < 2**15, "a whole number of pixels, at least 0"), "pixels")
+    flip: float = required(PROBABILITY, "probability of a flip from left to right")
 
 
 @dataclass
 class Affine:
     name: str = tag("affine")
-    translate: float = required(NOT_NEGATIVE)
-    scale: float = required(SHARE)
-    squeeze: float = required(SHARE)
-    shear: float = required(ANGLE)
-    rotate: float = required(NOT_NEGATIVE)
+    translate: float = required(NOT_NEGATIVE, "pixels, across and down")
+    scale: float = required(SHARE, "0.15: sizes from 0.85 to 1.15")
+    squeeze: float = required(SHARE, "0.15: up to 0.15 narrower and taller, or wider and lower")
+    shear: float = required(ANGLE, "degrees")
+    rotate: float = required(NOT_NEGATIVE, "degrees")
 
 
 @dataclass
@@ -111,7 +113,7 @@ class Policy:
     """Steps for one picture at a time; :mod:`repronet.data.augmentation_ops` has their rules."""
 
     name: str = tag("policy")
-    steps: list[Any] = MISSING
+    steps: list[Any] = required(None, "a list of steps, {op: rotate, degrees: 15, p: 0.5} for instance")
 
     def conflict(self) -> str | None:
         completed(self.steps)
@@ -121,8 +123,8 @@ class Policy:
 @dataclass
 class Standardize:
     name: str = tag("standardize")
-    mean: list[float] | None = field(default=None, metadata={"rule": MEANS})
-    std: list[float] | None = field(default=None, metadata={"rule": RATES})
+    mean: list[float] | None = optional(MEANS, "of pixels in [0, 1], one a channel; default: of the training split")
+    std: list[float] | None = optional(RATES, "their deviation, one a channel; default: of the training split")
 
     def conflict(self) -> str | None:
         counts = [None if values is None else len(values) for values in (self.mean, self.std)]
@@ -133,8 +135,8 @@ class Standardize:
 @dataclass
 class Scale:
     name: str = tag("scale")
-    low: float = required(ANY_NUMBER)
-    high: float = required(ANY_NUMBER)
+    low: float = required(ANY_NUMBER, "value of a black pixel")
+    high: float = required(ANY_NUMBER, "value of a white pixel")
 
     def conflict(self) -> str | None:
         wrong = self.low >= self.high
@@ -144,17 +146,19 @@ class Scale:
 @dataclass
 class GlobalContrast:
     name: str = tag("global_contrast")
-    scale: float = required(POSITIVE)
-    regularizer: float = required(NOT_NEGATIVE)
+    scale: float = required(POSITIVE, "contrast that each image gets")
+    regularizer: float = required(NOT_NEGATIVE, "keeps images of little contrast from being blown up")
 
 
 @dataclass
 class LocalContrast:
     name: str = tag("local_contrast")
-    size: int = required(Constraint(lambda x: x > 0 and x % 2 == 1, "an odd number of pixels"))
+    size: int = required(
+        Constraint(lambda x: x > 0 and x % 2 == 1, "an odd number of pixels"), "side of the window, pixels"
+    )
 
 
 @dataclass
 class Zca:
     name: str = tag("zca")
-    epsilon: float = required(POSITIVE)
+    epsilon: float = required(POSITIVE, "added to every variance")

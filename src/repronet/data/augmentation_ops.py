@@ -6,14 +6,13 @@ exists for every step. What the steps do is in :mod:`repronet.data.operations`.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from repronet.constraints import ANGLE, COUNT, NOT_NEGATIVE, POSITIVE, PROBABILITY, Constraint
-from repronet.errors import UserError
+from repronet.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ def _completed(step: Any, where: str) -> Step:
     given = dict(step)
     op = given.pop("op")
     if op not in OPERATIONS:
-        hint = _nearest(op, OPERATIONS) or f" (steps: {', '.join(OPERATIONS)})"
+        hint = nearest(str(op), OPERATIONS) or f" (steps: {', '.join(OPERATIONS)})"
         raise UserError(f"{where}.op={op}: no such step{hint}")
     usual, values = OPERATIONS[op]
     p = given.pop("p", usual)
@@ -157,7 +156,7 @@ def _completed(step: Any, where: str) -> Step:
     for name, value in given.items():
         if name not in values:
             raise UserError(
-                f"{where}.{name}: {op} has no such value{_nearest(name, values)} (it has {_listed(values)})"
+                f"{where}.{name}: {op} has no such value{nearest(str(name), values)} (it has {_listed(values)})"
             )
         _check(f"{where}.{name}", value, values[name].rule)
     return Step(op, float(p), {name: given.get(name, known.default) for name, known in values.items()})
@@ -174,11 +173,6 @@ def _holds(rule: Constraint, value: Any) -> bool:
         return rule.check(value)
     except TypeError:  # a list where a number belongs
         return False
-
-
-def _nearest(name: Any, names: Mapping[str, Any]) -> str:
-    close = difflib.get_close_matches(str(name), names, n=1)
-    return f"; nearest: {close[0]}" if close else ""
 
 
 def _listed(values: Mapping[str, Value]) -> str:

@@ -177,11 +177,11 @@ def _as_bytes(values: Tensor) -> Tensor:
 
 def operation(op: str, values: dict[str, Any], size: int) -> Operation:
     """The step ``op`` with its ``values``, for a policy whose pictures become ``size`` × ``size``."""
-    ours = _OURS.get(op)
+    ours = OURS.get(op)
     return partial(ours, **values) if ours else _TORCHVISION[op](size, **values)
 
 
-_OURS: dict[str, Callable[..., Tensor]] = {
+OURS: dict[str, Callable[..., Tensor]] = {
     "resize": _resize,
     "crop_and_pad": _crop_and_pad,
     "gamma": _gamma,

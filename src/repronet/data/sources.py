@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,6 +68,7 @@ class Request:
         split_seed: of these, for data that has no fixed splits.
         short_side: pixels that the shorter side of a folder's pictures is brought to; None leaves them.
         memory: gigabytes that a folder's decoded pictures may take.
+        options: further arguments of a source from outside the package.
     """
 
     root: Path | None = None
@@ -75,6 +77,7 @@ class Request:
     split_seed: int = SPLIT_SEED
     short_side: int | None = None
     memory: float = 4.0
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reading(self) -> Reading:

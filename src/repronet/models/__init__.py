@@ -5,13 +5,14 @@ A name is looked up in :data:`MODELS` and its file is imported only then, so tha
 
 from __future__ import annotations
 
-import difflib
 import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from repronet.errors import UserError
+from repronet.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,7 +64,47 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 
 INITIALIZATIONS = ("he", "xavier", "lecun", "normal")  # of repronet.models.initialization, named without torch
 
-MODELS: dict[str, str] = {name: family for family, names in _FAMILIES.items() for name in names}
+USUAL = {"num_classes": 10, "in_channels": 3}  # of a network from outside the package that has no defaults
+
+
+@dataclass(frozen=True)
+class Own:
+    """A network from outside the package.
+
+    Attributes:
+        build: makes it of ``num_classes`` and ``in_channels``, of ``layers`` (a module) if it takes that, and of keys
+            of its own.
+        input_size: height and width of its images, where the network does not say.
+    """
+
+    build: Callable[..., nn.Module]
+    input_size: int | None
+
+    def network(self, name: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
+        """The network, with what all of ours have.
+
+        Raises:
+            UserError: when its input size is not known.
+        """
+        parameters = inspect.signature(self.build).parameters
+        usual = {**USUAL, **given}
+        wanted = (key for key, value in parameters.items() if key in given or value.default is value.empty)
+        network = self.build(**{key: usual[key] for key in wanted if key in usual}, **options)
+        for key, value in (("architecture", name), ("input_size", self.input_size)):
+            if not hasattr(network, key):
+                setattr(network, key, value)
+        if network.input_size is None:
+            raise UserError(f"model={name}: has no input_size; give one, @register.model({name!r}, input_size=32)")
+        return network
+
+
+# A family's file, or a network from outside the package.
+MODELS: dict[str, str | Own] = {name: family for family, names in _FAMILIES.items() for name in names}
+
+
+def own_keys(group: Mapping[str, Any]) -> dict[str, Any]:
+    """What a config says of a network beside its name and loss: arguments of one from outside the package."""
+    return {key: value for key, value in group.items() if key not in ("name", "loss")}
 
 
 def create(
@@ -73,6 +114,7 @@ def create(
     in_channels: int | None = None,
     layers: str = "custom",
     normalization: str | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Build the network ``name`` with fresh weights drawn from torch's global generator.
 
@@ -84,6 +126,7 @@ def create(
             weights under both.
         normalization: which normalisation stands where the network has its own (:mod:`repronet.models.normalization`
             has the names); None for that.
+        options: further arguments of a network from outside the package.
 
     Raises:
         UserError: for an unknown name or layer family, a count below one, or a normalization without a place.
@@ -97,16 +140,33 @@ def create(
         shown = ", ".join(f"{key}={value!r}" for key, value in wrong.items())
         raise UserError(f"model={name}: {shown}: must be a whole number of at least 1")
     family = layer_family(layers)
+    own = MODELS[name]
+    if isinstance(own, Own):
+        network = own.network(name, {**counts, "layers": family}, options or {})
+        if layers == "custom":
+            import_module("repronet.layers").convert(network, layers)  # for one that was made of torch's
+        if normalization is not None:
+            _renormalize(network, normalization, family)
+        return _identified(network, {"name": name, **chosen, "layers": layers, "options": dict(options or {})})
     if normalization is None or "normalization" in inspect.signature(build).parameters:
         network = build(**given, layers=family)
     else:
-        from repronet.models.normalization import renormalize  # here, because listing networks needs no torch
-
         network = build(**counts, layers=family)
-        renormalize(network, normalization, family)
-    network.architecture = name
-    network.blueprint = {"name": name, **chosen, "layers": layers}
+        _renormalize(network, normalization, family)
+    return _identified(network, {"name": name, **chosen, "layers": layers})
+
+
+def _identified(network: nn.Module, blueprint: dict[str, Any]) -> nn.Module:
+    """The network with the arguments of :func:`create` that build it again, which travel in checkpoints."""
+    network.architecture = blueprint["name"]
+    network.blueprint = blueprint  # type: ignore[assignment]
     return network
+
+
+def _renormalize(network: nn.Module, normalization: str, family: ModuleType) -> None:
+    from repronet.models.normalization import renormalize  # here, because listing networks needs no torch
+
+    renormalize(network, normalization, family)
 
 
 def builder(name: str):
@@ -116,10 +176,17 @@ def builder(name: str):
         UserError: for an unknown name.
     """
     if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f"; nearest: {near[0]}" if near else ""
-        raise UserError(f"model={name}: no such network{hint} (`repronet list models` names all {len(MODELS)})")
-    return getattr(import_module(f"repronet.models.{MODELS[name]}"), name)
+        raise UserError(
+            f"model={name}: no such network{nearest(name, MODELS)} (`repronet list models` names all {len(MODELS)})"
+        )
+    family = MODELS[name]
+    return family.build if isinstance(family, Own) else getattr(import_module(f"repronet.models.{family}"), name)
+
+
+def usual_channels(name: str) -> int:
+    """How many planes an image has that the network ``name`` takes when nothing is said."""
+    default = inspect.signature(builder(name)).parameters["in_channels"].default
+    return USUAL["in_channels"] if default is inspect.Parameter.empty else default
 
 
 def layer_family(name: str) -> ModuleType:

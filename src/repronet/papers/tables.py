@@ -1,4 +1,4 @@
-"""Tables and configs that are written from the published facts."""
+"""Tables that are written from the published facts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from repronet.papers import NETWORKS
 from repronet.papers.records import Error, Facts, Paper
 
 GOLDEN = "golden.json"
-_RBF = "# It wants preprocessing=lecun and a small rate: see experiment=lenet5_1998_mnist5k\n"
 
 
 @cache
@@ -27,14 +26,6 @@ def short(number: int) -> str:
         if number >= size:
             return f"{number / size:#.3g}".rstrip(".") + f" {unit}"
     return str(number)
-
-
-def model_config(name: str) -> str:
-    """The text of ``configs/model/NAME.yaml``; its first line is the title that ``repronet list`` shows."""
-    facts = NETWORKS[name]
-    is_rbf = name == "lenet5_1998"
-    title = f"# {facts.paper.year}, {short(facts.parameters)} parameters: {facts.title}\n"
-    return f"{title}{_RBF if is_rbf else ''}name: {name}\nloss: {'rbf_map' if is_rbf else 'cross_entropy'}\n"
 
 
 def networks_page() -> str:

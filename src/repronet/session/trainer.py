@@ -17,6 +17,7 @@ from rich.console import Console
 
 from repronet import runs
 from repronet.config.build import Parts, plain
+from repronet.config.plugins import PARTS
 from repronet.errors import UserError
 from repronet.runs.stopping import StopSwitch
 from repronet.training.averaging import AverageWeights
@@ -92,6 +93,8 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
         yield AverageWeights(decay, config.averaging.start)
     yield history
     yield EpochLines(history)
+    for name in config.callbacks or ():
+        yield PARTS["callback", name].build()
     if config.trainer.patience:
         yield Patience(config.trainer.patience)
     if loggers:

@@ -135,7 +135,7 @@ def of_published(name: str) -> Classifier:
     found = published.entry(entry, architecture)
     statistics = pixels_of(entry, architecture)
     assert statistics is not None
-    size = network.input_size
+    size = int(network.input_size)  # type: ignore[arg-type]
     pixel_map = PixelMap.standardize(statistics)
     short_side = round(size * 8 / 7)
     classes = tuple(found.meta["categories"])
@@ -151,4 +151,5 @@ def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Modul
         in_channels=channels,
         layers=layers,
         normalization=None if normalization == "paper" else normalization,
+        options=models.own_keys(config["model"]),
     )

@@ -134,7 +134,7 @@ class ImageClassifier(pl.LightningModule):
         return math.ceil(min(steps, 2**31)), int(min(total, 2**31))
 
     @torch.compiler.disable  # the network in it is compiled, when the module is; counting and logging is not
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
         images, labels = batch
         output = self(images)
         loss = loss_of_heads(self.network, output, labels, self.training_loss)

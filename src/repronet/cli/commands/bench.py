@@ -11,7 +11,7 @@ from torch import nn
 
 from repronet import models
 from repronet.analysis.conv_speed import STEPS, ConvShape, conv_shapes, measure
-from repronet.config.schema_commands import BENCH_INPUT
+from repronet.config.schema_tools import BENCH_INPUT
 from repronet.errors import UserError
 from repronet.functional.autotune import cache_file, winner_of
 from repronet.functional.convolution import ALGORITHMS
@@ -54,7 +54,8 @@ def _shapes(config: DictConfig) -> dict[ConvShape, int]:
     """The one shape that is described, or those of a network."""
     if "model" not in config:
         return {_described(config): 1}
-    network = models.create(config.model.name, in_channels=config.input[1] if config.input else None, layers="torch")
+    channels, options = config.input[1] if config.input else None, models.own_keys(config.model)
+    network = models.create(config.model.name, in_channels=channels, layers="torch", options=options)
     return conv_shapes(network.to("meta"), torch.zeros(_images(config, network), device="meta"))
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
@@ -15,7 +13,7 @@ from repronet import models
 from repronet.analysis.gradient_cases import all_cases
 from repronet.analysis.gradients import LIMITS, Case, Errors, check_network, worst
 from repronet.analysis.gradients import check as check_case
-from repronet.errors import UserError
+from repronet.errors import UserError, closest
 from repronet.layers import set_algorithm
 
 
@@ -51,8 +49,8 @@ def _require_layer(layer: str, names: list[str]) -> None:
     if layer in names:
         return
     plain = {name.replace("_", ""): name for name in names}
-    close = difflib.get_close_matches(layer.replace("_", "").lower(), plain, n=1, cutoff=0.5)
-    hint = f"nearest: {plain[close[0]]}" if close else f"{names[0]} for instance"
+    near = closest(layer.replace("_", "").lower(), plain, 0.5)
+    hint = f"nearest: {plain[near]}" if near else f"{names[0]} for instance"
     raise UserError(f"layer={layer}: no such layer; {hint} (`repronet gradcheck` checks all {len(names)} by name)")
 
 
@@ -79,13 +77,13 @@ def _add_rows(table: Table, case: Case, heading: str, errors: dict[str, Errors],
 
 def _check_network(config: DictConfig, console: Console) -> bool:
     torch.manual_seed(config.seed)
-    ours = models.create(config.model.name).double()
-    vendor = models.create(config.model.name, layers="torch").double()
+    ours = models.create(config.model.name, options=models.own_keys(config.model)).double()
+    vendor = models.create(config.model.name, layers="torch", options=models.own_keys(config.model)).double()
     vendor.load_state_dict(ours.state_dict())
     set_algorithm(ours, config.algorithm)
-    size = int(ours.input_size)  # type: ignore[arg-type]
+    size, channels = int(ours.input_size), models.usual_channels(config.model.name)  # type: ignore[arg-type]
     try:
-        errors = check_network(ours, vendor, torch.randn(config.batch, 1, size, size, dtype=torch.float64))
+        errors = check_network(ours, vendor, torch.randn(config.batch, channels, size, size, dtype=torch.float64))
     except ValueError as error:  # an algorithm that does not apply to one of its layers
         raise UserError(f"model={config.model.name}: {error}") from error
     table = Table("parameter", "shape", box=None, pad_edge=False)

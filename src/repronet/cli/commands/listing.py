@@ -1,4 +1,4 @@
-"""``repronet list``: what there is to choose from."""
+"""``repronet list``: what there is to choose from, and the keys of each group."""
 
 from __future__ import annotations
 
@@ -8,39 +8,51 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from repronet.config.compose import compose, nearest
+from repronet.cli.help import group_lines
+from repronet.config import plugins
+from repronet.config.compose import compose
 from repronet.config.groups import GROUPS, choices
-from repronet.errors import UserError
+from repronet.config.schema import schemas_in
+from repronet.errors import UserError, nearest
 from repronet.papers import NETWORKS
 from repronet.papers.experiments import EXPERIMENTS, described
 from repronet.papers.tables import golden, short
 
 
 def show(words: Sequence[str]) -> int:
-    """Print the choices of each group named (``models`` serves as well as ``model``), or of all groups.
+    """Print the choices and keys of each group named (``models`` serves as well as ``model``), or all choices.
 
     ``experiment NAME`` prints what must be known of that one.
     """
     if len(words) == 2 and _group(words[0]) == "experiment" and words[1].removesuffix("s") not in GROUPS:
         return _experiment(words[1])
     groups = [_group(word) for word in words] or list(GROUPS)
+    plugins.load_installed()
     console = Console(highlight=False)
     for position, group in enumerate(groups):
         if position:
             console.print()
         console.print(f"{group}=", style="bold")
-        console.print(_networks() if group == "model" else _titles(group))
+        console.print(_networks() if group == "model" else _titles(choices(group)))
+        keys = list(group_lines(schemas_in(group))) if words else []
+        if keys:
+            console.print("\nkeys", style="bold")
+            console.print("\n".join(keys), markup=False, soft_wrap=True)
     if "model" in groups:
         console.print("\n* modern: knowingly not as in its paper; docs/networks.md says how")
+    for kind in () if words else ("loss", "augmentation_step", "callback"):
+        own = plugins.named(kind)
+        if own:
+            console.print(f"\n{kind} (of plugins)", style="bold")
+            console.print(_titles({name: f"{part.title} ({part.plugin})" for name, part in own.items()}))
     return 0
 
 
-def _titles(group: str) -> Table:
+def _titles(named: dict[str, str]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True)
     table.add_column()
-    known = {name: run.title for name, run in EXPERIMENTS.items()} if group == "experiment" else {}
-    for name, title in (choices(group) | known).items():
+    for name, title in named.items():
         table.add_row(f"  {name}", Text(title))
     return table
 
@@ -69,6 +81,8 @@ def _networks() -> Table:
         size = "×".join(map(str, facts.input[1:])) if facts.input[1] != facts.input[2] else f"{facts.input[1]}²"
         macs = short(golden()[name]["macs"])
         table.add_row(f"{star} {name}", str(facts.paper.year), short(facts.parameters), macs, size, Text(facts.title))
+    for name, part in plugins.named("model").items():
+        table.add_row(f"  {name}", "", "", "", "", Text(f"{part.title} ({part.plugin})"))
     return table
 
 

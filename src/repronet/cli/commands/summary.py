@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import io
 import json
 from collections.abc import Callable
@@ -50,12 +49,18 @@ def _measured(config: DictConfig) -> Summary:
 
 def _network(config: DictConfig) -> nn.Module:
     channels = None if config.input is None else config.input[0]
-    return models.create(config.model.name, num_classes=config.num_classes, in_channels=channels, layers=config.layers)
+    return models.create(
+        config.model.name,
+        num_classes=config.num_classes,
+        in_channels=channels,
+        layers=config.layers,
+        options=models.own_keys(config.model),
+    )
 
 
 def _summarized(network: nn.Module, config: DictConfig) -> Summary:
     side = int(network.input_size)  # type: ignore[arg-type]
-    channels = inspect.signature(models.builder(config.model.name)).parameters["in_channels"].default
+    channels = models.usual_channels(config.model.name)
     size = (channels, side, side) if config.input is None else tuple(config.input)
     return summarize(network, size, config.batch, _remembered(config))
 

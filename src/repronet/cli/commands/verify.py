@@ -8,6 +8,7 @@ from rich.progress import track
 from rich.text import Text
 
 from repronet.analysis.verification import Check, verify
+from repronet.errors import UserError
 from repronet.papers import NETWORKS
 from repronet.papers.tables import short
 
@@ -16,6 +17,8 @@ def check(config: DictConfig, console: Console) -> bool:
     """Print PASS or FAIL for each network; whether all passed."""
     alone = config.model.name if "model" in config else None
     names = [alone] if alone else list(NETWORKS)
+    if names[0] not in NETWORKS:
+        raise UserError(f"model={alone}: no paper is known of it, so there is nothing to check it against")
     waits = not alone and console.is_terminal
     total, failed = 0, 0
     for name in track(names, "verifying", console=console, transient=True, disable=not waits):

@@ -1,0 +1,99 @@
+"""``docs/configuration.md`` with every command, key and choice, and the README's table of commands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import Field
+from typing import Any
+
+import yaml
+
+from repronet.cli.help import as_typed
+from repronet.config.fields import MISSING, default_of, keys_of
+from repronet.config.groups import CONFIGS, GROUPS, choices
+from repronet.config.schema import COMMANDS, schemas_in
+from repronet.config.schema_commands import Train
+
+_HEAD = """\
+# Configuration
+
+Written by `python scripts/regenerate.py docs` from the schemas in `repronet.config` and the files in `configs/`.
+`repronet COMMAND --help` and `repronet list GROUP` show the same. Keys are set on the command line,
+`optimizer.lr=0.05`, or in a file of your own, `--config-dir DIR` with `DIR/experiment/mine.yaml`."""
+
+
+def with_commands(readme: str) -> str:
+    """The README with its table of commands written anew."""
+    rows = (f"| `repronet {command.words}` | {_cell(command.title)} |" for command in COMMANDS.values())
+    table = "\n".join(["| command | what it does |", "|---|---|", *rows])
+    return re.sub(r"(<!-- commands: .*? -->\n).*?(<!-- end -->)", rf"\g<1>{table}\n\g<2>", readme, flags=re.DOTALL)
+
+
+def configuration_page() -> str:
+    """The text of the page."""
+    return "\n".join([_HEAD, "", "## Commands", *_commands(), "", "## Groups", *_groups()]) + "\n"
+
+
+def _commands() -> Iterator[str]:
+    for command in COMMANDS.values():
+        derived = command.trains and command.keys is not Train
+        known = {item.name for item in keys_of(Train)} if derived else set()
+        items = [("", item) for item in keys_of(command.keys) if item.name not in known]
+        yield from ("", f"### repronet {command.words}", "", f"{command.title[0].upper()}{command.title[1:]}.")
+        if derived:
+            yield from ("", "Takes the groups and keys of `repronet train`.")
+        elif command.groups:
+            chosen = (f"`{group}={choice or 'null'}`" for group, choice in command.groups.items())
+            yield from ("", f"Groups: {', '.join(chosen)}.")
+        if items:
+            yield from ("", *_table(items))
+
+
+def _groups() -> Iterator[str]:
+    for group in GROUPS:
+        yield from ("", f"### {group}", "")
+        if group == "experiment":
+            yield f"{len(choices(group))} files; `repronet list experiment` names them, each says what it reproduces."
+        elif group == "model":
+            yield f"{len(choices(group))} networks, see [The networks](networks.md)."
+        else:
+            yield from _choices(group)
+        items: dict[str, tuple[str, Field[Any]]] = {}
+        for path, schema in schemas_in(group):
+            for item in keys_of(schema):
+                items.setdefault(f"{path}{item.name}", (path, item))
+        if items:
+            yield from ("", *_table(list(items.values())))
+
+
+def _choices(group: str) -> Iterator[str]:
+    yield from ("| choice | what it is | values |", "|---|---|---|")
+    for name, title in choices(group).items():
+        values = yaml.safe_load((CONFIGS / group / f"{name}.yaml").read_text(encoding="utf-8")) or {}
+        values = {key: value for key, value in values.items() if key not in ("name", "defaults")}
+        shown = ", ".join(f"`{key}={_value(value)}`" for key, value in values.items())
+        yield f"| `{name}` | {_cell(title)} | {_cell('' if group == 'logger' else shown)} |"
+
+
+def _table(items: list[tuple[str, Field[Any]]]) -> Iterator[str]:
+    yield from ("| key | default | must be | what it does |", "|---|---|---|---|")
+    for path, item in items:
+        default = default_of(item)
+        shown = "" if default == MISSING else f"`{as_typed(default)}`"
+        yield f"| `{path}{item.name}` | {shown} | {_cell(_wanted(item))} | {_cell(item.metadata['about'])} |"
+
+
+def _wanted(item: Field[Any]) -> str:
+    rule = item.metadata.get("rule")
+    return rule.expected if rule else {"bool": "true or false"}.get(str(item.type), "")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_value(part)}" for key, part in value.items()) + "}"
+    return f"[{', '.join(map(_value, value))}]" if isinstance(value, list) else as_typed(value)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,72 @@
+"""What is composed: networks without files, files of the user's own, defaults that stand in the schemas."""
+
+from __future__ import annotations
+
+import pytest
+from omegaconf import OmegaConf
+
+from repronet.config.compose import compose, expand
+from repronet.config.fields import MISSING, default_of, keys_of
+from repronet.config.groups import CONFIGS, GROUPS, choices
+from repronet.config.schema import COMMANDS, SCHEMAS, schemas_in
+from repronet.errors import nearest
+from repronet.models import MODELS
+
+
+def test_every_network_is_a_choice_without_a_file():
+    assert not (CONFIGS / "model").is_dir()
+    assert set(choices("model")) == set(MODELS) == set(SCHEMAS["model"])
+    assert choices("model")["lenet5"].startswith("1998, 61.7 k parameters: ")
+    assert compose("train", ["model=vgg16"]).model == {"name": "vgg16", "loss": "cross_entropy"}
+    assert compose("train", ["model=lenet5_1998"]).model.loss == "rbf_map"
+
+
+def test_networks_are_swept():
+    assert [word for (word,) in expand(["model=glob(lenet*)"])] == ["model=lenet5", "model=lenet5_1998"]
+
+
+def test_a_file_of_ones_own_chooses_a_network(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/hinge.yaml").write_text("# LeNet-5 with a hinge loss\nname: lenet5\nloss: svm\n")
+    assert choices("model", tmp_path)["hinge"] == "LeNet-5 with a hinge loss"
+    assert compose("train", ["model=hinge"], tmp_path).model == {"name": "lenet5", "loss": "svm"}
+
+
+def test_a_default_can_be_set_and_referred_to():
+    config = compose("train", ["trainer.limit_val_batches=${trainer.limit_train_batches}", "schedule.warmup_epochs=2"])
+    assert (config.trainer.limit_val_batches, config.schedule.warmup_epochs) == (1.0, 2.0)
+
+
+def test_the_same_word_twice_means_the_last():
+    assert compose("train", ["seed=1", "seed=2"]).seed == 2
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "list"])
+def test_every_command_has_a_config(name):
+    needed = {"eval": ["run=x"], "predict": ["run=x", "images=y"], "visualize": ["run=x", "what=all"]}
+    words = {**needed, "export": ["run=x", "to=onnx"]}.get(name, [])
+    config = OmegaConf.to_container(compose(name, words))
+    assert set(config) >= set(COMMANDS[name].keys.__dataclass_fields__)
+    chosen = {group for group, choice in COMMANDS[name].groups.items() if choice is not None}
+    assert chosen <= set(config)
+
+
+def test_no_default_breaks_its_rule():
+    schemas = [command.keys for command in COMMANDS.values()]
+    for schema in [*schemas, *(schema for group in GROUPS for _, schema in schemas_in(group))]:
+        for item in keys_of(schema):
+            rule, value = item.metadata["rule"], default_of(item)
+            assert rule is None or value in (None, MISSING) or rule.check(value), f"{schema.__name__}.{item.name}"
+
+
+@pytest.mark.parametrize(
+    ("word", "names", "hint"),
+    [
+        ("lr", ["optimizer.lr", "seed"], "; nearest: optimizer.lr"),
+        ("sede", ["optimizer.lr", "seed"], "; nearest: seed"),
+        ("nosuch", ["bench", "train", "eval"], ""),
+        ("anything", [], ""),
+    ],
+)
+def test_nearest(word, names, hint):
+    assert nearest(word, names) == hint
