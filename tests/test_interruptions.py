@@ -90,7 +90,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_best(trial):
     assert trial.finish(name) is None
     said = (trial.folder / "out.txt").read_text()
     assert "last.ckpt: damaged" in said
-    assert "going on from best.ckpt, after epoch" in said
+    assert "resuming from best.ckpt, after epoch" in said
 
 
 def test_a_missing_last_checkpoint_falls_back_too_and_damage_of_both_is_said(trial):
@@ -107,7 +107,7 @@ def test_a_missing_last_checkpoint_falls_back_too_and_damage_of_both_is_said(tri
     (trial.folder / name / runs.LAST).unlink()
     (trial.folder / name / runs.BEST).write_bytes(best)
     assert trial.finish(name) is None
-    assert "last.ckpt is missing; going on from best.ckpt" in (trial.folder / "out.txt").read_text()
+    assert "last.ckpt is missing; resuming from best.ckpt" in (trial.folder / "out.txt").read_text()
 
 
 def test_a_run_goes_on_with_the_threads_it_began_with(trial):
@@ -115,12 +115,15 @@ def test_a_run_goes_on_with_the_threads_it_began_with(trial):
     words = [word for word in WORDS if not word.startswith("trainer.threads")]
     run(trial.folder, *words, f"run_dir={name}", strike=Strike("step", 57, signal.SIGTERM))
     content = read_checkpoint(trial.folder / name / runs.LAST)
-    content["threads"] = content["threads"] + 1
+    content["repronet"]["threads"] += 1
     write_checkpoint(content, trial.folder / name / runs.LAST)
     (trial.folder / "out.txt").unlink()
     assert run(trial.folder, f"resume={name}") == 0
-    assert f"computing with {content['threads']} threads, as the run began" in (trial.folder / "out.txt").read_text()
-    assert runs.read_result(trial.folder / name)["hardware"]["torch_threads"] == content["threads"]
+    assert (
+        f"computing with {content['repronet']['threads']} threads, as the run began"
+        in (trial.folder / "out.txt").read_text()
+    )
+    assert runs.read_result(trial.folder / name)["hardware"]["torch_threads"] == content["repronet"]["threads"]
 
 
 @pytest.fixture(scope="module")

@@ -101,7 +101,7 @@ def test_a_run_from_before_there_were_budgets_is_read(repronet, finished_run, tm
 def test_what_has_ended_is_not_run_again(repronet, tmp_path, monkeypatch):
     repronet(*SMOKE)
     first = recorded(tmp_path)
-    monkeypatch.setattr(ImageClassifier, "_step", None)  # a step would break
+    monkeypatch.setattr(ImageClassifier, "training_step", None)  # a step would break
     outcome = repronet(*SMOKE)
     assert (outcome.code, outcome.err) == (0, "")
     assert "found as it ended" in outcome.out
@@ -113,15 +113,15 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_record(repronet, tmp_
     repronet(*SMOKE)
     whole = recorded(tmp_path)
     (tmp_path / "runs").rename(tmp_path / "whole")
-    step = ImageClassifier._step
+    step = ImageClassifier.training_step
 
-    def stopping(self, optimizer, schedule, images, labels, number):
-        if number == 8:
+    def stopping(self, batch, batch_idx):
+        if self.trainer.global_step == 7:
             raise KeyboardInterrupt
-        step(self, optimizer, schedule, images, labels, number)
+        return step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImageClassifier, "_step", stopping)
+        patch.setattr(ImageClassifier, "training_step", stopping)
         outcome = repronet(*SMOKE)
     assert outcome.code == 130
     assert outcome.err == f"repronet: interrupted; the same command goes on: repronet {' '.join(SMOKE)}\n"

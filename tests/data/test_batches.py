@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from repronet.data.augmentation import NoAugmentation, PlanarAffine
-from repronet.data.batches import EvaluationBatches, TrainingBatches
+from repronet.data.batches import TensorEvaluation, TensorLoader, shares
 from repronet.data.preprocessing import PixelMap
 from repronet.data.splits import Split
 
@@ -20,8 +20,8 @@ def split() -> Split:
     return Split(images, torch.arange(COUNT))
 
 
-def batches(split, *, epoch=0, seed=0, batch_size=16, chunk=2, augmentation=None) -> TrainingBatches:
-    return TrainingBatches(
+def batches(split, *, epoch=0, seed=0, batch_size=16, chunk=2, augmentation=None) -> TensorLoader:
+    return TensorLoader(
         split,
         augmentation or NoAugmentation(),
         IDENTITY,
@@ -32,24 +32,21 @@ def batches(split, *, epoch=0, seed=0, batch_size=16, chunk=2, augmentation=None
     )
 
 
-def order(passes: TrainingBatches) -> list[int]:
-    return [int(label) for chunk in passes for _, labels in chunk for label in labels]
+def order(passes: TensorLoader) -> list[int]:
+    return [int(label) for _, labels in passes for label in labels]
 
 
 def test_every_image_comes_once_with_its_label(split):
     passes = batches(split)
     assert sorted(order(passes)) == list(range(COUNT))
-    for chunk in passes:
-        for images, labels in chunk:
-            assert torch.equal(images, split.images[labels].float())
+    for images, labels in passes:
+        assert torch.equal(images, split.images[labels].float())
 
 
 def test_batch_sizes_and_lengths(split):
     passes = batches(split, batch_size=16, chunk=2)
-    sizes = [[len(labels) for _, labels in chunk] for chunk in passes]
-    assert sizes == [[16, 16], [16, 16], [6]]
-    assert passes.steps == 5
-    assert len(passes) == len(sizes)
+    assert [len(labels) for _, labels in passes] == [16, 16, 16, 16, 6]
+    assert len(passes) == 5
 
 
 def test_the_order_depends_on_seed_and_epoch_alone(split):
@@ -62,8 +59,8 @@ def test_the_order_depends_on_seed_and_epoch_alone(split):
 
 def test_chunks_change_no_image(split):
     policy = PlanarAffine(2, 0.1, 0.1, 10, 10)
-    whole = [batch for chunk in batches(split, chunk=100, augmentation=policy) for batch in chunk]
-    single = [batch for chunk in batches(split, chunk=1, augmentation=policy) for batch in chunk]
+    whole = list(batches(split, chunk=100, augmentation=policy))
+    single = list(batches(split, chunk=1, augmentation=policy))
     assert len(whole) == len(single)
     for (images, labels), (other_images, other_labels) in zip(whole, single, strict=True):
         assert torch.equal(images, other_images)
@@ -76,8 +73,7 @@ def test_augmentation_differs_between_epochs(split):
     def image_zero(epoch: int) -> torch.Tensor:
         return next(
             image
-            for chunk in batches(split, epoch=epoch, augmentation=policy)
-            for images, labels in chunk
+            for images, labels in batches(split, epoch=epoch, augmentation=policy)
             for image, label in zip(images, labels, strict=True)
             if label == 0
         )
@@ -87,6 +83,55 @@ def test_augmentation_differs_between_epochs(split):
 
 
 def test_evaluation_keeps_the_order(split):
-    passes = EvaluationBatches(split, IDENTITY, batch_size=32)
+    passes = TensorEvaluation(split, IDENTITY, batch_size=32)
     assert torch.cat([labels for _, labels in passes]).tolist() == list(range(COUNT))
     assert len(passes) == len(list(passes)) == 3
+
+
+@pytest.mark.parametrize("done", [0, 1, 2, 3, 4])
+def test_a_loader_goes_on_behind_its_state(split, done):
+    policy = PlanarAffine(2, 0.1, 0.1, 10, 10)
+    whole = batches(split, augmentation=policy, epoch=7)
+    passed = iter(whole)
+    for _ in range(done):
+        next(passed)
+    resumed = batches(split, augmentation=policy, epoch=99 if done else 7)
+    resumed.load_state_dict(whole.state_dict() if done else {"epoch": 7, "batches": 0})
+    rest = list(resumed)
+    for (images, labels), (other, others) in zip(
+        list(batches(split, augmentation=policy, epoch=7))[done:], rest, strict=True
+    ):
+        assert torch.equal(images, other)
+        assert torch.equal(labels, others)
+
+
+def test_behind_a_whole_epoch_comes_the_next(split):
+    loader = batches(split, epoch=3)
+    loader.load_state_dict({"epoch": 3, "batches": 5})
+    assert order(loader) == order(batches(split, epoch=4))
+
+
+def test_a_loader_without_a_trainer_counts_its_epochs(split):
+    loader = batches(split)
+    loader.epoch = None
+    assert [order(loader) for _ in range(3)] == [order(batches(split, epoch=epoch)) for epoch in range(3)]
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_every_batch(split, processes):
+    whole = [set(labels.tolist()) for _, labels in batches(split)]
+    parts = []
+    for rank in range(processes):
+        loader = batches(split)
+        loader.rank, loader.world_size = rank, processes
+        parts.append([labels.tolist() for _, labels in loader])
+    for number, batch in enumerate(whole):
+        shared = [label for part in parts for label in part[number]]
+        assert len(shared) == len(batch)
+        assert set(shared) == batch
+
+
+@pytest.mark.parametrize(("count", "processes"), [(70, 2), (70, 3), (2, 3), (64, 4)])
+def test_evaluation_counts_every_image_once_over_all_processes(count, processes):
+    rows = [row for rank in range(processes) for share in shares(count, 16, rank, processes) for row in share]
+    assert sorted(rows) == list(range(count))

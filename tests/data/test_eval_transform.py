@@ -18,7 +18,7 @@ PREPROCESSINGS = ("standardize", "scale", "per_pixel_mean", "per_image", "global
 @pytest.mark.parametrize("fit", ["pad", pytest.param("resize", marks=pytest.mark.slow)])
 def test_a_picture_is_seen_as_an_image_of_the_dataset_was(tmp_path, name, fit):
     data = assemble(compose("train", [f"preprocessing={name}", f"data.fit={fit}", "layers=torch"])).data
-    torch.save(data.lens.plain(), tmp_path / "lens")
+    torch.save(data.eval_transform.plain(), tmp_path / "lens")
     lens = EvalTransform.of(torch.load(tmp_path / "lens", weights_only=True))
     (images, _), *_ = data.val_dataloader()
     seen = torch.cat([lens.views(picture, "center") for picture in data.val.images[:8]])

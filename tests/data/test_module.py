@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from repronet.data.batches import TrainingBatches
+from repronet.data.batches import TensorLoader
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset, Split
-from repronet.data.streaming import PictureBatches
+from repronet.data.streaming import PictureLoader
 from repronet.errors import UserError
 
 
@@ -32,7 +32,7 @@ def module(data: ImageDataset, size: int, pad: bool = False, policy: Policy | No
 @pytest.mark.parametrize(("pictures", "pad"), [(32, False), (24, False), (24, True), (48, False)])
 def test_every_batch_has_the_networks_size(pictures, pad):
     data = module(dataset(pictures), 32, pad)
-    batches = [batch for chunk in data.train_dataloader() for batch in chunk]
+    batches = list(data.train_dataloader())
     for images, _ in [*batches, *data.val_dataloader(), *data.test_dataloader()]:
         assert images.shape[1:] == (3, 32, 32)
     assert sum(len(labels) for _, labels in batches) == 12
@@ -59,15 +59,15 @@ def test_enlarging_and_standardising_commute():
 
 def test_a_policy_makes_pictures_one_by_one():
     data = module(dataset(48), 32, policy=Policy([{"op": "crop"}], 32))
-    assert isinstance(data.train_dataloader(), PictureBatches)
-    assert isinstance(module(dataset(48), 32).train_dataloader(), TrainingBatches)
-    images, _ = next(iter(data.train_dataloader()))[0]
+    assert isinstance(data.train_dataloader(), PictureLoader)
+    assert isinstance(module(dataset(48), 32).train_dataloader(), TensorLoader)
+    images, _ = next(iter(data.train_dataloader()))
     assert images.shape == (5, 3, 32, 32)
 
 
 def test_without_a_test_split_there_is_nothing_to_deal_out():
     data = module(dataset(32, tested=False), 32)
-    with pytest.raises(ValueError, match="no test split"):
+    with pytest.raises(UserError, match="no test split"):
         data.test_dataloader()
 
 
@@ -81,6 +81,6 @@ def test_reducing_averages_what_it_leaves_out():
 
 def test_the_policy_changes_training_pictures_and_no_others():
     data = module(dataset(32), 32, policy=Policy([{"op": "invert"}], 32))
-    whole = torch.cat([images for chunk in data.train_dataloader() for images, _ in chunk])
+    whole = torch.cat([images for images, _ in data.train_dataloader()])
     original = torch.cat([images for images, _ in data.val_dataloader()])
     assert whole.mean() == pytest.approx(1 - original.mean().item(), abs=1e-4)

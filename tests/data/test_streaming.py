@@ -12,13 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
-from repronet.data.batches import TrainingBatches
+from repronet.data.batches import TensorLoader
 from repronet.data.pictures import PictureFiles, PictureSplit, split_of
 from repronet.data.preprocessing import PixelMap
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError
 from repronet.data.splits import Split
-from repronet.data.streaming import Frame, PictureBatches, PictureEvaluation
+from repronet.data.streaming import Frame, PictureEvaluation, PictureLoader
 
 COUNT, CPU = 37, torch.device("cpu")
 HALF = PixelMap((2.0,) * 3, (-1.0,) * 3)
@@ -50,8 +50,8 @@ def split(files, cache, keep) -> PictureSplit:
     return split_of(files, torch.arange(COUNT), files.paths[0].parent, "test", cache, keep)
 
 
-def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, mixing=None, chunk=2) -> PictureBatches:
-    return PictureBatches(
+def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, mixing=None, chunk=2) -> PictureLoader:
+    return PictureLoader(
         pictures,
         change,
         augmentation or NoAugmentation(),
@@ -69,10 +69,9 @@ def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, 
 
 def digest(passes) -> str:
     found = hashlib.sha256()
-    for chunk in passes:
-        for images, labels in chunk:
-            found.update(images.contiguous().numpy().tobytes())
-            found.update(labels.numpy().tobytes())
+    for images, labels in passes:
+        found.update(images.contiguous().numpy().tobytes())
+        found.update(labels.numpy().tobytes())
     return found.hexdigest()
 
 
@@ -91,7 +90,7 @@ def test_memory_and_disk_give_the_same_batches(files, tmp_path, workers):
 @pytest.mark.parametrize("policy", [NoAugmentation(), PadCropFlip(), PlanarAffine(2, 0.1, 0.1, 10, 10)])
 def test_one_tensor_and_files_on_disk_give_the_same_batches(files, tmp_path, policy):
     whole = Split(torch.stack([files[index] for index in range(COUNT)]).contiguous(), torch.arange(COUNT))
-    fast = TrainingBatches(whole, policy, HALF, batch_size=8, batches_per_chunk=2, seed=3, epoch=lambda: 5)
+    fast = TensorLoader(whole, policy, HALF, batch_size=8, batches_per_chunk=2, seed=3, epoch=lambda: 5)
     streamed = batches(split(files, tmp_path, keep=False), Frame(16, 16), policy, workers=2, seed=3, epoch=5)
     assert digest(fast) == digest(streamed)
 
@@ -106,13 +105,13 @@ def test_seed_and_epoch_decide(files, tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_every_picture_comes_once_and_chunks_are_counted(files, tmp_path):
+def test_every_picture_comes_once(files, tmp_path):
     passes = batches(split(files, tmp_path, keep=True), Frame(16, 16))
-    chunks = list(passes)
-    assert [[len(labels) for _, labels in chunk] for chunk in chunks] == [[8, 8], [8, 8], [5]]
-    assert (passes.steps, len(passes)) == (5, 3)
-    assert sorted(label for chunk in chunks for _, labels in chunk for label in labels.tolist()) == list(range(COUNT))
-    images, labels = chunks[0][0]
+    found = list(passes)
+    assert [len(labels) for _, labels in found] == [8, 8, 8, 8, 5]
+    assert len(passes) == 5
+    assert sorted(label for _, labels in found for label in labels.tolist()) == list(range(COUNT))
+    images, labels = found[0]
     assert torch.equal(images[0], files[int(labels[0])] * (2 / 255) - 1)
 
 
@@ -128,7 +127,7 @@ class Halves:
 def test_mixing_sees_every_batch_with_a_seed_of_its_own(files, tmp_path):
     mixing = Halves()
     pictures = split(files, tmp_path, keep=True)
-    found = [batch for chunk in batches(pictures, Frame(16, 16), mixing=mixing) for batch in chunk]
+    found = list(batches(pictures, Frame(16, 16), mixing=mixing))
     assert [tuple(labels.shape) for _, labels in found] == [(8, COUNT)] * 4 + [(5, COUNT)]
     assert len(set(mixing.seeds)) == 5
     again = Halves()
@@ -173,7 +172,6 @@ class Stamp:
 
 def test_a_pictures_seed_is_its_own_wherever_it_comes_in_the_order(files, tmp_path):
     seeds = torch.randint(2**62, (COUNT,), generator=counter_generator("picture", 4, 2))
-    for chunk in batches(split(files, tmp_path, keep=True), Stamp(), seed=4, epoch=2):
-        for images, labels in chunk:
-            stamped = ((images[:, 0, 0, 0] + 1) / 2 * 255).round().long()
-            assert torch.equal(stamped, seeds[labels] % 251)
+    for images, labels in batches(split(files, tmp_path, keep=True), Stamp(), seed=4, epoch=2):
+        stamped = ((images[:, 0, 0, 0] + 1) / 2 * 255).round().long()
+        assert torch.equal(stamped, seeds[labels] % 251)

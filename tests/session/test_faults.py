@@ -17,14 +17,14 @@ from repronet.training.module import ImageClassifier
 
 def failing_at(monkeypatch, number: int, error: BaseException) -> None:
     """The ``number``-th step of the run raises ``error``."""
-    step = ImageClassifier._step
+    step = ImageClassifier.training_step
 
-    def stepping(self, optimizer, schedule, images, labels, at):
-        if at == number:
+    def stepping(self, batch, batch_idx):
+        if self.trainer.global_step + 1 == number:
             raise error
-        step(self, optimizer, schedule, images, labels, at)
+        return step(self, batch, batch_idx)
 
-    monkeypatch.setattr(ImageClassifier, "_step", stepping)
+    monkeypatch.setattr(ImageClassifier, "training_step", stepping)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_want_of_memory_names_the_nearest_smaller_batch(repronet, monkeypatch, e
     outcome = repronet("train", "data.batch_size=100", "trainer.max_epochs=1")
     assert outcome.code == 1
     assert outcome.err == (
-        "repronet: out of memory with data.batch_size=100; take data.batch_size=64, "
-        "with trainer.accumulate_grad_batches=2 for the same steps\n"
+        "repronet: out of memory with data.batch_size=100; take data.batch_size=64, for the same steps with "
+        "trainer.accumulate_grad_batches=2\n"
     )
 
 
@@ -87,7 +87,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(repronet, tmp_path, monkeypatch
     assert ".ckpt: cannot be written (No space left on device); go on with: repronet train resume=r\n" in outcome.err
     assert outcome.err.count("\n") == 1
     assert not list((tmp_path / "r").rglob(".*"))
-    assert read_checkpoint(tmp_path / "r" / runs.LAST)["position"]["epochs"] >= 1
+    assert read_checkpoint(tmp_path / "r" / runs.LAST)["repronet"]["position"]["epochs"] >= 1
     assert repronet("train", "resume=r").code == 0
 
 
@@ -143,7 +143,7 @@ def test_weights_that_are_no_longer_finite_are_not_saved(repronet, tmp_path, mon
     outcome = repronet("train", "trainer.max_epochs=3", "run_dir=r")
     assert outcome.code == 2
     assert "c3.weight is no longer finite after step 110" in outcome.err
-    assert read_checkpoint(tmp_path / "r" / runs.LAST)["position"]["epochs"] == 1
+    assert read_checkpoint(tmp_path / "r" / runs.LAST)["repronet"]["position"]["epochs"] == 1
 
 
 def test_patience_stops_early_and_a_resumed_run_stops_there_too(repronet, tmp_path):

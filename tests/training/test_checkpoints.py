@@ -48,10 +48,10 @@ def test_something_else_than_a_checkpoint_is_said(tmp_path):
 
 def test_a_checkpoint_stands_alone(finished_run):
     content = read_checkpoint(finished_run / "checkpoints" / "best.ckpt")
-    config = content["hyper_parameters"]["config"]
+    config = content["repronet"]["config"]
     assert config["model"]["name"] == "lenet5"
     assert config["optimizer"]["lr"] == 0.05
-    assert content["callbacks"]["EpochRecorder"]["rows"]
+    assert content["callbacks"]["History"]["rows"]
 
 
 def test_weights_of_another_network_are_refused(finished_run):

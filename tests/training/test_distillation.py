@@ -100,7 +100,7 @@ def test_less_is_forgotten_and_as_much_is_learned(repronet, tmp_path, small_digi
     assert lost["lwf"] <= lost["all"] / 2
     assert results["lwf"]["test_error"] <= results["all"]["test_error"] + 0.01
     assert repronet("eval", "run=lwf").code == 0
-    config = read_checkpoint(tmp_path / "lwf" / runs.LAST)["hyper_parameters"]["config"]
+    config = read_checkpoint(tmp_path / "lwf" / runs.LAST)["repronet"]["config"]
     assert config["finetune"]["old_classes"] == 5
 
 

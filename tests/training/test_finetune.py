@@ -16,7 +16,7 @@ from repronet.config.compose import compose
 from repronet.errors import UserError
 from repronet.models.stages import class_layers, stages
 from repronet.training.checkpoints import read_checkpoint
-from repronet.training.finetune import WAYS, Tuning
+from repronet.training.finetune import PLANS, stage_plan
 
 NETWORKS = ("lenet5", "alexnet", "vgg16_bn", "nin", "googlenet", "inception_v3", "resnet20", "resnet50", "densenet121")
 
@@ -58,7 +58,7 @@ def test_blocks_of_one_resolution_are_a_stage():
     ],
 )
 def test_the_plans(way, values, begins, shares):
-    plan = WAYS[way](4, **values)
+    plan = PLANS[way](4, **values)
     assert (plan.begins, plan.shares) == (begins, shares)
 
 
@@ -66,14 +66,14 @@ def test_the_rates_of_the_groups_are_the_plans_and_follow_the_schedule():
     words = ["model=resnet20", "finetune=discriminative", "finetune.factor=0.5", "weights=x", "optimizer.lr=0.1"]
     config = compose("train", [*words, "schedule=constant", "optimizer.decay=weights"])
     task = assemble(config, begins=False).task
-    assert task.tuning is not None
-    rates = {stage.name: 0.1 * share for stage, share in task.tuning.groups()}
+    assert task.stage_plan is not None
+    rates = {stage.name: 0.1 * share for stage, share in task.stage_plan.groups()}
     assert rates == pytest.approx({"conv1": 0.00625, "layer1": 0.0125, "layer2": 0.025, "layer3": 0.05, "head": 0.1})
 
 
 def test_frozen_means_frozen():
     network = models.create("resnet20").train()
-    tuning = Tuning(network, lambda count: WAYS["gradual"](count, 1, 0.5))
+    tuning = stage_plan(network, {"name": "gradual", "epochs_each": 1, "factor": 0.5})
     tuning.begin_epoch(1)
     tuning.hold()
     frozen = {
@@ -153,7 +153,7 @@ def test_a_run_that_is_stopped_amid_a_gradual_plan_goes_on_to_the_same_end(tmp_p
 @pytest.mark.parametrize("source", ["finished_run", "peaked_run"])  # of standardised pixels, and of scaled ones
 def test_a_tuned_run_sees_the_pixels_of_its_source_after_that_is_gone(repronet, tmp_path, source, request):
     shutil.copytree(request.getfixturevalue(source), tmp_path / "source")
-    model = read_checkpoint(tmp_path / "source" / runs.BEST)["hyper_parameters"]["config"]["model"]["name"]
+    model = read_checkpoint(tmp_path / "source" / runs.BEST)["repronet"]["config"]["model"]["name"]
     words = (f"model={model}", "weights=source", "trainer.max_epochs=1", "data.per_class=20", "augmentation=none")
     outcome = repronet("train", *words, "optimizer.lr=1e-6", "run_dir=r")
     assert (outcome.code, outcome.err) == (0, "")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchmetrics.classification import MulticlassAccuracy
 
 from repronet.training.losses import cross_entropy
-from repronet.training.metrics import RunningTraining, SplitEvaluation
+from repronet.training.metrics import LossAndError, SplitEvaluation
 
 LOGITS = torch.randn(103, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.randint(0, 4, (103,), generator=torch.Generator().manual_seed(1))
@@ -40,20 +41,38 @@ def test_class_errors_are_by_true_class():
 
 
 def test_running_training_weighs_batches_by_their_size():
-    running = RunningTraining()
+    running = LossAndError()
     losses = [torch.tensor(2.0), torch.tensor(6.0)]
     logits = [torch.tensor([[1.0, 0.0]] * 3), torch.tensor([[1.0, 0.0]])]
-    running.update(losses, logits, [torch.tensor([0, 0, 1]), torch.tensor([1])])
-    assert running.compute() == {"loss": 3.0, "error": 0.5}
-    running.update(losses[:1], logits[:1], [torch.tensor([1, 1, 1])])
-    assert running.compute() == {"loss": 18 / 7, "error": 5 / 7}
+    for loss, some, labels in zip(losses, logits, [torch.tensor([0, 0, 1]), torch.tensor([1])], strict=True):
+        running.update(loss, some, labels)
+    assert running.compute() == {"loss": 3.0, "error": 0.5, "accuracy": 0.5}
+    running.update(losses[0], logits[0], torch.tensor([1, 1, 1]))
+    assert running.compute() == {"loss": 18 / 7, "error": 5 / 7, "accuracy": 2 / 7}
     running.reset()
     assert running.count == 0
 
 
+def test_the_sums_travel_as_plain_numbers():
+    one, other = LossAndError(), LossAndError()
+    one.update(torch.tensor(0.1), LOGITS, LABELS)
+    other.load_sums(one.sums())
+    assert one.compute() == other.compute()
+    assert all(type(value) in (int, float) for value in one.sums().values())
+
+
+def test_top5_is_torchmetrics():
+    logits, labels = torch.randn(200, 20), torch.arange(200) % 20
+    metric = LossAndError(top5=True)
+    for some, right in zip(logits.split(7), labels.split(7), strict=True):
+        metric.update(torch.tensor(0.0), some, right)
+    accuracy = MulticlassAccuracy(20, average="micro", top_k=5)(logits, labels)
+    assert metric.compute()["error_top5"] == pytest.approx(1 - accuracy.item())
+
+
 def test_mixed_labels_count_by_their_likeliest_class():
-    running = RunningTraining()
+    running = LossAndError()
     logits = torch.tensor([[2.0, 1.0], [0.0, 1.0], [3.0, 0.0]])
     labels = torch.tensor([[0.4, 0.6], [0.1, 0.9], [0.7, 0.3]])
-    running.update([torch.tensor(1.0)], [logits], [labels])
+    running.update(torch.tensor(1.0), logits, labels)
     assert running.compute()["error"] == 1 / 3

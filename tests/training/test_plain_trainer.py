@@ -220,6 +220,7 @@ def test_resume_within_an_epoch_is_bit_equal(tmp_path, data, step):
     torch.manual_seed(99)
     keeper = ModelCheckpoint(tmp_path / "steps", every_n_train_steps=step, save_top_k=-1, filename="{step}")
     made = trainer(tmp_path, enable_checkpointing=True, callbacks=[keeper])
+    warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
     made.fit(resumed, datamodule=data, ckpt_path=tmp_path / "steps" / f"step={step}.ckpt", weights_only=True)
     assert made.global_step == 2 * STEPS
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):

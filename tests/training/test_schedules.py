@@ -13,7 +13,7 @@ STEPS, EPOCHS, LR = 5, 8, 0.4
 def rates(make: schedules.MakeShare) -> list[float]:
     """The rate of each optimizer step of a run of 8 epochs of 5 steps."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-    schedule = schedules.by_share(make)(optimizer, STEPS, EPOCHS)
+    schedule = schedules.by_share(make)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
     found = []
     for _ in range(STEPS * EPOCHS):
         found.append(optimizer.param_groups[0]["lr"])
@@ -57,7 +57,7 @@ def test_one_cycle_starts_peaks_and_ends_where_it_says():
 @pytest.mark.parametrize("warmup", [0.0, 0.2, 0.25, 0.5])
 def test_one_cycle_works_for_runs_of_a_few_steps(steps, epochs, warmup):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-    schedule = schedules.by_share(schedules.one_cycle(warmup, 0.1, 0.01))(optimizer, steps, epochs)
+    schedule = schedules.by_share(schedules.one_cycle(warmup, 0.1, 0.01))(optimizer, lambda: (steps, steps * epochs))
     for _ in range(steps * epochs):
         assert 0.009 * LR <= optimizer.param_groups[0]["lr"] <= LR * (1 + 1e-9)
         optimizer.step()
@@ -93,7 +93,7 @@ def test_warming_up(shape):
 def test_plateau_waits_and_falls():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     falling = schedules.Plateau(gamma=0.1, patience=2, least=0.01)
-    schedule = schedules.watching(schedules.constant(), falling, None)(optimizer, STEPS, EPOCHS)
+    schedule = schedules.watching(schedules.constant(), falling, None)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
     assert isinstance(schedule, schedules.Watching)
     found = []
     for error in (0.5, 0.4, 0.395, 0.399, 0.2, 0.3, 0.3):  # 0.395 is no improvement of 0.01
@@ -111,7 +111,7 @@ def test_plateau_goes_on_from_its_state():
     def fresh() -> schedules.Watching:
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
         falling = schedules.Plateau(0.1, 1, 0.0)
-        return schedules.watching(schedules.constant(), falling, None)(optimizer, STEPS, EPOCHS)  # type: ignore
+        return schedules.watching(schedules.constant(), falling, None)(optimizer, lambda: (STEPS, STEPS * EPOCHS))  # type: ignore
 
     first = fresh()
     for error in (0.5, 0.6):
@@ -135,7 +135,7 @@ def answers(wrong: float) -> tuple[torch.Tensor, torch.Tensor]:
 def test_a_warm_up_lasts_until_the_error_is_low(tmp_path):
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
     warming = schedules.WarmUntil(error=0.79, start=0.1)
-    schedule = schedules.watching(schedules.constant(), None, warming)(optimizer, STEPS, EPOCHS)
+    schedule = schedules.watching(schedules.constant(), None, warming)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
     assert isinstance(schedule, schedules.Watching)
     found = []
     for step in range(130):
@@ -144,7 +144,7 @@ def test_a_warm_up_lasts_until_the_error_is_low(tmp_path):
         schedule.observe(*answers(0.9 if step < 60 else 0.7))
         schedule.step()
         if step == 80:  # a run that goes on in the midst of it
-            fresh = schedules.watching(schedules.constant(), None, warming)(optimizer, STEPS, EPOCHS)
+            fresh = schedules.watching(schedules.constant(), None, warming)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
             fresh.load_state_dict(schedule.state_dict())
             schedule = fresh
     # After n of the second sort the mean over 50 is 0.9 - 0.2 n / 50, below 0.79 at the 28th: step 87.
@@ -157,7 +157,9 @@ def test_a_warm_up_lasts_until_the_error_is_low(tmp_path):
 
 def test_labels_may_be_probabilities_where_errors_are_watched():
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
-    schedule = schedules.watching(schedules.constant(), None, schedules.WarmUntil(0.8, 0.1))(optimizer, STEPS, EPOCHS)
+    schedule = schedules.watching(schedules.constant(), None, schedules.WarmUntil(0.8, 0.1))(
+        optimizer, lambda: (STEPS, STEPS * EPOCHS)
+    )
     logits, labels = answers(0.3)
     schedule.observe(logits, torch.nn.functional.one_hot(labels, 2).float())
     assert schedule.recent == pytest.approx([0.3])

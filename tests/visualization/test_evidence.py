@@ -86,7 +86,7 @@ def test_the_found_pictures_excite_their_class_beyond_every_real_one(finished_ru
     images = maximize(network, labels, (1, 32, 32))
     scores = network(images)
     digits = sources.load("mnist5k", sources.Request(val=500)).val.images
-    real = network(torch.cat([recognizer.lens.views(digit, "center") for digit in digits])).amax(dim=0)
+    real = network(torch.cat([recognizer.transform.views(digit, "center") for digit in digits])).amax(dim=0)
     assert (scores.diagonal() > 2 * real).all()
     assert (scores.argmax(dim=1) == labels).sum() >= 8
     assert torch.equal(images, maximize(network, labels, (1, 32, 32)))

@@ -106,5 +106,7 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A teacher is in evaluation mode for good, and a frozen stage until its time comes.
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+    # The curves have a point at every epoch's end, however few steps it has.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
     # Between Lightning and a torch newer than it; nothing that a user could act on.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -1,17 +1,20 @@
-"""The lengths of gradients and updates against what a step really does."""
+"""The norms of gradients and updates against what a step really does."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
 from repronet import models
+from repronet.training.callbacks import gradient_norms
 from repronet.training.callbacks.gradient_norms import GradientNorms, layer_weights
 
 
 class Written:
-    """Remembers what is drawn."""
+    """Remembers what is drawn, in place of TensorBoard's writer."""
 
     def __init__(self):
         self.scalars: list[tuple[str, float, int]] = []
@@ -20,39 +23,49 @@ class Written:
         self.scalars.append((tag, value, step))
 
 
-def watching(network: nn.Module, every: int) -> tuple[GradientNorms, Written]:
-    board = Written()
-    signals = GradientNorms(board, every)
-    signals._weights = layer_weights(network)
-    return signals, board
+@pytest.fixture
+def written(monkeypatch) -> Written:
+    writer = Written()
+    monkeypatch.setattr(gradient_norms, "experiment", lambda trainer: writer)
+    monkeypatch.setattr(gradient_norms, "draw", lambda trainer, action: action(writer))
+    return writer
 
 
-def test_a_step_of_plain_descent():
+def step(callback: GradientNorms, number: int, optimizer: torch.optim.Optimizer) -> None:
+    """The ``number``-th step of a training, as Lightning calls the callback."""
+    trainer = SimpleNamespace(global_step=number - 1)
+    callback.on_before_optimizer_step(trainer, None, optimizer)  # type: ignore[arg-type]
+    optimizer.step()
+    trainer.global_step = number
+    callback.on_train_batch_end(trainer, None, None, None, 0)  # type: ignore[arg-type]
+
+
+def test_a_step_of_plain_descent(written):
     network = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.5)
     with torch.no_grad():
         network.weight.copy_(torch.tensor([[3.0, 4.0]]))
     network.weight.grad, network.bias.grad = torch.tensor([[0.6, 0.8]]), torch.tensor([9.0])
-    signals, board = watching(nn.Sequential(network), every=10)
-    for number in (9, 10):
-        with signals._around_update(number):
-            optimizer.step()
-        if number == 9:
-            assert board.scalars == []
-            network.weight.data = torch.tensor([[3.0, 4.0]])
-    # The gradient is 1 long, the weights are 5, and half of the gradient is taken off.
-    assert board.scalars == [("gradient/0", pytest.approx(1.0), 10), ("update/0", pytest.approx(0.1), 10)]
+    callback = GradientNorms(every=10)
+    callback._weights = layer_weights(nn.Sequential(network))
+    step(callback, 9, optimizer)
+    assert written.scalars == []
+    network.weight.data = torch.tensor([[3.0, 4.0]])
+    step(callback, 10, optimizer)
+    # The norm of the gradient is 1, that of the weights 5, and half of the gradient is subtracted.
+    norms = [("watch_gradient/0", pytest.approx(1.0), 9), ("watch_update/0", pytest.approx(0.1), 9)]
+    assert written.scalars == norms
 
 
-def test_frozen_layers_are_left_out():
+def test_frozen_layers_are_left_out(written):
     network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
     network[0].weight.requires_grad_(False)
     network(torch.ones(1, 2)).sum().backward()
-    signals, board = watching(network, every=1)
-    with signals._around_update(1):
-        pass
-    assert [tag for tag, _, _ in board.scalars] == ["gradient/1", "update/1"]
-    assert board.scalars[1][1] == 0
+    callback = GradientNorms(every=1)
+    callback._weights = layer_weights(network)
+    step(callback, 1, torch.optim.SGD(network.parameters(), lr=0.0))
+    assert [tag for tag, _, _ in written.scalars] == ["watch_gradient/1", "watch_update/1"]
+    assert written.scalars[1][1] == 0
 
 
 def test_the_weights_of_layers_with_and_without_parametrization():
@@ -64,12 +77,3 @@ def test_the_weights_of_layers_with_and_without_parametrization():
         "f6": (84, 120),
     }
     assert len(layer_weights(models.create("resnet20"))) == 20
-
-
-def test_the_latest_point_travels_in_the_checkpoint():
-    signals, _ = watching(nn.Sequential(), every=1)
-    signals._step, signals._point = 40, {"gradient/c1": 1.5}
-    other, board = watching(nn.Sequential(), every=1)
-    other.load_state_dict(signals.state_dict())
-    other._draw()
-    assert board.scalars == [("gradient/c1", 1.5, 40)]

@@ -11,8 +11,8 @@ from rich.console import Console
 from repronet.config.compose import compose
 from repronet.session.console import speaking_to
 from repronet.session.run import train
+from repronet.training.callbacks.history import EpochRow
 from repronet.training.callbacks.progress import epoch_line
-from repronet.training.callbacks.recorder import EpochRow
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

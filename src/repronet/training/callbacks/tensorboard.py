@@ -77,7 +77,8 @@ class FaultTolerant:
                 return method(*args, **kwargs)
             except Exception as error:
                 self.logger.failed = True  # type: ignore[attr-defined]
-                reason = getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+                known = [met.strerror for met in (error, error.__cause__) if isinstance(met, OSError)]
+                reason = known[0] if known else f"{type(error).__name__}: {error}"
                 name = type(self.logger).__name__.removesuffix("Logger")
                 log.warning(f"{name}: {reason}; nothing more is written there, and the training goes on")
                 return None
