@@ -9,24 +9,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from tqdm import tqdm
 
 
 class ConsoleHandler(logging.Handler):
-    """Log records as plain lines on a rich console; above a progress bar when there is one."""
+    """Log records as plain lines on a rich console; above Lightning's progress bar when there is one."""
 
     def __init__(self, console: Console):
         super().__init__()
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        with tqdm.external_write_mode(self.console.file):
+            self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def speaking_to(console: Console) -> Iterator[None]:
-    """Show the project's messages on ``console``; its progress lines only where no bar is drawn instead."""
-    handler, bar = ConsoleHandler(console), console.is_terminal and not console.is_dumb_terminal
-    handler.addFilter(lambda record: not (bar and record.name == "repronet.progress"))
+    """Show the project's messages on ``console``."""
+    handler = ConsoleHandler(console)
     logger = logging.getLogger("repronet")
     before = logger.level
     logger.setLevel(logging.INFO)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from omegaconf import DictConfig
-from pytorch_lightning.callbacks import LearningRateMonitor, RichProgressBar
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from rich.console import Console
@@ -26,7 +26,7 @@ from repronet.training.callbacks.gradient_norms import GradientNorms
 from repronet.training.callbacks.history import History
 from repronet.training.callbacks.inputs_and_graph import InputsAndGraph
 from repronet.training.callbacks.nonfinite import StopAtNonFinite
-from repronet.training.callbacks.progress import EpochLines
+from repronet.training.callbacks.progress import Bar, EpochLines
 from repronet.training.callbacks.snapshots import Snapshots
 from repronet.training.callbacks.steps import CapFilters, CountedSeeds
 from repronet.training.callbacks.stopping import Patience
@@ -72,7 +72,7 @@ def make_session(
         logger=loggers or False,
         plugins=[AtomicCheckpointIO()],
         callbacks=[
-            *([RichProgressBar(leave=False)] if bar else []),
+            *([Bar()] if bar else []),
             *callbacks(config, parts, history, loggers),
             BestAndLast(folder, parts.config, history, switch, config.trainer.save_minutes),
         ],

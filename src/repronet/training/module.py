@@ -176,7 +176,8 @@ class ImageClassifier(pl.LightningModule):
         if self.trainer.is_last_batch:
             means = self.train_metrics.compute()
             point = {"train/loss": means["loss"], "train/error": means["error"]}
-        self.log_dict(point, prog_bar=True, logger=False)
+        for name, value in point.items():
+            self.log(name, value, prog_bar=name == "train/loss", logger=False)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
@@ -210,7 +211,8 @@ class ImageClassifier(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         figures = self.evaluation.compute()
-        self.log_dict({f"val/{name}": value for name, value in figures.items()}, prog_bar=True)
+        for name, value in figures.items():
+            self.log(f"val/{name}", value, prog_bar=name == "error")
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             schedule = self.lr_schedulers()
             if isinstance(schedule, Watching):

@@ -1,12 +1,14 @@
-"""One plain line an epoch, for logs and pipes; on a terminal Lightning's bar is drawn instead."""
+"""One plain line an epoch, in the log and above Lightning's bar."""
 
 from __future__ import annotations
 
 import logging
 import time
 from datetime import timedelta
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
+from pytorch_lightning.callbacks import TQDMProgressBar
 
 from repronet.training.callbacks.history import EpochRow, History
 from repronet.training.module import ImageClassifier
@@ -26,6 +28,19 @@ def epoch_line(row: EpochRow, epochs: int, rate: float, left: float) -> str:
 def _clock(seconds: float) -> str:
     whole = str(timedelta(seconds=round(seconds)))
     return whole.removeprefix("0:")
+
+
+class Bar(TQDMProgressBar):
+    """Lightning's bar with the training loss and the validation error, within 80 columns."""
+
+    SHOWN: ClassVar = {"train/loss": "loss", "val/error": "val error"}
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=5)
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Any]:
+        found = super().get_metrics(trainer, pl_module)
+        return {name: found[key] for key, name in self.SHOWN.items() if key in found}
 
 
 class EpochLines(pl.Callback):
