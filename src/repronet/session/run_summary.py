@@ -114,6 +114,12 @@ def report(result: dict[str, Any], folder: Path) -> None:
     if tested:
         wrong = round(result["test_error"] * tested)
         test_line = f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {best}"
+    validated_line = "validation error         -  nothing was validated"
+    if result["best_val_error"] is not None:
+        last = "-" if result["last_val_error"] is None else f"{result['last_val_error']:.2%}"
+        validated_line = (
+            f"validation error  {result['best_val_error']:7.2%}  best (epoch {best}); {last} last; of {validated:,}"
+        )
     old = result["old_task"]
     kept = [f"the old task      {old['error_after']:7.2%}  {old['error_before']:.2%} before"] if old else []
     worst = sorted(result["test_error_by_class"].items(), key=lambda pair: -pair[1])[:3]
@@ -124,8 +130,7 @@ def report(result: dict[str, Any], folder: Path) -> None:
         test_line,
         *hardest,
         *kept,
-        f"validation error  {result['best_val_error']:7.2%}  best (epoch {best}); "
-        f"{result['last_val_error']:.2%} last; of {validated:,}",
+        validated_line,
         f"training error    {result['last_train_error']:7.2%}  {on}last epoch",
         f"training time     {result['train_seconds']:6.1f} s  {epochs}, {result['steps']:,} steps",
         "",
