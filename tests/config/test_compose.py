@@ -9,7 +9,7 @@ from repronet.config.compose import compose, expand
 from repronet.config.fields import MISSING, default_of, keys_of
 from repronet.config.groups import CONFIGS, GROUPS, choices
 from repronet.config.schema import COMMANDS, SCHEMAS, schemas_in
-from repronet.errors import nearest
+from repronet.errors import UserError, nearest
 from repronet.models import MODELS
 
 
@@ -30,6 +30,16 @@ def test_a_file_of_ones_own_chooses_a_network(tmp_path):
     (tmp_path / "model/hinge.yaml").write_text("# LeNet-5 with a hinge loss\nname: lenet5\nloss: svm\n")
     assert choices("model", tmp_path)["hinge"] == "LeNet-5 with a hinge loss"
     assert compose("train", ["model=hinge"], tmp_path).model == {"name": "lenet5", "loss": "svm"}
+
+
+@pytest.mark.parametrize(
+    "body", ["model: 5", "model: {name: [1]}", "callbacks: 3", "augmentation: {steps: 3}", "data: null"]
+)
+def test_a_file_with_nonsense_is_one_line(tmp_path, body):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment/odd.yaml").write_text(f"# @package _global_\n# Odd\n{body}\n")
+    with pytest.raises(UserError):
+        compose("train", ["experiment=odd"], tmp_path)
 
 
 def test_a_default_can_be_set_and_referred_to():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -91,7 +92,6 @@ def tables_as_they_were():
         table.update(content)
     schema.LOSSES[:] = names
     plugins.give([])
-    plugins.load_installed.cache_clear()
 
 
 @pytest.fixture
@@ -251,7 +251,21 @@ def test_a_run_asks_for_its_plugin(repronet, tmp_path, words):
     assert outcome.err == "repronet: run r was trained with --plugin my_module; give it again\n"
 
 
-def test_the_plugin_of_an_installed_package_is_loaded_where_a_name_is_not_known(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=mine"],
+        ["model.loss=focal"],
+        ["callbacks=[quiet]"],
+        ["augmentation=lecture", "augmentation.steps=[{op: speckle}]"],
+        ["experiment=theirs"],
+    ],
+)
+def test_the_plugin_of_an_installed_package_is_loaded_where_a_name_is_not_known(tmp_path, monkeypatch, words):
+    (tmp_path / "experiment").mkdir()
+    head = "# @package _global_\n# Theirs\ndefaults:\n  - override /data: dots\n"
+    (tmp_path / "experiment/theirs.yaml").write_text(head)
+    monkeypatch.delitem(sys.modules, "their_package", raising=False)
     (tmp_path / "their_package.py").write_text(MINE)
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("theirs", "their_package", plugins.ENTRY_POINTS)
@@ -262,10 +276,10 @@ def test_the_plugin_of_an_installed_package_is_loaded_where_a_name_is_not_known(
         return [point] if group == plugins.ENTRY_POINTS else []
 
     monkeypatch.setattr("importlib.metadata.entry_points", found)
-    compose("train", ["model=lenet5"])
+    compose("train", ["model=lenet5", "augmentation=lecture"])
     assert asked == []
-    config = compose("train", ["model=mine"])
-    assert (config.model.depth, config.plugins) == (2, ["their_package"])
+    config = compose("train", words, tmp_path)
+    assert config.plugins == ["their_package"]
 
 
 def test_a_second_plugin_cannot_take_a_name(mine, tmp_path):

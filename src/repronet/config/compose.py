@@ -24,7 +24,8 @@ from repronet.config import plugins
 from repronet.config.checking import checked, with_defaults
 from repronet.config.groups import CONFIGS, GROUPS
 from repronet.config.overrides import as_word, bracketed, check_choice, check_key, expand, is_path, parse, path_of
-from repronet.config.schema import COMMANDS, network_choices
+from repronet.config.schema import COMMANDS, LOSSES, SCHEMAS, network_choices
+from repronet.data.augmentation_ops import OPERATIONS
 from repronet.errors import UserError, first_line
 from repronet.reproduction.budget import scaled
 
@@ -62,8 +63,17 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
         OmegaConf.update(config, key, path)
     if COMMANDS[command].trains:
         _name_experiment(config, picked.get("experiment"))
-        plugins.record(config)
+        plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+        if not _known(plain) and plugins.load_installed():
+            return compose(command, overrides, config_dir)
+        config.plugins = plugins.needed(plain)
     return _within_budget(checked(command, config), picked.get("experiment"), values)
+
+
+def _known(config: dict[str, Any]) -> bool:
+    """Whether every part that a config names, and that a plugin may have, is there."""
+    tables = {**SCHEMAS, "loss": LOSSES, "callback": plugins.named("callback"), "augmentation_step": OPERATIONS}
+    return all(name in tables[kind] for kind, name in plugins.chosen(config))
 
 
 def _within_budget(config: DictConfig, experiment: Any, values: Sequence[str]) -> DictConfig:
@@ -109,4 +119,6 @@ def _hydra(command: str, overrides: Sequence[str]) -> DictConfig:
         with initialize_config_module("repronet.configs", version_base="1.3"):
             return hydra_compose(command, list(overrides))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
+        if isinstance(error, HydraException) and plugins.load_installed():
+            return _hydra(command, overrides)  # a file may choose what an installed plugin has
         raise UserError(first_line(error)) from error

@@ -139,8 +139,7 @@ def check_choice(command: str, override: Override, config_dir: Path | None) -> N
         return
     for name in _names(group, wanted):
         available = choices(group, config_dir)
-        if name not in available:
-            plugins.load_installed()
+        if str(name) not in available and plugins.load_installed():
             available = choices(group, config_dir)
         if not isinstance(name, str) or name not in available:
             raise UserError(f"{word}: no such {group}{nearest(str(name), available)} ({listed(group, available)})")

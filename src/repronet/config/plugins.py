@@ -11,19 +11,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from repronet.errors import UserError, first_line
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 ENTRY_POINTS = "repronet.plugins"
 KINDS = ("model", "data", "optimizer", "loss", "augmentation_step", "callback")
@@ -99,13 +95,18 @@ def _file(path: Path) -> ModuleType:
     return module
 
 
-@cache
-def load_installed() -> None:
-    """Import the plugins of installed packages; asked for when a name is not known, and for a list of all names."""
+def load_installed() -> bool:
+    """Import the plugins of installed packages; asked for when a name is not known, and for a list of all names.
+
+    Returns:
+        Whether there was one that had not been imported.
+    """
     from importlib.metadata import entry_points  # here, as it is seldom needed and takes its time
 
-    for point in entry_points(group=ENTRY_POINTS):
-        load(point.module)
+    found = [point.module for point in entry_points(group=ENTRY_POINTS) if point.module not in _LOADED]
+    for module in found:
+        load(module)
+    return bool(found)
 
 
 def plugin_of(build: Any) -> str:
@@ -146,16 +147,28 @@ def options(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: values[key] for key in part.keys} if part else {}
 
 
-def record(config: DictConfig) -> None:
-    """Note in a config of a run which plugins it needs: those given, and those that have what it names."""
-    chosen = [(group, config.get(group, {}).get("name")) for group in ("model", "data", "optimizer")]
-    chosen += [("loss", config.model.get("loss")), *(("callback", name) for name in config.callbacks or ())]
-    steps = config.augmentation.get("steps") or ()
-    chosen += [("augmentation_step", step.get("op")) for step in steps if isinstance(step, Mapping)]
-    if any(kind == "callback" and (kind, name) not in PARTS for kind, name in chosen):
-        load_installed()
-    used = [PARTS[key].plugin for key in chosen if key in PARTS]
-    config.plugins = list(dict.fromkeys([*(config.plugins or ()), *_asked_for, *used]))
+def chosen(config: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Kind and name of every part that a config of a run, as plain values, names and that a plugin may have."""
+    groups = {group: values for group, values in config.items() if isinstance(values, Mapping)}
+    found = [(kind, groups.get(kind, {}).get("name")) for kind in ("model", "data", "optimizer")]
+    found.append(("loss", groups.get("model", {}).get("loss")))
+    lists = (("callback", config.get("callbacks")), ("augmentation_step", groups.get("augmentation", {}).get("steps")))
+    for kind, values in lists:
+        given = values if isinstance(values, list) else []
+        found += [(kind, value.get("op") if isinstance(value, Mapping) else value) for value in given]
+    return [(kind, str(name)) for kind, name in found]
+
+
+def declared(config: Mapping[str, Any]) -> list[str]:
+    """The plugins that a config names; anything but a list of names is left to the check of its types."""
+    values = config.get("plugins")
+    return [name for name in values if isinstance(name, str)] if isinstance(values, list) else []
+
+
+def needed(config: Mapping[str, Any]) -> list[str]:
+    """The plugins of a run with that config: those it names, those given, and those that have its parts."""
+    used = [PARTS[part].plugin for part in chosen(config) if part in PARTS]
+    return list(dict.fromkeys([*declared(config), *_asked_for, *used]))
 
 
 def give(names: list[str]) -> None:
@@ -175,7 +188,7 @@ def require(config: Mapping[str, Any], run: str | None = None) -> None:
         UserError: with the plugin's name; nothing is imported because a config names it.
     """
     loaded = {*_LOADED, *(part.plugin for part in PARTS.values())}
-    for name in config.get("plugins") or ():
+    for name in declared(config):
         if name not in loaded:
             whose = f"run {run}" if run else "this config"
             said = "was trained with" if run else "needs"
@@ -192,5 +205,5 @@ def require_for(run: Path) -> None:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return
-    if isinstance(config, dict) and isinstance(config.get("plugins"), list):
+    if isinstance(config, dict):
         require(config, str(run))

@@ -29,6 +29,8 @@ PAGE = Constraint(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .
 SOURCE = Constraint(lambda x: bool(x.strip()), "a name or a path", "SOURCE")
 PICTURES = Constraint(lambda x: bool(x.strip()), "a folder, a picture, a pattern or a .txt with names", "PATH")
 
+NAMES = Constraint(lambda xs: True, "a list of names, [mine] for instance")
+
 WAYS = ("scratch", "head", "all", "discriminative", "gradual", "head_then_all", "lwf")
 WAY_LIST = Constraint(
     lambda xs: bool(xs) and set(xs) <= set(WAYS), f"a list, [scratch,head] for instance, of {', '.join(WAYS)}"
@@ -91,8 +93,8 @@ class Train:
     weights: str | None = optional(
         SOURCE, "where to start from: a torchvision name (IMAGENET1K_V1), timm/NAME, a file or a run folder"
     )
-    callbacks: list[str] = optional(None, "callbacks that plugins have registered", [])
-    plugins: list[str] = optional(None, "modules given with --plugin; recorded, never imported", [])
+    callbacks: list[str] = optional(NAMES, "callbacks that plugins have registered", [])
+    plugins: list[str] = optional(NAMES, "modules given with --plugin; recorded, never imported", [])
     experiment: str | None = None
 
     def conflict(self) -> str | None:

@@ -34,6 +34,7 @@ OVERFIT = Constraint(lambda x: type(x) in (int, float) and (x == 0 or _is_amount
 DEV_RUN = Constraint(lambda x: isinstance(x, bool) or _is_count(x), "true, false or a whole number of batches from 1")
 MAX_STEPS = Constraint(lambda x: x == -1 or COUNT.check(x), "-1 (no limit) or a whole number of at least 1")
 SANITY_STEPS = Constraint(lambda x: -1 <= x < 2**31, "-1 (all) or a whole number of at least 0")
+YES_OR_NO = Constraint(lambda x: True, "true, false or null", "true|false")
 DURATION = Constraint(lambda x: re.fullmatch(r"\d+:\d{2}:\d{2}:\d{2}", x) is not None, "a time DD:HH:MM:SS")
 
 
@@ -64,7 +65,7 @@ class Trainer:
     num_sanity_val_steps: int = optional(SANITY_STEPS, "validation batches before training begins", 0)
     profiler: str | None = optional(one_of("simple", "advanced", "pytorch"), "measure where the time goes")
     detect_anomaly: bool = flag("stop where a gradient becomes NaN and show which operation made it")
-    benchmark: bool | None = optional(None, "let cuDNN time its algorithms; null: unless deterministic")
+    benchmark: bool | None = optional(YES_OR_NO, "let cuDNN time its algorithms; null: unless deterministic")
     sync_batchnorm: bool = flag("batch normalization over the batches of all devices")
     enable_progress_bar: bool = flag("show the progress of training", True)
     enable_model_summary: bool = flag("print Lightning's table of the network before training")
