@@ -64,7 +64,7 @@ def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
 
 
 def _rate(config: DictConfig) -> Iterator[str]:
-    rate, batch = config.optimizer.lr, config.data.batch_size
+    rate, batch = config.optimizer.lr, config.data.batch_size * config.trainer.accumulate_grad_batches
     if config.optimizer.name == "sgd" and config.model.loss == "cross_entropy":
         usual = REFERENCE_RATE * batch / REFERENCE_BATCH
         usual *= (1 - config.optimizer.momentum) / 0.1 if config.optimizer.momentum < 0.9 else 1

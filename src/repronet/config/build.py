@@ -79,9 +79,10 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     Raises:
         UserError: when the parts do not fit each other or the data cannot be had.
     """
-    has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
-    if config.trainer.accelerator == "gpu" and not has_gpu:
-        raise UserError("trainer.accelerator=gpu: torch sees no GPU here; it takes auto or cpu")
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    has_gpu, wanted = cuda or mps, config.trainer.accelerator
+    if not {"gpu": has_gpu, "cuda": cuda, "mps": mps}.get(wanted, True):
+        raise UserError(f"trainer.accelerator={wanted}: torch sees no such device here; it takes auto or cpu")
     if begins and config.trainer.precision == "16-mixed" and (config.trainer.accelerator == "cpu" or not has_gpu):
         raise UserError("trainer.precision=16-mixed: needs a GPU; a CPU has bf16-mixed")
     if config.trainer.threads is not None:

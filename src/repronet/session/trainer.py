@@ -17,7 +17,7 @@ from rich.console import Console
 
 from repronet import runs
 from repronet.config.build import Parts, plain
-from repronet.config.plugins import PARTS
+from repronet.config.register import CALLBACKS
 from repronet.errors import UserError
 from repronet.runs.stopping import StopSwitch
 from repronet.training.averaging import AverageWeights
@@ -94,7 +94,7 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
     yield history
     yield EpochLines(history)
     for name in config.callbacks or ():
-        yield PARTS["callback", name].build()
+        yield CALLBACKS[name]()
     if config.trainer.patience:
         yield Patience(config.trainer.patience)
     if loggers:
