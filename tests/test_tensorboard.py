@@ -49,12 +49,15 @@ def ask(finished_run) -> Iterator[Callable[..., Any]]:
 
 def test_scalars(ask):
     tags = ask("scalars/tags")
-    over_steps = {"loss/train", "loss/val", "error/train", "error/val", "rate"}
-    inside = {f"{kind}/{layer}" for kind in ("gradient", "update") for layer in LAYERS}
-    assert over_steps | inside | {f"dead/{layer}" for layer in RECTIFIED} <= set(tags["."])
-    assert set(tags["by_epoch"]) == {"loss/train", "loss/val", "error/train", "error/val"}
-    points = ask("scalars/scalars", run=".", tag="gradient/c1")
-    assert [step for _, step, _ in points] == [50, 100]
+    curves = {"train/loss", "val/loss", "train/error", "val/error", "val/error_top5", "test/error", "lr-SGD"}
+    inside = {f"watch_{kind}/{layer}" for kind in ("gradient", "update") for layer in LAYERS}
+    assert curves | inside | {f"watch_dead/{layer}" for layer in RECTIFIED} <= set(tags["."])
+    assert set(tags) == {"."}
+    # TensorBoard sorts by name: what everybody looks for comes first.
+    first = [tag for tag in sorted(tags["."]) if not tag.startswith("watch_")]
+    assert sorted(tags["."])[: len(first)] == first
+    points = ask("scalars/scalars", run=".", tag="watch_gradient/c1")
+    assert [step for _, step, _ in points] == [49, 99]
     assert all(value > 0 for _, _, value in points)
 
 
@@ -63,27 +66,27 @@ def test_charts_are_grouped(ask):
     titles = {category["title"]: [chart["title"] for chart in category["chart"]] for category in layout["category"]}
     assert titles["training and validation"] == ["loss", "error"]
     assert set(titles) == {"training and validation", "gradients and updates", "dead units"}
-    drawn = ask("custom_scalars/scalars", run=".", tag="gradient/.*")
+    drawn = ask("custom_scalars/scalars", run=".", tag="watch_gradient/.*")
     assert len(drawn["tag_to_events"]) == len(LAYERS)
 
 
 def test_images(ask):
     tags = ask("images/tags")["."]
     assert set(tags) == {
-        *("inputs/augmented", "filters/first_layer", "maps/c1", "maps/c3"),
-        *("answers/confusion", "answers/wrong", "answers/least_certain"),
+        *("view_inputs/augmented", "view_filters/first_layer", "view_maps/c1", "view_maps/c3"),
+        *("view_answers/confusion", "view_answers/wrong", "view_answers/least_certain"),
     }
-    filters = ask("images/images", run=".", tag="filters/first_layer", sample="0")
-    assert [image["step"] for image in filters] == [0, 55, 110]
-    assert [image["step"] for image in ask("images/images", run=".", tag="answers/wrong", sample="0")] == [111]
+    filters = ask("images/images", run=".", tag="view_filters/first_layer", sample="0")
+    assert [image["step"] for image in filters] == [0, 54, 109]
+    assert [image["step"] for image in ask("images/images", run=".", tag="view_answers/wrong", sample="0")] == [111]
     assert ask(f"images/individualImage?{filters[0]['query']}").startswith(b"\x89PNG")
 
 
 def test_histograms_and_distributions(ask):
     tags = ask("histograms/tags")["."]
-    assert set(tags) == {f"{kind}/{layer}" for kind in ("weights", "activations") for layer in LAYERS}
-    assert len(ask("histograms/histograms", run=".", tag="weights/c1")) == 2
-    assert len(ask("distributions/distributions", run=".", tag="activations/c3")) == 2
+    assert set(tags) == {f"watch_{kind}/{layer}" for kind in ("weights", "activations") for layer in LAYERS}
+    assert len(ask("histograms/histograms", run=".", tag="watch_weights/c1")) == 2
+    assert len(ask("distributions/distributions", run=".", tag="watch_activations/c3")) == 2
 
 
 def test_the_graph(ask):
@@ -92,8 +95,8 @@ def test_the_graph(ask):
 
 
 def test_precision_and_recall_of_every_class(ask):
-    assert set(ask("pr_curves/tags")["."]) == {f"precision_recall/{digit}" for digit in range(10)}
-    [curve] = ask("pr_curves/pr_curves", run=".", tag="precision_recall/3")["."]
+    assert set(ask("pr_curves/tags")["."]) == {f"view_precision_recall/{digit}" for digit in range(10)}
+    [curve] = ask("pr_curves/pr_curves", run=".", tag="view_precision_recall/3")["."]
     assert curve["step"] == 111
     assert max(curve["precision"]) > 0.8
 

@@ -3,7 +3,6 @@
 from repronet.runs.folder import (
     ALGORITHMS,
     BEST,
-    BY_EPOCH,
     CONFIG,
     CONFUSION,
     HISTORY,
@@ -27,7 +26,6 @@ from repronet.runs.folder import (
 __all__ = [
     "ALGORITHMS",
     "BEST",
-    "BY_EPOCH",
     "CONFIG",
     "CONFUSION",
     "HISTORY",

@@ -12,9 +12,9 @@
         confusion.csv          what the test images of each class were taken for
         pictures/              what `repronet visualize` drew
         train.log              what was printed
-        events.out.tfevents.*  TensorBoard, over steps
+        events.out.tfevents.*  TensorBoard
+        hparams.yaml           Lightning's loggers write it
         projector/             TensorBoard's, the features of validation images
-        by_epoch/              TensorBoard, over epochs
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from repronet.errors import UserError
 from repronet.runs.atomic import remove_drafts, write_whole
 
 CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
-BY_EPOCH, ALGORITHMS, CONFUSION, PROFILE = "by_epoch", "algorithms.json", "confusion.csv", "profile"
+ALGORITHMS, CONFUSION, PROFILE = "algorithms.json", "confusion.csv", "profile"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 

@@ -105,11 +105,11 @@ def add_files(writer: SummaryWriter, contents: Mapping[str, bytes]) -> None:
 def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], metrics: Mapping[str, float], step: int):
     """The config as TensorBoard hyperparameters, with the errors as the metrics that runs are compared by."""
     named = {f"hparams/{key}": value for key, value in metrics.items()}
+    for name, value in named.items():
+        writer.add_scalar(name, value, step)  # first, since it opens the file again that a Trainer closes at its end
     first, *session = hparams(_flat(config), named)
     for summary in (_with_columns(first), *session):
         writer.file_writer.add_summary(summary)  # type: ignore[union-attr]
-    for name, value in named.items():
-        writer.add_scalar(name, value, step)
 
 
 def _with_columns(summary: Any) -> Any:
