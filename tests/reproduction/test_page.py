@@ -11,6 +11,7 @@ from conftest import REPOSITORY
 from made_up_records import made_up
 from repronet.cli.commands.records import costs
 from repronet.config.compose import checked, compose
+from repronet.papers.cost import cost
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.page import distance, length, page, published, shown_error
 from repronet.reproduction.record import asked, read_all
@@ -55,6 +56,15 @@ def test_what_was_not_run_stays_in_the_table_with_what_it_takes():
     missing = text[text.index("## Not run at full length") : text.index("## Runs")]
     assert "| `vgg16_imagenet` | 27 % † | a week |" in missing
     assert missing.count("| `") == len(EXPERIMENTS) - 1
+
+
+@pytest.mark.parametrize(
+    "name", ["four_layer_bn_cifar10", "lenet5_1998_mnist5k", "densenet100_12_cifar10_plain", "senet154_imagenet"]
+)
+def test_costs_are_of_the_composed_configs(name):
+    run, config = EXPERIMENTS[name], compose("train", [f"experiment={name}"])
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    assert costs()[name] == cost(run.network, run.dataset, config.trainer.max_epochs, batch)
 
 
 @pytest.fixture(scope="module")

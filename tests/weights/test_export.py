@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -26,13 +27,21 @@ def zoo(monkeypatch):
 def test_safetensors_say_what_they_are(tmp_path):
     weights.save(drawn("tiny_v1_5", num_classes=4, in_channels=1), tmp_path / "w.safetensors")
     with safe_open(tmp_path / "w.safetensors", framework="pt") as file:
-        assert file.metadata() == {
-            "format": "pt",
-            "network": "tiny_v1_5",
-            "num_classes": "4",
-            "in_channels": "1",
-            "repronet": repronet.__version__,
-        }
+        said = file.metadata()
+    assert json.loads(said.pop("blueprint")) == {
+        "name": "tiny_v1_5",
+        "num_classes": 4,
+        "in_channels": 1,
+        "normalization": None,
+        "layers": "custom",
+    }
+    assert said == {
+        "format": "pt",
+        "network": "tiny_v1_5",
+        "num_classes": "4",
+        "in_channels": "1",
+        "repronet": repronet.__version__,
+    }
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".pth"])

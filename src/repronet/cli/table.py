@@ -127,7 +127,6 @@ def report(words: Sequence[str]) -> int:
     folders = [Path(word).expanduser() for word in words if "=" not in word]
     config = compose("report", [word for word in words if "=" in word])
     from repronet.cli.commands.records import are_records, show
-    from repronet.cli.commands.report import report
 
     console = Console(highlight=False)
     if not folders:  # somebody's own folder results/ is none of ours
@@ -140,6 +139,8 @@ def report(words: Sequence[str]) -> int:
     for folder in recorded:
         show(folder, console)
     if others or not recorded:
+        from repronet.cli.commands.report import report  # draws, and needs torch
+
         report(others, config, console)
     return 0
 

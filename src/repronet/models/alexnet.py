@@ -57,9 +57,6 @@ class AlexNet(nn.Module):
         self.fc6 = layers.Linear(256 * 6 * 6, 4096)
         self.fc7 = layers.Linear(4096, 4096)
         self.fc8 = layers.Linear(4096, num_classes)
-        self._draw_weights()
-
-    def _draw_weights(self) -> None:
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4, self.conv5, self.fc6, self.fc7, self.fc8):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)

@@ -13,6 +13,7 @@ Layers start as torch's do.
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 from torch import Tensor, nn
@@ -34,11 +35,7 @@ class LectureNet(nn.Module):
     input_size = 28
 
     def __init__(
-        self,
-        num_classes: int = 10,
-        in_channels: int = 1,
-        layers: ModuleType = repronet.layers,
-        shared: bool = True,
+        self, num_classes: int = 10, in_channels: int = 1, layers: ModuleType = repronet.layers, shared: bool = True
     ):
         super().__init__()
         local = repronet.layers.LocallyConnected2d
@@ -82,10 +79,10 @@ lecture_net = variant("lecture_net", LectureNet, "32,998 parameters.", num_class
 mlp = variant("mlp", MultilayerPerceptron, "266,610 parameters.", num_classes=10, in_channels=1)
 
 
-def _local(num_classes: int, in_channels: int, layers: ModuleType) -> LectureNet:
-    return LectureNet(num_classes, in_channels, layers, shared=False)
-
-
 locally_connected = variant(
-    "locally_connected", _local, "`lecture_net` with no weight shared.", num_classes=10, in_channels=1
+    "locally_connected",
+    partial(LectureNet, shared=False),
+    "`lecture_net` with no weight shared.",
+    num_classes=10,
+    in_channels=1,
 )

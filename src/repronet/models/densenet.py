@@ -15,6 +15,7 @@ densenet_bc_100_12, …        CIFAR, with both
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
@@ -89,16 +90,6 @@ class DenseBlock(nn.Module):
         return x
 
 
-def _transition(channels: int, out: int, layers: ModuleType) -> nn.Sequential:
-    """BN → ReLU → 1×1 → 2×2 mean: (N, channels, H, W) → (N, out, H/2, W/2)."""
-    block = nn.Sequential()
-    block.add_module("norm", layers.BatchNorm2d(channels))
-    block.add_module("relu", layers.ReLU(inplace=True))
-    block.add_module("conv", layers.Conv2d(channels, out, kernel_size=1, bias=False))
-    block.add_module("pool", layers.AvgPool2d(kernel_size=2, stride=2))
-    return block
-
-
 class DenseNet(nn.Module):
     """Stem → dense blocks with transitions between them → BN → ReLU → mean of every plane → one fully connected layer.
 
@@ -122,14 +113,29 @@ class DenseNet(nn.Module):
     ):
         super().__init__()
         self.input_size = design.input_size
-        self.features = _stem(design, in_channels, layers)
         channels = design.stem
+        if design.input_size == 32:
+            stem = {"conv0": layers.Conv2d(in_channels, channels, kernel_size=3, padding=1, bias=False)}
+        else:
+            stem = {
+                "conv0": layers.Conv2d(in_channels, channels, kernel_size=7, stride=2, padding=3, bias=False),
+                "norm0": layers.BatchNorm2d(channels),
+                "relu0": layers.ReLU(inplace=True),
+                "pool0": layers.MaxPool2d(kernel_size=3, stride=2, padding=1),
+            }
+        self.features = nn.Sequential(OrderedDict(stem))
         for index, depth in enumerate(design.depths, start=1):
             self.features.add_module(f"denseblock{index}", DenseBlock(depth, channels, design, dropout, layers))
             channels += depth * design.growth
             if index < len(design.depths):
                 out = int(channels * design.compression)
-                self.features.add_module(f"transition{index}", _transition(channels, out, layers))
+                transition = OrderedDict(
+                    norm=layers.BatchNorm2d(channels),
+                    relu=layers.ReLU(inplace=True),
+                    conv=layers.Conv2d(channels, out, kernel_size=1, bias=False),
+                    pool=layers.AvgPool2d(kernel_size=2, stride=2),
+                )
+                self.features.add_module(f"transition{index}", nn.Sequential(transition))  # → (N, out, H/2, W/2)
                 channels = out
         self.features.add_module("norm5", layers.BatchNorm2d(channels))
         self.relu = layers.ReLU(inplace=True)
@@ -144,21 +150,6 @@ class DenseNet(nn.Module):
         x = self.features(images)  # (N, C, 224, 224) → (N, 64, 56, 56) → … → (N, 1024, 7, 7)
         x = self.avgpool(self.relu(x)).flatten(1)  # → (N, 1024)
         return self.classifier(x)  # → (N, classes)
-
-
-def _stem(design: Design, in_channels: int, layers: ModuleType) -> nn.Sequential:
-    """(N, in_channels, 224, 224) → (N, stem, 56, 56), or 32 pixels → as many."""
-    features = nn.Sequential()
-    if design.input_size == 32:
-        convolution = layers.Conv2d(in_channels, design.stem, kernel_size=3, padding=1, bias=False)
-        features.add_module("conv0", convolution)
-        return features
-    convolution = layers.Conv2d(in_channels, design.stem, kernel_size=7, stride=2, padding=3, bias=False)
-    features.add_module("conv0", convolution)
-    features.add_module("norm0", layers.BatchNorm2d(design.stem))
-    features.add_module("relu0", layers.ReLU(inplace=True))
-    features.add_module("pool0", layers.MaxPool2d(kernel_size=3, stride=2, padding=1))
-    return features
 
 
 def cifar_design(depth: int, growth: int, *, bc: bool) -> Design:

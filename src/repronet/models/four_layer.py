@@ -15,6 +15,7 @@ four_layer_abutting     89,578 pools of 2×2 at every second pixel: their window
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from types import ModuleType
 
 from torch import Tensor, nn
@@ -68,9 +69,6 @@ class FourLayer(nn.Module):
         self.pool3 = layers.AvgPool2d(window, stride=2, ceil_mode=True)
         self.fc = layers.Linear(64 * 4 * 4, num_classes)
         self.activation = getattr(layers, activation)()
-        self._draw_weights()
-
-    def _draw_weights(self) -> None:
         for layer, gain in ((self.conv1, 2), (self.conv2, 2), (self.conv3, 2), (self.fc, 1)):
             nn.init.normal_(layer.weight, std=math.sqrt(gain / layer.weight[0].numel()))
             nn.init.zeros_(layer.bias)
@@ -92,35 +90,29 @@ def _normalization(name: str, channels: int, layers: ModuleType) -> nn.Module:
     return normalization_2d(name, channels, layers)
 
 
-def four_layer(
-    num_classes: int = 10,
-    in_channels: int = 3,
-    layers: ModuleType = repronet.layers,
-    normalization: str = "local_response",
-) -> FourLayer:
-    """ReLU and overlapping pools: 89,578 parameters; 13 % without and 11 % with response norm (section 3.3)."""
-    return FourLayer(num_classes, in_channels, layers, normalization)
+def _network(name: str, doc: str, activation: str = "ReLU", window: int = OVERLAPPING) -> Callable[..., FourLayer]:
+    def build(
+        num_classes: int = 10,
+        in_channels: int = 3,
+        layers: ModuleType = repronet.layers,
+        normalization: str = "local_response",
+    ) -> FourLayer:
+        network = FourLayer(num_classes, in_channels, layers, normalization, activation, window)
+        network.architecture = name
+        return network
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = doc
+    return build
 
 
-def four_layer_tanh(
-    num_classes: int = 10,
-    in_channels: int = 3,
-    layers: ModuleType = repronet.layers,
-    normalization: str = "local_response",
-) -> FourLayer:
-    """tanh for ReLU, and the same fresh weights: the dashed line of figure 1."""
-    network = FourLayer(num_classes, in_channels, layers, normalization, activation="Tanh")
-    network.architecture = "four_layer_tanh"
-    return network
-
-
-def four_layer_abutting(
-    num_classes: int = 10,
-    in_channels: int = 3,
-    layers: ModuleType = repronet.layers,
-    normalization: str = "local_response",
-) -> FourLayer:
-    """Pools of 2×2, which do not overlap, for those of 3×3 (section 3.4)."""
-    network = FourLayer(num_classes, in_channels, layers, normalization, window=ABUTTING)
-    network.architecture = "four_layer_abutting"
-    return network
+four_layer = _network(
+    "four_layer",
+    "ReLU and overlapping pools: 89,578 parameters; 13 % without and 11 % with response norm (section 3.3).",
+)
+four_layer_tanh = _network(
+    "four_layer_tanh", "tanh for ReLU, and the same fresh weights: the dashed line of figure 1.", activation="Tanh"
+)
+four_layer_abutting = _network(
+    "four_layer_abutting", "Pools of 2×2, which do not overlap, for those of 3×3 (section 3.4).", window=ABUTTING
+)

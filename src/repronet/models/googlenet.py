@@ -34,18 +34,9 @@ class GoogLeNetOutput(NamedTuple):
 class Convolution(nn.Module):
     """A convolution and ReLU, with batch norm between them or with a bias. Shapes: (N, C, H, W) → (N, out, H', W')."""
 
-    def __init__(
-        self,
-        channels: int,
-        out: int,
-        kernel: int,
-        layers: ModuleType,
-        batch_norm: bool,
-        stride: int = 1,
-    ):
+    def __init__(self, channels: int, out: int, kernel: int, layers: ModuleType, batch_norm: bool, stride: int = 1):
         super().__init__()
-        padding = kernel // 2
-        self.conv = layers.Conv2d(channels, out, kernel, stride=stride, padding=padding, bias=not batch_norm)
+        self.conv = layers.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=not batch_norm)
         self.bn = layers.BatchNorm2d(out, eps=0.001) if batch_norm else nn.Identity()
         self.relu = layers.ReLU(inplace=True)
 
@@ -104,12 +95,7 @@ class InceptionModule(nn.Module):
         self.branch4 = nn.Sequential(pool, projection)
 
     def forward(self, x: Tensor) -> Tensor:
-        branches = (
-            self.branch1(x),
-            self.branch2(x),
-            self.branch3(x),
-            self.branch4(x),
-        )  # (N, C, H, W) → each (N, ·, H, W)
+        branches = (self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x))  # each (N, ·, H, W)
         return torch.cat(branches, dim=1)
 
 
@@ -192,9 +178,6 @@ class GoogLeNet(nn.Module):
         self.avgpool = layers.AdaptiveAvgPool2d(1)
         self.dropout = layers.Dropout(0.2 if batch_norm else 0.4)
         self.fc = layers.Linear(1024, num_classes)
-        self._draw_weights()
-
-    def _draw_weights(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.01, a=-0.02, b=0.02)

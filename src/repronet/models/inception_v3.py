@@ -30,13 +30,7 @@ class Convolution(nn.Module):
     """Convolution → batch norm → ReLU, no bias. Shapes: (N, C, H, W) → (N, out, H', W')."""
 
     def __init__(
-        self,
-        channels: int,
-        out: int,
-        layers: ModuleType,
-        kernel_size: Sides,
-        stride: int = 1,
-        padding: Sides = 0,
+        self, channels: int, out: int, layers: ModuleType, kernel_size: Sides, stride: int = 1, padding: Sides = 0
     ):
         super().__init__()
         self.conv = layers.Conv2d(channels, out, kernel_size, stride=stride, padding=padding, bias=False)

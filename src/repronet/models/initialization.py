@@ -54,12 +54,8 @@ def initialize(network: nn.Module, scheme: str) -> None:
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     if scheme == "normal":
-        for bias in _ones_of_alexnet(layers):
-            nn.init.ones_(bias)
-
-
-def _ones_of_alexnet(layers: list[nn.Conv2d | nn.Linear]) -> list[Tensor]:
-    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    hidden = [layer for layer in layers if isinstance(layer, nn.Linear)][:-1]
-    chosen = [layer for number, layer in enumerate(convolutions, start=1) if number in (2, 4, 5)]
-    return [layer.bias for layer in chosen + hidden if layer.bias is not None]
+        convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        hidden = [layer for layer in layers if isinstance(layer, nn.Linear)][:-1]
+        for layer in [*convolutions[1:2], *convolutions[3:5], *hidden]:
+            if layer.bias is not None:
+                nn.init.ones_(layer.bias)

@@ -170,9 +170,7 @@ class LeNet5of1998(nn.Module):
         self.c5 = layers.Conv2d(16, 120, kernel_size=5)
         self.f6 = layers.Linear(120, CODE_SIZE)
         self.output = EuclideanRBF(digit_codes())
-        self._draw_weights()
 
-    def _draw_weights(self) -> None:
         def uniform(tensor: Tensor, fan_in: float | Tensor) -> None:
             with torch.no_grad():
                 tensor.uniform_(-1, 1).mul_(2.4).div_(fan_in)

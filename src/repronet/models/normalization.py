@@ -9,6 +9,7 @@ from torch import nn
 
 import repronet.layers
 from repronet.errors import UserError
+from repronet.models.alexnet import response_norm
 
 NORMALIZATIONS = ("none", "batch", "local_response", "local_contrast", "layer", "group", "instance")
 GROUPS = 32  # Wu and He 2018, table 3
@@ -31,7 +32,7 @@ def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
     if name == "batch":
         return layers.BatchNorm2d(channels)
     if name == "local_response":
-        return layers.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+        return response_norm(layers)
     if name == "local_contrast":
         return repronet.layers.LocalContrastNorm()  # torch.nn has none
     groups = {"layer": 1, "group": group_count(channels), "instance": channels}

@@ -7,6 +7,7 @@ torchvision gave them: conv1, bn1, layer1.0.conv1, …, layer1.0.downsample.0, �
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Literal
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.models.variant import Build, variant
 
 Stem = Literal["224px", "224px_ceil", "224px_deep", "32px"]
 Shortcut = Literal["A", "B", "C", "3x3", "none"]
@@ -200,28 +202,21 @@ class ResNet(nn.Module):
         self.conv1 = _stem_convolution(design, in_channels, layers)
         self.bn1 = layers.BatchNorm2d(channels)
         self.relu = layers.ReLU(inplace=True)
-        self.maxpool = self._pool(layers)
+        self.maxpool = nn.Identity()
+        if design.stem == "224px":
+            self.maxpool = layers.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        elif design.stem != "32px":
+            self.maxpool = layers.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
+        block = Bottleneck if design.bottleneck else BasicBlock
         for stage, (depth, width) in enumerate(zip(design.depths, design.widths, strict=True)):
-            strides = [1 if stage == 0 else 2] + [1] * (depth - 1)
             blocks = []
-            for stride in strides:
-                block = Bottleneck if design.bottleneck else BasicBlock
+            for stride in [1 if stage == 0 else 2] + [1] * (depth - 1):
                 blocks.append(block(design, channels, width, stride, layers))
                 channels = width * design.expansion
             self.add_module(f"layer{stage + 1}", nn.Sequential(*blocks))
         self.avgpool = layers.AdaptiveAvgPool2d(1)
         self.dropout = layers.Dropout(design.dropout) if design.dropout else nn.Identity()
         self.fc = layers.Linear(channels, num_classes)
-        self._draw_weights()
-
-    def _pool(self, layers: ModuleType) -> nn.Module:
-        if self.design.stem == "32px":
-            return nn.Identity()
-        if self.design.stem == "224px":
-            return layers.MaxPool2d(kernel_size=3, stride=2, padding=1)
-        return layers.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
-
-    def _draw_weights(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -238,3 +233,8 @@ class ResNet(nn.Module):
             x = stage(x)  # → (N, 4·64, 56, 56), (N, 4·128, 28, 28), (N, 4·256, 14, 14), (N, 4·512, 7, 7)
         x = self.avgpool(x).flatten(1)  # → (N, 4·512)
         return self.fc(self.dropout(x))  # → (N, classes)
+
+
+def network(name: str, design: Design, doc: str) -> Build[ResNet]:
+    """The network of that design, with ImageNet's classes or, for 32 pixels, CIFAR-10's."""
+    return variant(name, partial(ResNet, design), doc, num_classes=10 if design.input_size == 32 else 1000)

@@ -22,10 +22,8 @@ plain20 … plain110             section 4.2, no shortcuts
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
-from repronet.models.residual import Design, ResNet
-from repronet.models.variant import Build, variant
+from repronet.models.residual import Design, network
 
 IMAGENET_WIDTHS = (64, 128, 256, 512)
 CIFAR_WIDTHS = (16, 32, 64)
@@ -44,54 +42,46 @@ def cifar_design(layers: int) -> Design:
     return Design(depths=(n, n, n), widths=CIFAR_WIDTHS, bottleneck=False, stem="32px", shortcut="A")
 
 
-def _imagenet(name: str, design: Design, doc: str) -> Build[ResNet]:
-    return variant(name, partial(ResNet, design), doc, num_classes=1000)
+resnet18 = network("resnet18", RESNET18, "ResNet-18, table 1: 11,689,512 parameters.")
+resnet34 = network("resnet34", RESNET34, "ResNet-34 B, table 1: 21,797,672 parameters.")
+resnet50 = network("resnet50", RESNET50, "ResNet-50, table 1: 25,557,032 parameters.")
+resnet101 = network("resnet101", RESNET101, "ResNet-101, table 1: 44,549,160 parameters.")
+resnet152 = network("resnet152", RESNET152, "ResNet-152, table 1: 60,192,808 parameters.")
 
-
-def _cifar(name: str, design: Design, doc: str) -> Build[ResNet]:
-    return variant(name, partial(ResNet, design), doc, num_classes=10)
-
-
-resnet18 = _imagenet("resnet18", RESNET18, "ResNet-18, table 1: 11,689,512 parameters.")
-resnet34 = _imagenet("resnet34", RESNET34, "ResNet-34 B, table 1: 21,797,672 parameters.")
-resnet50 = _imagenet("resnet50", RESNET50, "ResNet-50, table 1: 25,557,032 parameters.")
-resnet101 = _imagenet("resnet101", RESNET101, "ResNet-101, table 1: 44,549,160 parameters.")
-resnet152 = _imagenet("resnet152", RESNET152, "ResNet-152, table 1: 60,192,808 parameters.")
-
-resnet18_a = _imagenet("resnet18_a", replace(RESNET18, shortcut="A"), "ResNet-18 of table 2: option A.")
-resnet34_a = _imagenet("resnet34_a", replace(RESNET34, shortcut="A"), "ResNet-34 A, tables 2 and 3.")
-resnet34_c = _imagenet("resnet34_c", replace(RESNET34, shortcut="C"), "ResNet-34 C, table 3.")
-plain18 = _imagenet("plain18", replace(RESNET18, shortcut="none"), "The plain 18-layer network of table 2.")
-plain34 = _imagenet("plain34", replace(RESNET34, shortcut="none"), "The plain 34-layer network of table 2.")
+resnet18_a = network("resnet18_a", replace(RESNET18, shortcut="A"), "ResNet-18 of table 2: option A.")
+resnet34_a = network("resnet34_a", replace(RESNET34, shortcut="A"), "ResNet-34 A, tables 2 and 3.")
+resnet34_c = network("resnet34_c", replace(RESNET34, shortcut="C"), "ResNet-34 C, table 3.")
+plain18 = network("plain18", replace(RESNET18, shortcut="none"), "The plain 18-layer network of table 2.")
+plain34 = network("plain34", replace(RESNET34, shortcut="none"), "The plain 34-layer network of table 2.")
 
 _V1_5 = "{} with the stride on the 3×3, as torchvision builds it; not in the paper."
-resnet50_v1_5 = _imagenet("resnet50_v1_5", replace(RESNET50, stride_on_3x3=True), _V1_5.format("ResNet-50"))
-resnet101_v1_5 = _imagenet("resnet101_v1_5", replace(RESNET101, stride_on_3x3=True), _V1_5.format("ResNet-101"))
-resnet152_v1_5 = _imagenet("resnet152_v1_5", replace(RESNET152, stride_on_3x3=True), _V1_5.format("ResNet-152"))
+resnet50_v1_5 = network("resnet50_v1_5", replace(RESNET50, stride_on_3x3=True), _V1_5.format("ResNet-50"))
+resnet101_v1_5 = network("resnet101_v1_5", replace(RESNET101, stride_on_3x3=True), _V1_5.format("ResNet-101"))
+resnet152_v1_5 = network("resnet152_v1_5", replace(RESNET152, stride_on_3x3=True), _V1_5.format("ResNet-152"))
 
 _32PX = "{} of table 1 behind one 3×3 convolution instead of 7×7/2 and the pool; not in the paper."
-resnet18_32px = _cifar("resnet18_32px", replace(RESNET18, stem="32px"), _32PX.format("ResNet-18"))
-resnet34_32px = _cifar("resnet34_32px", replace(RESNET34, stem="32px"), _32PX.format("ResNet-34"))
-resnet50_32px = _cifar("resnet50_32px", replace(RESNET50, stem="32px"), _32PX.format("ResNet-50"))
+resnet18_32px = network("resnet18_32px", replace(RESNET18, stem="32px"), _32PX.format("ResNet-18"))
+resnet34_32px = network("resnet34_32px", replace(RESNET34, stem="32px"), _32PX.format("ResNet-34"))
+resnet50_32px = network("resnet50_32px", replace(RESNET50, stem="32px"), _32PX.format("ResNet-50"))
 
 _A = "Section 4.2, {} layers, option A."
-resnet20 = _cifar("resnet20", cifar_design(20), _A.format(20))
-resnet32 = _cifar("resnet32", cifar_design(32), _A.format(32))
-resnet44 = _cifar("resnet44", cifar_design(44), _A.format(44))
-resnet56 = _cifar("resnet56", cifar_design(56), _A.format(56))
-resnet110 = _cifar("resnet110", cifar_design(110), _A.format(110))
-resnet1202 = _cifar("resnet1202", cifar_design(1202), _A.format(1202))
+resnet20 = network("resnet20", cifar_design(20), _A.format(20))
+resnet32 = network("resnet32", cifar_design(32), _A.format(32))
+resnet44 = network("resnet44", cifar_design(44), _A.format(44))
+resnet56 = network("resnet56", cifar_design(56), _A.format(56))
+resnet110 = network("resnet110", cifar_design(110), _A.format(110))
+resnet1202 = network("resnet1202", cifar_design(1202), _A.format(1202))
 
 _B = "Section 4.2, {} layers, with projections where the shape changes."
-resnet20_b = _cifar("resnet20_b", replace(cifar_design(20), shortcut="B"), _B.format(20))
-resnet32_b = _cifar("resnet32_b", replace(cifar_design(32), shortcut="B"), _B.format(32))
-resnet44_b = _cifar("resnet44_b", replace(cifar_design(44), shortcut="B"), _B.format(44))
-resnet56_b = _cifar("resnet56_b", replace(cifar_design(56), shortcut="B"), _B.format(56))
-resnet110_b = _cifar("resnet110_b", replace(cifar_design(110), shortcut="B"), _B.format(110))
+resnet20_b = network("resnet20_b", replace(cifar_design(20), shortcut="B"), _B.format(20))
+resnet32_b = network("resnet32_b", replace(cifar_design(32), shortcut="B"), _B.format(32))
+resnet44_b = network("resnet44_b", replace(cifar_design(44), shortcut="B"), _B.format(44))
+resnet56_b = network("resnet56_b", replace(cifar_design(56), shortcut="B"), _B.format(56))
+resnet110_b = network("resnet110_b", replace(cifar_design(110), shortcut="B"), _B.format(110))
 
 _PLAIN = "Section 4.2, {} layers without shortcuts."
-plain20 = _cifar("plain20", replace(cifar_design(20), shortcut="none"), _PLAIN.format(20))
-plain32 = _cifar("plain32", replace(cifar_design(32), shortcut="none"), _PLAIN.format(32))
-plain44 = _cifar("plain44", replace(cifar_design(44), shortcut="none"), _PLAIN.format(44))
-plain56 = _cifar("plain56", replace(cifar_design(56), shortcut="none"), _PLAIN.format(56))
-plain110 = _cifar("plain110", replace(cifar_design(110), shortcut="none"), _PLAIN.format(110))
+plain20 = network("plain20", replace(cifar_design(20), shortcut="none"), _PLAIN.format(20))
+plain32 = network("plain32", replace(cifar_design(32), shortcut="none"), _PLAIN.format(32))
+plain44 = network("plain44", replace(cifar_design(44), shortcut="none"), _PLAIN.format(44))
+plain56 = network("plain56", replace(cifar_design(56), shortcut="none"), _PLAIN.format(56))
+plain110 = network("plain110", replace(cifar_design(110), shortcut="none"), _PLAIN.format(110))

@@ -8,28 +8,26 @@ authors' release the first max-pool is unpadded and rounds up.
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
-from repronet.models.residual import Design, ResNet
+from repronet.models.residual import Design, ResNet, network
 from repronet.models.resnet import RESNET50, RESNET101, RESNET152, cifar_design
 from repronet.models.resnext import RESNEXT50
-from repronet.models.variant import Build, variant
+from repronet.models.variant import Build
 
 
-def _imagenet(name: str, design: Design, doc: str) -> Build[ResNet]:
-    se_design = replace(design, reduction=16, stem="224px_ceil" if design.stem == "224px" else design.stem)
-    return variant(name, partial(ResNet, se_design), doc, num_classes=1000)
+def se_design(design: Design) -> Design:
+    """The same with squeeze and excitation, r = 16, behind the unpadded pool."""
+    return replace(design, reduction=16, stem="224px_ceil" if design.stem == "224px" else design.stem)
 
 
 def _cifar(layers: int) -> Build[ResNet]:
-    design = replace(cifar_design(layers), reduction=16)
     doc = f"SE-ResNet-{layers} for CIFAR, section 5.1: ResNet-{layers} with option A."
-    return variant(f"se_resnet{layers}", partial(ResNet, design), doc, num_classes=10)
+    return network(f"se_resnet{layers}", se_design(cifar_design(layers)), doc)
 
 
 # Appendix: 64 groups, 1×1 convolutions of half the width before them, 3×3 for the projections and the stem, dropout.
 SENET154 = replace(
-    RESNET152,
+    se_design(RESNET152),
     stem="224px_deep",
     shortcut="3x3",
     stride_on_3x3=True,
@@ -39,17 +37,18 @@ SENET154 = replace(
     dropout=0.2,
 )
 
-se_resnet50 = _imagenet("se_resnet50", RESNET50, "SE-ResNet-50, table 1: 28,088,024 parameters.")
-se_resnet50_v1_5 = variant(
+se_resnet50 = network("se_resnet50", se_design(RESNET50), "SE-ResNet-50, table 1: 28,088,024 parameters.")
+se_resnet50_v1_5 = network(
     "se_resnet50_v1_5",
-    partial(ResNet, replace(RESNET50, reduction=16, stride_on_3x3=True)),
+    replace(RESNET50, reduction=16, stride_on_3x3=True),
     "SE-ResNet-50 with the stride on the 3×3 and a padded pool, as timm's seresnet50; not in the paper.",
-    num_classes=1000,
 )
-se_resnet101 = _imagenet("se_resnet101", RESNET101, "SE-ResNet-101, table 2.")
-se_resnet152 = _imagenet("se_resnet152", RESNET152, "SE-ResNet-152, table 2.")
-se_resnext50_32x4d = _imagenet("se_resnext50_32x4d", RESNEXT50, "SE-ResNeXt-50, table 1: 27,559,896 parameters.")
-senet154 = _imagenet("senet154", SENET154, "SENet-154, section 6: 115,088,984 parameters.")
+se_resnet101 = network("se_resnet101", se_design(RESNET101), "SE-ResNet-101, table 2.")
+se_resnet152 = network("se_resnet152", se_design(RESNET152), "SE-ResNet-152, table 2.")
+se_resnext50_32x4d = network(
+    "se_resnext50_32x4d", se_design(RESNEXT50), "SE-ResNeXt-50, table 1: 27,559,896 parameters."
+)
+senet154 = network("senet154", SENET154, "SENet-154, section 6: 115,088,984 parameters.")
 
 se_resnet20 = _cifar(20)
 se_resnet32 = _cifar(32)

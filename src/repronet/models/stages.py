@@ -49,13 +49,20 @@ def stages(network: nn.Module) -> list[Stage]:
     heads = class_layers(network)
     grouped: dict[str, list[tuple[str, nn.Module]]] = {}
     head: list[tuple[str, nn.Module]] = []
-    key = ""
-    for path, module, starts in _units(network, heads):
+    key, pooled = "", False
+    for path, module in _opened(network, heads):
+        pooled |= isinstance(module, _POOLING)
+        if not any(True for _ in module.parameters()):
+            continue
+        belongs = isinstance(module, nn.BatchNorm2d | nn.GroupNorm) or "transition" in path
+        within = path.startswith("features.") and isinstance(module, nn.Conv2d) and not pooled
+        pooled = False
         if any(layer == path or layer.startswith(f"{path}.") for layer in heads):
             head.append((path, module))
             continue
-        if starts or not grouped:
-            key = _stage_name(path)
+        if not grouped or not (belongs or within):
+            match = _LETTERED.match(path)
+            key = (match.group(1) or match.group(2)) if match else path
         grouped.setdefault(key, []).append((path, module))
     head = head or grouped.pop(key)
     return [*(Stage(name, tuple(modules)) for name, modules in grouped.items()), Stage("head", tuple(head))]
@@ -67,10 +74,12 @@ def class_layers(network: nn.Module) -> set[str]:
     None for a network that is made for one number of classes. Of a module that is none of :mod:`repronet.models`, the
     last layer with weights.
     """
-    name, channels = getattr(network, "architecture", None), _first_convolution_channels(network)
+    name = getattr(network, "architecture", None)
     if name not in models.MODELS:
         weighted = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
         return set(weighted[-1:])
+    first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
+    channels = first.in_channels if first is not None else None
     shapes = []
     for classes in (3, 4):
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
@@ -82,25 +91,6 @@ def class_layers(network: nn.Module) -> set[str]:
     return {key.rpartition(".")[0] for key in shapes[0] if shapes[0][key] != shapes[1][key]}
 
 
-def _first_convolution_channels(network: nn.Module) -> int | None:
-    first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
-    return first.in_channels if first is not None else None
-
-
-def _units(network: nn.Module, heads: set[str]) -> Iterator[tuple[str, nn.Module, bool]]:
-    """Modules with parameters, in order, each with whether a stage begins with it."""
-    pooled = False
-    for path, module in _opened(network, heads):
-        if isinstance(module, _POOLING):
-            pooled = True
-        if not any(True for _ in module.parameters()):
-            continue
-        belongs = isinstance(module, nn.BatchNorm2d | nn.GroupNorm) or "transition" in path
-        within = path.startswith("features.") and isinstance(module, nn.Conv2d) and not pooled
-        yield path, module, not belongs and not within
-        pooled = False
-
-
 def _opened(network: nn.Module, heads: set[str], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     """The network's children; in place of a container, or of a sequence that ends in the head, its children."""
     for name, child in network.named_children():
@@ -110,8 +100,3 @@ def _opened(network: nn.Module, heads: set[str], prefix: str = "") -> Iterator[t
             yield from _opened(child, heads, f"{path}.")
         else:
             yield path, child
-
-
-def _stage_name(path: str) -> str:
-    match = _LETTERED.match(path)
-    return (match.group(1) or match.group(2)) if match else path

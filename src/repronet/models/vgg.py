@@ -69,9 +69,17 @@ class VGG(nn.Module):
         super().__init__()
         self.input_size = column.input_size
         self.features = nn.Sequential(*_features(column, in_channels, layers))
-        small = column.input_size == 32
-        self.avgpool = nn.Identity() if small else layers.AdaptiveAvgPool2d(7)
-        self.classifier = nn.Sequential(*(_small_head if small else _head)(num_classes, layers))
+        if column.input_size == 32:
+            self.avgpool = nn.Identity()
+            self.classifier = nn.Sequential(layers.Dropout(0.5), layers.Linear(512, num_classes))
+        else:
+            self.avgpool = layers.AdaptiveAvgPool2d(7)
+            hidden = [
+                module
+                for inputs in (512 * 7 * 7, 4096)
+                for module in (layers.Linear(inputs, 4096), layers.ReLU(inplace=True), layers.Dropout(0.5))
+            ]
+            self.classifier = nn.Sequential(*hidden, layers.Linear(4096, num_classes))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -99,19 +107,6 @@ def _features(column: Column, in_channels: int, layers: ModuleType) -> Iterator[
                 yield response_norm(layers)
             channels = planes
         yield layers.MaxPool2d(kernel_size=2, stride=2)
-
-
-def _head(num_classes: int, layers: ModuleType) -> Iterator[nn.Module]:
-    for inputs in (512 * 7 * 7, 4096):
-        yield layers.Linear(inputs, 4096)
-        yield layers.ReLU(inplace=True)
-        yield layers.Dropout(0.5)
-    yield layers.Linear(4096, num_classes)
-
-
-def _small_head(num_classes: int, layers: ModuleType) -> Iterator[nn.Module]:
-    yield layers.Dropout(0.5)
-    yield layers.Linear(512, num_classes)
 
 
 def _network(name: str, column: Column, doc: str, num_classes: int = 1000) -> Build[VGG]:

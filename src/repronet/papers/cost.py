@@ -41,7 +41,7 @@ def multiplications(network: str, dataset: str, epochs: int) -> int:
 
 
 def cost(network: str, dataset: str, epochs: int, batch_size: int) -> str:
-    """What the training takes: its steps, its multiplications, and how long they last."""
+    """What the training takes: its steps of ``batch_size`` images, its multiplications, and how long they last."""
     work, macs = WORKLOADS[dataset], golden()[network]["macs"]
     total = multiplications(network, dataset, epochs)
     steps = epochs * math.ceil(work.images / batch_size)

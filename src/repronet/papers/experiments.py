@@ -10,7 +10,7 @@ from repronet.papers import NETWORKS
 from repronet.papers.cost import cost
 from repronet.papers.experiments_imagenet import IMAGENET
 from repronet.papers.experiments_small import SMALL
-from repronet.papers.records import Error, Experiment, Paper
+from repronet.papers.records import Error, Experiment
 from repronet.papers.tables import where
 
 EXPERIMENTS: dict[str, Experiment] = {**SMALL, **IMAGENET}
@@ -21,33 +21,24 @@ def described(name: str, epochs: int, batch_size: int, normalization: str) -> di
 
     Args:
         name: a key of :data:`EXPERIMENTS`.
-        epochs: the length, the batch and the normalization are those of its config.
+        epochs, batch_size, normalization: of its config; the batch is that of an optimizer step.
     """
     run = EXPERIMENTS[name]
     facts = NETWORKS[run.network]
+    paper, recipe = facts.paper, facts.recipe
+    section = run.section or (recipe.where if recipe else "")
+    cited = ", ".join(filter(None, (paper.authors, f'"{paper.title}"', where(paper), section)))
+    figure = stated(run.published) if run.published else "no figure"
+    beside = "" if run.comparable or not run.published else "not comparable with this run"
     epochs_of = {"smoke": 1, "minutes": run.minutes, "hour": run.hour, "paper": epochs}
     return {
-        "paper": _citation(run, facts.paper),
+        "paper": "; ".join(filter(None, (cited, run.also))),
         "command": f"repronet reproduce {name}",
-        "published": _figure(run),
+        "published": "; ".join(filter(None, (figure, run.context, beside))),
         "cost": cost(run.network, run.dataset, epochs, batch_size),
         "epochs": ", ".join(f"{budget} {count or 'none'}" for budget, count in epochs_of.items()),
         "deviations": "; ".join((*run.deviations, *facts.deviations_with(normalization))),
     }
-
-
-def _citation(run: Experiment, paper: Paper) -> str:
-    recipe = NETWORKS[run.network].recipe
-    section = run.section or (recipe.where if recipe else "")
-    cited = ", ".join(filter(None, (paper.authors, f'"{paper.title}"', where(paper), section)))
-    return f"{cited}; {run.also}" if run.also else cited
-
-
-def _figure(run: Experiment) -> str:
-    if run.published is None:
-        return f"no figure; {run.context}" if run.context else "no figure"
-    beside = "" if run.comparable else "not comparable with this run"
-    return "; ".join(filter(None, (stated(run.published), run.context, beside)))
 
 
 def stated(error: Error) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repronet.papers import published
-from repronet.papers.experiments_small import BEST, Runs, not_comparable
+from repronet.papers.experiments_small import BEST, Runs
 from repronet.papers.records import Experiment
 
 _PLATEAU = "the rate falls by a rule for the validation error, not by hand"
@@ -11,39 +11,39 @@ _ONE_GPU = "one GPU for several"
 _HELD_OUT = "2 % of the training pictures are held out for validation"
 
 
-def _large(title: str, network: str, percent: float, *deviations: str, of: str = "", also: str = "") -> Experiment:
-    """A run that is held against the figure of `of` where `network` has none."""
-    error = published(of or network, percent)
-    return Experiment(
-        f"{title} on ImageNet", network, "imagenet", error, None, None, (BEST, _HELD_OUT, *deviations), also=also
-    )
+def _large(
+    title: str,
+    network: str,
+    percent: float,
+    *deviations: str,
+    of: str = "",
+    also: str = "",
+    comparable: bool = True,
+) -> Experiment:
+    """A run that is held against the figure of ``of`` where ``network`` has none."""
+    error, held = published(of or network, percent), (BEST, _HELD_OUT, *deviations)
+    return Experiment(f"{title} on ImageNet", network, "imagenet", error, None, None, held, comparable, also=also)
 
 
-def _all_large(figures: dict[str, tuple[str, float]], *deviations: str) -> Runs:
+def _all_large(figures: dict[str, tuple[str, float]], *deviations: str, comparable: bool = True) -> Runs:
     """Runs of networks, each with its title and its error."""
     return {
-        f"{network}_imagenet": _large(title, network, percent, *deviations)
+        f"{network}_imagenet": _large(title, network, percent, *deviations, comparable=comparable)
         for network, (title, percent) in figures.items()
     }
 
 
-def _alexnet() -> Runs:
-    pixels = "pixels from 0 to 255 less one mean, in place of a mean picture"
+def _first() -> Runs:
+    """AlexNet, ZFNet and VGG."""
+    pixels = (_PLATEAU, "pixels from 0 to 255 less one mean, in place of a mean picture")
     crops = "crops of 227 pixels, which the paper's maps need, for 224"
     zfnets = {"zfnet": ("ZFNet", 38.4), "zfnet_wide": ("ZFNet with 512-1024-512 maps", 37.5)}
-    return {
-        "alexnet_imagenet": _large("AlexNet of 2012", "alexnet", 40.7, _PLATEAU, pixels, crops),
-        **_all_large(zfnets, _PLATEAU, pixels, "weight decay is AlexNet's"),
-    }
-
-
-def _vgg() -> Runs:
-    usual = (
+    vgg = (
         _PLATEAU,
         "pixels with a mean and deviation a channel, in place of a mean alone",
         "tested over ten crops at five sizes, not densely",
     )
-    others = {
+    deeper = {
         "vgg11_lrn": ("VGG-11 with response norm, column A-LRN,", 29.7),
         "vgg13": ("VGG-13, column B,", 28.7),
         "vgg16_c": ("VGG-16, column C,", 28.1),
@@ -52,36 +52,33 @@ def _vgg() -> Runs:
     }
     he = "weights start as in He et al. 2015, not with"
     return {
-        **not_comparable(
-            {
-                "vgg11_imagenet": _large("VGG-11, column A,", "vgg11", 29.6, *usual, f"{he} σ = 0.1"),
-                **_all_large(others, *usual, f"{he} the weights of network A"),
-            }
-        ),
+        "alexnet_imagenet": _large("AlexNet of 2012", "alexnet", 40.7, *pixels, crops),
+        **_all_large(zfnets, *pixels, "weight decay is AlexNet's"),
+        "vgg11_imagenet": _large("VGG-11, column A,", "vgg11", 29.6, *vgg, f"{he} σ = 0.1", comparable=False),
+        **_all_large(deeper, *vgg, f"{he} the weights of network A", comparable=False),
         "vgg16_bn_imagenet": _large(
             "VGG-16 with batch norm, torchvision's run,",
             "vgg16_bn",
             26.64,
-            "torchvision's run, not the paper's",
-            _ONE_GPU,
+            *("torchvision's run, not the paper's", _ONE_GPU),
             also="torchvision's reference training",
         ),
     }
 
 
 def _inception() -> Runs:
-    googlenet = _large(
-        "GoogLeNet of 2014",
-        "googlenet",
-        10.07,
-        "a run counts the first answer, the figure the first five, so that they cannot be compared",
-        "rate, batch, weight decay and length are Caffe's, as the paper has none",
-        "one process for many that are not in step",
-        "augmentation as far as the paper tells it",
-        "weights start as in He et al. 2015, of which the paper says nothing",
-    )
     return {
-        **not_comparable({"googlenet_imagenet": googlenet}),
+        "googlenet_imagenet": _large(
+            "GoogLeNet of 2014",
+            "googlenet",
+            10.07,
+            "a run counts the first answer, the figure the first five, so that they cannot be compared",
+            "rate, batch, weight decay and length are Caffe's, as the paper has none",
+            "one process for many that are not in step",
+            "augmentation as far as the paper tells it",
+            "weights start as in He et al. 2015, of which the paper says nothing",
+            comparable=False,
+        ),
         "inception_v3_imagenet": _large(
             "Inception-v3",
             "inception_v3",
@@ -92,11 +89,11 @@ def _inception() -> Runs:
     }
 
 
-def _residual() -> Runs:
+def _later() -> Runs:
+    """Residual and dense networks."""
     usual = (_PLATEAU, "pixels with a mean and deviation a channel, in place of a mean picture")
     projections = "projections where the shape changes; the figure is that without them"
-    option_b = _large("ResNet-18, option B,", "resnet18", 27.88, *usual, projections, of="resnet18_a")
-    figures = {
+    residual = {
         "resnet18_a": ("ResNet-18, option A,", 27.88),
         "resnet34": ("ResNet-34, option B,", 24.52),
         "resnet34_a": ("ResNet-34, option A,", 25.03),
@@ -106,10 +103,6 @@ def _residual() -> Runs:
         "plain18": ("Plain-18, no shortcuts,", 27.94),
         "plain34": ("Plain-34, no shortcuts,", 28.54),
     }
-    return {**not_comparable({"resnet18_imagenet": option_b}), **_all_large(figures, *usual)}
-
-
-def _later() -> Runs:
     resnext = {
         "resnext50_32x4d": ("ResNeXt-50, 32×4d,", 22.2),
         "resnext101_64x4d": ("ResNeXt-101, 64×4d,", 20.4),
@@ -118,10 +111,14 @@ def _later() -> Runs:
     dense = {f"densenet{depth}": (f"DenseNet-{depth}", percent) for depth, percent in percents.items()}
     senet = {"se_resnet50": ("SE-ResNet-50", 23.29), "senet154": ("SENet-154", 18.68)}
     return {
+        "resnet18_imagenet": _large(
+            "ResNet-18, option B,", "resnet18", 27.88, *usual, projections, of="resnet18_a", comparable=False
+        ),
+        **_all_large(residual, *usual),
         **_all_large(resnext, "the length after the third fall of the rate is not in the paper"),
         **_all_large(dense, _ONE_GPU),
         **_all_large(senet, "weight decay is ResNet's", "classes are not drawn in balance"),
     }
 
 
-IMAGENET: Runs = {**_alexnet(), **_vgg(), **_inception(), **_residual(), **_later()}
+IMAGENET: Runs = {**_first(), **_inception(), **_later()}

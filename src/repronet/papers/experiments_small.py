@@ -6,8 +6,6 @@ cores, or an hour of one, since two that share their caches and their memory sel
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from repronet.papers import NETWORKS, published
 from repronet.papers.records import Error, Experiment
 
@@ -19,11 +17,6 @@ _ONE_PROCESS = "batch norm over 128 pictures, not 64 on each of two GPUs"
 _CARVED = "5,000 of the 50,000 training pictures are held out for validation"
 
 
-def not_comparable(runs: Runs) -> Runs:
-    """Runs that are shown beside a figure from which they differ in more than details."""
-    return {name: replace(run, comparable=False) for name, run in runs.items()}
-
-
 def _mnist() -> Runs:
     carved = "5,000 of the 60,000 training digits are held out for validation"
     distorted = "digits distorted anew in each pass, not 540,000 once and for all"
@@ -32,35 +25,28 @@ def _mnist() -> Runs:
     modern = ("the figure is that of the network of 1998", one_cycle, carved, BEST)
     first_order = "first-order SGD with momentum on batches of 16 for second-order steps on single digits"
     adam = "Adam on batches of 32 with a one-cycle schedule for second-order steps on single digits"
-    old = (adam, carved, BEST)
-    few = ("3,500 training digits, for which nothing is published", first_order, BEST)
+    few = "3,500 training digits, for which nothing is published"
     plain, with_distortions = published("lenet5_1998", 0.95), published("lenet5_1998", 0.8)
 
     def today(title: str, error: Error, *deviations: str) -> Experiment:
-        return Experiment(title, "lenet5", "mnist", error, 20, 20, (*modern, *deviations), section="section III.B")
+        where = "section III.B"
+        return Experiment(title, "lenet5", "mnist", error, 20, 20, (*modern, *deviations), False, where)
 
     def of_1998(title: str, error: Error | None, minutes: int, *deviations: str, dataset: str = "mnist") -> Experiment:
         return Experiment(title, "lenet5_1998", dataset, error, minutes, 20, deviations)
 
+    on_distorted = "on distorted MNIST"
+    at_its_rates = "LeNet-5 of 1998 on MNIST, 20 passes at the rates of its paper"
+    on_few = "LeNet-5 of 1998 on 5,000 digits, half a minute"
     return {
-        **not_comparable(
-            {
-                "lenet5_mnist": today("LeNet-5 as taught today on MNIST, 20 passes", plain),
-                "lenet5_mnist_distorted": today(
-                    "LeNet-5 as taught today on distorted MNIST", with_distortions, distorted, turned
-                ),
-            }
-        ),
-        "lenet5_1998_mnist": of_1998("LeNet-5 of 1998 on MNIST, 20 passes", plain, 5, *old),
-        "lenet5_1998_mnist_stages": of_1998(
-            "LeNet-5 of 1998 on MNIST, 20 passes at the rates of its paper", plain, 5, first_order, carved, BEST
-        ),
+        "lenet5_mnist": today("LeNet-5 as taught today on MNIST, 20 passes", plain),
+        "lenet5_mnist_distorted": today(f"LeNet-5 as taught today {on_distorted}", with_distortions, distorted, turned),
+        "lenet5_1998_mnist": of_1998("LeNet-5 of 1998 on MNIST, 20 passes", plain, 5, adam, carved, BEST),
+        "lenet5_1998_mnist_stages": of_1998(at_its_rates, plain, 5, first_order, carved, BEST),
         "lenet5_1998_mnist_distorted": of_1998(
-            "LeNet-5 of 1998 on distorted MNIST", with_distortions, 5, *old, distorted
+            f"LeNet-5 of 1998 {on_distorted}", with_distortions, 5, adam, carved, BEST, distorted
         ),
-        "lenet5_1998_mnist5k": of_1998(
-            "LeNet-5 of 1998 on 5,000 digits, half a minute", None, 20, *few, dataset="mnist5k"
-        ),
+        "lenet5_1998_mnist5k": of_1998(on_few, None, 20, few, first_order, BEST, dataset="mnist5k"),
     }
 
 
@@ -70,12 +56,16 @@ def _small(
     percent: float | None,
     epochs: tuple[int | None, int | None],
     *deviations: str,
+    comparable: bool = True,
     section: str = "",
+    also: str = "",
     context: str = "",
 ) -> Experiment:
     """A run on CIFAR-10, with as many ``epochs`` in five minutes and in an hour."""
     error = None if percent is None else published(network, percent)
-    return Experiment(title, network, "cifar10", error, *epochs, (BEST, *deviations), section=section, context=context)
+    return Experiment(
+        title, network, "cifar10", error, *epochs, (BEST, *deviations), comparable, section, also, context
+    )
 
 
 # depth: epochs in five minutes and in an hour. All but 110 have as many as those of 56 layers, for which one takes a
@@ -87,35 +77,35 @@ _DAYS = (None, None)
 
 def _residual() -> Runs:
     usual = (_STRATIFIED, _ONE_PROCESS)
+    percents = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97}
+    runs = {
+        f"resnet{depth}_cifar10": _small(
+            f"ResNet-{depth} on CIFAR-10", f"resnet{depth}", percent, _EPOCHS[depth], *usual
+        )
+        for depth, percent in percents.items()
+    }
     best_of_5 = "the figure is the best of five runs, whose mean is 6.61"
     shorter = ("15 epochs for 182", "one-cycle schedule", "Nesterov's momentum", "batch of 64", "weight decay of 5e-4")
-    percents = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97}
-    one_cycle = _small(
-        "ResNet-20 on CIFAR-10 in fifteen epochs: what an hour on two processor cores can do",
-        "resnet20",
-        8.75,
-        (1, 15),
-        _STRATIFIED,
-        *shorter,
-    )
-    schedule = "the schedule is that of L. N. Smith and N. Topin, Super-Convergence, 2018"
     return {
-        **{
-            f"resnet{depth}_cifar10": _small(
-                f"ResNet-{depth} on CIFAR-10", f"resnet{depth}", percent, _EPOCHS[depth], *usual
-            )
-            for depth, percent in percents.items()
-        },
+        **runs,
         "resnet110_cifar10": _small(
             "ResNet-110 on CIFAR-10, with its warm-up", "resnet110", 6.43, _EPOCHS[110], *usual, best_of_5
         ),
         "resnet1202_cifar10": _small("ResNet-1202 on CIFAR-10", "resnet1202", 7.93, _DAYS, *usual),
-        **not_comparable({"resnet20_cifar10_one_cycle": replace(one_cycle, also=schedule)}),
+        "resnet20_cifar10_one_cycle": _small(
+            "ResNet-20 on CIFAR-10 in fifteen epochs: what an hour on two processor cores can do",
+            "resnet20",
+            8.75,
+            (1, 15),
+            *(_STRATIFIED, *shorter),
+            comparable=False,
+            also="the schedule is that of L. N. Smith and N. Topin, Super-Convergence, 2018",
+        ),
     }
 
 
 def _plain() -> Runs:
-    curves = "the paper prints curves and no figure"
+    usual = (_STRATIFIED, _ONE_PROCESS, "the paper prints curves and no figure")
     grows, fails = "error grows with depth, 20 < 32 < 44 < 56", "does not come below 60 % error"
     return {
         f"plain{depth}_cifar10": _small(
@@ -123,9 +113,7 @@ def _plain() -> Runs:
             f"plain{depth}",
             None,
             epochs,
-            _STRATIFIED,
-            _ONE_PROCESS,
-            curves,
+            *usual,
             context=f"figure 6: {fails if depth == 110 else grows}",
         )
         for depth, epochs in _EPOCHS.items()
@@ -144,29 +132,22 @@ def _pre_activation() -> Runs:
 
 
 def _squeeze_excitation() -> Runs:
-    recipe = "the recipe is that of the ResNet without squeeze and excitation"
-    unknown = ("the paper prints no figure for this depth",)
-
-    def run(depth: int, percent: float | None, context: str) -> Experiment:
-        deviations = (_STRATIFIED, recipe, *(unknown if percent is None else ()))
-        return _small(
+    usual = (_STRATIFIED, "the recipe is that of the ResNet without squeeze and excitation")
+    runs: Runs = {}
+    for depth, epochs in _EPOCHS.items():
+        (error,) = NETWORKS[f"resnet{depth}"].errors
+        percent, unknown = (5.21, ()) if depth == 110 else (None, ("the paper prints no figure for this depth",))
+        without = "6.37 %" if depth == 110 else f"{error.percent:g} % (He et al. 2016, {error.where})"
+        runs[f"se_resnet{depth}_cifar10"] = _small(
             f"SE-ResNet-{depth} on CIFAR-10",
             f"se_resnet{depth}",
             percent,
-            _EPOCHS[depth],
-            *deviations,
+            epochs,
+            *(*usual, *unknown),
             section="section 5.1",
-            context=f"{context} without squeeze and excitation",
+            context=f"{without} without squeeze and excitation",
         )
-
-    def without(depth: int) -> str:
-        (error,) = NETWORKS[f"resnet{depth}"].errors
-        return f"{error.percent:g} % (He et al. 2016, {error.where})"
-
-    return {
-        **{f"se_resnet{depth}_cifar10": run(depth, None, without(depth)) for depth in (20, 32, 44, 56)},
-        "se_resnet110_cifar10": run(110, 5.21, "6.37 %"),
-    }
+    return runs
 
 
 def _four_layer() -> Runs:
@@ -175,76 +156,65 @@ def _four_layer() -> Runs:
     rates = (*usual, "of four rates the one that was best for ReLU and for tanh in an epoch of 10,000 pictures")
     own_rate = "networks with response norm have a rate of their own, chosen by validation"
     unknown, curves = "nothing is published for this network", "the paper prints curves and no test error"
-    batch_norm = (
-        'S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate'
-        ' Shift", ICML 2015, section 4.2'
-    )
     sooner, longer = (8, 40), (5, 50)  # who learns sooner is seen at once, who errs less late
-    with_batch_norm = _small(
-        "Four layers with ReLU on CIFAR-10, with batch normalization",
-        "four_layer",
-        None,
-        sooner,
-        *rates,
-        "batch norm stands after the first two pools, not before each activation",
-        unknown,
-        section="section 3.3",
-        context="at the same rate Inception comes to its error in less than half the steps, section 4.2.2",
-    )
+    relu, training = "Four layers with ReLU on CIFAR-10", "a training error of 25 % in"
     return {
         "four_layer_relu_cifar10": _small(
-            "Four layers with ReLU on CIFAR-10: how soon the training error comes down to 25 %",
+            f"{relu}: how soon the training error comes down to 25 %",
             "four_layer",
             None,
             sooner,
-            *rates,
-            curves,
+            *(*rates, curves),
             section="figure 1",
-            context="a training error of 25 % in a sixth of the epochs of tanh",
+            context=f"{training} a sixth of the epochs of tanh",
         ),
         "four_layer_tanh_cifar10": _small(
             "Four layers with tanh on CIFAR-10: how late the training error comes down to 25 %",
             "four_layer_tanh",
             None,
             sooner,
-            *rates,
-            curves,
+            *(*rates, curves),
             section="figure 1",
-            context="a training error of 25 % in six times the epochs of ReLU",
+            context=f"{training} six times the epochs of ReLU",
         ),
-        **not_comparable(
-            {
-                "four_layer_plain_cifar10": _small(
-                    "Four layers with ReLU on CIFAR-10, without normalization",
-                    "four_layer",
-                    13.0,
-                    longer,
-                    *usual,
-                    section="section 3.3",
-                ),
-                "four_layer_lrn_cifar10": _small(
-                    "Four layers with ReLU on CIFAR-10, with response normalization",
-                    "four_layer",
-                    11.0,
-                    longer,
-                    *usual,
-                    own_rate,
-                    section="section 3.3",
-                ),
-            }
+        "four_layer_plain_cifar10": _small(
+            f"{relu}, without normalization",
+            "four_layer",
+            13.0,
+            longer,
+            *usual,
+            comparable=False,
+            section="section 3.3",
+        ),
+        "four_layer_lrn_cifar10": _small(
+            f"{relu}, with response normalization",
+            "four_layer",
+            11.0,
+            longer,
+            *(*usual, own_rate),
+            comparable=False,
+            section="section 3.3",
         ),
         "four_layer_abutting_cifar10": _small(
-            "Four layers with ReLU on CIFAR-10, with response normalization and pools of 2×2 that do not overlap",
+            f"{relu}, with response normalization and pools of 2×2 that do not overlap",
             "four_layer_abutting",
             None,
             longer,
-            *usual,
-            own_rate,
-            unknown,
+            *(*usual, own_rate, unknown),
             section="section 3.4",
             context="overlap lowers AlexNet's errors by 0.4 and 0.3 points",
         ),
-        "four_layer_bn_cifar10": replace(with_batch_norm, also=batch_norm),
+        "four_layer_bn_cifar10": _small(
+            f"{relu}, with batch normalization",
+            "four_layer",
+            None,
+            sooner,
+            *(*rates, "batch norm stands after the first two pools, not before each activation", unknown),
+            section="section 3.3",
+            also='S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal'
+            ' Covariate Shift", ICML 2015, section 4.2',
+            context="at the same rate Inception comes to its error in less than half the steps, section 4.2.2",
+        ),
     }
 
 

@@ -2,97 +2,78 @@
 
 from __future__ import annotations
 
-from repronet.papers.records import Error, Facts, Paper, Printed, Recipe
+from repronet.papers.records import IMAGENET, TOP1, TOP5, TORCHVISION, Error, Facts, Paper, Printed, Recipe, stages
 
 GOING_DEEPER = Paper(
-    authors="C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich",
-    title="Going Deeper with Convolutions",
-    venue="CVPR 2015",
-    year=2014,
-    arxiv="1409.4842",
+    "C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, A. Rabinovich",
+    "Going Deeper with Convolutions",
+    "CVPR 2015",
+    2014,
+    "1409.4842",
 )
 RETHINKING = Paper(
-    authors="C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna",
-    title="Rethinking the Inception Architecture for Computer Vision",
-    venue="CVPR 2016",
-    year=2015,
-    arxiv="1512.00567",
+    "C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna",
+    "Rethinking the Inception Architecture for Computer Vision",
+    "CVPR 2016",
+    2015,
+    "1512.00567",
 )
-_TOP1, _TOP5 = "ImageNet val top-1", "ImageNet val top-5"
-
 # Table 1: what leaves each stage.
-_GOOGLENET_STAGES = (
-    ("conv1", (64, 112, 112)),
-    ("conv3", (192, 56, 56)),
-    ("inception3a", (256, 28, 28)),
-    ("inception3b", (480, 28, 28)),
-    ("inception4a", (512, 14, 14)),
-    ("inception4b", (512, 14, 14)),
-    ("inception4c", (512, 14, 14)),
-    ("inception4d", (528, 14, 14)),
-    ("inception4e", (832, 14, 14)),
-    ("inception5a", (832, 7, 7)),
-    ("inception5b", (1024, 7, 7)),
+_GOOGLENET_STAGES = stages(
+    "conv1 64×112×112, conv3 192×56×56, inception3a 256×28×28, inception3b 480×28×28, inception4a 512×14×14,"
+    "inception4b 512×14×14, inception4c 512×14×14, inception4d 528×14×14, inception4e 832×14×14,"
+    "inception5a 832×7×7, inception5b 1024×7×7"
 )
 
 NETWORKS = {
     "googlenet": Facts(
-        paper=GOING_DEEPER,
-        title="5×5 branches, local response norm, two auxiliary heads",
-        parameters=6_998_552,
-        source="computed",
-        input=(3, 224, 224),
-        classes=1000,
+        GOING_DEEPER,
+        "5×5 branches, local response norm, two auxiliary heads",
+        6_998_552,
+        *IMAGENET,
         macs=Printed("1.58 G"),
         with_heads=13_378_280,
         stages=_GOOGLENET_STAGES,
         errors=(
-            Error(10.07, _TOP5, "1-crop", "table 3"),
-            Error(9.15, _TOP5, "10-crop", "table 3"),
-            Error(6.67, _TOP5, "144-crop", "table 3", note="7 networks"),
+            Error(10.07, TOP5, "1-crop", "table 3"),
+            Error(9.15, TOP5, "10-crop", "table 3"),
+            Error(6.67, TOP5, "144-crop", "table 3", note="7 networks"),
         ),
         recipe=Recipe(
             "SGD 0.9, rate lowered by 4 % every 8 epochs, Polyak averaging, auxiliary losses weighted 0.3", "section 6"
         ),
     ),
     "googlenet_bn": Facts(
-        paper=GOING_DEEPER,
-        title="batch norm, 3×3 for 5×5: torchvision's googlenet",
-        parameters=6_624_904,
+        GOING_DEEPER,
+        "batch norm, 3×3 for 5×5: torchvision's googlenet",
+        6_624_904,
+        *IMAGENET,
         source="torchvision",
-        input=(3, 224, 224),
-        classes=1000,
         modern=True,
         deviations=("batch norm for local response norm and biases", "3×3 in the branch that is 5×5 in the paper"),
         macs=Printed("1.498 G"),
         with_heads=13_004_888,
         stages=_GOOGLENET_STAGES,
         errors=(
-            Error(30.222, _TOP1, "1-crop", "torchvision, IMAGENET1K_V1", verified=True),
-            Error(10.47, _TOP5, "1-crop", "torchvision, IMAGENET1K_V1", verified=True),
+            Error(30.222, TOP1, "1-crop", TORCHVISION, verified=True),
+            Error(10.47, TOP5, "1-crop", TORCHVISION, verified=True),
         ),
     ),
     "inception_v3": Facts(
-        paper=RETHINKING,
-        title="factorised convolutions, one auxiliary head",
-        parameters=23_834_568,
+        RETHINKING,
+        "factorised convolutions, one auxiliary head",
+        23_834_568,
+        (3, 299, 299),
+        1000,
         source="torchvision",
-        input=(3, 299, 299),
-        classes=1000,
         macs=Printed("5.713 G"),
         with_heads=27_161_264,
-        stages=(
-            ("Conv2d_1a_3x3", (32, 149, 149)),
-            ("Conv2d_2a_3x3", (32, 147, 147)),
-            ("Conv2d_2b_3x3", (64, 147, 147)),
-            ("Conv2d_3b_1x1", (80, 73, 73)),
-            ("Conv2d_4a_3x3", (192, 71, 71)),
-            ("Mixed_5d", (288, 35, 35)),
-            ("Mixed_6e", (768, 17, 17)),
-            ("Mixed_7c", (2048, 8, 8)),
+        stages=stages(
+            "Conv2d_1a_3x3 32×149×149, Conv2d_2a_3x3 32×147×147, Conv2d_2b_3x3 64×147×147, Conv2d_3b_1x1 80×73×73,"
+            "Conv2d_4a_3x3 192×71×71, Mixed_5d 288×35×35, Mixed_6e 768×17×17, Mixed_7c 2048×8×8"
         ),
         receptive_field=("Mixed_7c", 1311),
-        errors=(Error(21.2, _TOP1, "1-crop", "table 3"), Error(5.6, _TOP5, "1-crop", "table 3")),
+        errors=(Error(21.2, TOP1, "1-crop", "table 3"), Error(5.6, TOP5, "1-crop", "table 3")),
         recipe=Recipe(
             "RMSProp 0.9 with ε = 1, rate 0.045, times 0.94 every 2 epochs, gradients clipped at 2,"
             " label smoothing 0.1",

@@ -1,12 +1,12 @@
 """LeNet-5 and the small networks beside it."""
 
-from repronet.papers.records import Error, Facts, Paper, Printed, Recipe
+from repronet.papers.records import Error, Facts, Paper, Printed, Recipe, stages
 
 GRADIENT_BASED = Paper(
-    authors="Y. LeCun, L. Bottou, Y. Bengio, P. Haffner",
-    title="Gradient-Based Learning Applied to Document Recognition",
-    venue="Proceedings of the IEEE 86(11)",
-    year=1998,
+    "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner",
+    "Gradient-Based Learning Applied to Document Recognition",
+    "Proceedings of the IEEE 86(11)",
+    1998,
 )
 
 _ERRORS = (
@@ -18,45 +18,44 @@ _RECIPE = Recipe(
     " 5e-5 (4), then 1e-5; pictures padded to 32×32, background -0.1, foreground 1.175",
     "section III.B and appendix C",
 )
-_NO_SHARING = ("a baseline of ours after the lecture, not of the paper",)
+_LENET, _DIGITS = ((1, 32, 32), 10), ((1, 28, 28), 10)
+_STAGES = "c1 6×28×28, s2 6×14×14, c3 16×10×10, s4 16×5×5"
+
+
+def _lecture(title: str, parameters: int) -> Facts:
+    return Facts(
+        GRADIENT_BASED,
+        title,
+        parameters,
+        *_DIGITS,
+        modern=True,
+        deviations=("a baseline of ours after the lecture, not of the paper",),
+        stages=stages("conv1 6×24×24, conv2 12×8×8"),
+    )
+
 
 NETWORKS = {
     "lenet5_1998": Facts(
-        paper=GRADIENT_BASED,
-        title="connection table, trainable subsampling, scaled tanh, RBF output",
-        parameters=60_000,
+        GRADIENT_BASED,
+        "connection table, trainable subsampling, scaled tanh, RBF output",
+        60_000,
+        *_LENET,
         source="paper",
-        input=(1, 32, 32),
-        classes=10,
         printed=Printed("60,000"),
-        stages=(
-            ("c1", (6, 28, 28)),
-            ("s2", (6, 14, 14)),
-            ("c3", (16, 10, 10)),
-            ("s4", (16, 5, 5)),
-            ("c5", (120, 1, 1)),
-        ),
+        stages=stages(f"{_STAGES}, c5 120×1×1"),
         receptive_field=("c5", 32),
         connections=(
-            ("c1", 122_304),
-            ("s2", 5_880),
-            ("c3", 151_600),
-            ("s4", 2_000),
-            ("c5", 48_120),
-            ("f6", 10_164),
-            ("output", 840),
-            ("", 340_908),
+            *(("c1", 122_304), ("s2", 5_880), ("c3", 151_600), ("s4", 2_000), ("c5", 48_120)),
+            *(("f6", 10_164), ("output", 840), ("", 340_908)),
         ),
         errors=_ERRORS,
         recipe=_RECIPE,
     ),
     "lenet5": Facts(
-        paper=GRADIENT_BASED,
-        title="as taught today: ReLU, max-pooling, dense C3",
-        parameters=61_706,
-        source="computed",
-        input=(1, 32, 32),
-        classes=10,
+        GRADIENT_BASED,
+        "as taught today: ReLU, max-pooling, dense C3",
+        61_706,
+        *_LENET,
         modern=True,
         deviations=(
             "ReLU for the scaled tanh",
@@ -65,37 +64,15 @@ NETWORKS = {
             "a linear output for the RBF",
         ),
         macs=Printed("0.417 M"),
-        stages=(("c1", (6, 28, 28)), ("s2", (6, 14, 14)), ("c3", (16, 10, 10)), ("s4", (16, 5, 5))),
+        stages=stages(_STAGES),
     ),
-    "lecture_net": Facts(
-        paper=GRADIENT_BASED,
-        title="the lecture's small network: 12·4·4 → 120",
-        parameters=32_998,
-        source="computed",
-        input=(1, 28, 28),
-        classes=10,
-        modern=True,
-        deviations=_NO_SHARING,
-        stages=(("conv1", (6, 24, 24)), ("conv2", (12, 8, 8))),
-    ),
-    "locally_connected": Facts(
-        paper=GRADIENT_BASED,
-        title="the lecture's network without shared weights",
-        parameters=236_854,
-        source="computed",
-        input=(1, 28, 28),
-        classes=10,
-        modern=True,
-        deviations=_NO_SHARING,
-        stages=(("conv1", (6, 24, 24)), ("conv2", (12, 8, 8))),
-    ),
+    "lecture_net": _lecture("the lecture's small network: 12·4·4 → 120", 32_998),
+    "locally_connected": _lecture("the lecture's network without shared weights", 236_854),
     "mlp": Facts(
-        paper=GRADIENT_BASED,
-        title="784 → 300 → 100 → 10",
-        parameters=266_610,
-        source="computed",
-        input=(1, 28, 28),
-        classes=10,
+        GRADIENT_BASED,
+        "784 → 300 → 100 → 10",
+        266_610,
+        *_DIGITS,
         modern=True,
         deviations=("ReLU for tanh",),
         errors=(Error(3.05, "MNIST test", "test images", "figure 9"),),

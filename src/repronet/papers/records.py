@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Protocol = Literal["1-crop", "10-crop", "144-crop", "dense", "test images"]
 Source = Literal["torchvision", "paper", "computed"]
 Stages = tuple[tuple[str, tuple[int, ...]], ...]
+
+# Images (C, H, W) and classes.
+IMAGENET = ((3, 224, 224), 1000)
+CIFAR = ((3, 32, 32), 10)
+
+# What errors are of, and where torchvision states those of its weights.
+TOP1, TOP5, CIFAR10_TEST = "ImageNet val top-1", "ImageNet val top-5", "CIFAR-10 test"
+TORCHVISION = "torchvision, IMAGENET1K_V1"
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
@@ -39,6 +47,17 @@ class Printed:
         return shown <= scaled < shown + 1 if self.truncated else abs(scaled - shown) <= 0.5
 
 
+def cut(text: str) -> Printed:
+    """A number whose digits are cut off and not rounded."""
+    return Printed(text, truncated=True)
+
+
+def stages(text: str) -> Stages:
+    """``c1 6×28×28, s2 6×14×14``: names of modules and the shapes that leave them."""
+    pairs = (stage.split() for stage in text.split(","))
+    return tuple((name, tuple(map(int, shape.split("×")))) for name, shape in pairs)
+
+
 @dataclass(frozen=True)
 class Error:
     """A published error.
@@ -58,6 +77,11 @@ class Error:
     where: str
     verified: bool = False
     note: str = ""
+
+
+def cifar10_error(percent: float, where: str, note: str = "") -> Error:
+    """An error on the test images of CIFAR-10."""
+    return Error(percent, CIFAR10_TEST, "test images", where, note=note)
 
 
 @dataclass(frozen=True)
@@ -94,10 +118,10 @@ class Facts:
         paper: where.
         title: what it is, in a few words.
         parameters: trainable parameters, to the last digit.
-        source: where that number comes from: "torchvision" (its published metadata), "paper", or "computed" from the
-            paper's table.
         input: channels, height, width.
         classes: outputs of the last layer.
+        source: where the number of parameters comes from: "torchvision" (its published metadata), "paper", or
+            "computed" from the paper's table.
         modern: whether it deviates from its paper knowingly; then `deviations` says how.
         deviations: each in a few words.
         of_response_norm: those that a run has only where the network keeps its own local response norm.
@@ -115,9 +139,9 @@ class Facts:
     paper: Paper
     title: str
     parameters: int
-    source: Source
     input: tuple[int, int, int]
     classes: int
+    source: Source = "computed"
     modern: bool = False
     deviations: tuple[str, ...] = ()
     of_response_norm: tuple[str, ...] = ()
@@ -127,7 +151,7 @@ class Facts:
     stages: Stages = ()
     receptive_field: tuple[str, int] | None = None
     connections: tuple[tuple[str, int], ...] = ()
-    errors: tuple[Error, ...] = field(default=())
+    errors: tuple[Error, ...] = ()
     recipe: Recipe | None = None
 
     def deviations_with(self, normalization: str) -> tuple[str, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from repronet.papers import NETWORKS
-from repronet.papers.records import Error, Facts, Paper
+from repronet.papers.records import Facts, Paper
 
 GOLDEN = "golden.json"
 
@@ -28,31 +27,27 @@ def short(number: int) -> str:
     return str(number)
 
 
+_INTRODUCTION = """\
+# The networks
+
+Written by `python scripts/regenerate.py docs` from `repronet.papers`; `repronet verify` proves the sizes.
+MACs are the multiplications of convolutions and fully connected layers for one picture of the given size.
+"Modern" networks deviate from their paper knowingly, "faithful" ones do not. † is quoted from memory of the
+paper and not yet checked against it. Errors of different protocols cannot be compared.
+"""
+
+
 def networks_page() -> str:
     """The text of ``docs/networks.md``: every network, its size, and what was published about it."""
-    return "\n".join(_page()) + "\n"
-
-
-def _page() -> Iterator[str]:
-    yield "# The networks"
-    yield ""
-    yield "Written by `python scripts/regenerate.py docs` from `repronet.papers`; `repronet verify` proves the sizes."
-    yield "MACs are the multiplications of convolutions and fully connected layers for one picture of the given size."
-    yield '"Modern" networks deviate from their paper knowingly, "faithful" ones do not. † is quoted from memory of the'
-    yield "paper and not yet checked against it. Errors of different protocols cannot be compared."
     papers: dict[Paper, list[str]] = {}
     for name, facts in NETWORKS.items():
-        papers.setdefault(facts.paper, []).append(name)
-    for paper, names in papers.items():
-        yield ""
-        yield f"## {paper.title}"
-        yield ""
-        yield f"{paper.authors}, {where(paper)}"
-        yield ""
-        yield "| network | what | parameters | MACs | input | published |"
-        yield "|---|---|---|---|---|---|"
-        for name in names:
-            yield _row(name, NETWORKS[name])
+        papers.setdefault(facts.paper, []).append(_row(name, facts))
+    page = _INTRODUCTION
+    for paper, rows in papers.items():
+        page += f"\n## {paper.title}\n\n{paper.authors}, {where(paper)}\n\n"
+        page += "| network | what | parameters | MACs | input | published |\n|---|---|---|---|---|---|\n"
+        page += "\n".join(rows) + "\n"
+    return page
 
 
 def where(paper: Paper) -> str:
@@ -66,17 +61,17 @@ def where(paper: Paper) -> str:
 def _row(name: str, facts: Facts) -> str:
     heads = f" ({facts.with_heads:,} with heads)" if facts.with_heads else ""
     deviations = f" (modern: {'; '.join(facts.deviations_with('paper'))})" if facts.modern else ""
+    errors = (
+        f"{error.of} {error.percent:g} % ({error.protocol}{f', {error.note}' if error.note else ''}; {error.where})"
+        f"{'' if error.verified else ' †'}"
+        for error in facts.errors
+    )
     cells = (
         f"`{name}`",
         f"{facts.title}{deviations}",
         f"{facts.parameters:,}{heads}",
         short(golden()[name]["macs"]),
         "×".join(map(str, facts.input)),
-        "; ".join(map(_error, facts.errors)) or "-",
+        "; ".join(errors) or "-",
     )
     return f"| {' | '.join(cells)} |"
-
-
-def _error(error: Error) -> str:
-    note = f", {error.note}" if error.note else ""
-    return f"{error.of} {error.percent:g} % ({error.protocol}{note}; {error.where}){'' if error.verified else ' †'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -19,11 +19,11 @@ class Differences:
     """What keeps a state dict from filling a network.
 
     Attributes:
-        missing: keys of the network that the state dict has not; counters of batch normalisation may be absent.
-        unexpected: keys of the state dict that the network has not.
-        stem: the weight of the network's first convolution, where nothing but its input channels is other.
-        heads: the weights and biases of output layers, auxiliary ones too, where nothing but the classes is other.
-        unlike: every other key of both whose tensors are unlike in shape or kind.
+        missing: keys of the network that the state dict lacks; counters of batch normalisation may be absent.
+        unexpected: keys of the state dict that the network lacks.
+        stem: the weight of the first convolution, if it differs in its input channels alone.
+        heads: the weights and biases of output layers, auxiliary ones too, if they differ in their classes alone.
+        unlike: every other key of both whose tensors differ in shape or kind.
         shapes: of stem, heads and unlike: theirs and the network's, in words.
     """
 
@@ -45,21 +45,33 @@ class Differences:
     def __str__(self) -> str:
         """All of it in one line, the names shortened after a few."""
         mis_shaped = [*([self.stem] if self.stem else []), *self.heads, *self.unlike]
-        kinds = (
-            ("missing", self.missing),
-            ("unexpected", self.unexpected),
-            ("mis-shaped", [f"{printable(key)} {self.shapes[key]}" for key in mis_shaped]),
-        )
-        return "; ".join(f"{len(names)} {kind}: {_shortened(names)}" for kind, names in kinds if names)
+        kinds = {
+            "missing": list(map(printable, self.missing)),
+            "unexpected": list(map(printable, self.unexpected)),
+            "mis-shaped": [printable(f"{printable(key)} {self.shapes[key]}") for key in mis_shaped],
+        }
+        parts = []
+        for kind, names in kinds.items():
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            parts += [f"{len(names)} {kind}: {', '.join(names[:_LISTED])}{more}"] if names else []
+        return "; ".join(parts)
 
 
 def differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> Differences:
     """Compare a state dict with that of a network."""
     missing = tuple(key for key in ours if key not in theirs and key.rpartition(".")[2] != _COUNTER)
     unexpected = tuple(key for key in theirs if key not in ours)
-    unlike = [key for key in ours if key in theirs and not _alike(theirs[key], ours[key])]
-    shapes = {key: _in_words(theirs[key], ours[key]) for key in unlike}
-    stem = _stem(unlike, theirs, ours)
+    shapes = {}
+    for key in ours.keys() & theirs.keys():
+        shape, kind = tuple(theirs[key].shape), _kind(theirs[key])
+        if kind != _kind(ours[key]):
+            shapes[key] = f"{shape} for {tuple(ours[key].shape)}, {kind} numbers for {_kind(ours[key])} ones"
+        elif shape != ours[key].shape:
+            shapes[key] = f"{shape} for {tuple(ours[key].shape)}"
+    unlike = [key for key in ours if key in shapes]
+    stem = first_convolution(ours)
+    if stem not in unlike or not _differs_in_planes(theirs[stem], ours[stem]):
+        stem = None
     rest = [key for key in unlike if key != stem]
     heads = tuple(rest) if _are_heads(rest, theirs, ours) else ()
     return Differences(missing, unexpected, stem, heads, () if heads else tuple(rest), shapes)
@@ -83,52 +95,33 @@ def with_input_channels(weight: Tensor, channels: int) -> Tensor:
     return weight[:, planes] * (given / channels)  # (O, C, k, k) → (O, channels, k, k)
 
 
-def _stem(unlike: list[str], theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> str | None:
-    key = first_convolution(ours)
-    if key is None or key not in unlike or theirs[key].ndim != 4 or not _same_kind(theirs[key], ours[key]):
-        return None
-    (out, _, *kernel), (own_out, _, *own_kernel) = theirs[key].shape, ours[key].shape
-    return key if (out, kernel) == (own_out, own_kernel) and theirs[key].shape[1] > 0 else None
+def _differs_in_planes(their: Tensor, our: Tensor) -> bool:
+    """Whether two convolutions' weights differ in their input channels alone, of which there are some."""
+    if their.ndim != 4 or _kind(their) != _kind(our) or their.shape[1] == 0:
+        return False
+    return (their.shape[0], their.shape[2:]) == (our.shape[0], our.shape[2:])
 
 
 def _are_heads(keys: list[str], theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> bool:
-    """Whether nothing but class counts sets these keys apart.
+    """Whether these keys are those of output layers that differ in their number of classes alone.
 
-    Output layers are told by that nobody consumes their outputs: were a layer within the network of another width, so
-    would be the normalisation or the layer after it.
+    No layer takes the outputs of an output layer: if one within the network had another width, so would the
+    normalisation or the layer behind it.
     """
-    counts = {(theirs[key].shape[:1], ours[key].shape[:1]) for key in keys}
-    return len(counts) == 1 and all(_is_of_a_head(key, keys, theirs[key], ours[key]) for key in keys)
-
-
-def _is_of_a_head(key: str, keys: list[str], their: Tensor, our: Tensor) -> bool:
-    layer, _, kind = key.rpartition(".")
-    if not _same_kind(their, our) or their.ndim != our.ndim or their.shape[1:] != our.shape[1:]:
+    if len({(theirs[key].shape[:1], ours[key].shape[:1]) for key in keys}) != 1:
         return False
-    is_linear = our.ndim == 2 or (our.ndim == 4 and our.shape[2:] == (1, 1))
-    return (kind == "weight" and is_linear) or (kind == "bias" and our.ndim == 1 and f"{layer}.weight" in keys)
-
-
-def _alike(their: Tensor, our: Tensor) -> bool:
-    return their.shape == our.shape and _same_kind(their, our)
-
-
-def _same_kind(their: Tensor, our: Tensor) -> bool:
-    return _kind(their) == _kind(our)
+    for key in keys:
+        their, our = theirs[key], ours[key]
+        layer, _, kind = key.rpartition(".")
+        is_weight = kind == "weight" and (our.ndim == 2 or (our.ndim == 4 and our.shape[2:] == (1, 1)))
+        is_bias = kind == "bias" and our.ndim == 1 and f"{layer}.weight" in keys
+        alike = _kind(their) == _kind(our) and their.ndim == our.ndim and their.shape[1:] == our.shape[1:]
+        if not alike or not (is_weight or is_bias):
+            return False
+    return True
 
 
 def _kind(tensor: Tensor) -> str:
     if tensor.is_complex():
         return "complex"
     return "floating" if tensor.is_floating_point() else "whole"
-
-
-def _in_words(their: Tensor, our: Tensor) -> str:
-    words = f"{tuple(their.shape)} for {tuple(our.shape)}"
-    return words if _same_kind(their, our) else f"{words}, {_kind(their)} numbers for {_kind(our)} ones"
-
-
-def _shortened(names: Iterable[str]) -> str:
-    listed = [printable(name) for name in names]
-    more = len(listed) - _LISTED
-    return ", ".join(listed[:_LISTED]) + (f" and {more} more" if more > 0 else "")

@@ -7,22 +7,12 @@ from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
-# A wrapper puts its own name before every key: our task, DataParallel, torch.compile, other people's tasks.
+# Wrappers put their own name before every key: our LightningModule, DataParallel, torch.compile, other people's.
 _PREFIXES = ("network.", "module.", "_orig_mod.", "model.")
 
-_DEEP_STEM = {
-    "conv1": "conv1.0",
-    "bn1": "conv1.1",
-    "conv2": "conv1.3",
-    "bn2": "conv1.4",
-    "conv3": "conv1.6",
-    "bn3": "bn1",
-}
+_STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")  # ours: three convolutions in one sequence, then bn1
+_DEEP_STEM = dict(zip(_STEM, ("conv1.0", "conv1.1", "conv1.3", "conv1.4", "conv1.6", "bn1"), strict=True))
 _OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
-
-
-def _as_it_is(key: str) -> str:
-    return key
 
 
 def _legacy_senet(key: str) -> str:
@@ -53,7 +43,8 @@ def _akamaster(key: str) -> str:
     return f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key
 
 
-RENAMINGS: tuple[Callable[[str], str], ...] = (_as_it_is, _legacy_senet, _deep_legacy_senet, _old_densenet, _akamaster)
+# The first leaves every key as it is.
+RENAMINGS: tuple[Callable[[str], str], ...] = (str, _legacy_senet, _deep_legacy_senet, _old_densenet, _akamaster)
 
 
 def convert(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
@@ -61,19 +52,12 @@ def convert(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str,
 
     No tensor is dropped or changed, only its key. timm's resnet50, seresnet50 and their kin already have our keys.
     """
-    bare = _without_prefixes(tensors, wanted)
+    bare = dict(tensors)
+    while found := [p for p in _PREFIXES if _all_begin(bare, p) and not _all_begin(wanted, p)]:
+        bare = {key.removeprefix(found[0]): tensor for key, tensor in bare.items()}
     namings = [{rename(key): tensor for key, tensor in bare.items()} for rename in RENAMINGS]
     whole = [naming for naming in namings if len(naming) == len(bare)]  # no two keys became one
     return min(whole, key=lambda naming: len(naming.keys() ^ set(wanted)))  # the first of equals: as it is
-
-
-def _without_prefixes(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    bare = dict(tensors)
-    while True:
-        found = [p for p in _PREFIXES if _all_begin(bare, p) and not _all_begin(wanted, p)]
-        if not found:
-            return bare
-        bare = {key.removeprefix(found[0]): tensor for key, tensor in bare.items()}
 
 
 def _all_begin(keys: Collection[str], prefix: str) -> bool:

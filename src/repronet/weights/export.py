@@ -48,11 +48,21 @@ def save(network: nn.Module, path: str | Path, transform: str | None = None) -> 
         raise UserError(f"{path}: ends in neither .safetensors nor .pth")
     tensors = {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
     tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}  # channels-last is for speed, not for files
+    num_classes, in_channels = identity.counts(network)
+    known = {
+        "network": identity.name_of(network),
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+        "repronet": repronet.__version__,
+        "blueprint": json.dumps(network.blueprint) if hasattr(network, "blueprint") else None,
+        "transform": transform,
+    }
+    metadata = {"format": "pt"} | {key: str(value) for key, value in known.items() if value is not None}
     with _appearing(path) as draft:
         if path.suffix == ".pth":
             torch.save(tensors, draft)
         else:
-            safetensors.torch.save_file(tensors, draft, metadata=_metadata(network, transform))
+            safetensors.torch.save_file(tensors, draft, metadata=metadata)
 
 
 def export_program(network: nn.Module, path: str | Path, input_size: InputSize) -> None:
@@ -125,19 +135,6 @@ def _without_divisor(
         raise UserError("ONNX has no average pooling with divisor_override and ceil_mode; set one of them only")
     mean = _AVG_POOL(images, kernel_size, stride, padding)  # the padding counts in the mean, as it does in the sum
     return mean * (math.prod(kernel_size) / divisor_override)
-
-
-def _metadata(network: nn.Module, transform: str | None) -> dict[str, str]:
-    num_classes, in_channels = identity.counts(network)
-    known = {
-        "network": identity.name_of(network),
-        "num_classes": num_classes,
-        "in_channels": in_channels,
-        "repronet": repronet.__version__,
-        "blueprint": json.dumps(network.blueprint) if hasattr(network, "blueprint") else None,
-        "transform": transform,
-    }
-    return {"format": "pt"} | {key: str(value) for key, value in known.items() if value is not None}
 
 
 def _ending_in(suffix: str, path: str | Path) -> Path:

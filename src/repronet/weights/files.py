@@ -46,7 +46,16 @@ def read(path: Path) -> Source:
         raise UserError(f"{path}: is a folder; name the file in it that holds the weights (checkpoints/best.ckpt)")
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_saved(path)
+    if path.suffix == ".safetensors":
+        tensors, said = _read_safetensors(path)
+        return from_mapping(tensors, str(path), said.get("network"))
+    content = plain_content(path)
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: holds a {type(content).__name__}, not a state dict")
+    for wrapper in _WRAPPERS:
+        if isinstance(content.get(wrapper), Mapping):
+            return from_mapping(_evaluated(content[wrapper]), str(path), _network_of_the_run(content))
+    return from_mapping(content, str(path))
 
 
 def from_mapping(tensors: Mapping[Any, Any], origin: str, network: str | None = None) -> Source:
@@ -81,53 +90,28 @@ def metadata(path: Path) -> dict[str, str]:
     Raises:
         UserError: when it is damaged, or another kind of file.
     """
+    return _read_safetensors(path, with_tensors=False)[1]
+
+
+def _read_safetensors(path: Path, with_tensors: bool = True) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
+            keys = file.keys() if with_tensors else ()
+            return {key: file.get_tensor(key) for key in keys}, file.metadata() or {}
     except Exception as error:  # the format's own error, or the system's
         raise UserError(f"{path}: damaged or no safetensors file ({type(error).__name__} while reading it)") from error
-
-
-def _read_safetensors(path: Path) -> Source:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - it is no mapping
-            network = (file.metadata() or {}).get("network")
-    except Exception as error:  # the format's own error, or the system's
-        raise UserError(f"{path}: damaged or no safetensors file ({type(error).__name__} while reading it)") from error
-    return from_mapping(tensors, str(path), network)
-
-
-def _read_saved(path: Path) -> Source:
-    content = plain_content(path)
-    if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds a {type(content).__name__}, not a state dict")
-    for wrapper in _WRAPPERS:
-        if isinstance(content.get(wrapper), Mapping):
-            return from_mapping(_judged(content[wrapper]), str(path), _network_of_the_run(content))
-    return from_mapping(content, str(path))
 
 
 _AVERAGED = "averaged."  # of version 0.1; since then averaged weights stand in place of the others
 _OTHERS = (_AVERAGED, "keeping.", "distillation.")  # what a run of ours has beside its network
 
 
-def _judged(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The averaged weights of a run of ours that has them, which its figures are of; else all as they are."""
+def _evaluated(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The averaged weights of a run of ours that has them, as its figures are theirs; else the network's own."""
     mean = f"{_AVERAGED}module."
     if any(isinstance(key, str) and key.startswith(mean) for key in tensors) and tensors[f"{_AVERAGED}n_averaged"] > 0:
         return {key.removeprefix(mean): tensor for key, tensor in tensors.items() if str(key).startswith(mean)}
     return {key: tensor for key, tensor in tensors.items() if not str(key).startswith(_OTHERS)}
-
-
-def _refuse_damage(path: Path) -> None:
-    """Hold what torch.save wrote, a zip archive, against its checksums; torch itself does not."""
-    if not zipfile.is_zipfile(path):
-        return  # written by an old torch, without checksums
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise UserError(f"{path}: damaged, {printable(damaged)} in it is not what was written; fetch it again")
 
 
 def plain_content(path: Path) -> Any:
@@ -137,7 +121,12 @@ def plain_content(path: Path) -> Any:
         UserError: when the file is damaged or holds anything else, which is then not loaded.
     """
     try:
-        _refuse_damage(path)
+        if zipfile.is_zipfile(path):  # an old torch wrote none, and no checksums; torch itself checks none
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged is not None:
+                name = printable(damaged)
+                raise UserError(f"{path}: damaged, {name} in it is not what was written; fetch it again")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickle's protocol; what is not plain is refused below
             return torch.load(path, weights_only=True, map_location="cpu")

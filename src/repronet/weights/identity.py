@@ -35,14 +35,14 @@ def fitting(tensors: Mapping[str, Tensor]) -> list[str]:
 
     Every network is built on the meta device for this, some hundredths of a second each: only worth it for an error.
     """
-    return [name for name in models.MODELS if _fits(tensors, name)]
-
-
-def _fits(tensors: Mapping[str, Tensor], name: str) -> bool:
+    found = []
     with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
+        for name in models.MODELS:
+            try:
+                with torch.device("meta"):
+                    ours = models.create(name, layers="torch").state_dict()
+            except (NotImplementedError, RuntimeError):  # lenet5_1998's connection table needs numbers
                 ours = models.create(name, layers="torch").state_dict()
-        except (NotImplementedError, RuntimeError):  # lenet5_1998's connection table needs numbers
-            ours = models.create(name, layers="torch").state_dict()
-    return not differences(convert(tensors, ours.keys()), ours).beyond_the_ends
+            if not differences(convert(tensors, ours.keys()), ours).beyond_the_ends:
+                found.append(name)
+    return found

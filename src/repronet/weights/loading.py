@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from repronet.errors import UserError
 from repronet.weights import files, identity, published
-from repronet.weights.adapt import Differences, differences, with_input_channels
+from repronet.weights.adapt import differences, with_input_channels
 from repronet.weights.converters import convert
 from repronet.weights.files import Source
 
@@ -59,11 +59,16 @@ def load(
             the network is then as it was.
     """
     found = _find(network, source)
-    _refuse_another_network(network, found)
     ours = network.state_dict()
     tensors = convert(found.tensors, ours.keys())
     unlike = differences(tensors, ours)
-    _refuse_a_misfit(found, unlike, adapt_head, adapt_input)
+    if unlike.beyond_the_ends:
+        names = identity.fitting(found.tensors)
+        hint = f"; its keys and shapes are those of model={' or '.join(names)}" if names else ""
+        raise UserError(f"{found.origin}: does not fit: {unlike}{hint}")
+    if (unlike.heads and not adapt_head) or (unlike.stem and not adapt_input):
+        needed = [*(["adapt_head=True"] if unlike.heads else []), *(["adapt_input=True"] if unlike.stem else [])]
+        raise UserError(f"{found.origin}: does not fit: {unlike}; {' and '.join(needed)} would load the rest")
     if unlike.stem:
         tensors[unlike.stem] = with_input_channels(tensors[unlike.stem], ours[unlike.stem].shape[1])
     left = {key: ours[key] for key in ours if key not in tensors or key in unlike.heads}
@@ -78,7 +83,6 @@ def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dic
         UserError: when the source cannot be read, or belongs to another network.
     """
     found = _find(network, source)
-    _refuse_another_network(network, found)
     tensors = convert(found.tensors, network.state_dict().keys())
     missing = [key for key in network.state_dict() if key not in tensors and not key.endswith("num_batches_tracked")]
     if missing:
@@ -87,60 +91,33 @@ def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dic
 
 
 def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Source:
+    """The tensors of the source, unless it says that it belongs to another network."""
     if isinstance(source, Mapping):
         return files.from_mapping(source, "the given state dict")
     if not isinstance(source, (str, Path)):
         raise UserError(f"weights: a {type(source).__name__} is no source; give a path, a name or a state dict")
-    path = Path(source)
+    path, name = Path(source), identity.name_of(network)
     if isinstance(source, str) and published.is_a_name(source) and not path.exists():
-        return published.fetch(source, identity.name_of(network))
-    found = files.read(path)
-    return Source(found.origin, found.tensors, found.network or published.network_of(path))
-
-
-def _refuse_another_network(network: nn.Module, found: Source) -> None:
-    """Hold the name in the source, if there is one, against the network's."""
-    name = identity.name_of(network)
+        return published.fetch(source, name)
+    read = files.read(path)
+    found = Source(read.origin, read.tensors, read.network or published.network_of(path))
     if name is not None and found.network not in (None, name):  # others' networks have none: keys and shapes decide
         theirs = files.printable(found.network)
         raise UserError(f"{found.origin}: holds weights of model={theirs}, not of model={name}")
-
-
-def _refuse_a_misfit(found: Source, unlike: Differences, adapt_head: bool, adapt_input: bool) -> None:
-    bridged = not unlike.beyond_the_ends and (adapt_head or not unlike.heads) and (adapt_input or not unlike.stem)
-    if bridged:
-        return
-    raise UserError(f"{found.origin}: does not fit: {unlike}{_hint(found, unlike)}")
-
-
-def _hint(found: Source, unlike: Differences) -> str:
-    """What would have been right."""
-    if unlike.beyond_the_ends:
-        names = identity.fitting(found.tensors)
-        return f"; its keys and shapes are those of model={' or '.join(names)}" if names else ""
-    needed = [*(["adapt_head=True"] if unlike.heads else []), *(["adapt_input=True"] if unlike.stem else [])]
-    return f"; {' and '.join(needed)} would load the rest"
+    return found
 
 
 def _put(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
     """Copy ``tensors``, one for every key of the network, into it; where it has no memory yet, give it some first."""
     if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
-        tensors = {key: _counter_from_zero(tensor) for key, tensor in tensors.items()}
-        _refuse_what_stays_empty(network, tensors, origin)
+        counters = [key for key, tensor in tensors.items() if tensor.is_meta and tensor.ndim == 0]
+        tensors = {**tensors, **{key: torch.zeros((), dtype=tensors[key].dtype) for key in counters}}
+        constants = [key for key, _ in network.named_buffers() if key not in tensors]
+        empty = [key for key, tensor in tensors.items() if tensor.is_meta]
+        if constants or empty:
+            key = (constants + empty)[0]
+            raise UserError(
+                f"{origin}: nothing in it fills {key}, and the network is on the meta device; build it on the CPU"
+            )
         network.to_empty(device="cpu")
     network.load_state_dict(tensors)
-
-
-def _counter_from_zero(tensor: Tensor) -> Tensor:
-    """Batches that no checkpoint counted, in place of a counter without memory."""
-    return torch.zeros((), dtype=tensor.dtype) if tensor.is_meta and tensor.ndim == 0 else tensor
-
-
-def _refuse_what_stays_empty(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    constants = [key for key, _ in network.named_buffers() if key not in tensors]
-    empty = [key for key, tensor in tensors.items() if tensor.is_meta]
-    if constants or empty:
-        key = (constants + empty)[0]
-        raise UserError(
-            f"{origin}: nothing in it fills {key}, and the network is on the meta device; build it on the CPU"
-        )

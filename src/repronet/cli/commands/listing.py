@@ -62,7 +62,8 @@ def _experiment(name: str) -> int:
         raise UserError(f"list experiment {name}: no such experiment{nearest(name, EXPERIMENTS)}")
     config = compose("train", [f"experiment={name}"])
     table = Table(box=None, show_header=False, pad_edge=False, title=EXPERIMENTS[name].title, title_justify="left")
-    facts = described(name, config.trainer.max_epochs, config.data.batch_size, config.normalization.name)
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    facts = described(name, config.trainer.max_epochs, batch, config.normalization.name)
     for heading, text in facts.items():
         table.add_row(heading, Text(text))
     Console(highlight=False, width=80).print(table)
