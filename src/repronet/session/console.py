@@ -106,5 +106,7 @@ def quiet_lightning() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     # A teacher is in evaluation mode for good, and a frozen stage until its time comes.
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
+    # The last step of an epoch is logged however short the epoch is.
+    warnings.filterwarnings("ignore", message=".*is smaller than the logging interval.*")
     # Between Lightning and a torch newer than it; nothing that a user could act on.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")
