@@ -96,3 +96,28 @@ def mnist_root() -> Path:
     if not (root / "MNIST" / "raw" / "train-images-idx3-ubyte").exists():
         pytest.skip("the official MNIST files are not there; REPRONET_TEST_DATASETS may name their folder")
     return root
+
+
+@pytest.fixture
+def tables_as_they_were():
+    """What a test registers of parts of its own is gone after it."""
+    from repronet import models
+    from repronet.config import plugins, register, schema
+    from repronet.data import sources
+    from repronet.data.augmentation_ops import OPERATIONS
+    from repronet.data.operations import OURS
+    from repronet.training import losses, optimizers
+
+    tables = (
+        *(plugins.PARTS, plugins._LOADED, models.MODELS, sources.SOURCES, OPERATIONS, OURS, losses.LOSSES),
+        *(optimizers.OPTIMIZERS, register.CALLBACKS),
+        *(schema.SCHEMAS[kind] for kind in ("model", "data", "optimizer")),
+    )
+    kept, names = [dict(table) for table in tables], list(schema.LOSSES)
+    yield
+    for table, content in zip(tables, kept, strict=True):
+        table.clear()
+        table.update(content)
+    schema.LOSSES[:] = names
+    plugins.give([])
+    plugins.load_installed.cache_clear()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
+
+import pytest
+import torch
 
 from conftest import REPOSITORY
 
@@ -19,3 +23,18 @@ def test_draw_curves_without_a_run_says_how(tmp_path):
     found = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert found.returncode == 1
     assert "draw_curves.py OUT.png RUN" in found.stderr
+
+
+@pytest.mark.filterwarnings("default")  # Lightning's, about loaders and loggers
+def test_train_with_lightning_resumes_where_it_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    script = REPOSITORY / "scripts" / "train_with_lightning.py"
+    assert len(script.read_text().splitlines()) <= 60
+    main = runpy.run_path(str(script))["main"]
+    for epochs in (1, 2):
+        main(epochs)
+        last = torch.load(tmp_path / "lightning_logs/lenet5/last.ckpt", weights_only=True)
+        assert (last["epoch"] + 1, last["global_step"]) == (epochs, 55 * epochs)
+        answers = capsys.readouterr().out.rpartition("every hundredth answer:")[2].split()
+        assert len(answers) == 10
+        assert sum(answer == str(digit) for digit, answer in enumerate(answers)) >= 5

@@ -92,14 +92,17 @@ def load(source: str | Path) -> Classifier:
             ``repronet export``; or "NETWORK/NAME" of torchvision's weights, such as ``"resnet18/IMAGENET1K_V1"``.
 
     Raises:
-        UserError: when there is nothing of that kind, or it is damaged.
+        UserError: when there is nothing of that kind, it is damaged, or its run needs a plugin that is not imported.
     """
+    from repronet.config import plugins
     from repronet.training import classifier
 
     path = Path(source).expanduser()
     if path.is_dir():
+        plugins.require_for(path)
         return classifier.of_run(path)
     if path.suffix == ".ckpt":
+        plugins.require_for(path.parent.parent)  # the run folder, if it still lies there
         return classifier.of_checkpoint(path)
     return classifier.of_file(path) if path.is_file() else classifier.of_published(str(source))
 

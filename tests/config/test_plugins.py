@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint
 
 import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from repronet import models
-from repronet.config import plugins, register, schema
+from repronet import load, models
+from repronet.config import plugins, register
 from repronet.config.compose import checked, compose
-from repronet.data import sources
-from repronet.data.augmentation_ops import OPERATIONS
-from repronet.data.operations import OURS
 from repronet.errors import UserError
-from repronet.training import losses, optimizers
+from repronet.training import optimizers
 
 MINE = '''
 """Parts of my own."""
@@ -76,22 +74,11 @@ def speckle(picture, share=0.1):
 class Quiet:
     """Does nothing"""
 '''
-TABLES = (
-    *(plugins.PARTS, plugins._LOADED, models.MODELS, sources.SOURCES, OPERATIONS, OURS, losses.LOSSES),
-    *(optimizers.OPTIMIZERS, register.CALLBACKS, *(schema.SCHEMAS[kind] for kind in ("model", "data", "optimizer"))),
-)
 
 
 @pytest.fixture(autouse=True)
-def tables_as_they_were():
+def _as_they_were(tables_as_they_were):
     """What a test registers is gone after it."""
-    kept, names = [dict(table) for table in TABLES], list(schema.LOSSES)
-    yield
-    for table, content in zip(TABLES, kept, strict=True):
-        table.clear()
-        table.update(content)
-    schema.LOSSES[:] = names
-    plugins.give([])
 
 
 @pytest.fixture
@@ -172,8 +159,8 @@ def test_a_run_with_parts_of_ones_own(repronet, tmp_path, mine):
     assert outcome.code == 0, outcome.err
     assert yaml.safe_load((tmp_path / "r/config.yaml").read_text())["plugins"] == ["my_parts.py"]
     assert repronet("eval", "run=r", "--plugin", str(mine)).code == 0
-    for table in TABLES[:2]:
-        table.clear()
+    plugins.PARTS.clear()
+    plugins._LOADED.clear()
     assert repronet("eval", "run=r").err == "repronet: run r was trained with --plugin my_parts.py; give it again\n"
 
 
@@ -280,6 +267,24 @@ def test_the_plugin_of_an_installed_package_is_loaded_where_a_name_is_not_known(
     assert asked == []
     config = compose("train", words, tmp_path)
     assert config.plugins == ["their_package"]
+
+
+def test_a_file_is_the_same_plugin_imported_or_given(mine, tmp_path, monkeypatch):
+    recorded = compose("train", ["model=mine"])
+    plugins._LOADED.clear()
+    monkeypatch.syspath_prepend(tmp_path)
+    import_module("my_parts")
+    del sys.modules["my_parts"]
+    assert {part.plugin for part in plugins.PARTS.values()} == {"my_parts"}
+    assert checked("train", recorded) == recorded
+    plugins.load(str(mine))  # the same names once more
+
+
+def test_a_run_that_is_loaded_in_python_asks_for_it(tmp_path):
+    (tmp_path / "config.yaml").write_text("plugins: [my_module]\n")
+    for source in (tmp_path, tmp_path / "checkpoints/best.ckpt"):
+        with pytest.raises(UserError, match=r"was trained with --plugin my_module; give it again"):
+            load(source)
 
 
 def test_a_second_plugin_cannot_take_a_name(mine, tmp_path):

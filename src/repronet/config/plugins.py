@@ -124,11 +124,16 @@ def enter(part: Part, taken: bool) -> None:
         UserError: for a name that there is.
     """
     there = PARTS.get((part.kind, part.name))
-    if there is not None and there.plugin != part.plugin:
+    if there is not None and _stem(there.plugin) != _stem(part.plugin):
         raise UserError(f"register.{part.kind}: {part.name} is registered by {there.plugin}; choose another name")
     if taken and there is None:
         raise UserError(f"register.{part.kind}: {part.name} is a name of repronet's; choose another one")
     PARTS[part.kind, part.name] = part
+
+
+def _stem(plugin: str) -> str:
+    """The same for ``--plugin my_parts.py`` and ``import my_parts``."""
+    return plugin.removesuffix(".py")
 
 
 def named(kind: str) -> dict[str, Part]:
@@ -187,9 +192,9 @@ def require(config: Mapping[str, Any], run: str | None = None) -> None:
     Raises:
         UserError: with the plugin's name; nothing is imported because a config names it.
     """
-    loaded = {*_LOADED, *(part.plugin for part in PARTS.values())}
+    loaded = {_stem(name) for name in (*_LOADED, *(part.plugin for part in PARTS.values()))}
     for name in declared(config):
-        if name not in loaded:
+        if _stem(name) not in loaded:
             whose = f"run {run}" if run else "this config"
             said = "was trained with" if run else "needs"
             raise UserError(f"{whose} {said} --plugin {name}; give it again")
