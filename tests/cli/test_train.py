@@ -191,7 +191,7 @@ def test_a_run_stopped_in_its_first_epoch_starts_again(repronet, tmp_path, finis
     assert "resume=r" in outcome.err
     assert repronet("train", "resume=r").code == 0
     assert figures(tmp_path / "r") == figures(finished_run)
-    assert points(tmp_path / "r", "train/loss") == points(finished_run, "loss/train")
+    assert points(tmp_path / "r", "train/loss") == points(finished_run, "train/loss")
     (tmp_path / "empty").mkdir()
     for damaged in ("{[", "- 1", "hello", "a: 1", "x: !!python/name:os.system"):
         (tmp_path / "empty" / runs.CONFIG).write_text(damaged)

@@ -111,7 +111,10 @@ def make_loggers(config: DictConfig, folder: Path, checkpoint: Path | None) -> l
     Raises:
         UserError: for one whose package is missing.
     """
-    return [LOGGERS[name](folder, values, config, checkpoint) for name, values in plain(config.logger).items()]
+    chosen = plain(config.logger)
+    if config.trainer.board == "none":
+        chosen.pop("tensorboard", None)
+    return [LOGGERS[name](folder, values, config, checkpoint) for name, values in chosen.items()]
 
 
 def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
