@@ -81,12 +81,10 @@ def test_what_is_not_there_is_one_line(name):
 
 def test_the_data_is_a_lightning_data_module():
     data = repronet.data("mnist5k", "data.batch_size=50")  # type: ignore[operator]
-    images, labels = next(iter(data.train_dataloader()))
+    images, _ = next(iter(data.train_dataloader()))
     assert images.shape == (50, 1, 32, 32)
     assert len(data.classes) == 10
-    import repronet.data.module
-
-    assert isinstance(data, repronet.data.module.ImageDataModule)
+    assert isinstance(data, repronet.ImageDataModule)
 
 
 def test_importing_the_package_imports_nothing_heavy():

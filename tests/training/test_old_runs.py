@@ -59,5 +59,5 @@ def test_weights_of_it_are_tuned(old_run, tmp_path):
     network = models.create("lenet5")
     weights.load(network, old_run / runs.BEST)
     assert network.c1.weight.abs().sum() > 0
-    with pytest.raises(UserError, match="another network"):
+    with pytest.raises(UserError, match="weights of model=lenet5, not of model=lenet5_1998"):
         weights.load(models.create("lenet5_1998"), old_run / runs.BEST)
