@@ -183,7 +183,8 @@ def _reproduction(name: str) -> Iterator[str]:
 
 def _experiment(name: str) -> Iterator[str]:
     config = compose("train", [f"experiment={name}"])
-    facts = described(name, config.trainer.max_epochs, config.data.batch_size, config.normalization.name)
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    facts = described(name, config.trainer.max_epochs, batch, config.normalization.name)
     yield f"**{EXPERIMENTS[name].title}**"
     yield ""
     yield "```sh"

@@ -80,13 +80,13 @@ def test_the_gradient_is_autograds():
 
 def test_the_found_pictures_excite_their_class_beyond_every_real_one(finished_run):
     """The score is what is climbed, not the probability: a picture can excite a neighbouring class even more."""
-    recognizer = of_run(finished_run, runs.BEST)
-    network = probe(recognizer.network)
+    classifier = of_run(finished_run, runs.BEST)
+    network = probe(classifier.network)
     labels = torch.arange(10)
     images = maximize(network, labels, (1, 32, 32))
     scores = network(images)
     digits = sources.load("mnist5k", sources.Request(val=500)).val.images
-    real = network(torch.cat([recognizer.transform.views(digit, "center") for digit in digits])).amax(dim=0)
+    real = network(torch.cat([classifier.transform.views(digit, "center") for digit in digits])).amax(dim=0)
     assert (scores.diagonal() > 2 * real).all()
     assert (scores.argmax(dim=1) == labels).sum() >= 8
     assert torch.equal(images, maximize(network, labels, (1, 32, 32)))

@@ -26,7 +26,11 @@ def boxes(parts: Sequence[Part]) -> Figure:
     Heights and widths grow with logarithms, so that 224 pixels and one, three maps and 2,048, fit one row. Vectors are
     of another colour than maps.
     """
-    rows = _rows(parts)
+    rows: list[list[Part]] = [[]]
+    for part in parts:
+        if rows[-1] and sum(map(_slot, rows[-1])) + _slot(part) > WIDTH:
+            rows.append([])
+        rows[-1].append(part)
     figure = Figure(figsize=(WIDTH, ROW * len(rows)), dpi=100)
     for number, row in enumerate(rows):
         axes = figure.add_axes((0, 1 - (number + 1) / len(rows), 1, 1 / len(rows)))
@@ -37,15 +41,6 @@ def boxes(parts: Sequence[Part]) -> Figure:
             _draw(axes, part, left + _slot(part) / 2)
             left += _slot(part)
     return figure
-
-
-def _rows(parts: Sequence[Part]) -> list[list[Part]]:
-    rows: list[list[Part]] = [[]]
-    for part in parts:
-        if rows[-1] and sum(map(_slot, rows[-1])) + _slot(part) > WIDTH:
-            rows.append([])
-        rows[-1].append(part)
-    return rows
 
 
 def _draw(axes: Axes, part: Part, middle: float) -> None:

@@ -57,7 +57,8 @@ def sheet(
     columns = max(map(len, rows))
     margin = max(0.085 * max(map(len, titles), default=0), 0.1)
     titled = any(panel is not None and panel.title for row in rows for panel in row)
-    heights = [inch * max(_tallness(panel) for panel in row if panel is not None) + 0.2 * titled for row in rows]
+    tallness = [[panel.image.shape[-2] / panel.image.shape[-1] for panel in row if panel is not None] for row in rows]
+    heights = [inch * min(max(*ratios, 0.2), 3.0) + 0.2 * titled for ratios in tallness]  # of what can be laid out
     size = (inch * columns + margin, sum(heights) + 0.35 * bool(heading))
     figure = Figure(figsize=size, dpi=110, layout="compressed")
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
@@ -73,11 +74,6 @@ def sheet(
     if heading:
         figure.suptitle(heading, fontsize=10)
     return figure
-
-
-def _tallness(panel: Panel) -> float:
-    """Height over width, within what can be laid out."""
-    return min(max(panel.image.shape[-2] / panel.image.shape[-1], 0.2), 3.0)
 
 
 def _draw(panel: Panel, axes: Axes) -> None:

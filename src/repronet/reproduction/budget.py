@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any
 
 from repronet.errors import UserError
@@ -20,14 +20,13 @@ def scaled(config: dict[str, Any], experiment: str | None) -> dict[str, Any]:
     Raises:
         UserError: where no experiment says what a budget is, or it has none so small.
     """
-    budget, trainer = config["budget"], config["trainer"]
+    budget, trainer = config["budget"], dict(config["trainer"])
     epochs = 1 if budget == "smoke" else _epochs(experiment, budget)
     share = epochs / trainer["max_epochs"]
-    result = {
-        **config,
-        "trainer": {**trainer, "max_epochs": epochs, **_patience(trainer, share)},
-        "schedule": _shortened(config["schedule"], share),
-    }
+    trainer["max_epochs"] = epochs
+    if trainer["patience"] is not None:
+        trainer["patience"] = max(1, round(trainer["patience"] * share))
+    result = {**config, "trainer": trainer, "schedule": _shortened(config["schedule"], share)}
     if budget == "smoke":
         result["data"] = {**config["data"], "per_class": SMOKE_PER_CLASS}
     return result
@@ -45,13 +44,11 @@ def _epochs(name: str | None, budget: str) -> int:
     return epochs
 
 
-def _patience(trainer: dict[str, Any], share: float) -> dict[str, Any]:
-    patience = trainer["patience"]
-    return {} if patience is None else {"patience": max(1, round(patience * share))}
-
-
 def _shortened(schedule: dict[str, Any], share: float) -> dict[str, Any]:
-    """The schedule with its lengths times ``share``; what is a share of the run already stays."""
+    """The schedule with its lengths times ``share``; what is a share of the run already stays.
+
+    Stages end at the nearest whole epoch; those that have none left fall out.
+    """
     lengths: dict[str, Any] = {"warmup_epochs": schedule["warmup_epochs"] * share}
     if schedule["name"] == "multistep":
         lengths["milestones"] = [milestone * share for milestone in schedule["milestones"]]
@@ -60,18 +57,8 @@ def _shortened(schedule: dict[str, Any], share: float) -> dict[str, Any]:
     if schedule["name"] == "plateau":
         lengths["patience"] = max(1, round(schedule["patience"] * share))
     if schedule["name"] == "stages":
-        lengths["rates"], lengths["epochs_each"] = _stages(schedule["rates"], schedule["epochs_each"], share)
+        ends = [int(end * share + 0.5) for end in accumulate(schedule["epochs_each"])]
+        each = [end - begin for begin, end in pairwise([0, *ends])]
+        kept = [(rate, length) for rate, length in zip(schedule["rates"], each, strict=True) if length]
+        lengths |= {"rates": [rate for rate, _ in kept], "epochs_each": [length for _, length in kept]}
     return {**schedule, **lengths}
-
-
-def _stages(rates: Sequence[float], epochs_each: Sequence[int], share: float) -> tuple[list[float], list[int]]:
-    """Stages that end at the nearest whole epoch; those that have none left fall out."""
-    kept_rates, kept_lengths, before, begun = [], [], 0.0, 0
-    for rate, length in zip(rates, epochs_each, strict=True):
-        before += length * share
-        whole = int(before + 0.5) - begun
-        if whole:
-            kept_rates.append(rate)
-            kept_lengths.append(whole)
-            begun += whole
-    return kept_rates, kept_lengths

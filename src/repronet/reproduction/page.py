@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from repronet.papers.claims import CLAIMS
+from repronet.papers.claims import CLAIMS, Claim
 from repronet.papers.cost import duration
 from repronet.papers.experiments import EXPERIMENTS
-from repronet.papers.records import Error
+from repronet.papers.records import TOP5, Error
 from repronet.reproduction.record import HASH, Record
 from repronet.reproduction.verdicts import judge, spread
 
@@ -47,11 +47,7 @@ def shown_error(error: Error | None) -> str:
     """``8.75 %``, with a dagger where it is quoted from memory; says when it counts the five best answers."""
     if error is None:
         return "-"
-    return f"{error.percent:g} %{' top-5' if _of_five(error) else ''}{'' if error.verified else ' †'}"
-
-
-def _of_five(error: Error) -> bool:
-    return error.of.endswith("top-5")
+    return f"{error.percent:g} %{' top-5' if error.of == TOP5 else ''}{'' if error.verified else ' †'}"
 
 
 def distance(group: Group) -> str:
@@ -67,16 +63,6 @@ def length(group: Group, mark: str = ", not comparable") -> str:
     epochs, seconds = group[0]["epochs"], statistics.mean(record["train_seconds"] for record in group)
     marked = "" if comparable(group[0]) else mark
     return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {duration(seconds)}{marked}"
-
-
-def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
-    """The text of ``results/README.md``.
-
-    Args:
-        records: of ``results/``.
-        costs: of each experiment, what it takes: why it was not run.
-    """
-    return "\n".join(_page(records, costs)) + "\n"
 
 
 INTRODUCTION = """\
@@ -105,54 +91,59 @@ an AMD EPYC without AVX-512, measured, and of a GPU such as an H100, assumed.
 """
 
 
-def _page(records: Sequence[Record], costs: Mapping[str, str]) -> Iterator[str]:
-    yield INTRODUCTION
-    yield from _table("Published figures", "experiment | paper | ours | z | budget | why different")
-    yield from map(_row, groups(records))
-    yield f"\n## Claims\n\n{ABOUT_CLAIMS}"
-    yield from _table(None, "claim | of | verdict | evidence")
-    for claim in CLAIMS.values():
-        verdict = judge(claim, records)
-        outcome = f"{verdict.outcome}, {verdict.reserve}" if verdict.reserve else f"**{verdict.outcome}**"
-        yield f"| {claim.text} | {claim.where} | {outcome} | {verdict.evidence} |"
-    yield ""
-    yield f"## Not run at full length\n\n{ABOUT_COSTS}"
-    yield from _table(None, "experiment | paper | what it would take")
+def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
+    """The text of ``results/README.md``.
+
+    Args:
+        records: of ``results/``.
+        costs: of each experiment, what it takes: why it was not run.
+    """
     there = {record["experiment"] for record in records if record["budget"] == "paper"}
-    yield from (
-        f"| `{name}` | {shown_error(published(name))} | {costs.get(name, '')} |"
-        for name in EXPERIMENTS
-        if name not in there
-    )
-    yield ""
-    yield from _table(
-        "Runs",
-        "record | test | protocol | best validation (epoch) | last validation | training | seconds | commit | hash",
-    )
-    yield from (_run(record) for group in groups(records) for record in group)
-    yield "\n## Where\n"
-    for environment, names in _environments(records).items():
-        yield f"- {environment}: {', '.join(names)}"
+    lines = [
+        INTRODUCTION,
+        "## Published figures\n",
+        *_table("experiment | paper | ours | z | budget | why different", map(_figures, groups(records))),
+        f"\n## Claims\n\n{ABOUT_CLAIMS}",
+        *_table("claim | of | verdict | evidence", (_claim(claim, records) for claim in CLAIMS.values())),
+        f"\n## Not run at full length\n\n{ABOUT_COSTS}",
+        *_table(
+            "experiment | paper | what it would take",
+            ((f"`{n}`", shown_error(published(n)), costs.get(n, "")) for n in EXPERIMENTS if n not in there),
+        ),
+        "\n## Runs\n",
+        *_table(
+            "record | test | protocol | best validation (epoch) | last validation | training | seconds | commit | hash",
+            (_run(record) for group in groups(records) for record in group),
+        ),
+        "\n## Where\n",
+        *(f"- {environment}: {', '.join(names)}" for environment, names in _environments(records).items()),
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _table(title: str | None, headings: str) -> Iterator[str]:
-    if title is not None:
-        yield f"## {title}\n"
+def _table(headings: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {headings} |"
     yield f"|{'---|' * len(headings.split(' | '))}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
-def _row(group: Group) -> str:
-    first = group[0]
-    deviations = dict.fromkeys(deviation for record in group for deviation in record["deviations"])
+def _figures(group: Group) -> tuple[str, ...]:
+    name, deviations = group[0]["experiment"], [deviation for record in group for deviation in record["deviations"]]
     ours = spread([record["test_error"] for record in group])
-    cells = (f"`{first['experiment']}`", shown_error(published(first["experiment"])), ours, distance(group))
-    return f"| {' | '.join(cells)} | {length(group)} | {'; '.join(deviations) or '-'} |"
+    why = "; ".join(dict.fromkeys(deviations)) or "-"
+    return f"`{name}`", shown_error(published(name)), ours, distance(group), length(group), why
 
 
-def _run(record: Record) -> str:
+def _claim(claim: Claim, records: Sequence[Record]) -> tuple[str, ...]:
+    verdict = judge(claim, records)
+    outcome = f"{verdict.outcome}, {verdict.reserve}" if verdict.reserve else f"**{verdict.outcome}**"
+    return claim.text, claim.where, outcome, verdict.evidence
+
+
+def _run(record: Record) -> tuple[str, ...]:
     name = f"{record['experiment']}/{record['budget']}-seed{record['seed']}"
-    figures = (
+    return (
+        f"[{name}]({name}.json)",
         f"{100 * record['test_error']:.2f} %",
         record["protocol"].replace("_", " "),
         f"{100 * record['best_val_error']:.2f} % ({record['best_epoch']})",
@@ -162,7 +153,6 @@ def _run(record: Record) -> str:
         (record["commit"] or "unknown")[:9],
         record[HASH][:9],
     )
-    return f"| [{name}]({name}.json) | {' | '.join(figures)} |"
 
 
 def _environments(records: Sequence[Record]) -> dict[str, list[str]]:

@@ -104,6 +104,7 @@ def read(path: Path) -> Record:
 
 
 def _contradiction(record: Record, path: Path) -> str | None:
+    """What in the record does not agree with the rest of it."""
     content = {key: value for key, value in record.items() if key != HASH}
     if record[HASH] != digest(content):
         return f"its hash is {digest(content)[:12]}…, it says {record[HASH][:12]}…"
@@ -114,10 +115,6 @@ def _contradiction(record: Record, path: Path) -> str | None:
     asked_for = (record["config"].get("experiment"), record["config"].get("budget", "paper"))  # once there were none
     if asked_for != (record["experiment"], record["budget"]):
         return f"its config is of {asked_for[0]}, {asked_for[1]}"
-    return _of_epochs(record) or _of_test(record)
-
-
-def _of_epochs(record: Record) -> str | None:
     history = record["history"]
     best, last = min(history, key=lambda row: row["val_error"]), history[-1]
     found = {
@@ -131,10 +128,6 @@ def _of_epochs(record: Record) -> str | None:
     for key, value in found.items():
         if record[key] != value:
             return f"{key} {record[key]}, but its epochs have {value}"
-    return None
-
-
-def _of_test(record: Record) -> str | None:
     wrong = record["test_error"] * record["test_images"]
     if abs(wrong - round(wrong)) > 1e-6:
         return f"test_error {record['test_error']} is no count of {record['test_images']} images"

@@ -48,11 +48,16 @@ def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
     found = list(records)
     test = claim.shown_by
     for budget in LONGEST_FIRST:
-        better, worse = (_of(found, name, budget) for name in (test.better, test.worse))
+        better, worse = (
+            [record for record in found if (record["experiment"], record["budget"]) == (name, budget)]
+            for name in (test.better, test.worse)
+        )
         if better and worse:
-            if _mixed(better) or _mixed(worse):
+            kinds = ({(record["config_sha256"], record["protocol"]) for record in side} for side in (better, worse))
+            if any(len(kind) > 1 for kind in kinds):
                 return Verdict("NOT RUN", f"runs of several configs, budget={budget}")
-            if _lengths(better) != _lengths(worse) and not (isinstance(test, Lower) and not test.equal_steps):
+            steps = [{record["steps"] for record in side} for side in (better, worse)]
+            if steps[0] != steps[1] and (isinstance(test, Sooner) or test.equal_steps):
                 continue
             outcome, figures = _lower(test, better, worse) if isinstance(test, Lower) else _sooner(test, better, worse)
             evidence = f"{figures}; {_length(better, worse)}, budget={budget}"
@@ -69,18 +74,6 @@ def _why_not(found: Sequence[Record], *names: str) -> str:
     return f"only smoke runs of {' and '.join(smoke)}, which decide nothing" if smoke else "no two runs of equal length"
 
 
-def _of(records: Sequence[Record], experiment: str, budget: str) -> list[Record]:
-    return [record for record in records if (record["experiment"], record["budget"]) == (experiment, budget)]
-
-
-def _mixed(side: Sequence[Record]) -> bool:
-    return len({(record["config_sha256"], record["protocol"]) for record in side}) > 1
-
-
-def _lengths(side: Sequence[Record]) -> set[int]:
-    return {record["steps"] for record in side}
-
-
 def _length(better: Sequence[Record], worse: Sequence[Record]) -> str:
     """``3 epochs``, ``5 of 182 epochs``, or ``300 epochs against 182``."""
     ours, theirs = better[0]["epochs"], worse[0]["epochs"]
@@ -95,7 +88,10 @@ def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> tu
     lower = statistics.mean(ours) < statistics.mean(theirs)
     chance, note = 0.0, "one seed each" if len(ours) == len(theirs) else "too few seeds for a test"
     if min(len(ours), len(theirs)) > 1:
-        chance = _chance(ours, theirs)
+        if statistics.stdev(ours) == statistics.stdev(theirs) == 0:
+            chance = 0.0 if lower else 1.0
+        else:  # how probable so low a mean is if both are of one kind: Welch's test, one-sided
+            chance = float(ttest_ind(ours, theirs, equal_var=False, alternative="less")[1])  # type: ignore[arg-type]
         note = f"p = {chance:.2g}"
     name = test.figure.removeprefix("last_").replace("_", "ing " if "train" in test.figure else " ")
     figures = f"{name} {spread(ours)} against {spread(theirs)} ({note})"
@@ -104,32 +100,25 @@ def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> tu
     return ("PASS", figures) if chance < SIGNIFICANT else ("FAIL", f"{figures}, which may be chance")
 
 
-def _chance(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """How probable so low a mean is if both are of one kind: Welch's test, one-sided."""
-    if statistics.stdev(ours) == statistics.stdev(theirs) == 0:
-        return 0.0 if statistics.mean(ours) < statistics.mean(theirs) else 1.0
-    _, chance = map(float, ttest_ind(ours, theirs, equal_var=False, alternative="less"))
-    return chance
-
-
 def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
     error = test.error
     if error is None:
         error = statistics.mean(min(row[test.figure] for row in record["history"]) for record in worse)
-    ours, theirs = ([_arrival(record, test.figure, error) for record in side] for side in (better, worse))
+    ours, theirs = (
+        # the first epoch with at most that error
+        [
+            min((row["epoch"] for row in record["history"] if row[test.figure] <= error), default=math.inf)
+            for record in side
+        ]
+        for side in (better, worse)
+    )
     figures = f"{100 * error:.3g} % after {_epochs(ours, better)} epochs against {_epochs(theirs, worse)}"
     return ("PASS" if max(ours) < min(theirs) else "FAIL"), figures
 
 
-def _arrival(record: Record, figure: str, error: float) -> float:
-    """The first epoch with at most that error; infinity where there is none."""
-    return min((row["epoch"] for row in record["history"] if row[figure] <= error), default=math.inf)
-
-
 def _epochs(arrivals: Sequence[float], side: Sequence[Record]) -> str:
-    whole = side[0]["epochs"]
-    shown = [f"{arrival:.0f}" if math.isfinite(arrival) else f"more than {whole}" for arrival in sorted(arrivals)]
-    return ", ".join(shown)
+    never = f"more than {side[0]['epochs']}"
+    return ", ".join(f"{arrival:.0f}" if math.isfinite(arrival) else never for arrival in sorted(arrivals))
 
 
 def spread(shares: Sequence[float]) -> str:

@@ -24,7 +24,11 @@ def features(network: nn.Module, images: Tensor, advance: Callable[[int], None] 
     """
     head = dict(network.named_modules())[head_name(network)]
     collected: list[Tensor] = []
-    handle = head.register_forward_pre_hook(lambda module, given: collected.append(_vector(given[0])))
+
+    def collect(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        collected.append(given[0].mean(dim=(2, 3)) if given[0].ndim == 4 else given[0].flatten(1).clone())
+
+    handle = head.register_forward_pre_hook(collect)
     try:
         for part in images.split(BATCH):
             network(part)
@@ -39,10 +43,6 @@ def head_name(network: nn.Module) -> str:
     heads = class_layers(network)
     named = [name for name, _ in network.named_modules() if name in heads and not name.lower().startswith("aux")]
     return named[-1] if named else [name for name, _ in network.named_children()][-1]
-
-
-def _vector(given: Tensor) -> Tensor:
-    return (given.mean(dim=(2, 3)) if given.ndim == 4 else given.flatten(1)).detach().clone()
 
 
 def tsne(points: Tensor, seed: int = 0) -> Tensor:

@@ -77,17 +77,14 @@ def watched(network: nn.Module, wanted: Collection[str] | None = None) -> Iterat
     handles = [
         module.register_forward_hook(lambda m, given, output, name=name: seen(name, m, given, output))
         for name, module in network.named_modules()
-        if "parametrizations" not in name.split(".") and (isinstance(module, WEIGHTED) or not _holds_layers(module))
+        if "parametrizations" not in name.split(".")
+        and (isinstance(module, WEIGHTED) or not any(isinstance(part, WEIGHTED) for part in module.modules()))
     ]
     try:
         yield found
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _holds_layers(module: nn.Module) -> bool:
-    return any(isinstance(part, WEIGHTED) for part in module.modules())
 
 
 def probe(network: nn.Module) -> nn.Module:

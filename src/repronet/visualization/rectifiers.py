@@ -13,12 +13,10 @@ does, which for a convolution is the transposed one, and for max-pooling the swi
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 from repronet.errors import UserError
+from repronet.functional.function import differentiable
 from repronet.layers import KrizhevskyResponseNorm, LocalContrastNorm
 from repronet.visualization.layer_outputs import probe
 
@@ -36,38 +34,26 @@ def guided_backward(d_output: Tensor, input: Tensor) -> Tensor:
     return d_output.clamp(min=0) * (input > 0)
 
 
-class _Deconvolution(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, input: Tensor) -> Tensor:
-        return input.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        return deconvolution_backward(grad_outputs[0])
+def _rectified(input: Tensor) -> Tensor:
+    return input.clamp(min=0)
 
 
-class _Guided(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, input: Tensor) -> Tensor:
-        ctx.save_for_backward(input)
-        return input.clamp(min=0)
-
-    @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
-        return guided_backward(grad_outputs[0], *ctx.saved_tensors)
+_RECTIFIERS = {
+    "deconvolution": differentiable(_rectified, input=deconvolution_backward),
+    "guided": differentiable(_rectified, input=guided_backward),
+}
 
 
 class _Rectifier(nn.Module):
-    """max(x, 0), or min(max(x, 0), most), whose way back is another than its gradient."""
+    """max(x, 0), or min(max(x, 0), most), with another way back than its gradient."""
 
-    def __init__(self, function: type[torch.autograd.Function], most: float | None):
+    def __init__(self, way: str, most: float | None):
         super().__init__()
-        self.function = function
-        self.most = most
+        self.way, self.most = way, most
 
     def forward(self, input: Tensor) -> Tensor:
-        output = self.function.apply(input)
-        return output if self.most is None else output.clamp(max=self.most)  # type: ignore[union-attr]
+        output = _RECTIFIERS[self.way](input)
+        return output if self.most is None else output.clamp(max=self.most)
 
 
 class _Transparent(nn.Module):
@@ -94,11 +80,10 @@ def probe_with(network: nn.Module, way: str) -> nn.Module:
     twin = probe(network)
     if way == "gradient":
         return twin
-    function = _Deconvolution if way == "deconvolution" else _Guided
     swapped: dict[nn.Module, nn.Module] = {}
     for module in twin.modules():
         if isinstance(module, nn.ReLU | nn.ReLU6):
-            swapped[module] = _Rectifier(function, 6.0 if isinstance(module, nn.ReLU6) else None)
+            swapped[module] = _Rectifier(way, 6.0 if isinstance(module, nn.ReLU6) else None)
         elif way == "deconvolution" and isinstance(module, CONTRAST):
             swapped[module] = _Transparent(module)
     for parent in list(twin.modules()):
