@@ -12,9 +12,9 @@
         confusion.csv          what the test images of each class were taken for
         pictures/              what `repronet visualize` drew
         train.log              what was printed
-        events.out.tfevents.*  TensorBoard, over steps
+        events.out.tfevents.*  TensorBoard's curves and pictures
+        hparams.yaml           written by Lightning's TensorBoardLogger
         projector/             TensorBoard's, the features of validation images
-        by_epoch/              TensorBoard, over epochs
 """
 
 from __future__ import annotations
