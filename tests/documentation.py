@@ -18,6 +18,7 @@ class Block:
     text: str
     line: int
     file: str | None
+    skipped: bool  # <!-- not run … --> stands before it
 
     @property
     def commands(self) -> list[str]:
@@ -32,8 +33,9 @@ def blocks(page: Path, *languages: str) -> list[Block]:
     for match in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
         before, content = text[: match.start()], match[2]
         file = re.match(r"# (\S+\.py)\n", content) or re.search(r"`(\S+\.(?:py|yaml))`:\s+$", before)
+        skipped = re.search(r"<!-- not run[^>]*-->\s+$", before) is not None
         if match[1] in languages:
-            found.append(Block(match[1], content, before.count("\n") + 2, file[1] if file else None))
+            found.append(Block(match[1], content, before.count("\n") + 2, file[1] if file else None, skipped))
     return found
 
 

@@ -56,7 +56,7 @@ def _groups() -> Iterator[str]:
         if group == "experiment":
             yield f"{len(choices(group))} files; `repronet list experiment` names them, each says what it reproduces."
         elif group == "model":
-            yield f"{len(choices(group))} networks, see [The networks](networks.md)."
+            yield f"{len(choices(group))} networks, see [The networks](networks/index.md)."
         else:
             yield from _choices(group)
         items: dict[str, tuple[str, Field[Any]]] = {}

@@ -246,7 +246,7 @@ def opened(picture: Picture) -> Tensor:
     if isinstance(picture, Image.Image):
         picture = _rgb(ImageOps.exif_transpose(picture), "picture")
     if isinstance(picture, np.ndarray):
-        picture = torch.from_numpy(np.ascontiguousarray(picture))
+        picture = torch.from_numpy(np.array(picture))  # a copy: it may be read-only
         picture = picture[..., None].movedim(-1, 0) if picture.ndim == 2 else picture.movedim(-1, 0)  # → (C, H, W)
     if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] not in (1, 3):
         found = f"{picture.dtype} {tuple(picture.shape)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,23 +46,23 @@ class Classifier:
         return self.transform.classes
 
     @torch.inference_mode()
-    def probabilities(self, pictures: Sequence[Picture], protocol: str = "center") -> Tensor:
-        """Probabilities (N, classes) of N pictures of any sizes.
+    def probabilities(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> Tensor:
+        """Probabilities (N, classes) of one picture or several, of any sizes.
 
         Args:
             pictures: paths, PIL images, arrays (H, W) or (H, W, C) or tensors (C, H, W) of bytes.
             protocol: "center", "ten_crop" or "multi_scale": the mean over several views of each picture.
         """
-        found = []
-        for start in range(0, len(pictures), AT_ONCE):
-            views = [self.transform.views(opened(one), protocol) for one in pictures[start : start + AT_ONCE]]
+        found, those = [], listed(pictures)
+        for start in range(0, len(those), AT_ONCE):
+            views = [self.transform.views(opened(one), protocol) for one in those[start : start + AT_ONCE]]
             logits = self.network(torch.cat(views))
             found += [mean_probabilities(part) for part in logits.split([len(view) for view in views])]
         return torch.stack(found) if found else torch.zeros(0, len(self.classes))
 
     def predict(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> list[str]:
         """The likeliest class of each picture, or of the one that was given."""
-        return [self.classes[index] for index in self.probabilities(listed(pictures), protocol).argmax(dim=1).tolist()]
+        return [self.classes[index] for index in self.probabilities(pictures, protocol).argmax(dim=1).tolist()]
 
     @torch.inference_mode()
     def features(self, pictures: Picture | Iterable[Picture]) -> Tensor:

@@ -59,11 +59,11 @@ def subject_of(folder: Path, which: str, config: DictConfig, console: Console) -
     Raises:
         UserError: when there is no run, or not yet that checkpoint.
     """
-    recognizer = of_run(folder, which, config.layers)
-    recorded = checked("train", OmegaConf.create(recognizer.config))
+    classifier = of_run(folder, which, config.layers)
+    recorded = checked("train", OmegaConf.create(classifier.config))
     recorded.data.root = config.data_root or recorded.data.root
     wishes = Wishes(config.layer, config.images, config.maps, config.seed)
-    return Subject(folder, recorded, recognizer, config.split, wishes, console)
+    return Subject(folder, recorded, classifier, config.split, wishes, console)
 
 
 def _write(out: Path, name: str, figure: Figure, step: int) -> Path:
