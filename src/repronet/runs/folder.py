@@ -12,13 +12,8 @@
         confusion.csv          what the test images of each class were taken for
         pictures/              what `repronet visualize` drew
         train.log              what was printed
-<<<<<<< HEAD
-        events.out.tfevents.*  TensorBoard
-        hparams.yaml           Lightning's loggers write it
-=======
         events.out.tfevents.*  TensorBoard's curves and pictures
         hparams.yaml           written by Lightning's TensorBoardLogger
->>>>>>> c55935163a3b50f2d600b8aba4a8ffa0ef854192
         projector/             TensorBoard's, the features of validation images
 """
 
