@@ -26,7 +26,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from repronet import models
 from repronet.data.augmentation import PadCropFlip
-from repronet.data.batches import TrainingBatches
+from repronet.data.batches import TensorLoader
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.sources import Request, load
 from repronet.data.splits import Split
@@ -35,11 +35,9 @@ BATCH = 128
 Batch = tuple[Tensor, Tensor]
 
 
-def ours(split: Split, statistics: PixelStatistics) -> TrainingBatches:
+def ours(split: Split, statistics: PixelStatistics) -> TensorLoader:
     pixel_map = PixelMap.standardize(statistics)
-    return TrainingBatches(
-        split, PadCropFlip(), pixel_map, batch_size=BATCH, batches_per_chunk=4, seed=0, epoch=lambda: 0
-    )
+    return TensorLoader(split, PadCropFlip(), pixel_map, batch_size=BATCH, batches_per_chunk=4, seed=0, epoch=lambda: 0)
 
 
 def theirs(folder: Path, found: PixelStatistics, workers: int) -> DataLoader:
@@ -103,8 +101,7 @@ def steps(batches: Iterator[Batch], network: nn.Module, optimizer: torch.optim.O
 
 def endless(split: Split, found: PixelStatistics) -> Iterator[Batch]:
     while True:
-        for chunk in ours(split, found):
-            yield from (batch for batch in chunk if len(batch[0]) == BATCH)
+        yield from (batch for batch in ours(split, found) if len(batch[0]) == BATCH)
 
 
 def feeding(split: Split, found: PixelStatistics, rounds: int, count: int = 8) -> None:

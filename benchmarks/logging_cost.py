@@ -23,10 +23,10 @@ from rich.console import Console
 
 from repronet.config.compose import compose
 from repronet.session import run as command
-from repronet.training.callbacks.curves import Curves
 from repronet.training.callbacks.gradient_norms import GradientNorms
-from repronet.training.callbacks.inputs_and_graph import Pictures
+from repronet.training.callbacks.inputs_and_graph import InputsAndGraph
 from repronet.training.callbacks.snapshots import Snapshots
+from repronet.training.module import ImageClassifier
 
 BEFORE, BETWEEN, AFTER = "before", "between", "after"
 
@@ -48,21 +48,6 @@ class Clock:
 
         setattr(owner, name, timed)
 
-    def watch_around(self, owner: Any, name: str) -> None:
-        """The same for a method that goes around each update, whose own time is not counted."""
-        method = getattr(owner, name)
-
-        @contextmanager
-        def timed(*args: Any) -> Iterator[None]:
-            inner = method(*args)
-            with self.counting(BETWEEN):
-                inner.__enter__()
-            yield
-            with self.counting(BETWEEN):
-                inner.__exit__(None, None, None)
-
-        setattr(owner, name, timed)
-
     @contextmanager
     def counting(self, when: str) -> Iterator[None]:
         began = time.perf_counter()
@@ -73,12 +58,12 @@ class Clock:
 
 def watched() -> Clock:
     clock = Clock()
-    for callback in (Curves, Pictures, GradientNorms, Snapshots):
+    for callback in (InputsAndGraph, GradientNorms, Snapshots):
         for name in vars(callback):
             if name.startswith("on_"):
                 clock.watch(callback, name, BEFORE if name == "on_train_start" else BETWEEN)
-    clock.watch_around(GradientNorms, "_around_update")
-    for name in ("add_findings", "add_hyperparameters"):
+    clock.watch(ImageClassifier, "_draw_point", BETWEEN)
+    for name in ("draw_evaluation", "add_hyperparameters"):
         clock.watch(command, name, AFTER)
     return clock
 

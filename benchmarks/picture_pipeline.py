@@ -29,7 +29,7 @@ from repronet.data.image_folder import Reading, image_folder
 from repronet.data.pictures import PictureSplit, PictureStore
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap
-from repronet.data.streaming import PictureBatches
+from repronet.data.streaming import PictureLoader
 
 BATCH = 64
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -64,9 +64,9 @@ def theirs(folder: Path, workers: int) -> DataLoader:
     return DataLoader(dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
 
-def ours(split: PictureSplit, workers: int) -> PictureBatches:
+def ours(split: PictureSplit, workers: int) -> PictureLoader:
     gain, offset = tuple(1 / std for std in STD), tuple(-mean / std for mean, std in zip(MEAN, STD, strict=True))
-    return PictureBatches(
+    return PictureLoader(
         split,
         Policy(STEPS, 224),
         NoAugmentation(),
