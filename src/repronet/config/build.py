@@ -83,6 +83,7 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     has_gpu, wanted = cuda or mps, config.trainer.accelerator
     if not {"gpu": has_gpu, "cuda": cuda, "mps": mps}.get(wanted, True):
         raise UserError(f"trainer.accelerator={wanted}: torch sees no such device here; it takes auto or cpu")
+    _refuse_several_processes(config)
     if begins and config.trainer.precision == "16-mixed" and (config.trainer.accelerator == "cpu" or not has_gpu):
         raise UserError("trainer.precision=16-mixed: needs a GPU; a CPU has bf16-mixed")
     if config.trainer.threads is not None:
@@ -101,6 +102,19 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     kept = distillation(config, net, images.train.channels, begins)
     task = classifier(config, net, len(images.classes), kept)
     return Parts(task, data, vendor_twin(config, images), plain(config))
+
+
+def _refuse_several_processes(config: DictConfig) -> None:
+    """Raises: UserError, where Lightning would start several processes, which a run folder is not made for yet."""
+    devices, found = config.trainer.devices, max(torch.cuda.device_count(), 1)
+    if isinstance(devices, str | int):
+        count = found if str(devices) in ("auto", "-1") else int(devices)
+    else:
+        count = len(devices)
+    if count > 1 or config.trainer.num_nodes > 1:
+        key = f"trainer.devices={devices}" if count > 1 else f"trainer.num_nodes={config.trainer.num_nodes}"
+        own = "a Trainer of your own trains ImageClassifier on several (docs/how_to/python.md)"
+        raise UserError(f"{key}: repronet train uses one process; take trainer.devices=1, or {own}")
 
 
 def data_of(config: DictConfig) -> ImageDataModule:

@@ -24,7 +24,7 @@ from repronet.session.console import log_to_file, quiet_lightning, remembered
 from repronet.session.faults import explained
 from repronet.session.forgetting import old_task
 from repronet.session.run_summary import announce, make_result, report
-from repronet.session.trainer import make_session, resumed_at
+from repronet.session.trainer import make_session, require_loggers, resumed_at
 from repronet.training.callbacks.evaluation_plots import draw_evaluation
 from repronet.training.callbacks.history import History
 from repronet.training.callbacks.tensorboard import add_hyperparameters, draw
@@ -45,6 +45,7 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
     switch = StopSwitch()
     with switch.listening():
         with remembered() as said:
+            require_loggers(config)
             config = with_old_classes(with_absolute_root(config))
             parts = assemble(config)
         folder = _folder(config)
@@ -70,6 +71,7 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
             else:
                 config = recorded_config(checkpoint)
                 _take_threads(checkpoint, config)
+            require_loggers(config)
             parts = assemble(config, begins=checkpoint is None)
         return _run(config, parts, folder, console, switch, said, checkpoint)
 

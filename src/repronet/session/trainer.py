@@ -55,11 +55,7 @@ def make_session(
     switch: StopSwitch,
     checkpoint: Path | None = None,
 ) -> Session:
-    """The Trainer that ``config.trainer`` and ``config.logger`` describe.
-
-    Raises:
-        UserError: for a logger whose package is missing.
-    """
+    """The Trainer that ``config.trainer`` and ``config.logger`` describe."""
     history = History(folder)
     loggers = [tolerant(logger) for logger in make_loggers(config, folder, checkpoint)]
     given = {key: value for key, value in plain(config.trainer).items() if key not in OURS}
@@ -106,11 +102,7 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
 
 
 def make_loggers(config: DictConfig, folder: Path, checkpoint: Path | None) -> list[Logger]:
-    """Lightning's loggers, in the run folder or where their values say.
-
-    Raises:
-        UserError: for one whose package is missing.
-    """
+    """Lightning's loggers, in the run folder or where their values say."""
     chosen = plain(config.logger)
     if config.trainer.board == "none":
         chosen.pop("tensorboard", None)
@@ -129,23 +121,27 @@ def _csv(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: P
 
 
 def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
-    _require("wandb")
     return WandbLogger(
         name=folder.name, save_dir=folder, id=folder.name, resume="allow", config=plain(config), **values
     )
 
 
 def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
-    _require("mlflow")
     return MLFlowLogger(run_name=folder.name, **{key: value for key, value in values.items() if value is not None})
 
 
 LOGGERS = {"tensorboard": _tensorboard, "csv": _csv, "wandb": _wandb, "mlflow": _mlflow}
 
 
-def _require(package: str) -> None:
-    if find_spec(package) is None:
-        raise UserError(f"logger={package}: the package is missing; pip install 'repronet[{package}]'")
+def require_loggers(config: DictConfig) -> None:
+    """Refuse a logger that cannot work, before a run has a folder.
+
+    Raises:
+        UserError: for one whose package is missing.
+    """
+    for package in config.logger:
+        if package in ("wandb", "mlflow") and find_spec(package) is None:
+            raise UserError(f"logger={package}: the package is missing; pip install 'repronet[{package}]'")
 
 
 def resumed_at(checkpoint: Path) -> str:
