@@ -18,19 +18,19 @@ PREPROCESSINGS = ("standardize", "scale", "per_pixel_mean", "per_image", "global
 @pytest.mark.parametrize("fit", ["pad", pytest.param("resize", marks=pytest.mark.slow)])
 def test_a_picture_is_seen_as_an_image_of_the_dataset_was(tmp_path, name, fit):
     data = assemble(compose("train", [f"preprocessing={name}", f"data.fit={fit}", "layers=torch"])).data
-    torch.save(data.eval_transform.plain(), tmp_path / "lens")
-    lens = EvalTransform.of(torch.load(tmp_path / "lens", weights_only=True))
+    torch.save(data.eval_transform.plain(), tmp_path / "transform")
+    transform = EvalTransform.of(torch.load(tmp_path / "transform", weights_only=True))
     (images, _), *_ = data.val_dataloader()
-    seen = torch.cat([lens.views(picture, "center") for picture in data.val.images[:8]])
+    seen = torch.cat([transform.views(picture, "center") for picture in data.val.images[:8]])
     # Whitening multiplies by up to 1/√ε, and sums over one image in another order than over five hundred.
     torch.testing.assert_close(seen, images[:8], rtol=0, atol=1e-4 if name == "zca" else 1e-6)
 
 
 def test_colours_become_grey_for_a_network_of_one_channel():
-    lens = EvalTransform(("a", "b"), 1, 4, 4, False, PixelMap.scale(0.0, 255.0, 1))
+    transform = EvalTransform(("a", "b"), 1, 4, 4, False, PixelMap.scale(0.0, 255.0, 1))
     red = torch.zeros(3, 4, 4, dtype=torch.uint8)
     red[0] = 100
-    assert lens.views(red, "center").unique().tolist() == [30.0]
+    assert transform.views(red, "center").unique().tolist() == [30.0]
 
 
 def test_ten_crops_by_hand():
@@ -45,8 +45,8 @@ def test_ten_crops_by_hand():
 @pytest.mark.parametrize(("protocol", "count"), [("center", 1), ("ten_crop", 10), ("multi_scale", 50)])
 @pytest.mark.parametrize("shape", [(3, 20, 31), (3, 8, 8), (3, 300, 40)])
 def test_every_protocol_has_its_views_for_any_size(protocol, count, shape):
-    lens = EvalTransform(("a", "b"), 3, 16, 18, False, PixelMap.scale(0.0, 1.0, 3))
-    assert lens.views(torch.zeros(shape, dtype=torch.uint8), protocol).shape == (count, 3, 16, 16)
+    transform = EvalTransform(("a", "b"), 3, 16, 18, False, PixelMap.scale(0.0, 1.0, 3))
+    assert transform.views(torch.zeros(shape, dtype=torch.uint8), protocol).shape == (count, 3, 16, 16)
 
 
 def test_multi_scale_has_the_sizes_of_its_paper():

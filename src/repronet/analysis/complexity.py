@@ -22,6 +22,7 @@ from repronet.layers import convert
 
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 """Numbers that an optimizer remembers for each parameter: nothing, the velocity, or both moments."""
+_SUMMED = ("parameters", "neurons", "connections", "macs", "activation_bytes")  # of rows that are folded into one
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,14 @@ class Summary:
         for end, row in enumerate(self.rows, start=1):
             path = ".".join(row.name.split(".")[:depth])
             together = bool(folded) and folded[-1].name == path != row.name
-            sums = _added(folded.pop(), row) if together else row
+            sums = row
+            if together:
+                first = folded.pop()
+                sums = replace(row, **{name: getattr(first, name) + getattr(row, name) for name in _SUMMED})
             block = blocks.get((path, end))
             seen = {} if block is None else {"kind": block.kind, "output": block.output, "field": block.field}
             folded.append(replace(sums, name=path, **seen))
         return tuple(folded)
-
-
-def _added(first: Row, second: Row) -> Row:
-    names = ("parameters", "neurons", "connections", "macs", "activation_bytes")
-    return replace(second, **{name: getattr(first, name) + getattr(second, name) for name in names})
 
 
 def summarize(
@@ -151,6 +150,12 @@ def _measure(
     def images(count: int) -> Tensor:
         return torch.zeros(count, *input_size, dtype=dtype, device=device)
 
+    def kept() -> int | None:
+        # The line through what two and three images keep, so that what does not grow with them is not multiplied. Two,
+        # because a batch norm refuses one value a channel.
+        two, three = (_kept(_twin(model, device, dtype).train(), images(n)) for n in (2, 3))
+        return None if two is None or three is None else two + (batch - 2) * (three - two)
+
     with device, torch.no_grad():
         # On torch's layers, whose operations are one a layer; ours are several, and give the same figures.
         rows, blocks = record(convert(_twin(model, device, dtype), to="torch").eval(), images(1), batch)
@@ -166,7 +171,7 @@ def _measure(
         gradient_bytes=trained * dtype.itemsize,
         optimizer_bytes=trained * dtype.itemsize * copies,
         input_bytes=batch * images(1).nbytes,
-        measure_kept=lambda: _kept_for(batch, [_kept(_twin(model, device, dtype).train(), images(n)) for n in (2, 3)]),
+        measure_kept=kept,
     )
 
 
@@ -180,15 +185,6 @@ def _twin(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Modu
     for parameter in model.parameters():
         memo[id(parameter)] = nn.Parameter(moved(parameter), parameter.requires_grad)
     return copy.deepcopy(model, memo)  # finds every parameter and buffer in the memo, and copies none
-
-
-def _kept_for(batch: int, kept: list[int | None]) -> int | None:
-    """The line through what two and three images keep, so that what does not grow with them is not multiplied.
-
-    Two, because a batch norm refuses one value a channel.
-    """
-    two, three = kept
-    return None if two is None or three is None else two + (batch - 2) * (three - two)
 
 
 def _kept(model: nn.Module, images: Tensor) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from repronet.functional import autotune
 from repronet.functional.conv import refusal
 from repronet.functional.convolution import ALGORITHMS, ConvSpec
-from repronet.functional.windows import Geometry, Pair
+from repronet.functional.windows import Geometry
 
 STEPS = ("forward", "input_gradient", "weight_gradient")
 
@@ -35,19 +35,12 @@ class ConvShape:
         return batch * self.filters * height * width * per_output
 
     def __str__(self) -> str:
-        kernel, stride, padding, dilation = map(_sides, (*_pairs(self.geometry),))
+        pairs = (self.geometry.kernel, self.geometry.stride, self.geometry.padding, self.geometry.dilation)
+        kernel, stride, padding, dilation = (str(a) if a == b else f"{a}×{b}" for a, b in pairs)
         text = f"{'×'.join(map(str, self.input))} → {self.filters}, {kernel}"
         for name, value, plain in (("/", stride, "1"), (" pad ", padding, "0"), (" dil ", dilation, "1")):
             text += "" if value == plain else f"{name}{value}"
         return text + (f" groups {self.groups}" if self.groups > 1 else "")
-
-
-def _pairs(geometry: Geometry) -> Iterator[Pair]:
-    yield from (geometry.kernel, geometry.stride, geometry.padding, geometry.dilation)
-
-
-def _sides(pair: Pair) -> str:
-    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]}×{pair[1]}"
 
 
 def conv_shapes(network: nn.Module, images: Tensor) -> dict[ConvShape, int]:
@@ -55,7 +48,13 @@ def conv_shapes(network: nn.Module, images: Tensor) -> dict[ConvShape, int]:
     found: dict[ConvShape, int] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        shape = _shape_of(layer, inputs[0])  # type: ignore[arg-type]
+        assert isinstance(layer, nn.Conv2d)
+        padding = (0, 0) if isinstance(layer.padding, str) else layer.padding
+        kernel, stride, pads, dilation = (
+            (pair[0], pair[1]) for pair in (layer.kernel_size, layer.stride, padding, layer.dilation)
+        )
+        n, c, h, w = inputs[0].shape
+        shape = ConvShape((n, c, h, w), layer.out_channels, Geometry(kernel, stride, pads, dilation), layer.groups)
         found[shape] = found.get(shape, 0) + 1
 
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
@@ -67,15 +66,6 @@ def conv_shapes(network: nn.Module, images: Tensor) -> dict[ConvShape, int]:
         for hook in hooks:
             hook.remove()
     return found
-
-
-def _shape_of(layer: nn.Conv2d, input: Tensor) -> ConvShape:
-    padding = (0, 0) if isinstance(layer.padding, str) else layer.padding
-    kernel, stride, pads, dilation = (
-        (pair[0], pair[1]) for pair in (layer.kernel_size, layer.stride, padding, layer.dilation)
-    )
-    n, c, h, w = input.shape
-    return ConvShape((n, c, h, w), layer.out_channels, Geometry(kernel, stride, pads, dilation), layer.groups)
 
 
 def measure(

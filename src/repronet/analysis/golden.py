@@ -33,17 +33,14 @@ def fix_weights(network: nn.Module) -> nn.Module:
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():
-                tensor.copy_(_fixed(name, tensor, start))
+                numbers = evenly(tensor.numel(), start).reshape(tensor.shape)
+                if tensor.dim() > 1:
+                    tensor.copy_(numbers * (2 / tensor[0].numel()) ** 0.5)
+                else:
+                    is_scale = name.endswith(("weight", "running_var", "coefficient"))
+                    tensor.copy_(1 + 0.1 * numbers if is_scale else 0.1 * numbers)
             start += tensor.numel() + 1
     return network
-
-
-def _fixed(name: str, tensor: Tensor, start: int) -> Tensor:
-    numbers = evenly(tensor.numel(), start).reshape(tensor.shape)
-    if tensor.dim() > 1:
-        return numbers * (2 / tensor[0].numel()) ** 0.5
-    is_scale = name.endswith(("weight", "running_var", "coefficient"))
-    return 1 + 0.1 * numbers if is_scale else 0.1 * numbers
 
 
 def fixed_image(*shape: int) -> Tensor:

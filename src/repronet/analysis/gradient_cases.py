@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from repronet import functional as ours
 from repronet.algorithms import CONVOLUTIONS
 from repronet.analysis import naive
-from repronet.analysis.gradient_cases_elementwise import activations, losses
-from repronet.analysis.gradients import Case, Numbers
+from repronet.analysis.gradients import Case, Numbers, Operator
 
 
 def all_cases(algorithm: str, seed: int) -> list[Case]:
@@ -22,28 +24,41 @@ def all_cases(algorithm: str, seed: int) -> list[Case]:
         seed: of the numbers.
     """
     draw = Numbers(seed)
+    # Under "own" every convolution of ours, since which of them is the fastest is not the question here.
+    convolutions = CONVOLUTIONS if algorithm == "own" else (algorithm,)
     return [
-        *_conv2d(draw, algorithm),
-        *_linear(draw, algorithm),
-        *_locally_connected(draw),
-        *_max_pool2d(draw, algorithm),
-        *_avg_pool2d(draw, algorithm),
-        *_adaptive_pools(draw, algorithm),
-        *_lp_pools(draw, algorithm),
-        *_batch_norm(draw, algorithm),
-        *_other_norms(draw),
-        *activations(draw, algorithm),
-        *losses(draw),
+        *(case for name in convolutions for case in _conv2d(draw, name)),
+        *_linear_and_local(draw, algorithm),
+        *_pools(draw, algorithm),
+        *_norms(draw, algorithm),
+        *_activations(draw, algorithm),
+        *_label_losses(draw),
+        *_share_losses(draw),
     ]
 
 
+def _case(
+    layer: str,
+    label: str,
+    formula: Operator,
+    inputs: dict[str, Tensor],
+    settings: Mapping[str, Any],
+    algorithm: str | None = None,
+    theirs: str | None = "",
+) -> Case:
+    """A case whose settings have the same names for ours, for the formula and for torch's operator.
+
+    Args:
+        algorithm: None for a layer without a choice.
+        theirs: torch's name of it, "" for the same and None where it has no such operator.
+    """
+    vendor = None if theirs is None else partial(getattr(F, theirs or layer), **settings)
+    compute: Operator = partial(getattr(ours, layer), **settings)
+    compute = compute if algorithm is None else partial(compute, algorithm=algorithm)
+    return Case(layer, label, compute, partial(formula, **settings), vendor, inputs)
+
+
 def _conv2d(draw: Numbers, algorithm: str) -> list[Case]:
-    """Under "own" every algorithm of ours, since which of them is the fastest is not the question here."""
-    names = CONVOLUTIONS if algorithm == "own" else (algorithm,)
-    return [case for name in names for case in _conv2d_by(draw, name)]
-
-
-def _conv2d_by(draw: Numbers, algorithm: str) -> list[Case]:
     ways: dict[str, dict[str, Any]] = {
         "plain": {},
         "stride 2": {"stride": (2, 2)},
@@ -63,144 +78,71 @@ def _conv2d_by(draw: Numbers, algorithm: str) -> list[Case]:
             "weight": draw.normal(4, 4 // way.get("groups", 1), 3, 3),
             "bias": draw.normal(4),
         }
-        compute = partial(ours.conv2d, algorithm=algorithm, **way)
-        label = f"{algorithm}, {label}"
-        cases.append(Case("conv2d", label, compute, partial(naive.conv2d, **way), partial(F.conv2d, **way), inputs))
+        cases.append(_case("conv2d", f"{algorithm}, {label}", naive.conv2d, inputs, way, algorithm))
     return cases
 
 
-def _linear(draw: Numbers, algorithm: str) -> list[Case]:
-    return [
-        Case(
-            "linear",
-            label,
-            partial(ours.linear, algorithm=algorithm),
-            naive.linear,
-            F.linear,
-            {"input": draw.normal(*shape, 5), "weight": draw.normal(4, 5), "bias": draw.normal(4)},
-        )
-        for label, shape in {"a batch": (3,), "further dimensions": (2, 3)}.items()
-    ]
-
-
-def _max_pool2d(draw: Numbers, algorithm: str) -> list[Case]:
-    ways = {
-        "side by side": ((2, 2), (2, 2), (0, 0), (1, 1)),
-        "overlapping": ((3, 3), (2, 2), (0, 0), (1, 1)),
-        "padding": ((3, 2), (2, 1), (1, 1), (1, 1)),
-        "dilation": ((2, 2), (1, 1), (0, 0), (2, 3)),
-    }
-    return [
-        Case(
-            "max_pool2d",
-            label,
-            lambda x, way=way: ours.max_pool2d(x, *way, return_indices=False, algorithm=algorithm),
-            lambda x, way=way: naive.max_pool2d(x, *way),
-            lambda x, way=way: F.max_pool2d(x, *way),
-            {"input": draw.distinct(2, 2, 7, 6)},
-        )
-        for label, way in ways.items()
-    ]
-
-
-def _avg_pool2d(draw: Numbers, algorithm: str) -> list[Case]:
-    ways = {
-        "side by side": ((2, 2), (2, 2), (0, 0), True),
-        "overlapping": ((3, 3), (2, 2), (0, 0), True),
-        "padding counted": ((3, 2), (2, 1), (1, 1), True),
-        "padding not counted": ((3, 2), (2, 1), (1, 1), False),
-    }
-    return [
-        Case(
-            "avg_pool2d",
-            label,
-            lambda x, way=way: ours.avg_pool2d(x, *way[:3], count_include_pad=way[3], algorithm=algorithm),
-            lambda x, way=way: naive.avg_pool2d(x, *way),
-            lambda x, way=way: F.avg_pool2d(x, *way[:3], count_include_pad=way[3]),
-            {"input": draw.normal(2, 2, 7, 6)},
-        )
-        for label, way in ways.items()
-    ]
-
-
-def _batch_norm(draw: Numbers, algorithm: str) -> list[Case]:
+def _linear_and_local(draw: Numbers, algorithm: str) -> list[Case]:
     cases = []
-    for label, shape in {"a batch of vectors": (5, 3), "a batch of maps": (2, 3, 4, 3)}.items():
-        cases.append(
-            Case(
-                "batch_norm",
-                label,
-                lambda x, w, b: ours.batch_norm(x, None, None, w, b, training=True, algorithm=algorithm),
-                naive.batch_norm,
-                lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
-                {"input": draw.normal(*shape), "weight": draw.normal(3), "bias": draw.normal(3)},
-            )
-        )
-    return cases
-
-
-def _locally_connected(draw: Numbers) -> list[Case]:
+    for label, shape in {"a batch": (3,), "further dimensions": (2, 3)}.items():
+        inputs = {"input": draw.normal(*shape, 5), "weight": draw.normal(4, 5), "bias": draw.normal(4)}
+        cases.append(_case("linear", label, naive.linear, inputs, {}, algorithm))
     inputs = {"input": draw.normal(2, 2, 5, 4), "weight": draw.normal(3, 2, 3, 2, 3, 2), "bias": draw.normal(3, 3, 2)}
-    ways = {"stride 2 and padding": ((2, 2), (1, 0))}
-    return [
+    name, way = "locally_connected2d", {"stride": (2, 2), "padding": (1, 0)}
+    return [*cases, _case(name, "stride 2 and padding", naive.locally_connected2d, inputs, way, theirs=None)]
+
+
+def _pools(draw: Numbers, algorithm: str) -> list[Case]:
+    side_by_side, overlapping = {"kernel_size": (2, 2), "stride": (2, 2)}, {"kernel_size": (3, 3), "stride": (2, 2)}
+    padded = {"kernel_size": (3, 2), "stride": (2, 1), "padding": (1, 1)}
+    maxima = {
+        "side by side": side_by_side,
+        "overlapping": overlapping,
+        "padding": padded,
+        "dilation": {"kernel_size": (2, 2), "stride": (1, 1), "dilation": (2, 3)},
+    }
+    means = {
+        "side by side": side_by_side,
+        "overlapping": overlapping,
+        "padding counted": padded,
+        "padding not counted": {**padded, "count_include_pad": False},
+    }
+    sizes = {"whole maps": (1, 1), "even windows": (3, 2), "uneven windows": (4, 4)}
+
+    def case(layer: str, label: str, formula: Operator, input: Tensor, way: Mapping[str, Any]) -> Case:
+        return _case(layer, label, formula, {"input": input}, way, algorithm)
+
+    cases = [
+        *(case("max_pool2d", label, naive.max_pool2d, draw.distinct(2, 2, 7, 6), way) for label, way in maxima.items()),
+        *(case("avg_pool2d", label, naive.avg_pool2d, draw.normal(2, 2, 7, 6), way) for label, way in means.items()),
+    ]
+    adaptive: tuple[tuple[str, Operator, Callable[..., Tensor]], ...] = (
+        ("adaptive_avg_pool2d", partial(naive.adaptive_pool2d, pool=torch.mean), draw.normal),
+        ("adaptive_max_pool2d", partial(naive.adaptive_pool2d, pool=torch.amax), draw.distinct),
+    )
+    for layer, formula, numbers in adaptive:
+        cases += [case(layer, label, formula, numbers(2, 2, 6, 6), {"output_size": s}) for label, s in sizes.items()]
+    for p in (1.5, 2.0, 3.0):
+        way = {"norm_type": p, **overlapping}
+        cases.append(case("lp_pool2d", f"p = {p}, overlapping", naive.lp_pool2d, draw.positive(2, 2, 7, 6), way))
+    channels, way = {"input": draw.normal(2, 6, 2, 2)}, {"pool_size": 3}
+    return [*cases, _case("feature_pool", "3 channels", naive.feature_pool, channels, way, theirs=None)]
+
+
+def _norms(draw: Numbers, algorithm: str) -> list[Case]:
+    cases = [
         Case(
-            "locally_connected2d",
+            "batch_norm",
             label,
-            lambda x, w, b, way=way: ours.locally_connected2d(x, w, b, *way),
-            lambda x, w, b, way=way: naive.locally_connected2d(x, w, b, *way),
-            None,
-            inputs,
+            lambda x, w, b: ours.batch_norm(x, None, None, w, b, training=True, algorithm=algorithm),
+            naive.batch_norm,
+            lambda x, w, b: F.batch_norm(x, None, None, w, b, training=True),
+            {"input": draw.normal(*shape), "weight": draw.normal(3), "bias": draw.normal(3)},
         )
-        for label, way in ways.items()
+        for label, shape in {"a batch of vectors": (5, 3), "a batch of maps": (2, 3, 4, 3)}.items()
     ]
-
-
-def _adaptive_pools(draw: Numbers, algorithm: str) -> list[Case]:
-    cases, maxima = [], []
-    for label, size in {"whole maps": (1, 1), "even windows": (3, 2), "uneven windows": (4, 4)}.items():
-        cases += [
-            Case(
-                "adaptive_avg_pool2d",
-                label,
-                lambda x, size=size: ours.adaptive_avg_pool2d(x, size, algorithm=algorithm),
-                lambda x, size=size: naive.adaptive_pool2d(x, size, naive.mean),
-                lambda x, size=size: F.adaptive_avg_pool2d(x, size),
-                {"input": draw.normal(2, 2, 6, 6)},
-            ),
-        ]
-        maxima += [
-            Case(
-                "adaptive_max_pool2d",
-                label,
-                lambda x, size=size: ours.adaptive_max_pool2d(x, size, algorithm=algorithm),
-                lambda x, size=size: naive.adaptive_pool2d(x, size, naive.maximum),
-                lambda x, size=size: F.adaptive_max_pool2d(x, size),
-                {"input": draw.distinct(2, 2, 6, 6)},
-            ),
-        ]
-    return [*cases, *maxima]
-
-
-def _lp_pools(draw: Numbers, algorithm: str) -> list[Case]:
-    cases = [
-        Case(
-            "lp_pool2d",
-            f"p = {p}, overlapping",
-            lambda x, p=p: ours.lp_pool2d(x, p, 3, 2, algorithm=algorithm),
-            lambda x, p=p: naive.lp_pool2d(x, p, (3, 3), (2, 2)),
-            lambda x, p=p: F.lp_pool2d(x, p, 3, 2),
-            {"input": draw.positive(2, 2, 7, 6)},
-        )
-        for p in (1.5, 2.0, 3.0)
-    ]
-    features = partial(ours.feature_pool, pool_size=3)
-    channels = {"input": draw.normal(2, 6, 2, 2)}
-    return [*cases, Case("feature_pool", "3 channels", features, naive.feature_pool, None, channels)]
-
-
-def _other_norms(draw: Numbers) -> list[Case]:
     maps, w, b = draw.normal(2, 4, 3, 2), draw.normal(4), draw.normal(4)
-    cases = [
+    cases += [
         Case(
             "layer_norm",
             "one dimension",
@@ -238,3 +180,80 @@ def _other_norms(draw: Numbers) -> list[Case]:
         compute = partial(getattr(ours, name), size=3, deviation=1.0)
         cases.append(Case(name, "3×3", compute, function, None, {"input": draw.normal(2, 2, 4, 3)}))
     return cases
+
+
+# name: the formula of x, away from 0, the settings, and whether torch's operator is compared.
+_ACTIVATIONS: dict[str, tuple[Operator, dict[str, Any], bool]] = {
+    "leaky_relu": (
+        lambda x, negative_slope: naive.split(x, lambda v: negative_slope * v),
+        {"negative_slope": 0.1},
+        True,
+    ),
+    "relu6": (lambda x: naive.split(x, lambda v: 0 * v), {}, True),
+    "elu": (lambda x: naive.split(x, lambda v: v.exp() - 1), {}, True),
+    "sigmoid": (lambda x: 1 / (1 + (-x).exp()), {}, True),
+    "tanh": (lambda x: 1 - 2 / (1 + (2 * x).exp()), {}, True),
+    "scaled_tanh": (lambda x: 1.7159 * (1 - 2 / (1 + (4 / 3 * x).exp())), {}, False),
+    # Not against torch's, whose gradient in float64 has 1/6 rounded to float32.
+    "hardsigmoid": (lambda x: (x + 3).clamp(0, 6) / 6, {}, False),
+    "hardswish": (lambda x: x * (x + 3).clamp(0, 6) / 6, {}, True),
+    "silu": (lambda x: x / (1 + (-x).exp()), {}, True),
+    "softmax": (lambda x, dim: x.exp() / x.exp().sum(dim, keepdim=True), {"dim": 1}, True),
+    "log_softmax": (lambda x, dim: x - x.exp().sum(dim, keepdim=True).log(), {"dim": 1}, True),
+}
+
+
+def _activations(draw: Numbers, algorithm: str) -> list[Case]:
+    """Elementwise functions, softmax and maxout."""
+    label, inputs = "away from 0", {"input": draw.away_from_zero(3, 4)}
+    cases = [_case("relu", label, lambda x: naive.split(x, lambda v: 0 * v), inputs, {}, algorithm)]
+    for name, (formula, settings, compared) in _ACTIVATIONS.items():
+        inputs = {"input": draw.away_from_zero(3, 4)}
+        cases.append(_case(name, label, formula, inputs, settings, theirs="" if compared else None))
+    inputs = {"input": draw.away_from_zero(2, 3, 2), "weight": draw.normal(3)}
+    cases.append(_case("prelu", "a slope a channel", lambda x, w: naive.split(x, lambda v: w[:, None] * v), inputs, {}))
+
+    def maxout(x: Tensor, pool_size: int) -> Tensor:
+        return torch.stack([part.amax(1) for part in x.split(pool_size, 1)], 1)
+
+    channels = {"input": draw.distinct(3, 6)}
+    return [*cases, _case("maxout", "2 of 6 channels", maxout, channels, {"pool_size": 2}, theirs=None)]
+
+
+def _label_losses(draw: Numbers) -> list[Case]:
+    x, labels, weight = draw.normal(4, 3), torch.tensor([0, 2, 1, 2]), draw.positive(3)
+    inputs, weighted = {"input": x}, {"target": labels, "weight": weight}
+
+    def smoothed(x: Tensor, target: Tensor, label_smoothing: float) -> Tensor:
+        shares = (1 - label_smoothing) * F.one_hot(target, 3).double() + label_smoothing / 3
+        return naive.soft_cross_entropy(x, shares)
+
+    def likelihood(x: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        return -(x[range(4), target] * weight[target]).sum() / weight[target].sum()
+
+    smoothing, squared = {"target": labels, "label_smoothing": 0.1}, {"target": labels, "p": 2}
+    return [
+        _case("cross_entropy", "labels, class weights", naive.cross_entropy, inputs, weighted),
+        _case("cross_entropy", "labels, smoothed", smoothed, inputs, smoothing),
+        _case("nll_loss", "class weights", likelihood, inputs, weighted),
+        _case("multiclass_hinge", "squared", naive.multiclass_hinge, inputs, squared, theirs="multi_margin_loss"),
+        Case(
+            "rbf_loss",
+            "LeNet-5's",
+            lambda x: ours.rbf_loss(x, labels, 2.0),
+            lambda x: naive.rbf_loss(x, labels, 2.0),
+            None,
+            {"input": -draw.positive(4, 3)},
+        ),
+    ]
+
+
+def _share_losses(draw: Numbers) -> list[Case]:
+    """Those whose targets have a gradient as well."""
+    inputs, weight = {"input": draw.normal(4, 3), "target": draw.positive(4, 3)}, {"pos_weight": draw.positive(3)}
+    binary = "binary_cross_entropy_with_logits"
+    return [
+        _case("cross_entropy", "shares of classes", naive.soft_cross_entropy, inputs, {}),
+        _case(binary, "a weight of positives", naive.binary_cross_entropy, inputs, weight),
+        _case("mse_loss", "mean", lambda x, t: ((x - t) ** 2).mean(), inputs, {}),
+    ]

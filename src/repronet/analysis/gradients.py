@@ -82,11 +82,8 @@ class Errors:
 def worst(errors: list[Errors]) -> Errors:
     """The largest error of each kind; NaN is larger than everything."""
     kinds = {item.name: [getattr(error, item.name) for error in errors] for item in fields(Errors)}
-    return Errors(**{name: _largest([error for error in found if error is not None]) for name, found in kinds.items()})
-
-
-def _largest(found: list[float]) -> float | None:
-    return max(found, key=lambda error: (error != error, error)) if found else None
+    compared = {name: [error for error in found if error is not None] for name, found in kinds.items()}
+    return Errors(**{name: max(found, key=lambda e: (e != e, e), default=None) for name, found in compared.items()})
 
 
 def check(case: Case) -> dict[str, Errors]:

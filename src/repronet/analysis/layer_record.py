@@ -105,10 +105,6 @@ class _Recorder(TorchDispatchMode):
             self._count(func.overloadpacket, given, result)
         return result
 
-    def _worker(self) -> _Work:
-        """The outermost layer at work, since what is in a layer is a part of it; else the innermost block."""
-        return next((work for work in self._at_work if work.module in self._layers), self._at_work[-1])
-
     def _count(self, operation: Any, given: Mapping[str, Any], result: Any) -> None:
         """Add the operation's multiplications to the module at work."""
         maps = 1
@@ -121,7 +117,8 @@ class _Recorder(TorchDispatchMode):
             maps = sum(map(self.fields.follows, (left, right)))
         else:
             return
-        work = self._worker()
+        # The outermost layer at work, since what is in a layer is a part of it; else the innermost block.
+        work = next((work for work in self._at_work if work.module in self._layers), self._at_work[-1])
         work.macs += macs
         if maps < 2:  # where two maps are multiplied, as attention does, no unit has weights
             work.connections += macs + (0 if bias is None else result.numel())
@@ -137,31 +134,30 @@ class _Recorder(TorchDispatchMode):
         units = [tensor for tensor in tensors([output]) if tensor.is_floating_point()]
         if not units:
             return
-        self._follow_ours(work, units)
+        # A layer of ours that torch has not consists of several operations, which are no window to be seen.
+        before = self.fields.of(work.inputs[0]) if work.inputs else None
+        behind = None if before is None else field_behind(module, before)
+        for tensor in units if behind is not None else []:
+            self.fields.put(tensor, behind)
         shape, seen = tuple(units[0].shape[1:]), self.fields.of(units[0])
         if module in self._layers or work.macs or self._own_parameters(module):
             self.rows.append(self._row(work, units, shape, seen))
         if module not in self._layers:
             self.blocks.append(Block(self.names[module], _kind(module), shape, seen, len(self.rows)))
 
-    def _follow_ours(self, work: _Work, units: list[Tensor]) -> None:
-        """The field behind a layer of ours that torch has not, whose several operations are no window to be seen."""
-        before = self.fields.of(work.inputs[0]) if work.inputs else None
-        behind = None if before is None else field_behind(work.module, before)
-        for tensor in units if behind is not None else []:
-            self.fields.put(tensor, behind)
-
     def _row(self, work: _Work, units: list[Tensor], shape: tuple[int, ...], seen: Field | None) -> Row:
         neurons = sum(tensor[0].numel() for tensor in units)
         rule, count = counting(work.module), Count(work.macs, work.connections)
         if rule is not None:
             count = rule(work.module, count, neurons)
+        new = self._own_parameters(work.module)
+        self._counted.update(map(id, new))
         return Row(
             name=self.names[work.module] or _kind(work.module),
             kind=_kind(work.module),
             output=shape,
             field=seen,
-            parameters=self._new_parameters(work.module),
+            parameters=sum(parameter.numel() for parameter in new),
             neurons=neurons,
             connections=count.connections,
             macs=count.macs,
@@ -172,11 +168,6 @@ class _Recorder(TorchDispatchMode):
         """Those that no row has counted yet: of a layer with all that is in it, of a block its own alone."""
         found = module.parameters(recurse=module in self._layers)
         return [parameter for parameter in found if id(parameter) not in self._counted]
-
-    def _new_parameters(self, module: nn.Module) -> int:
-        new = self._own_parameters(module)
-        self._counted.update(map(id, new))
-        return sum(parameter.numel() for parameter in new)
 
     def _new_bytes(self, tensor: Tensor) -> int:
         storage = tensor.untyped_storage()

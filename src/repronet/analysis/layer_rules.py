@@ -86,17 +86,13 @@ def _two_neighbourhoods(module: Any, before: Field) -> Field:
     return before.behind(side, [1], around, [1]).behind(side, [1], around, [1])
 
 
-def _unit_by_unit(module: Any, before: Field) -> Field:
-    return before
-
-
 _FIELDS: dict[type[nn.Module], Callable[[Any, Field], Field]] = {
     layers.LocallyConnected2d: _window_of_its_own,
     layers.LocalContrastNorm: _two_neighbourhoods,
-    layers.KrizhevskyResponseNorm: _unit_by_unit,
-    layers.FeaturePool: _unit_by_unit,
-    layers.Maxout: _unit_by_unit,
-    layers.ScaledTanh: _unit_by_unit,
+    **dict.fromkeys(  # unit by unit
+        (layers.KrizhevskyResponseNorm, layers.FeaturePool, layers.Maxout, layers.ScaledTanh),
+        lambda module, before: before,
+    ),
 }
 
 

@@ -46,17 +46,17 @@ def conv2d(
     return torch.stack(maps, dim=1)
 
 
-def max_pool2d(x: Tensor, kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> Tensor:
-    return windows(x, kernel, stride, padding, dilation, -torch.inf).max(dim=-1).values
+def max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> Tensor:
+    return windows(x, kernel_size, stride, padding, dilation, -torch.inf).max(dim=-1).values
 
 
-def avg_pool2d(x: Tensor, kernel: Pair, stride: Pair, padding: Pair = (0, 0), count_include_pad: bool = True) -> Tensor:
-    total = windows(x, kernel, stride, padding, (1, 1)).sum(-1)
-    counted = torch.ones_like(x) if not count_include_pad else torch.ones_like(total)
-    count = (
-        windows(counted, kernel, stride, padding, (1, 1)).sum(-1) if not count_include_pad else kernel[0] * kernel[1]
-    )
-    return total / count
+def avg_pool2d(
+    x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0), count_include_pad: bool = True
+) -> Tensor:
+    total = windows(x, kernel_size, stride, padding, (1, 1)).sum(-1)
+    if count_include_pad:
+        return total / (kernel_size[0] * kernel_size[1])
+    return total / windows(torch.ones_like(x), kernel_size, stride, padding, (1, 1)).sum(-1)
 
 
 def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
@@ -79,32 +79,24 @@ def locally_connected2d(x: Tensor, w: Tensor, b: Tensor, stride: Pair, padding: 
     return (seen * w.flatten(2, 3).permute(0, 1, 3, 4, 2)).sum((2, 5)) + b
 
 
-def mean(window: Tensor) -> Tensor:
-    return window.mean((2, 3))
-
-
-def maximum(window: Tensor) -> Tensor:
-    return window.amax((2, 3))
-
-
-def adaptive_pool2d(x: Tensor, size: Pair, pool: Callable[[Tensor], Tensor]) -> Tensor:
+def adaptive_pool2d(x: Tensor, output_size: Pair, pool: Callable[..., Tensor]) -> Tensor:
     """Window i spans floor(i·H/Ho) to ceil((i+1)·H/Ho)."""
-    (h, w), (ho, wo) = x.shape[2:], size
+    (h, w), (ho, wo) = x.shape[2:], output_size
     rows = []
     for r in range(ho):
         strip = x[:, :, r * h // ho : -(-(r + 1) * h // ho)]
-        row = [pool(strip[..., c * w // wo : -(-(c + 1) * w // wo)]) for c in range(wo)]
+        row = [pool(strip[..., c * w // wo : -(-(c + 1) * w // wo)], dim=(2, 3)) for c in range(wo)]
         rows.append(torch.stack(row, -1))
     return torch.stack(rows, -2)
 
 
-def lp_pool2d(x: Tensor, p: float, kernel: Pair, stride: Pair) -> Tensor:
+def lp_pool2d(x: Tensor, norm_type: float, kernel_size: Pair, stride: Pair) -> Tensor:
     """For positive x, where the sign of a sum of powers is no question."""
-    return (windows(x, kernel, stride, (0, 0), (1, 1)) ** p).sum(-1) ** (1 / p)
+    return (windows(x, kernel_size, stride, (0, 0), (1, 1)) ** norm_type).sum(-1) ** (1 / norm_type)
 
 
-def feature_pool(x: Tensor) -> Tensor:
-    return torch.stack([(x[:, i : i + 3] ** 2).sum(1) ** 0.5 for i in range(0, x.shape[1], 3)], 1)
+def feature_pool(x: Tensor, pool_size: int) -> Tensor:
+    return torch.stack([(part**2).sum(1) ** 0.5 for part in x.split(pool_size, 1)], 1)
 
 
 def standardized(x: Tensor, dims: tuple[int, ...], eps: float = 1e-5) -> Tensor:
@@ -156,23 +148,23 @@ def soft_cross_entropy(x: Tensor, shares: Tensor) -> Tensor:
     return -(shares * (x - x.exp().sum(1, keepdim=True).log())).sum(1).mean()
 
 
-def cross_entropy(x: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-    right = x[range(len(labels)), labels] - x.exp().sum(1).log()
-    return -(right * weight[labels]).sum() / weight[labels].sum()
+def cross_entropy(x: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    right = x[range(len(target)), target] - x.exp().sum(1).log()
+    return -(right * weight[target]).sum() / weight[target].sum()
 
 
-def multiclass_hinge(x: Tensor, labels: Tensor, p: int) -> Tensor:
+def multiclass_hinge(x: Tensor, target: Tensor, p: int) -> Tensor:
     total = x.new_zeros(())
-    for n, label in enumerate(labels.tolist()):
+    for n, label in enumerate(target.tolist()):
         for j in range(x.shape[1]):
             if j != label:
                 total = total + (1 - x[n, label] + x[n, j]).clamp(min=0) ** p
     return total / x.numel()
 
 
-def binary_cross_entropy(x: Tensor, t: Tensor, positive: Tensor) -> Tensor:
+def binary_cross_entropy(x: Tensor, t: Tensor, pos_weight: Tensor) -> Tensor:
     probability = 1 / (1 + (-x).exp())
-    return -(positive * t * probability.log() + (1 - t) * (1 - probability).log()).mean()
+    return -(pos_weight * t * probability.log() + (1 - t) * (1 - probability).log()).mean()
 
 
 def rbf_loss(x: Tensor, labels: Tensor, rubbish: float) -> Tensor:

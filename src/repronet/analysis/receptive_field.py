@@ -177,10 +177,6 @@ def _slice(field: Field, given: Mapping[str, Any], source: Tensor, result: Tenso
     return field if axis < 0 else field.shifted(axis, start % (source.shape[given["dim"]] or 1), given["step"])
 
 
-def _one_unit(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
-    return field
-
-
 _RULES: dict[Any, Callable[[Field, Mapping[str, Any], Tensor, Tensor], Field]] = {
     aten.convolution: _convolution,
     aten.max_pool2d_with_indices: _window,
@@ -194,7 +190,7 @@ _RULES: dict[Any, Callable[[Field, Mapping[str, Any], Tensor, Tensor], Field]] =
     aten.reflection_pad2d: _border,
     aten.replication_pad2d: _border,
     aten.slice: _slice,
-    aten.select: _one_unit,
+    aten.select: lambda field, given, source, result: field,
 }
 _ATTENTION = {
     aten.scaled_dot_product_attention,

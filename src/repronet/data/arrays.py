@@ -34,7 +34,14 @@ def load_npz(file: Path | None, val: float | int | str, test: float, seed: int) 
     """
     if file is None:
         raise UserError("data=npz: data.root must name the .npz file")
-    arrays = _read(file)
+    if not file.is_file():
+        raise UserError(f"data.root={file}: no such file; data=npz needs a .npz file")
+    try:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:  # a pickle would run code
+            arrays = {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"data.root={file}: cannot be read as a .npz archive of numbers ({reason})") from error
     train = _split(arrays, "train", file)
     if train is None:
         raise UserError(f"data.root={file}: holds {', '.join(sorted(arrays)) or 'nothing'}; it needs {_FORMS}")
@@ -48,17 +55,6 @@ def load_npz(file: Path | None, val: float | int | str, test: float, seed: int) 
         train, validation = carve(train, val, "data.val", seed)  # type: ignore[arg-type]
     classes = _classes(arrays, file, train, validation, tested)
     return ImageDataset("npz", train, validation, tested, classes)
-
-
-def _read(file: Path) -> dict[str, np.ndarray]:
-    if not file.is_file():
-        raise UserError(f"data.root={file}: no such file; data=npz needs a .npz file")
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:  # a pickle would run code
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"data.root={file}: cannot be read as a .npz archive of numbers ({reason})") from error
 
 
 def _split(arrays: dict[str, np.ndarray], split: str, file: Path) -> Split | None:

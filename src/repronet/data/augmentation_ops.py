@@ -155,25 +155,17 @@ def _completed(step: Any, where: str) -> Step:
     _check(f"{where}.p", p, PROBABILITY)
     for name, value in given.items():
         if name not in values:
-            raise UserError(
-                f"{where}.{name}: {op} has no such value{nearest(str(name), values)} (it has {_listed(values)})"
-            )
+            listed = ", ".join([*values, "p"])
+            raise UserError(f"{where}.{name}: {op} has no such value{nearest(str(name), values)} (it has {listed})")
         _check(f"{where}.{name}", value, values[name].rule)
     return Step(op, float(p), {name: given.get(name, known.default) for name, known in values.items()})
 
 
 def _check(key: str, value: Any, rule: Constraint) -> None:
     plain = value if isinstance(value, list | tuple) else [value]
-    if not all(map(_is_number, plain)) or not _holds(rule, value):
-        raise UserError(f"{key}={value}: must be {rule.expected}")
-
-
-def _holds(rule: Constraint, value: Any) -> bool:
     try:
-        return rule.check(value)
+        holds = all(map(_is_number, plain)) and rule.check(value)
     except TypeError:  # a list where a number belongs
-        return False
-
-
-def _listed(values: Mapping[str, Value]) -> str:
-    return ", ".join([*values, "p"])
+        holds = False
+    if not holds:
+        raise UserError(f"{key}={value}: must be {rule.expected}")

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import io
 import logging
-import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from repronet.data.decoded import decoded, key_of, require_folder
 from repronet.data.downloads import fetch
 from repronet.data.official import validation_share
+from repronet.data.reading import progress
 from repronet.data.splits import ImageDataset, Split, carve
 from repronet.errors import UserError
 
@@ -35,18 +33,14 @@ _SPLITS = {"train": 50_000, "test": 10_000}
 VALIDATION = 5_000  # He et al. 2016, section 4.2: 45k/5k
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A picture's file, still encoded: <split>/<class>/<file>, and its bytes."""
-
-    path: str
-    content: bytes
+Picture = tuple[str, bytes]  # <split>/<class>/<file>, and the file's content, still encoded
 
 
-def cifar10(root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
-    """CIFAR-10: 45,000 for training, 5,000 for validation out of the official training set, and the official test set.
+def cifar(name: str, root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
+    """45,000 pictures for training, 5,000 for validation out of the official training set, and the official test set.
 
     Args:
+        name: "cifar10" or "cifar100".
         root: a folder with ``cifar10/train/<class>/*.png`` and ``cifar10/test/…`` (or the shards ``*.tar.gz`` of them),
             or torchvision's ``cifar-10-batches-py``; None for the user's cache. Downloaded by torchvision when absent.
         cache: where decoded pictures are kept.
@@ -55,20 +49,11 @@ def cifar10(root: Path | None, cache: Path, val: float | int | str = "paper") ->
     Raises:
         UserError: when ``root`` is no folder, the download fails, or files are missing or damaged.
     """
-    return _cifar("cifar10", root, cache, val)
-
-
-def cifar100(root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
-    """CIFAR-100, dealt as CIFAR-10: 450 pictures a class for training and 50 for validation."""
-    return _cifar("cifar100", root, cache, val)
-
-
-def _cifar(name: str, root: Path | None, cache: Path, val: float | int | str) -> ImageDataset:
     if root is not None:
         require_folder(root)
     folder = root or cache
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        folder = folder.parent if folder.name == name else folder
+    if folder.name == name and (folder / "train").is_dir() and (folder / "test").is_dir():
+        folder = folder.parent
     pictures = folder / name
     if pictures.is_dir():
         tensors, classes = _from_pictures(name, pictures, cache)
@@ -82,6 +67,9 @@ def _cifar(name: str, root: Path | None, cache: Path, val: float | int | str) ->
     return ImageDataset(name, train, validation, official["test"], classes)
 
 
+cifar10, cifar100 = partial(cifar, "cifar10"), partial(cifar, "cifar100")
+
+
 def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Class folders of PNG files, or tar archives of such folders: decoded once."""
     loose = [path for split in _SPLITS for path in sorted((folder / split).glob("*/*")) if path.is_file()]
@@ -91,15 +79,11 @@ def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tens
 
     def decode() -> dict[str, Tensor]:
         log.info("data=%s: decoding the pictures in %s, once", name, folder)
-        return _decode(_read(loose, folder) if loose else _unpack(files))
+        read = ((str(file.relative_to(folder)), file.read_bytes()) for file in loose)
+        return _decode(read if loose else _unpack(files))
 
     tensors = decoded(cache / "decoded", name, key_of(files, folder), decode)
     return tensors, tuple(bytes(tensors["classes"].tolist()).decode().split("\n"))
-
-
-def _read(files: list[Path], folder: Path) -> Iterator[Picture]:
-    for file in files:
-        yield Picture(str(file.relative_to(folder)), file.read_bytes())
 
 
 def _unpack(archives: list[Path]) -> Iterator[Picture]:
@@ -111,7 +95,7 @@ def _unpack(archives: list[Path]) -> Iterator[Picture]:
                     if member.isfile() and member.name.endswith(".png"):
                         file = opened.extractfile(member)
                         assert file is not None
-                        yield Picture("/".join(Path(member.name).parts[-3:]), file.read())
+                        yield "/".join(Path(member.name).parts[-3:]), file.read()
         except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
             raise UserError(f"{archive}: a damaged archive ({error}); fetch it again") from error
 
@@ -119,15 +103,11 @@ def _unpack(archives: list[Path]) -> Iterator[Picture]:
 def _decode(pictures: Iterator[Picture]) -> dict[str, Tensor]:
     """Every split's pictures and labels, and the classes in alphabetical order."""
     found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in _SPLITS}
-    hidden = not sys.stderr.isatty()
     with ThreadPoolExecutor() as pool:
-        arrays = pool.map(_pixels, pictures)
-        for picture, pixels in track(
-            arrays, "decoding", sum(_SPLITS.values()), console=Console(stderr=True), disable=hidden
-        ):
-            split, label, _ = Path(picture.path).parts
+        for path, pixels in progress(pool.map(_pixels, pictures), "decoding", sum(_SPLITS.values())):
+            split, label, _ = Path(path).parts
             if split in found:
-                found[split].append((label, picture.path, pixels))
+                found[split].append((label, path, pixels))
     classes = sorted({label for label, _, _ in found["train"]})
     tensors = {"classes": torch.tensor(list("\n".join(classes).encode()), dtype=torch.uint8)}
     for split, rows in found.items():
@@ -141,17 +121,18 @@ def _decode(pictures: Iterator[Picture]) -> dict[str, Tensor]:
     return tensors
 
 
-def _pixels(picture: Picture) -> tuple[Picture, np.ndarray]:
-    """(32, 32, 3) uint8."""
+def _pixels(picture: Picture) -> tuple[str, np.ndarray]:
+    """The picture's path and its pixels, (32, 32, 3) uint8."""
+    path, content = picture
     try:
-        with Image.open(io.BytesIO(picture.content)) as image:
+        with Image.open(io.BytesIO(content)) as image:
             pixels = np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{picture.path}: cannot be read as a picture ({error})") from error
+        raise UserError(f"{path}: cannot be read as a picture ({error})") from error
     if pixels.shape != (32, 32, 3):
         height, width = pixels.shape[:2]
-        raise UserError(f"{picture.path}: is {height}×{width} pixels; CIFAR's are 32×32")
-    return picture, pixels
+        raise UserError(f"{path}: is {height}×{width} pixels; CIFAR's are 32×32")
+    return path, pixels
 
 
 def _from_torchvision(name: str, folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:

@@ -47,21 +47,17 @@ def decoded(folder: Path, name: str, key: str, decode: Callable[[], dict[str, Te
         except (SafetensorError, OSError) as error:
             log.info("%s is damaged (%s); decoding the images again", file, str(error).splitlines()[0])
     tensors = decode()
+    draft = file.with_name(f".{secrets.token_hex(3)}.{file.name}")
     try:
-        _write(tensors, file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            save_file(tensors, draft)
+            draft.replace(file)
+        finally:
+            draft.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         log.info("%s cannot be written (%s); the images will be decoded at every run", file, error)
     return tensors
-
-
-def _write(tensors: dict[str, Tensor], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    draft = file.with_name(f".{secrets.token_hex(3)}.{file.name}")
-    try:
-        save_file(tensors, draft)
-        draft.replace(file)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def require_folder(root: Path, key: str = "data.root") -> None:

@@ -31,18 +31,14 @@ def fetch(name: str, megabytes: int, folder: Path, download: Callable[[str], obj
         with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=folder) as draft:
             download(draft)
             for part in Path(draft).iterdir():
-                _move(part, folder / part.name)
+                target = folder / part.name
+                if part.is_dir() and target.is_dir():
+                    shutil.copytree(part, target, dirs_exist_ok=True)
+                else:
+                    shutil.move(part, target)
     except Exception as error:  # urllib, ssl, zlib, tarfile and torchvision each raise their own
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"data={name}: no copy under {folder} and the download failed ({reason}); point data.root at {copy}, "
             "or use data=mnist5k, which needs no network"
         ) from error
-
-
-def _move(part: Path, target: Path) -> None:
-    """A file or a folder to ``target``; into a folder that is there already, and over a file."""
-    if part.is_dir() and target.is_dir():
-        shutil.copytree(part, target, dirs_exist_ok=True)
-    else:
-        shutil.move(part, target)

@@ -53,10 +53,21 @@ def read_layout(root: Path) -> Layout:
     classes = tuple(folder.name for folder in class_folders(source))
     if not classes:
         raise UserError(no_classes(root, source))
-    files, others = {}, []
+    labels = {name: label for label, name in enumerate(classes)}
+    files: dict[str, list[LabelledFile]] = {split: [] for split in folders}
+    others = []
     for split, folder in folders.items():
-        files[split], strangers = _labelled(folder, classes, root)
-        others += strangers
+        for place in class_folders(folder):
+            if place.name not in labels:
+                raise UserError(
+                    f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not "
+                    f"(classes: {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''})"
+                )
+            for file in files_below(place):
+                if named_like_picture(file):
+                    files[split].append(LabelledFile(file, labels[place.name]))
+                else:
+                    others.append(file)
     training = files.get("train", files.get(WHOLE, []))
     used = {file.label for file in training}
     empty = [name for label, name in enumerate(classes) if label not in used]
@@ -142,21 +153,3 @@ def files_below(folder: Path) -> Iterator[Path]:
 def named_like_picture(path: Path) -> bool:
     """Whether the file's suffix is one that pictures have."""
     return path.suffix.lower() in SUFFIXES
-
-
-def _labelled(folder: Path, classes: tuple[str, ...], root: Path) -> tuple[list[LabelledFile], list[Path]]:
-    """The pictures in the split at ``folder``, and what else lies there."""
-    labels = {name: label for label, name in enumerate(classes)}
-    pictures, others = [], []
-    for place in class_folders(folder):
-        if place.name not in labels:
-            raise UserError(
-                f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not "
-                f"(classes: {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''})"
-            )
-        for file in files_below(place):
-            if named_like_picture(file):
-                pictures.append(LabelledFile(file, labels[place.name]))
-            else:
-                others.append(file)
-    return pictures, others

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -94,8 +94,7 @@ def imagenette(root: Path | None, default: Path, reading: Reading, val: float | 
     if not pictures.is_dir():
         fetch("imagenette", 342, folder, _download_imagenette, "a folder that holds imagenette2-320")
     dataset = _published("imagenette", pictures, reading, val)
-    names = tuple(IMAGENETTE_CLASSES.get(wnid, wnid) for wnid in dataset.classes)
-    return ImageDataset("imagenette", dataset.train, dataset.val, dataset.test, names)
+    return replace(dataset, classes=tuple(IMAGENETTE_CLASSES.get(wnid, wnid) for wnid in dataset.classes))
 
 
 def _download_imagenette(folder: str) -> None:
@@ -123,7 +122,7 @@ def imagenet(root: Path | None, reading: Reading, val: float | int | str) -> Ima
         from torchvision.models import ResNet18_Weights
 
         names = ResNet18_Weights.IMAGENET1K_V1.meta["categories"]  # in the order of their wnids
-        return ImageDataset("imagenet", dataset.train, dataset.val, dataset.test, tuple(names))
+        return replace(dataset, classes=tuple(names))
     return dataset
 
 

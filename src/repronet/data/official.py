@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -94,57 +96,21 @@ def _part(known: Official, folder: Path, train: bool) -> Split:
     return Split(images, labels)
 
 
-def _mnist(folder: str, train: bool) -> tuple[Tensor, Tensor]:
-    from torchvision.datasets import MNIST
-
-    part = MNIST(folder, train=train)
-    return part.data.unsqueeze(1), part.targets  # (N, 28, 28) → (N, 1, 28, 28)
-
-
-def _download_mnist(folder: str) -> None:
-    from torchvision.datasets import MNIST
-
-    MNIST(folder, download=True)
-
-
-def _fashion_mnist(folder: str, train: bool) -> tuple[Tensor, Tensor]:
-    from torchvision.datasets import FashionMNIST
-
-    part = FashionMNIST(folder, train=train)
-    return part.data.unsqueeze(1), part.targets  # (N, 28, 28) → (N, 1, 28, 28)
+def _read(dataset: str, folder: str, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) and labels of torchvision's ``dataset``."""
+    build = getattr(import_module("torchvision.datasets"), dataset)
+    if dataset.endswith("MNIST"):
+        part = build(folder, train=train, download=download)
+        images, labels = part.data.unsqueeze(1).numpy(), part.targets  # (N, 28, 28) → (N, 1, 28, 28)
+    else:
+        part = build(folder, split="train" if train else "test", download=download)
+        images, labels = part.data, part.labels
+    return torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(np.asarray(labels, np.int64))
 
 
-def _download_fashion_mnist(folder: str) -> None:
-    from torchvision.datasets import FashionMNIST
-
-    FashionMNIST(folder, download=True)
-
-
-def _svhn(folder: str, train: bool) -> tuple[Tensor, Tensor]:
-    from torchvision.datasets import SVHN
-
-    part = SVHN(folder, split="train" if train else "test")
-    return torch.from_numpy(np.ascontiguousarray(part.data)), torch.from_numpy(part.labels.astype(np.int64))
-
-
-def _download_svhn(folder: str) -> None:
-    from torchvision.datasets import SVHN
-
-    for split in ("train", "test"):
-        SVHN(folder, split=split, download=True)
-
-
-def _stl10(folder: str, train: bool) -> tuple[Tensor, Tensor]:
-    from torchvision.datasets import STL10
-
-    part = STL10(folder, split="train" if train else "test")
-    return torch.from_numpy(part.data), torch.from_numpy(np.asarray(part.labels, np.int64))
-
-
-def _download_stl10(folder: str) -> None:
-    from torchvision.datasets import STL10
-
-    STL10(folder, split="train", download=True)
+def _download(dataset: str, folder: str) -> None:
+    for train in (True, False):
+        _read(dataset, folder, train, download=True)
 
 
 DIGITS = tuple("0123456789")
@@ -156,8 +122,8 @@ MNIST = Official(
     DIGITS,
     validation=None,
     megabytes=11,
-    read=_mnist,
-    download=_download_mnist,
+    read=partial(_read, "MNIST"),
+    download=partial(_download, "MNIST"),
     holds="a folder that holds MNIST/raw",
     marker="raw/train-images-idx3-ubyte",
 )
@@ -168,8 +134,8 @@ FASHION_MNIST = Official(
     ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
     validation=None,
     megabytes=30,
-    read=_fashion_mnist,
-    download=_download_fashion_mnist,
+    read=partial(_read, "FashionMNIST"),
+    download=partial(_download, "FashionMNIST"),
     holds="a folder that holds FashionMNIST/raw",
     marker="raw/train-images-idx3-ubyte",
 )
@@ -181,8 +147,8 @@ SVHN = Official(
     # Sermanet, Chintala and LeCun 2012 take 400 a class out of training, and 200 out of the extra set, unused here.
     validation=4_000,
     megabytes=246,
-    read=_svhn,
-    download=_download_svhn,
+    read=partial(_read, "SVHN"),
+    download=partial(_download, "SVHN"),
     holds="a folder that holds train_32x32.mat and test_32x32.mat",
 )
 STL10 = Official(
@@ -192,8 +158,8 @@ STL10 = Official(
     ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
     validation=None,
     megabytes=2_640,
-    read=_stl10,
-    download=_download_stl10,
+    read=partial(_read, "STL10"),
+    download=partial(_download, "STL10"),
     holds="a folder that holds stl10_binary",
     marker="train_X.bin",
 )

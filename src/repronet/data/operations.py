@@ -46,11 +46,6 @@ def _crop_and_pad(picture: Tensor, share: float) -> Tensor:
     return TF.resize(moved, [height, width], antialias=True)
 
 
-def _resize(picture: Tensor, short_side: tuple[int, int]) -> Tensor:
-    """VGG's scale jittering, section 3.1: the shorter side drawn from a range."""
-    return resize_short_side(picture, whole(int(short_side[0]), int(short_side[1])))
-
-
 # Colour
 
 # Of RGB values 0 to 1 over ImageNet's training pictures, as Torch's recipes have them; Krizhevsky et al. 2012, section
@@ -65,10 +60,6 @@ def _pca_colour(picture: Tensor, std: float) -> Tensor:
     return _as_bytes(picture / 255 + added.view(3, 1, 1))
 
 
-def _gamma(picture: Tensor, gamma: tuple[float, float]) -> Tensor:
-    return TF.adjust_gamma(picture, uniform(*gamma))
-
-
 # Texture
 
 
@@ -76,10 +67,6 @@ def _blur(picture: Tensor, sigma: tuple[float, float]) -> Tensor:
     drawn = uniform(*sigma)
     side = 2 * max(1, round(3 * drawn)) + 1
     return TF.gaussian_blur(picture, [side, side], [drawn, drawn])
-
-
-def _noise(picture: Tensor, sigma: float) -> Tensor:
-    return _as_bytes(picture / 255 + sigma * torch.randn(picture.shape))
 
 
 def _salt(picture: Tensor, share: float, grain: int) -> Tensor:
@@ -145,8 +132,8 @@ def _fog(picture: Tensor, strength: float) -> Tensor:
 
 def _snow(picture: Tensor, cover: float, brightness: float) -> Tensor:
     """A snowy landscape: what is darker than ``cover`` of full lightness becomes ``brightness`` times as light."""
-    augmentation = _library("kornia.augmentation", "snow")
-    change = augmentation.RandomSnow((cover, cover), (brightness, brightness), p=1.0)
+    snow = _library("kornia.augmentation", "snow").RandomSnow
+    change = snow((cover, cover), (brightness, brightness), p=1.0)
     return _as_bytes(change((picture / 255).unsqueeze(0))[0])
 
 
@@ -182,13 +169,14 @@ def operation(op: str, values: dict[str, Any], size: int) -> Operation:
 
 
 OURS: dict[str, Callable[..., Tensor]] = {
-    "resize": _resize,
+    # VGG's scale jittering, section 3.1: the shorter side drawn from a range.
+    "resize": lambda picture, short_side: resize_short_side(picture, whole(int(short_side[0]), int(short_side[1]))),
     "crop_and_pad": _crop_and_pad,
-    "gamma": _gamma,
+    "gamma": lambda picture, gamma: TF.adjust_gamma(picture, uniform(*gamma)),
     "colour_cast": _colour_cast,
     "pca_colour": _pca_colour,
     "blur": _blur,
-    "noise": _noise,
+    "noise": lambda picture, sigma: _as_bytes(picture / 255 + sigma * torch.randn(picture.shape)),
     "salt": _salt,
     "superpixels": _superpixels,
     "emboss": _emboss,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,14 +11,12 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from repronet.data.decoded import decoded, key_of
 from repronet.data.preprocessing import PixelStatistics, value_counts
 from repronet.data.randomness import counter_generator
-from repronet.data.reading import read_picture
+from repronet.data.reading import progress, read_picture
 from repronet.data.splits import SPLIT_SEED
 
 log = logging.getLogger(__name__)
@@ -164,7 +161,6 @@ def split_of(files: PictureFiles, labels: Tensor, root: Path, name: str, cache: 
 
 def ahead(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
     """The pictures at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal."""
-    hidden = not sys.stderr.isatty()
     with ThreadPoolExecutor() as pool:
-        for start in track(range(0, len(wanted), _WAITING), what, console=Console(stderr=True), disable=hidden):
+        for start in progress(range(0, len(wanted), _WAITING), what):
             yield from pool.map(pictures.__getitem__, wanted[start : start + _WAITING])

@@ -19,18 +19,24 @@ animation         its first frame
 from __future__ import annotations
 
 import io
+import sys
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from rich.console import Console
+from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.errors import UserError
 
+Item = TypeVar("Item")
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 
 # Pillow also knows formats that it hands to other programs (EPS to Ghostscript): a dataset must not start a program.
@@ -74,6 +80,11 @@ def shown(path: Path) -> str:
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
+def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
+    """The items, under a progress bar on a terminal."""
+    return track(items, what, total, console=Console(stderr=True), disable=not sys.stderr.isatty())
+
+
 def read_picture(path: Path, short_side: int | None = None) -> Tensor:
     """The picture in ``path``: uint8 (3, H, W), its shorter side brought to ``short_side`` pixels when that is given.
 
@@ -108,60 +119,42 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
     """As :func:`read`, of a file's ``content``; ``name`` stands in the errors."""
     if not content:
         raise PictureError(name, "empty", "the file has no bytes")
-    with _opened(content, name) as image:
-        _check_size(image, name)
-        try:
-            notes = _notes(image, content)  # may read the whole file, in search of EXIF
-            if image.format in ("JPEG", "MPO") and short_side is not None:
-                image.draft(None, _least_size(image.size, short_side))  # type: ignore[arg-type]
-            turned = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
-            upright = ImageOps.exif_transpose(image) if turned else image  # which would copy every picture
-            upright.load()
-        except Exception as error:  # Pillow's decoders raise many kinds
-            raise PictureError(name, *_damage(error)) from error
-        return Reading(_rgb(upright, name), image.format or "", notes)
-
-
-def _opened(content: bytes, name: str) -> Image.Image:
     try:
-        return Image.open(io.BytesIO(content), formats=FORMATS)
+        opened = Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise PictureError(name, "too large", f"more than {PIXEL_LIMIT:,} pixels") from error
     except Exception as error:
         detail = f"none of {', '.join(FORMATS)}, or its header is damaged"
         raise PictureError(name, "not a picture", detail) from error
-
-
-def _check_size(image: Image.Image, name: str) -> None:
-    width, height = image.size
-    if width * height > PIXEL_LIMIT:
-        raise PictureError(name, "too large", f"{height}×{width} pixels, more than {PIXEL_LIMIT:,}")
-    if max(width, height) > LONGEST * min(width, height):
-        raise PictureError(name, "too thin", f"{height}×{width} pixels, one side over {LONGEST} times the other")
-
-
-def _least_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
-    """The smallest size with the picture's shape that Pillow may decode to: both sides at least those wanted."""
-    scale = short_side / min(size)
-    return max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
-
-
-def _damage(error: Exception) -> tuple[str, str]:
-    """What a failed decoding is called, and its reason."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    cut = "truncated" in reason or "unexpected end" in reason.lower() or isinstance(error, EOFError)
-    return ("truncated", "the file ends before the picture does") if cut else ("damaged", reason)
+    with opened as image:
+        width, height = image.size
+        if width * height > PIXEL_LIMIT:
+            raise PictureError(name, "too large", f"{height}×{width} pixels, more than {PIXEL_LIMIT:,}")
+        if max(width, height) > LONGEST * min(width, height):
+            raise PictureError(name, "too thin", f"{height}×{width} pixels, one side over {LONGEST} times the other")
+        try:
+            notes = _notes(image, content)  # may read the whole file, in search of EXIF
+            if image.format in ("JPEG", "MPO") and short_side is not None:
+                scale = short_side / min(width, height)  # Pillow decodes to no less than this
+                image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))  # type: ignore[arg-type]
+            turned = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+            upright = ImageOps.exif_transpose(image) if turned else image  # which would copy every picture
+            upright.load()
+        except Exception as error:  # Pillow's decoders raise many kinds
+            reason = " ".join(str(error).split()) or type(error).__name__
+            if "truncated" in reason or "unexpected end" in reason.lower() or isinstance(error, EOFError):
+                raise PictureError(name, "truncated", "the file ends before the picture does") from error
+            raise PictureError(name, "damaged", reason) from error
+        return Reading(_rgb(upright, name), image.format or "", notes)
 
 
 _MODES = {
     "1": "bilevel, read as grey",
     "L": "grey, the same value in all three channels",
     "P": "palette, read as its colours",
-    "LA": "grey with alpha, laid over white",
-    "La": "grey with alpha, laid over white",
+    **dict.fromkeys(("LA", "La"), "grey with alpha, laid over white"),
     "PA": "palette with alpha, laid over white",
-    "RGBA": "alpha, laid over white",
-    "RGBa": "alpha, laid over white",
+    **dict.fromkeys(("RGBA", "RGBa"), "alpha, laid over white"),
     "CMYK": "CMYK, converted to RGB",
     "YCbCr": "YCbCr, converted to RGB",
     "LAB": "Lab, converted to RGB",
@@ -191,29 +184,24 @@ def _notes(image: Image.Image, content: bytes) -> tuple[str, ...]:
 def _rgb(image: Image.Image, name: str) -> np.ndarray:
     """(H, W, 3) uint8 by the rules of the module's table."""
     if image.mode.startswith("I"):
-        grey = _from_16_bit(np.asarray(image).astype(np.int64), name)
+        values = np.asarray(image).astype(np.int64)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 65_535:
+            detail = f"whole numbers from {low} to {high}; 16-bit ones are 0 to 65,535"
+            raise PictureError(name, "unknown range", detail)
+        grey = (values / 257).round().astype(np.uint8)
     elif image.mode == "F":
-        grey = _from_float(np.asarray(image), name)
+        values = np.asarray(image)
+        low, high = float(values.min()), float(values.max())  # NaN if any is
+        if not (low >= 0 and high <= 1):
+            raise PictureError(name, "unknown range", f"floats from {low:g} to {high:g}; they must be 0 to 1")
+        grey = (values * 255).round().astype(np.uint8)
     else:
         if image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
             coloured = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     return np.repeat(grey[:, :, None], 3, axis=2)  # (H, W) → (H, W, 3)
-
-
-def _from_16_bit(values: np.ndarray, name: str) -> np.ndarray:
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65_535:
-        raise PictureError(name, "unknown range", f"whole numbers from {low} to {high}; 16-bit ones are 0 to 65,535")
-    return (values / 257).round().astype(np.uint8)
-
-
-def _from_float(values: np.ndarray, name: str) -> np.ndarray:
-    low, high = float(values.min()), float(values.max())  # NaN if any is
-    if not (low >= 0 and high <= 1):
-        raise PictureError(name, "unknown range", f"floats from {low:g} to {high:g}; they must be 0 to 1")
-    return (values * 255).round().astype(np.uint8)
 
 
 def resize_short_side(picture: Tensor, short_side: int) -> Tensor:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import track
 
 from repronet.data.folders import (
     WHOLE,
@@ -25,9 +21,10 @@ from repronet.data.folders import (
     hidden,
     leads_back,
     named_like_picture,
+    no_classes,
     split_folders,
 )
-from repronet.data.reading import PictureError, decode, shown
+from repronet.data.reading import PictureError, decode, progress, shown
 from repronet.errors import UserError
 
 UNBALANCED = 20  # times as many pictures in the largest class as in the smallest
@@ -88,9 +85,7 @@ def scan(root: Path) -> Report:
     training = folders.get("train", root)
     classes = tuple(folder.name for folder in class_folders(training))
     if not classes:
-        raise UserError(
-            f"data.root={shown(root)}: no folders in {shown(training)}; it needs one a class, <class>/<picture>"
-        )
+        raise UserError(no_classes(root, training))
     findings, files = [], []
     for split, folder in folders.items():
         for place in class_folders(folder):
@@ -98,9 +93,14 @@ def scan(root: Path) -> Report:
             files += [Examined(file, split, place.name) for file in here if named_like_picture(file)]
             findings += _strangers([file for file in here if not named_like_picture(file)], root)
         findings += _beside(folder, root)
-    findings += _beside_splits(root, folders)
-    examined = list(_read(files, root))
-    pictures = _counts(examined, folders)
+    if WHOLE not in folders:
+        beside = (entry for entry in sorted(root.iterdir()) if entry not in folders.values() and not hidden(entry))
+        findings += [Finding("warning", "outside the splits", _below(entry, root), "left out") for entry in beside]
+    with ThreadPoolExecutor() as pool:
+        examined = list(progress(pool.map(lambda file: _examine(file, root), files), "reading", len(files)))
+    pictures = {split: {place.name: 0 for place in class_folders(folder)} for split, folder in folders.items()}
+    for file in examined:
+        pictures[file.split][file.label] += file.error is None
     findings += _pictures(examined, root)
     findings += _duplicates(examined, root)
     findings += _classes(pictures, classes, folders, root)
@@ -109,49 +109,26 @@ def scan(root: Path) -> Report:
     return Report(root, classes, pictures, tuple(findings))
 
 
-def _read(files: list[Examined], root: Path) -> Iterator[Examined]:
-    hidden_bar = not sys.stderr.isatty()
-    with ThreadPoolExecutor() as pool:
-        yield from track(
-            pool.map(lambda file: _examine(file, root), files),
-            "reading",
-            len(files),
-            console=Console(stderr=True),
-            disable=hidden_bar,
-        )
-
-
 def _examine(file: Examined, root: Path) -> Examined:
     name = _below(file.path, root)
     try:
         content = file.path.read_bytes()
         reading = decode(content, name)
     except PictureError as error:
-        return Examined(file.path, file.split, file.label, error=error)
+        return replace(file, error=error)
     except OSError as error:
-        reason = PictureError(name, "unreadable", error.strerror or str(error))
-        return Examined(file.path, file.split, file.label, error=reason)
+        return replace(file, error=PictureError(name, "unreadable", error.strerror or str(error)))
     digest = hashlib.sha256(content).hexdigest()
-    return Examined(file.path, file.split, file.label, digest, reading.format, reading.notes)
+    return replace(file, digest=digest, format=reading.format, notes=reading.notes)
 
 
 def _below(path: Path, root: Path) -> str:
     return shown(path.relative_to(root))
 
 
-def _counts(examined: list[Examined], folders: dict[str, Path]) -> dict[str, dict[str, int]]:
-    counts: dict[str, dict[str, int]] = {
-        split: {place.name: 0 for place in class_folders(folder)} for split, folder in folders.items()
-    }
-    for file in examined:
-        counts[file.split][file.label] += file.error is None
-    return counts
-
-
 # What the suffix promises, where it can promise anything.
 _FORMATS = {
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
-    "MPO": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    **dict.fromkeys(("JPEG", "MPO"), (".jpg", ".jpeg", ".jpe", ".jfif")),
     "PNG": (".png", ".apng"),
     "WEBP": (".webp",),
     "GIF": (".gif",),
@@ -208,14 +185,6 @@ def _beside(folder: Path, root: Path) -> Iterator[Finding]:
         yield Finding("note", "hidden", _below(concealed[0], root), detail)
 
 
-def _beside_splits(root: Path, folders: dict[str, Path]) -> Iterator[Finding]:
-    """What lies beside the folders of splits; a run does not look at it."""
-    if WHOLE not in folders:
-        for entry in sorted(root.iterdir()):
-            if entry not in folders.values() and not hidden(entry):
-                yield Finding("warning", "outside the splits", _below(entry, root), "left out")
-
-
 def _duplicates(examined: list[Examined], root: Path) -> Iterator[Finding]:
     """The same bytes more than once: a leak between splits, a contradiction between classes, or a waste."""
     same: dict[str, list[Examined]] = defaultdict(list)
@@ -224,13 +193,12 @@ def _duplicates(examined: list[Examined], root: Path) -> Iterator[Finding]:
             same[file.digest].append(file)
     for first, *others in same.values():
         for other in others:
-            where, twin = _below(other.path, root), _below(first.path, root)
+            severity, what = "warning", "twice"
             if other.split != first.split:
-                yield Finding("error", "in two splits", where, f"the same picture as {twin}")
+                severity, what = "error", "in two splits"
             elif other.label != first.label:
-                yield Finding("error", "in two classes", where, f"the same picture as {twin}")
-            else:
-                yield Finding("warning", "twice", where, f"the same picture as {twin}")
+                severity, what = "error", "in two classes"
+            yield Finding(severity, what, _below(other.path, root), f"the same picture as {_below(first.path, root)}")
 
 
 def _classes(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -41,13 +41,16 @@ class LabelledPictures(Protocol):
         """Mean and standard deviation of each channel over all pixels."""
         ...
 
-    def rows(self, index: Tensor) -> LabelledPictures:
+    def rows(self, index: Tensor) -> Self:
         """The images and labels at ``index``."""
         ...
 
-    def relabelled(self, labels: Tensor) -> LabelledPictures:
+    def relabelled(self, labels: Tensor) -> Self:
         """The same images under other labels, int64 (N,)."""
         ...
+
+
+Part = TypeVar("Part", bound=LabelledPictures)
 
 
 @dataclass(frozen=True)
@@ -113,18 +116,6 @@ class ImageDataset:
     classes: tuple[str, ...]
 
 
-class Divisible(Protocol):
-    """A split of which a part can be taken."""
-
-    @property
-    def labels(self) -> Tensor: ...
-
-    def rows(self: Part, index: Tensor) -> Part: ...
-
-
-Part = TypeVar("Part", bound=Divisible)
-
-
 def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> tuple[Part, Part]:
     """What is left of ``whole``, and the stratified part that was taken out of it.
 
@@ -165,12 +156,8 @@ def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
 
 def few(dataset: ImageDataset, per_class: int) -> ImageDataset:
     """At most ``per_class`` training images of each class, always the same; validation and test stay whole."""
-    labels = dataset.train.labels
-    shuffled = [
-        rows[torch.randperm(len(rows), generator=counter_generator("few", SPLIT_SEED, label))][:per_class]
-        for label, rows in enumerate(_rows_by_class(labels))
-    ]
-    return replace(dataset, train=dataset.train.rows(torch.cat(shuffled).sort().values))
+    chosen = [rows[:per_class] for rows in _shuffled(dataset.train.labels, "few", SPLIT_SEED)]
+    return replace(dataset, train=dataset.train.rows(torch.cat(chosen).sort().values))
 
 
 def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple[Tensor, ...]:
@@ -184,10 +171,7 @@ def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple
     """
     if sum(sizes) != len(labels):
         raise ValueError(f"sizes {sizes} add up to {sum(sizes)}, but there are {len(labels)} labels")
-    shuffled = [
-        rows[torch.randperm(len(rows), generator=counter_generator("split", seed, label))]
-        for label, rows in enumerate(_rows_by_class(labels))
-    ]
+    shuffled = list(_shuffled(labels, "split", seed))
     parts = []
     for position, size in enumerate(sizes):
         left = torch.tensor([len(rows) for rows in shuffled])
@@ -198,8 +182,11 @@ def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple
     return tuple(parts)
 
 
-def _rows_by_class(labels: Tensor) -> list[Tensor]:
-    return [torch.nonzero(labels == label).flatten() for label in range(int(labels.max()) + 1)]
+def _shuffled(labels: Tensor, purpose: str, seed: int) -> Iterator[Tensor]:
+    """The rows of each class, shuffled by the generator of ``purpose``, ``seed`` and the class."""
+    for label in range(int(labels.max()) + 1):
+        rows = torch.nonzero(labels == label).flatten()
+        yield rows[torch.randperm(len(rows), generator=counter_generator(purpose, seed, label))]
 
 
 def _shares(counts: Tensor, size: int) -> Tensor:
