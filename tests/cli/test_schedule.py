@@ -24,7 +24,7 @@ def test_the_rates_are_printed_and_drawn(repronet, tmp_path):
 
 
 def test_an_experiments_rates_are_those_of_its_paper():
-    found = rates(compose("preview", ["experiment=resnet20_cifar10", "steps_per_epoch=352"]))
+    found = rates(compose("schedule", ["experiment=resnet20_cifar10", "steps_per_epoch=352"]))
     assert len(found) == 64_064
     changes = [step for step in range(1, len(found)) if found[step] != found[step - 1]]
     assert changes == [91 * 352, 136 * 352]
@@ -59,7 +59,7 @@ def test_a_plateau_says_what_it_cannot_know(repronet):
         (["train", "deterministic=maybe"], "deterministic=maybe: must be true or false"),
         (["train", "trainer.compile=fast"], "trainer.compile=fast: must be true or false"),
         (["train", "label_smoothing=1"], "label_smoothing=1.0: must be"),
-        (["train", "label_smoothing=0.1", "model=lenet5_1998"], "model.loss=rbf_map knows none"),
+        (["train", "label_smoothing=0.1", "model=lenet5_1998"], "rbf_map takes no smoothed labels"),
         (["train", "optimizer.decay=some"], "optimizer.decay=some: must be one of all, weights"),
         (["train", "schedule=multistep", "schedule.unit=hours"], "schedule.unit=hours: must be one of epochs, steps"),
     ],
