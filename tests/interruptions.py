@@ -43,7 +43,7 @@ WRITING = ("bytes", "sync", "rename", "renamed")  # where a checkpoint can be st
 TIMING = ("train_seconds", "test_seconds", "finished", "git_commit", "git_commits")
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["repronet.session.run", "repronet.cli.table", "tensorboard.compat"])
+_context.set_forkserver_preload(["repronet.session.run", "repronet.cli.commands.train", "tensorboard.compat"])
 
 
 @dataclass(frozen=True)

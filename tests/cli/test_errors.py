@@ -74,7 +74,7 @@ BAD = [
     (["train", "model=lenet5_1998", "normalization=batch"], ["normalization=batch", "lenet5_1998"]),
     (["train", "optimizer.nesterov=true", "optimizer.momentum=0"], ["optimizer.momentum=0", "Nesterov"]),
     (["train", "trainer.precision=16-mixed", "trainer.accelerator=cpu"], ["trainer.precision=16-mixed", "bf16-mixed"]),
-    (["train", "trainer.accelerator=gpu"], ["trainer.accelerator=gpu", "no GPU"]),
+    (["train", "trainer.accelerator=gpu"], ["trainer.accelerator=gpu", "no such device here"]),
     (["train", "data.batch_size=100000000000000000000"], ["data.batch_size=100000000000000000000", "below"]),
     (["train", "run_dir="], ["run_dir=", "a folder"]),
     (["train", "data=mnist", "data.root="], ["data.root=", "a folder"]),

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
 from conftest import REPOSITORY
 from repronet import __version__
 from repronet.cli.reference import configuration_page, with_commands
-from repronet.cli.table import PLAIN
 from repronet.config.fields import keys_of
 from repronet.config.groups import GROUPS, choices
 from repronet.config.schema import COMMANDS, SCHEMAS, schemas_in
@@ -58,8 +58,8 @@ def test_every_example_composes(repronet):
 
 
 def test_every_command_is_carried_out():
-    others = {"train", "compare", "reproduce", "report", "list"}
-    assert set(COMMANDS) == {*PLAIN, *others}
+    for name in COMMANDS:
+        assert callable(import_module(f"repronet.cli.commands.{name}").run), name
 
 
 def test_the_reference_page_is_written_from_the_schemas():

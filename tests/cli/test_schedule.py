@@ -24,7 +24,7 @@ def test_the_rates_are_printed_and_drawn(repronet, tmp_path):
 
 
 def test_an_experiments_rates_are_those_of_its_paper():
-    found = rates(compose("preview", ["experiment=resnet20_cifar10", "steps_per_epoch=352"]))
+    found = rates(compose("schedule", ["experiment=resnet20_cifar10", "steps_per_epoch=352"]))
     assert len(found) == 64_064
     changes = [step for step in range(1, len(found)) if found[step] != found[step - 1]]
     assert changes == [91 * 352, 136 * 352]

@@ -1,16 +1,20 @@
-"""The command line: one file a command. This file reads the words and turns every failure into one line."""
+"""The command line: reads the words, hands them to a file of commands/, and turns every failure into one line."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
-import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 from repronet import __version__
-from repronet.errors import Fault, Terminated, UserError, nearest
+from repronet.cli.failures import log, say
+from repronet.errors import Terminated, UserError, nearest
+
+EXIT_CODES = {UserError: 2, Terminated: 143, KeyboardInterrupt: 130, Exception: 1}  # the first that an error is one of
 
 
 class _Parser(argparse.ArgumentParser):
@@ -20,44 +24,29 @@ class _Parser(argparse.ArgumentParser):
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
-    words = list(sys.argv[1:] if words is None else words)
-    debug = False
     try:
-        debug = _take_debug(words)
-        code = _dispatch(words, debug)
-    except UserError as error:
-        code = _fail(str(error), 2, debug)
-    except Fault as error:
-        code = _fail(str(error), 1, debug)
-    except KeyboardInterrupt as error:
-        code = _fail(str(error) or "interrupted", 143 if isinstance(error, Terminated) else 130, debug)
+        code = _dispatch(_without_debug(sys.argv[1:] if words is None else words))
     except BrokenPipeError:  # the reader of our output went away, as `head` does
         sys.stderr.close()
         code = 1
-    except Exception as error:
-        code = _fail(f"{type(error).__name__}: {error} (debug=true shows where)", 1, debug)
+    except (Exception, KeyboardInterrupt) as error:
+        say(error)
+        code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
     sys.exit(code)
 
 
-def _take_debug(words: list[str]) -> bool:
-    """Remove ``debug=…`` from the words, since it is about this program and not about a run."""
-    debug = False
-    for word in [word for word in words if word.startswith("debug=")]:
-        if word not in ("debug=true", "debug=false"):
-            raise UserError(f"{word}: must be true or false")
-        words.remove(word)
-        debug = word == "debug=true"
-    return debug
+def _without_debug(words: Sequence[str]) -> list[str]:
+    """The words without ``debug=…``, which is about this program and not about a run."""
+    log.setLevel(logging.NOTSET)
+    for word in words:
+        if word.startswith("debug="):
+            if word not in ("debug=true", "debug=false"):
+                raise UserError(f"{word}: must be true or false")
+            log.setLevel(logging.DEBUG if word == "debug=true" else logging.NOTSET)
+    return [word for word in words if not word.startswith("debug=")]
 
 
-def _fail(message: str, code: int, debug: bool) -> int:
-    if debug:
-        traceback.print_exc()
-    print(f"repronet: {' '.join(message.split())}", file=sys.stderr)
-    return code
-
-
-def _dispatch(words: list[str], debug: bool) -> int:
+def _dispatch(words: list[str]) -> int:
     from repronet.cli.help import command_page, overview
     from repronet.config.schema import COMMANDS
 
@@ -73,30 +62,23 @@ def _dispatch(words: list[str], debug: bool) -> int:
     if "-h" in words or "--help" in words:
         print(command_page(words[0]))
         return 0
-    name, rest = _config_name({row.words: name for name, row in COMMANDS.items()}, words)
-    return _run(name, _options(name, COMMANDS[name].words, rest), debug)
-
-
-def _config_name(commands: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
-    """The name of the command's config, and the words behind the command, which has one word or two."""
-    for length in (1, 2):
-        spoken = " ".join(words[:length])
-        if spoken in commands:
-            return commands[spoken], words[length:]
-    wanted = next(spoken for spoken in commands if spoken.startswith(f"{words[0]} "))
+    for name, command in COMMANDS.items():
+        spoken = command.words.split()
+        if words[: len(spoken)] == spoken:
+            return _run(name, _options(name, command.words, words[len(spoken) :]))
+    wanted = next(command.words for command in COMMANDS.values() if command.words.startswith(f"{words[0]} "))
     raise UserError(f"{' '.join(words[:2])}: needs a second word; there is: {wanted}")
 
 
 def _options(name: str, spoken: str, words: list[str]) -> argparse.Namespace:
     parser = _Parser(prog=f"repronet {spoken}", add_help=False, allow_abbrev=False)
-    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("words", nargs="*")
     parser.add_argument("--cfg", choices=["job"])
     parser.add_argument("--plugin", action="append", default=[])
+    parser.set_defaults(config_dir=None, multirun=False)
     if name == "train":
         parser.add_argument("--config-dir", "-cd", type=Path)
         parser.add_argument("--multirun", "-m", action="store_true")
-    else:
-        parser.set_defaults(config_dir=None, multirun=False)
     options = parser.parse_intermixed_args(words)
     if options.config_dir is not None and not options.config_dir.is_dir():
         raise UserError(f"--config-dir {options.config_dir}: no such folder")
@@ -105,34 +87,30 @@ def _options(name: str, spoken: str, words: list[str]) -> argparse.Namespace:
     return options
 
 
-def _run(name: str, options: argparse.Namespace, debug: bool) -> int:
-    if options.plugin:
-        from repronet.config import plugins
-
-        plugins.give(options.plugin)
-    if name == "list":
-        from repronet.cli.commands.listing import show
-
-        return show(options.overrides)
-    if options.cfg:
-        return _show_config(name, options)
-    from repronet.cli import table
-
-    if name in ("reproduce", "compare"):
-        return {"reproduce": table.reproduce, "compare": table.compare_tunings}[name](options.overrides, debug)
-    if name == "report":
-        return table.report(options.overrides)
-    if name in table.PLAIN:
-        return table.plain(name, options.overrides)
-    return table.train(options.overrides, options.config_dir, options.multirun, debug)
-
-
-def _show_config(name: str, options: argparse.Namespace) -> int:
+def _run(name: str, options: argparse.Namespace) -> int:
+    """Call ``run`` of the command's file, which is imported once the config is known to be right."""
     from omegaconf import OmegaConf
+    from rich.console import Console
 
+    from repronet.config import plugins
     from repronet.config.compose import compose
     from repronet.config.schema import COMMANDS
+    from repronet.runs.stopping import StopSwitch
+    from repronet.session.console import speaking_to
 
-    words = [word for word in options.overrides if "=" in word or not COMMANDS[name].takes_names]
-    print(OmegaConf.to_yaml(compose(name, words, options.config_dir)), end="")
-    return 0
+    console = Console(highlight=False)
+    plugins.give(options.plugin)
+    with StopSwitch().listening(), speaking_to(console):
+        if name == "train" and not options.cfg:  # which may be a run to go on with, or many
+            from repronet.cli.commands.train import run
+
+            return 0 if run(options.words, options.config_dir, options.multirun, console) else 1
+        config = compose(name, options.words, options.config_dir)
+        if options.cfg:
+            print(OmegaConf.to_yaml(config), end="")
+            return 0
+        if "run" in config:
+            plugins.require_for(Path(config.run).expanduser())
+        work = import_module(f"repronet.cli.commands.{name}").run
+        words = [options.words] if COMMANDS[name].takes_words else []
+        return 1 if work(config, console, *words) is False else 0

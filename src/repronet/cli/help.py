@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import Field
 from typing import Any
 
 from repronet.config.command import Command
 from repronet.config.fields import MISSING, default_of, keys_of
 from repronet.config.groups import choices
-from repronet.config.schema import COMMANDS
+from repronet.config.schema import COMMANDS, keys_in
 from repronet.config.schema_commands import Train
 
 WIDTH, COLUMN = 80, 24
@@ -47,8 +47,7 @@ def overview() -> str:
 
 def command_page(name: str) -> str:
     """The page of ``repronet COMMAND --help``; ``name`` is the first word of the command."""
-    command = next(row for row in COMMANDS.values() if row.words.split()[0] == name)
-    return "\n".join(_page(command))
+    return "\n".join(_page(next(row for row in COMMANDS.values() if row.words.split()[0] == name)))
 
 
 def _page(command: Command) -> Iterator[str]:
@@ -73,34 +72,41 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def key_lines(command: Command) -> Iterator[str]:
     """A row a key and group of a command; of one that takes the words of repronet train, what it has beside them."""
-    derived = command.trains and command.keys is not Train
-    if derived:
+    if derived(command):
         yield "  Those of repronet train (repronet train --help), and"
-    else:
-        yield from (_row(f"{group}={choice or 'NAME'}", _in_short(group)) for group, choice in command.groups.items())
-    ours = {item.name for item in keys_of(Train)} if derived else ()
-    yield from (_row(shown(item), described(item)) for item in keys_of(command.keys) if item.name not in ours)
+    for group, choice in () if derived(command) else command.groups.items():
+        names = list(choices(group))
+        short = " ".join(names) if len(names) < 20 else f"{len(names)} of them: repronet list {group}"
+        yield _row(f"{group}={choice or 'NAME'}", short)
+    yield from (_row(f"{item.name}={shown(item)}", described(item)) for item in own_keys(command))
     if command.words == "list":
         yield "  none; words are names of groups"
-    elif not derived and command.groups:
+    elif command.groups and not derived(command):
         yield "  Keys of a group: repronet list GROUP, or docs/configuration.md"
 
 
-def group_lines(schemas: Iterable[tuple[str, type]]) -> Iterator[str]:
-    """A row a key of some schemas of a group, each key once."""
-    seen: dict[str, str] = {}
-    for path, schema in schemas:
-        for item in keys_of(schema):
-            seen.setdefault(f"{path}{item.name}", _row(f"{path}{shown(item)}", described(item), COLUMN + 10))
-    yield from seen.values()
+def derived(command: Command) -> bool:
+    """Whether a command takes the words of repronet train, and some of its own."""
+    return command.trains and command.keys is not Train
+
+
+def own_keys(command: Command) -> list[Field[Any]]:
+    """The keys of a command; of a derived one, those that it has beside train's."""
+    known = {item.name for item in keys_of(Train)} if derived(command) else set()
+    return [item for item in keys_of(command.keys) if item.name not in known]
+
+
+def group_lines(group: str) -> Iterator[str]:
+    """A row a key of a group."""
+    return (_row(f"{key}={shown(item)}", described(item), COLUMN + 10) for key, item in keys_in(group).items())
 
 
 def shown(item: Field[Any]) -> str:
-    """A key with its default, or with what stands for a value."""
+    """The default of a key, or what stands for a value."""
     rule, default = item.metadata.get("rule"), default_of(item)
     if default is None or default == MISSING:
-        return f"{item.name}={rule.shown if rule else 'VALUE'}"
-    return f"{item.name}={as_typed(default)}"
+        return rule.shown if rule else "VALUE"
+    return as_typed(default)
 
 
 def as_typed(value: Any) -> str:
@@ -132,8 +138,3 @@ def _row(left: str, right: str, column: int = COLUMN) -> str:
 def _example(words: str) -> Iterator[str]:
     lines = textwrap.wrap(words, WIDTH - 4, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     yield from (f"  {line}{' ' + chr(92) if line is not lines[-1] else ''}" for line in lines)
-
-
-def _in_short(group: str) -> str:
-    names = list(choices(group))
-    return " ".join(names) if len(names) < 20 else f"{len(names)} of them: repronet list {group}"

@@ -9,11 +9,10 @@ from typing import Any
 
 import yaml
 
-from repronet.cli.help import as_typed
-from repronet.config.fields import MISSING, default_of, keys_of
+from repronet.cli.help import as_typed, derived, own_keys
+from repronet.config.fields import MISSING, default_of, expected
 from repronet.config.groups import CONFIGS, GROUPS, choices
-from repronet.config.schema import COMMANDS, schemas_in
-from repronet.config.schema_commands import Train
+from repronet.config.schema import COMMANDS, keys_in
 
 _HEAD = """\
 # Configuration
@@ -37,11 +36,9 @@ def configuration_page() -> str:
 
 def _commands() -> Iterator[str]:
     for command in COMMANDS.values():
-        derived = command.trains and command.keys is not Train
-        known = {item.name for item in keys_of(Train)} if derived else set()
-        items = [("", item) for item in keys_of(command.keys) if item.name not in known]
+        items = {item.name: item for item in own_keys(command)}
         yield from ("", f"### repronet {command.words}", "", f"{command.title[0].upper()}{command.title[1:]}.")
-        if derived:
+        if derived(command):
             yield from ("", "Takes the groups and keys of `repronet train`.")
         elif command.groups:
             chosen = (f"`{group}={choice or 'null'}`" for group, choice in command.groups.items())
@@ -59,12 +56,9 @@ def _groups() -> Iterator[str]:
             yield f"{len(choices(group))} networks, see [The networks](networks/index.md)."
         else:
             yield from _choices(group)
-        items: dict[str, tuple[str, Field[Any]]] = {}
-        for path, schema in schemas_in(group):
-            for item in keys_of(schema):
-                items.setdefault(f"{path}{item.name}", (path, item))
+        items = keys_in(group)
         if items:
-            yield from ("", *_table(list(items.values())))
+            yield from ("", *_table(items))
 
 
 def _choices(group: str) -> Iterator[str]:
@@ -76,17 +70,12 @@ def _choices(group: str) -> Iterator[str]:
         yield f"| `{name}` | {_cell(title)} | {_cell('' if group == 'logger' else shown)} |"
 
 
-def _table(items: list[tuple[str, Field[Any]]]) -> Iterator[str]:
+def _table(items: dict[str, Field[Any]]) -> Iterator[str]:
     yield from ("| key | default | must be | what it does |", "|---|---|---|---|")
-    for path, item in items:
+    for key, item in items.items():
         default = default_of(item)
         shown = "" if default == MISSING else f"`{as_typed(default)}`"
-        yield f"| `{path}{item.name}` | {shown} | {_cell(_wanted(item))} | {_cell(item.metadata['about'])} |"
-
-
-def _wanted(item: Field[Any]) -> str:
-    rule = item.metadata.get("rule")
-    return rule.expected if rule else {"bool": "true or false"}.get(str(item.type), "")
+        yield f"| `{key}` | {shown} | {_cell(expected(item))} | {_cell(item.metadata['about'])} |"
 
 
 def _value(value: Any) -> str:

@@ -6,34 +6,40 @@ table of all commands is :data:`repronet.config.schema.COMMANDS`. Needs no torch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 Keys = TypeVar("Keys", bound=type)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Command:
-    """A command of the command line.
+    """A command of the command line; entered into :data:`ENTERED` as the decorator of the class of its keys.
 
     Attributes:
         words: what is typed, ``finetune compare`` for instance.
-        keys: the class of its keys.
         title: what it does, in a line.
         usage: what may follow the words, a line each.
         examples: command lines, without ``repronet``.
         groups: the config groups that it takes, with the choice where none is made.
-        takes_names: whether words without an equals sign are allowed: experiments, folders.
+        takes_words: whether it looks at the words themselves: for names of experiments or folders, which have no equals
+            sign, or to compose the configs of its runs.
+        keys: the decorated class.
     """
 
     words: str
-    keys: type
     title: str
     usage: tuple[str, ...]
     examples: tuple[str, ...]
-    groups: Mapping[str, str | None]
-    takes_names: bool
+    groups: Mapping[str, str | None] = field(default_factory=dict)
+    takes_words: bool = False
+    keys: type = field(init=False)
+
+    def __call__(self, keys: Keys) -> Keys:
+        self.keys = keys
+        ENTERED[self.words.replace(" ", "_").replace("-", "_")] = self
+        return keys
 
     @property
     def trains(self) -> bool:
@@ -46,22 +52,4 @@ class Command:
         return next((word for line in self.examples for word in line.split() if "=" in word), "debug=true")
 
 
-ENTERED: dict[str, Command] = {}  # by the name of the command's config, in the order of the help page
-
-
-def command(
-    name: str,
-    words: str,
-    title: str,
-    usage: tuple[str, ...],
-    examples: tuple[str, ...],
-    groups: Mapping[str, str | None] | None = None,
-    takes_names: bool = False,
-) -> Callable[[Keys], Keys]:
-    """Enter the decorated class into :data:`ENTERED`; the arguments are those of :class:`Command`."""
-
-    def enter(keys: Keys) -> Keys:
-        ENTERED[name] = Command(words, keys, title, usage, examples, groups or {}, takes_names)
-        return keys
-
-    return enter
+ENTERED: dict[str, Command] = {}  # by the name of the command's config and file, in the order of the help page

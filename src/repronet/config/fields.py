@@ -55,6 +55,12 @@ def defaults_of(schema: type) -> dict[str, Any]:
     return {item.name: default_of(item) for item in fields(schema) if item.name != "name"}
 
 
+def expected(item: Field[Any]) -> str:
+    """What the value of a field must be; empty where nothing is said of it."""
+    rule = item.metadata.get("rule")
+    return rule.expected if rule else {"bool": "true or false"}.get(str(item.type), "")
+
+
 ONE_TARGET = re.compile(r"\b_(target|partial|args|recursive|convert)_\b")  # keys that Hydra would act upon
 
 

@@ -114,6 +114,24 @@ def _sweep_values(override: Override) -> Iterable[str]:
     return override.sweep_string_iterator()
 
 
+# What has no effect beside model=, or without it.
+_WITH_NETWORK = {
+    "bench_conv": ("filters", "kernel", "stride", "padding", "dilation", "groups"),
+    "gradcheck": ("details",),
+}
+_WITHOUT_NETWORK = {"gradcheck": ("batch",)}
+
+
+def check_effect(command: str, words: Sequence[str]) -> None:
+    """Refuse what would change nothing, since whoever wrote it expects that it does."""
+    named = [word for word in words if word.startswith("model=")]
+    idle = (_WITH_NETWORK if named else _WITHOUT_NETWORK).get(command, ())
+    for word in words:
+        if word.partition("=")[0] in idle:
+            reason = f"beside {named[-1]}" if named else "without model="
+            raise UserError(f"{word}: means nothing {reason}; leave it out")
+
+
 def check_choice(command: str, override: Override, config_dir: Path | None) -> None:
     """Refuse a word that Hydra has no use for here, and a choice that its group has not.
 

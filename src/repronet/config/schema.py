@@ -9,53 +9,16 @@ before the heavy libraries load.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import Field, dataclass
 from typing import Any
 
 from repronet.config import schema_commands, schema_tools  # noqa: F401
+from repronet.config import schema_data as data
+from repronet.config import schema_recipe as recipe
 from repronet.config.command import ENTERED
-from repronet.config.fields import required, tag
-from repronet.config.schema_data import (
-    Affine,
-    Folder,
-    GlobalContrast,
-    LocalContrast,
-    Nothing,
-    Npz,
-    OneSize,
-    PadCropFlip,
-    Policy,
-    Published,
-    Scale,
-    Standardize,
-    Zca,
-)
-from repronet.config.schema_logger import LOGGERS
-from repronet.config.schema_recipe import (
-    Adam,
-    Constant,
-    Cosine,
-    Discriminative,
-    Ema,
-    Exponential,
-    Gradual,
-    HeadThenAll,
-    LatestWeights,
-    Multistep,
-    OneCycle,
-    Plateau,
-    Polyak,
-    Polynomial,
-    RmsProp,
-    Sgd,
-    Stages,
-    Way,
-    WithoutForgetting,
-)
-from repronet.config.schema_trainer import Trainer
-from repronet.errors import UserError
+from repronet.config.fields import keys_of, required, tag
+from repronet.config.schema_trainer import LOGGERS, Trainer
 from repronet.models import MODELS
 
 LOSSES = ["cross_entropy", "svm", "mse", "binary", "rbf_map"]  # of repronet.training.losses, named without torch
@@ -80,43 +43,48 @@ COMMANDS = ENTERED  # complete, as the two modules whose classes enter themselve
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
     "data": {
-        **dict.fromkeys(("mnist5k", "mnist", "fashion_mnist", "svhn", "stl10", "cifar10", "cifar100"), OneSize),
-        **dict.fromkeys(("imagenette", "imagenet"), Published),
-        "image_folder": Folder,
-        "npz": Npz,
+        **dict.fromkeys(("mnist5k", "mnist", "fashion_mnist", "svhn", "stl10", "cifar10", "cifar100"), data.OneSize),
+        **dict.fromkeys(("imagenette", "imagenet"), data.Published),
+        "image_folder": data.Folder,
+        "npz": data.Npz,
     },
-    "augmentation": {"none": Nothing, "affine": Affine, "cifar_standard": PadCropFlip, "policy": Policy},
+    "augmentation": {
+        "none": data.Nothing,
+        "affine": data.Affine,
+        "cifar_standard": data.PadCropFlip,
+        "policy": data.Policy,
+    },
     "preprocessing": {
-        "standardize": Standardize,
-        "scale": Scale,
-        "per_pixel_mean": Nothing,
-        "per_image": Nothing,
-        "global_contrast": GlobalContrast,
-        "local_contrast": LocalContrast,
-        "zca": Zca,
+        "standardize": data.Standardize,
+        "scale": data.Scale,
+        "per_pixel_mean": data.Nothing,
+        "per_image": data.Nothing,
+        "global_contrast": data.GlobalContrast,
+        "local_contrast": data.LocalContrast,
+        "zca": data.Zca,
     },
     "normalization": dict.fromkeys(
-        ("paper", "none", "batch", "local_response", "local_contrast", "layer", "group", "instance"), Nothing
+        ("paper", "none", "batch", "local_response", "local_contrast", "layer", "group", "instance"), data.Nothing
     ),
-    "optimizer": {"sgd": Sgd, "adam": Adam, "adamw": Adam, "rmsprop": RmsProp},
+    "optimizer": {"sgd": recipe.Sgd, "adam": recipe.Adam, "adamw": recipe.Adam, "rmsprop": recipe.RmsProp},
     "schedule": {
-        "constant": Constant,
-        "multistep": Multistep,
-        "exponential": Exponential,
-        "polynomial": Polynomial,
-        "plateau": Plateau,
-        "stages": Stages,
-        "cosine": Cosine,
-        "one_cycle": OneCycle,
+        "constant": recipe.Constant,
+        "multistep": recipe.Multistep,
+        "exponential": recipe.Exponential,
+        "polynomial": recipe.Polynomial,
+        "plateau": recipe.Plateau,
+        "stages": recipe.Stages,
+        "cosine": recipe.Cosine,
+        "one_cycle": recipe.OneCycle,
     },
     "finetune": {
-        **dict.fromkeys(("none", "scratch", "all", "head"), Way),
-        "discriminative": Discriminative,
-        "gradual": Gradual,
-        "head_then_all": HeadThenAll,
-        "lwf": WithoutForgetting,
+        **dict.fromkeys(("none", "scratch", "all", "head"), recipe.Way),
+        "discriminative": recipe.Discriminative,
+        "gradual": recipe.Gradual,
+        "head_then_all": recipe.HeadThenAll,
+        "lwf": recipe.WithoutForgetting,
     },
-    "averaging": {"none": LatestWeights, "ema": Ema, "polyak": Polyak},
+    "averaging": {"none": recipe.LatestWeights, "ema": recipe.Ema, "polyak": recipe.Polyak},
 }
 
 
@@ -143,27 +111,15 @@ def schemas_in(group: str) -> list[tuple[str, type]]:
     return [(f"{group}.", schema) for schema in dict.fromkeys(SCHEMAS.get(group, {}).values())]
 
 
+def keys_in(group: str) -> dict[str, Field[Any]]:
+    """The keys of a group, each once, by its path."""
+    found: dict[str, Field[Any]] = {}
+    for path, schema in schemas_in(group):
+        for item in keys_of(schema):
+            found.setdefault(f"{path}{item.name}", item)
+    return found
+
+
 def network_choices() -> dict[str, dict[str, str]]:
     """The config of each network, which has no file: its name and its loss."""
     return {name: {"name": name, "loss": "rbf_map" if name == RBF_OUTPUT else "cross_entropy"} for name in MODELS}
-
-
-def check_rules(config: Any, path: str = "") -> None:
-    """Check every rule of a dataclass instance, then its ``conflict()`` between values where it has one.
-
-    Raises:
-        UserError: for the first value that breaks its rule or is not finite, with its key and what is wanted.
-    """
-    assert is_dataclass(config)
-    for item in fields(config):
-        found, key = getattr(config, item.name), f"{path}{item.name}"
-        rule = item.metadata.get("rule")
-        if rule is None or found is None:
-            continue
-        numbers = found if isinstance(found, list) else [found]
-        finite = all(math.isfinite(n) for n in numbers if isinstance(n, float))
-        if not finite or not rule.check(found):
-            raise UserError(f"{key}={found}: must be {rule.expected}")
-    conflict = getattr(config, "conflict", lambda: None)()
-    if conflict:
-        raise UserError(conflict)

@@ -10,7 +10,7 @@ from typing import Any
 
 from repronet.algorithms import TRAINING_ALGORITHMS
 from repronet.config import plugins
-from repronet.config.command import command
+from repronet.config.command import Command
 from repronet.config.fields import flag, optional, required
 from repronet.config.groups import TRAINING
 from repronet.constraints import COUNT, FOLDER, POSITIVE, SEED, SHARE, Constraint, one_of
@@ -56,8 +56,7 @@ def _are_seeds(found: Any) -> bool:
 SEEDS = Constraint(_are_seeds, "how many, 3 for instance, or a list of whole numbers from 0, [0,1,2] for instance")
 
 
-@command(
-    "train",
+@Command(
     "train",
     "train a network and test its best weights",
     usage=("[KEY=VALUE ...] [-m]", "resume=DIR", "resume_sweep=DIR"),
@@ -107,8 +106,7 @@ class Train:
         return f"algorithm={self.algorithm}: torch's layers have no choice; take layers=custom" if wrong else None
 
 
-@command(
-    "compare",
+@Command(
     "finetune compare",
     "compare ways of fine-tuning side by side",
     usage=("weights=SOURCE [KEY=VALUE ...]",),
@@ -117,6 +115,7 @@ class Train:
         "finetune compare model=resnet20 weights=resnet20.th data=mnist ways=[scratch,all] seeds=[0,1]",
     ),
     groups=TRAINING,
+    takes_words=True,
 )
 @dataclass
 class Compare(Train):
@@ -128,8 +127,7 @@ class Compare(Train):
     seeds: Any = optional(SEEDS, "how many seeds, from 0, or a list of them", 3)
 
 
-@command(
-    "eval",
+@Command(
     "eval",
     "test the network of a run, from its folder alone",
     usage=("run=DIR [KEY=VALUE ...]",),
@@ -151,13 +149,12 @@ class Eval:
     data_root: str | None = optional(FOLDER, "where the data are now, if they have moved")
 
 
-@command(
-    "reproduce",
+@Command(
     "reproduce",
     "run a paper's experiment and record the result",
     usage=("EXPERIMENT [EXPERIMENT ...] [KEY=VALUE ...]",),
     examples=("reproduce lenet5_mnist seeds=3", "reproduce resnet20_cifar10 plain20_cifar10 budget=minutes"),
-    takes_names=True,
+    takes_words=True,
 )
 @dataclass
 class Reproduce:
@@ -177,8 +174,7 @@ class Reproduce:
     results: str = optional(FOLDER, "the folder of the records", "results")
 
 
-@command(
-    "predict",
+@Command(
     "predict",
     "classify pictures with a trained network",
     usage=("run=DIR images=PATH [KEY=VALUE ...]",),
@@ -201,8 +197,7 @@ class Predict:
     layers: str = optional(LAYERS, "whose layers: this project's or torch.nn's", "custom")
 
 
-@command(
-    "visualize",
+@Command(
     "visualize",
     "draw what the network of a run has learnt",
     usage=("run=DIR what=NAME[,NAME ...] [KEY=VALUE ...]",),
@@ -244,13 +239,12 @@ class Visualize:
     data_root: str | None = optional(FOLDER, "where the data are now, if they have moved")
 
 
-@command(
-    "report",
+@Command(
     "report",
     "compare runs with each other and their papers",
     usage=("[DIR ...] [KEY=VALUE ...]",),
     examples=("report", "report runs/sweeps/digits out=sweep.html"),
-    takes_names=True,
+    takes_words=True,
 )
 @dataclass
 class Report:
@@ -266,8 +260,7 @@ class Report:
     out: str = optional(PAGE, "the page", "report.html")
 
 
-@command(
-    "export",
+@Command(
     "export",
     "write the network of a run for other programs",
     usage=("run=DIR to=FORMAT [KEY=VALUE ...]",),
@@ -287,8 +280,7 @@ class Export:
     out: str | None = optional(ANY_FILE, "default: <run>/<network> with the format's ending")
 
 
-@command(
-    "preview",
+@Command(
     "schedule",
     "draw a run's learning rate before it is run",
     usage=("[KEY=VALUE ...]",),
@@ -307,8 +299,7 @@ class Preview(Train):
     out: str = optional(PNG, "the picture", "schedule.png")
 
 
-@command(
-    "find_rate",
+@Command(
     "find-rate",
     "find a learning rate to begin with",
     usage=("[KEY=VALUE ...]",),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from repronet.algorithms import ALGORITHMS, CONVOLUTIONS
-from repronet.config.command import command
+from repronet.config.command import Command
 from repronet.config.fields import flag, optional
 from repronet.config.schema_commands import LAYERS, PNG
 from repronet.constraints import COUNT, FOLDER, SEED, Constraint, one_of
@@ -34,8 +34,7 @@ def sides(least: int) -> Constraint:
     return Constraint(holds, f"a whole number of at least {least}, or two of them [height,width]")
 
 
-@command(
-    "summary",
+@Command(
     "summary",
     "show what every layer of a network costs and sees",
     usage=("model=NAME [KEY=VALUE ...]",),
@@ -66,8 +65,7 @@ class Summary:
     )
 
 
-@command(
-    "verify",
+@Command(
     "verify",
     "check networks against what papers published",
     usage=("[model=NAME]",),
@@ -84,8 +82,7 @@ class Verify:
     """
 
 
-@command(
-    "gradcheck",
+@Command(
     "gradcheck",
     "prove the gradients of the layers, or of a network",
     usage=("[layer=NAME | model=NAME] [KEY=VALUE ...]",),
@@ -112,8 +109,7 @@ class Gradcheck:
     seed: int = optional(SEED, "of the random numbers", 0)
 
 
-@command(
-    "bench",
+@Command(
     "bench conv",
     "time the algorithms of convolution",
     usage=("[KEY=VALUE ...]",),
@@ -153,8 +149,7 @@ class Bench:
         return None
 
 
-@command(
-    "augment",
+@Command(
     "augment",
     "draw images beside their augmented versions",
     usage=("[data=NAME] [augmentation=NAME] [KEY=VALUE ...]",),
@@ -183,8 +178,7 @@ class Augment:
     logdir: str | None = optional(FOLDER, "a TensorBoard folder that gets the sheet too")
 
 
-@command(
-    "check",
+@Command(
     "data check",
     "check a folder of pictures before training",
     usage=("data.root=DIR [KEY=VALUE ...]",),
@@ -202,13 +196,12 @@ class Check:
     format: str = optional(one_of("table", "json"), "a summary, or every finding", "table")
 
 
-@command(
-    "list",
+@Command(
     "list",
     "list the choices of config groups and their keys",
     usage=("[GROUP ...]",),
     examples=("list", "list models", "list data optimizers"),
-    takes_names=True,
+    takes_words=True,
 )
 @dataclass
 class List:

@@ -1,4 +1,7 @@
-"""The keys of ``trainer=``: those of :class:`pytorch_lightning.Trainer` under its own names, and a few of ours."""
+"""The keys of ``trainer=``: those of :class:`pytorch_lightning.Trainer` under its own names, and a few of ours.
+
+Those of ``logger=`` too, by logger: a config has ``logger: {tensorboard: {}, wandb: {project: …}}``.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,8 @@ DEV_RUN = Constraint(lambda x: isinstance(x, bool) or _is_count(x), "true, false
 MAX_STEPS = Constraint(lambda x: x == -1 or COUNT.check(x), "-1 (no limit) or a whole number of at least 1")
 SANITY_STEPS = Constraint(lambda x: -1 <= x < 2**31, "-1 (all) or a whole number of at least 0")
 YES_OR_NO = Constraint(lambda x: True, "true, false or null", "true|false")
+NAME = Constraint(lambda x: bool(x.strip()), "a name")
+ADDRESS = Constraint(lambda x: bool(x.strip()), "an address or a folder")
 DURATION = Constraint(lambda x: re.fullmatch(r"\d+:\d{2}:\d{2}:\d{2}", x) is not None, "a time DD:HH:MM:SS")
 
 
@@ -92,3 +97,33 @@ RENAMED = {
     "trainer.accumulate": "trainer.accumulate_grad_batches",
     "trainer.profile": "trainer.profiler",
 }
+
+
+@dataclass
+class TensorBoard:
+    """TensorBoard's event files in the run folder."""
+
+
+@dataclass
+class Csv:
+    """Lightning's metrics.csv in the run folder."""
+
+
+@dataclass
+class Wandb:
+    """Weights & Biases."""
+
+    project: str = optional(NAME, "the project that the run belongs to", "repronet")
+    entity: str | None = optional(NAME, "the user or team that owns the project; null: your default")
+    offline: bool = flag("write to the run folder and send nothing")
+
+
+@dataclass
+class Mlflow:
+    """MLflow."""
+
+    experiment_name: str = optional(NAME, "the experiment that the run belongs to", "repronet")
+    tracking_uri: str | None = optional(ADDRESS, "where MLflow's server or folder is; null: as MLflow chooses")
+
+
+LOGGERS: dict[str, type] = {"tensorboard": TensorBoard, "csv": Csv, "wandb": Wandb, "mlflow": Mlflow}

@@ -13,6 +13,7 @@ from rich.console import Console
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from repronet.cli.failures import writing
 from repronet.config.build_data import CROPPED_FROM, augmenting, dataset
 from repronet.data.policy import Mixing, Policy
 from repronet.data.randomness import counter_generator
@@ -33,7 +34,7 @@ class Row:
     pictures: list[Tensor]
 
 
-def draw(config: DictConfig, console: Console) -> None:
+def run(config: DictConfig, console: Console) -> None:
     """Write the sheet that ``config`` asks for.
 
     Raises:
@@ -46,12 +47,8 @@ def draw(config: DictConfig, console: Console) -> None:
     shown = torch.randperm(len(images.train), generator=counter_generator("sheet", config.seed))
     rows = (_each_step if config.each else variants)(config, images, size, shown.tolist())
     figure = contact_sheet(rows, f"augmentation={policy_name(config)}")
-    path = Path(config.out).expanduser()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("out", config.out) as path:
         figure.savefig(path)
-    except OSError as error:
-        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
     console.print(f"{path}: {len(rows)} rows of {len(rows[0].pictures)} pictures", markup=False, soft_wrap=True)
     if config.logdir is not None:
         with SummaryWriter(Path(config.logdir).expanduser()) as writer:

@@ -14,6 +14,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from repronet import runs, weights
+from repronet.cli.failures import writing
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap
 from repronet.data.whitening import Preprocessing
@@ -24,7 +25,7 @@ ENDINGS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors
 AGREEMENT = 1e-4  # of logits, absolute and relative
 
 
-def export(config: DictConfig, console: Console) -> Path:
+def run(config: DictConfig, console: Console) -> Path:
     """Write the network and hold what was written against it, on a batch of random pictures.
 
     Raises:
@@ -59,12 +60,8 @@ def _draft_beside(path: Path) -> Iterator[Path]:
     Raises:
         UserError: when nothing can be written there.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
-            yield Path(draft) / path.name
-    except OSError as error:
-        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
+    with writing("out", path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
+        yield Path(draft) / path.name
 
 
 def _framed(transform: EvalTransform) -> str:

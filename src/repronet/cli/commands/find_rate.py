@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from repronet.cli.failures import writing
 from repronet.config.build import Parts, assemble
 from repronet.data.batches import Batch
 from repronet.errors import UserError
@@ -34,7 +34,7 @@ class Point(NamedTuple):
     smooth: float  # exponential mean over the steps so far
 
 
-def find_rate(config: DictConfig, console: Console) -> list[Point]:
+def run(config: DictConfig, console: Console) -> list[Point]:
     """Take steps with rates that rise from ``low`` to ``high`` by a constant factor, and draw the loss over the rate.
 
     The range test of L. N. Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3, with rates
@@ -47,15 +47,11 @@ def find_rate(config: DictConfig, console: Console) -> list[Point]:
     with closing(parts.data):
         steps = track(_points(config, parts), "trying rates", config.steps, console=console, transient=True)
         points = list(steps)
-    path = Path(config.out).expanduser()
     chosen = steepest(points)
     if chosen is None:
         raise UserError(f"low={config.low:g}: the loss never fell from there on; begin lower, or take more steps")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("out", config.out) as path:
         _figure(config, points, chosen).savefig(path)
-    except OSError as error:
-        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
     console.print(_table(points))
     least = min(points, key=lambda point: point.smooth)
     console.print(f"\nsteepest fall at {chosen:.2g}, least loss at {least.rate:.2g}")

@@ -11,13 +11,12 @@ from rich.text import Text
 
 from repronet import models
 from repronet.analysis.gradient_cases import all_cases
-from repronet.analysis.gradients import LIMITS, Case, Errors, check_network, worst
-from repronet.analysis.gradients import check as check_case
+from repronet.analysis.gradients import LIMITS, Case, Errors, check, check_network, worst
 from repronet.errors import UserError, closest
 from repronet.layers import set_algorithm
 
 
-def check(config: DictConfig, console: Console) -> bool:
+def run(config: DictConfig, console: Console) -> bool:
     """Print the table for the layers or the network of ``config``; whether every gradient is right."""
     if "model" not in config:
         return _check_layers(config, console)
@@ -35,7 +34,7 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
     table = _layer_table()
     results, heading = [], ""
     for case in track(chosen, "checking", console=console, transient=True, disable=not console.is_terminal):
-        errors = check_case(case)
+        errors = check(case)
         results.append(worst(list(errors.values())))
         _add_rows(table, case, heading, errors, config.details)
         heading = case.layer

@@ -18,8 +18,9 @@ from rich.progress import track
 from torch import Tensor
 
 from repronet import runs
+from repronet.cli.failures import writing
 from repronet.data.reading import SUFFIXES, PictureError, read_picture, resize_short_side, shown
-from repronet.errors import Fault, UserError
+from repronet.errors import UserError
 from repronet.figures.images import image_grid
 from repronet.runs.atomic import write_whole
 from repronet.training.classifier import Classifier, of_run
@@ -29,7 +30,7 @@ log = logging.getLogger("repronet.predict")
 ON_SHEET, SHEET_SIDE = 25, 96
 
 
-def predict(config: DictConfig, console: Console) -> list[dict[str, Any]]:
+def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
     """Name every picture, write a table of them, and say which could not be read.
 
     Raises:
@@ -45,9 +46,9 @@ def predict(config: DictConfig, console: Console) -> list[dict[str, Any]]:
     for row in rows:
         if row["error"] is not None:
             log.warning(f"left out: {row['error']}")
-    _write(Path(config.out).expanduser(), rows)
+    _write(config.out, rows)
     if config.sheet is not None and good:
-        _draw_sheet(Path(config.sheet).expanduser(), good)
+        _draw_sheet(config.sheet, good)
     _report(config, rows, good, console)
     return rows
 
@@ -108,15 +109,10 @@ def _read(path: Path) -> Tensor | str:
         return f"{shown(path)}: {error.strerror or error}"
 
 
-def _write(path: Path, rows: list[dict[str, Any]]) -> None:
-    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if path.suffix == ".json" else _as_csv(rows)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+def _write(out: str, rows: list[dict[str, Any]]) -> None:
+    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if out.endswith(".json") else _as_csv(rows)
+    with writing("out", out) as path:
         write_whole(path, text.encode("utf-8", "backslashreplace"))
-    except OSError as error:
-        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
-    except Fault as error:
-        raise UserError(f"out={error}") from error
 
 
 def _as_csv(rows: list[dict[str, Any]]) -> str:
@@ -132,7 +128,7 @@ def _as_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _draw_sheet(path: Path, rows: list[dict[str, Any]]) -> None:
+def _draw_sheet(sheet: str, rows: list[dict[str, Any]]) -> None:
     """The pictures that the network is least certain of, with what it takes them for."""
     import torch
 
@@ -143,11 +139,8 @@ def _draw_sheet(path: Path, rows: list[dict[str, Any]]) -> None:
         top, left = ((n - SHEET_SIDE) // 2 for n in picture.shape[-2:])
         tiles.append(picture[:, top : top + SHEET_SIDE, left : left + SHEET_SIDE])
         titles.append(f"{row['classes'][0][:14]} {row['probabilities'][0]:.0%}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("sheet", sheet) as path:
         image_grid(torch.stack(tiles).float(), titles, "least certain").savefig(path)
-    except OSError as error:
-        raise UserError(f"sheet={path}: cannot be written ({error.strerror})") from error
 
 
 def _report(config: DictConfig, rows: list[dict[str, Any]], good: list[dict[str, Any]], console: Console) -> None:

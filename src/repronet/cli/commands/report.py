@@ -22,7 +22,9 @@ from rich.table import Table
 import repronet
 from repronet import runs
 from repronet.analysis.diagnosis import diagnose
-from repronet.errors import Fault, UserError
+from repronet.cli.commands import records
+from repronet.cli.failures import writing
+from repronet.errors import UserError
 from repronet.figures import charts
 from repronet.papers import NETWORKS
 from repronet.papers.records import Error
@@ -65,8 +67,28 @@ class Run:
         return min(self.rows, key=lambda row: row["val_error"]) if self.rows else None
 
 
-def report(folders: Sequence[Path], config: DictConfig, console: Console) -> Path:
-    """Write the page; returns where.
+def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
+    """Write the page of the folders among ``words``; folders of records get their own.
+
+    Raises:
+        UserError: when there is no run, or a page cannot be written.
+    """
+    folders = [Path(word).expanduser() for word in words if "=" not in word]
+    if not folders:  # somebody's own folder results/ is none of ours
+        folders = [folder for folder in map(Path, ("results", "runs")) if folder.is_dir()]
+        folders = [folder for folder in folders if folder.name == "runs" or records.are_records(folder)]
+    recorded = [folder for folder in folders if records.are_records(folder)]
+    others = [folder for folder in folders if folder not in recorded]
+    if recorded and not others and any(word.startswith("out=") for word in words):
+        raise UserError(f"out={config.out}: is the page of run folders; {recorded[0]} has its own, README.md in it")
+    for folder in recorded:
+        records.show(folder, console)
+    if others or not recorded:
+        write_page(others, config, console)
+
+
+def write_page(folders: Sequence[Path], config: DictConfig, console: Console) -> Path:
+    """Write the page of the runs in the folders; returns where.
 
     Raises:
         UserError: when there is no run, or the page cannot be written.
@@ -87,12 +109,8 @@ def report(folders: Sequence[Path], config: DictConfig, console: Console) -> Pat
         environments=_environments(found),
         version=repronet.__version__,
     )
-    path = Path(config.out).expanduser()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("out", config.out) as path:
         write_whole(path, page.encode("utf-8", "replace"))
-    except (OSError, Fault) as error:
-        raise UserError(f"out={path}: cannot be written ({error})") from error
     size = f"{len(page) / 1e6:.1f} MB"
     console.print(f"\n{path}: {len(found)} run{'s' if len(found) > 1 else ''}, {size}", markup=False, soft_wrap=True)
     return path

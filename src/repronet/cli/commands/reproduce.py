@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import shlex
-import sys
-import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from repronet import runs
-from repronet.cli.commands.evaluate import evaluate
+from repronet.cli.commands.eval import run as evaluate
 from repronet.cli.commands.sweep import listed
+from repronet.cli.failures import say
 from repronet.config.build import recorded_config, written_config
 from repronet.config.compose import compose
-from repronet.errors import Fault, UserError
+from repronet.config.groups import choices
+from repronet.errors import UserError, nearest
 from repronet.figures.charts import read_history
 from repronet.papers import NETWORKS, datasets
 from repronet.papers.experiments import EXPERIMENTS
@@ -39,32 +39,39 @@ FROM_RESULT = (
 )
 
 
-def reproduce(names: Sequence[str], config: DictConfig, console: Console, debug: bool) -> int:
-    """Run ``config.seeds`` seeds of each experiment, each once, and record what they came to; 1 if one failed.
+def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
+    """Run each experiment among ``words`` with every seed, once, and record the results; whether every run ended well.
 
     Raises:
-        UserError: for a budget, a folder or data that an experiment does not have, before any run begins.
+        UserError: for a name, budget, folder or data that an experiment does not have, before any run begins.
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
     """
+    names = list(dict.fromkeys(word for word in words if "=" not in word))
+    known = choices("experiment")
+    if not names:
+        raise UserError("reproduce: needs an experiment; `repronet list experiment` names all, resnet20_cifar10 is one")
+    for name in names:
+        if name not in known:
+            raise UserError(f"reproduce {name}: no such experiment{nearest(name, known)} (`repronet list experiment`)")
     seeds = listed(config.seeds)
     budgets = {name: _budget(name, config.budget) for name in names}
     wanted = {name: [_wanted(name, config, budgets[name], seed) for seed in seeds] for name in names}
     results = Path(config.results).expanduser()
     _prepare(wanted, config, results)
-    failed = False
+    succeeded = True
     try:
         for name, its in wanted.items():
             done = []
-            for run in its:
-                log.info(f"{name}, seed {run.seed}, budget={budgets[name]}")
-                record = _attempt(run, results, console, debug)
+            for job in its:
+                log.info(f"{name}, seed {job.seed}, budget={budgets[name]}")
+                record = _attempt(job, results, console)
                 if record is not None:
                     done.append(record)
             _conclude(name, done, console)
-            failed |= len(done) < len(seeds)
+            succeeded &= len(done) == len(seeds)
     except KeyboardInterrupt as stop:
         raise type(stop)(f"interrupted; the same command goes on: {shlex.join(_command(names, config))}") from stop
-    return 1 if failed else 0
+    return succeeded
 
 
 def _command(names: Sequence[str], config: DictConfig) -> list[str]:
@@ -109,7 +116,7 @@ def _wanted(name: str, config: DictConfig, budget: str, seed: int) -> DictConfig
     return compose("train", [*words, *places, *threads])
 
 
-def _attempt(run: DictConfig, results: Path, console: Console, debug: bool) -> Record | None:
+def _attempt(run: DictConfig, results: Path, console: Console) -> Record | None:
     """The record of the run, made or found; None where it failed, which is said at once."""
     try:
         folder = _finished(run, console)
@@ -120,11 +127,7 @@ def _attempt(run: DictConfig, results: Path, console: Console, debug: bool) -> R
         log.info(f"recorded in {records.write(results, record)}")
         return record
     except Exception as error:
-        if debug:
-            traceback.print_exc()
-        expected = isinstance(error, UserError | Fault)
-        reason = str(error) if expected else f"{type(error).__name__}: {error} (debug=true shows where)"
-        print(f"repronet: {' '.join(reason.split())}", file=sys.stderr)
+        say(error)
         return None
 
 

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from repronet.cli.failures import writing
 from repronet.config.build import plain
-from repronet.errors import UserError
 from repronet.training.schedules import schedule_builder
 
 ROWS = 12  # epochs in the table
 
 
-def preview(config: DictConfig, console: Console) -> list[float]:
+def run(config: DictConfig, console: Console) -> list[float]:
     """Draw and print the rate of every step of the run that ``config`` describes; returns them.
 
     Raises:
         UserError: when the picture cannot be written.
     """
     found = rates(config)
-    path = Path(config.out).expanduser()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing("out", config.out) as path:
         _figure(config, found).savefig(path)
-    except OSError as error:
-        raise UserError(f"out={path}: cannot be written ({error.strerror})") from error
     console.print(_table(found, config.steps_per_epoch))
     if config.schedule.name == "plateau":
         console.print("\nfalls besides when the validation error stops falling, which nobody knows yet", markup=False)

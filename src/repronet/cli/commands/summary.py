@@ -20,7 +20,7 @@ from repronet.cli.commands.summary_table import table
 from repronet.errors import UserError
 
 
-def show(config: DictConfig, console: Console) -> None:
+def run(config: DictConfig, console: Console) -> None:
     """Print the summary of the network of ``config`` in its format.
 
     Raises:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import sys
-import traceback
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,28 +15,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from repronet.config.compose import compose, expand
-from repronet.errors import Fault, UserError
-from repronet.session.console import speaking_to
+from repronet import runs
+from repronet.cli.failures import say
+from repronet.config import plugins
+from repronet.errors import UserError
 
 SWEEP = "sweep.json"
-Outcome = dict[str, Any] | str  # a result, or the one line that says why there is none
 
 
-def train_many(overrides: Sequence[str], config_dir: Path | None, debug: bool) -> int:
-    """``repronet train -m``: the jobs one after another; a failed one is reported at once and the others go on."""
-    if any(word.startswith(("resume=", "resume_sweep=")) for word in overrides):
-        raise UserError("resume: goes on with what there is; leave -m out")
-    job_words = expand(overrides)
-    configs = [compose("train", words, config_dir) for words in job_words]
-    named = [config.run_dir for config in configs if config.run_dir is not None]
-    if len(named) > 1:
-        raise UserError(f"run_dir={named[0]}: {len(named)} runs cannot share a folder; leave it out")
-    varied = [[word for word in words if word not in _common(job_words)] for words in job_words]
-    return work(begin_sweep(configs, varied), varied, debug)
-
-
-def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]], compared: bool = False) -> Path:
+def begin(configs: Sequence[DictConfig], jobs: list[list[str]], compared: bool = False) -> Path:
     """A folder with one for every run in it, each with its config; ``jobs`` is what each run has of its own.
 
     Args:
@@ -51,7 +36,11 @@ def begin_sweep(configs: Sequence[DictConfig], jobs: list[list[str]], compared: 
     from repronet.session.run import with_absolute_root, write_config
 
     settled = [with_old_classes(with_absolute_root(config)) for config in configs]  # before a folder is made
-    sweep = _new_folder(Path("runs") / "sweeps")
+    sweep = Path("runs") / "sweeps" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(3)}"
+    try:
+        sweep.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{sweep}: cannot be made ({error.strerror}); go to a folder that can be written") from error
     for config, folder in zip(settled, job_folders(sweep, jobs), strict=True):
         folder.mkdir()
         write_config(config, folder)
@@ -67,8 +56,9 @@ def listed(seeds: Any) -> list[int]:
 
 
 def job_folders(sweep: Path, jobs: list[list[str]]) -> list[Path]:
-    """Where the runs of a sweep are."""
-    return [sweep / _job_name(number, words) for number, words in enumerate(jobs, start=1)]
+    """The folders of the runs, each named by a number and what the run has of its own, as any system takes it."""
+    names = (f"{number}_{','.join(words)}"[:100] for number, words in enumerate(jobs, start=1))
+    return [sweep / re.sub(r"[^\w.=,+-]+", "_", name).rstrip("_") for name in names]
 
 
 def begun(sweep: Path) -> tuple[list[list[str]], bool]:
@@ -88,69 +78,47 @@ def begun(sweep: Path) -> tuple[list[list[str]], bool]:
     return jobs, bool(content.get("compared"))
 
 
-def _common(jobs: list[list[str]]) -> set[str]:
-    return set.intersection(*(set(words) for words in jobs)) if len(jobs) > 1 else set()
+def go_on(sweep: Path, console: Console) -> bool:
+    """Run what is missing of a sweep, go on with what was stopped, show all; whether every run has ended well."""
+    jobs, compared = begun(sweep)
+    for folder in job_folders(sweep, jobs):
+        plugins.require_for(folder)
+    succeeded = work(sweep, jobs, console)
+    if compared:
+        from repronet.cli.commands.finetune_compare import sum_up
+
+        sum_up(sweep, jobs, console)
+    return succeeded
 
 
-def _new_folder(parent: Path) -> Path:
-    moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    folder = parent / f"{moment}-{secrets.token_hex(3)}"
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be made ({error.strerror}); go to a folder that can be written") from error
-    return folder
+def work(sweep: Path, jobs: list[list[str]], console: Console) -> bool:
+    """Run what is missing, one after another, and show all; whether every run has ended well."""
+    from repronet.session.run import resume
 
-
-def _job_name(number: int, words: list[str]) -> str:
-    """The job's folder: its number and what it has of its own, of characters that any system takes."""
-    return re.sub(r"[^\w.=,+-]+", "_", f"{number}_{','.join(words)}"[:100]).rstrip("_")
-
-
-def work(sweep: Path, jobs: list[list[str]], debug: bool) -> int:
-    """Run what is missing, one after another, and show all; 1 if a run failed."""
-    console = Console(highlight=False)
-    rows: list[tuple[list[str], Outcome]] = []
+    rows: list[tuple[list[str], dict[str, Any] | str]] = []  # of a run that failed, why
     console.print(f"{len(jobs)} jobs in {sweep}", markup=False, soft_wrap=True)
     try:
         for number, (words, folder) in enumerate(zip(jobs, job_folders(sweep, jobs), strict=True), start=1):
-            rows.append((words, _finished(folder) or _attempt(folder, f"job {number} of {len(jobs)}", words, debug)))
+            if (folder / runs.RESULT).exists():
+                rows.append((words, {**runs.read_result(folder), "run_dir": str(folder)}))
+                continue
+            console.print(f"\njob {number} of {len(jobs)}: {' '.join(words)}", markup=False)
+            try:
+                rows.append((words, resume(folder, console)))
+            except Exception as error:
+                rows.append((words, say(error)))
     except KeyboardInterrupt as stop:
-        hint = f"interrupted; go on with: repronet train resume_sweep={sweep}"
-        raise type(stop)(hint) from stop
+        raise type(stop)(f"interrupted; go on with: repronet train resume_sweep={sweep}") from stop
     finally:  # after Ctrl-C too: what was done is shown
         console.print()
         console.print(_table(rows))
     missing = sum(isinstance(outcome, str) for _, outcome in rows)
     if missing:
         console.print(f"\n{missing} to be run again: repronet train resume_sweep={sweep}", markup=False, soft_wrap=True)
-    return 1 if missing else 0
+    return not missing
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
-    from repronet import runs
-
-    return {**runs.read_result(folder), "run_dir": str(folder)} if (folder / runs.RESULT).exists() else None
-
-
-def _attempt(folder: Path, which: str, words: list[str], debug: bool) -> Outcome:
-    from repronet.session.run import resume
-
-    console = Console(highlight=False)
-    console.print(f"\n{which}: {' '.join(words)}", markup=False)
-    try:
-        with speaking_to(console):
-            return resume(folder, console)
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        expected = isinstance(error, UserError | Fault)
-        reason = str(error) if expected else f"{type(error).__name__}: {error} (debug=true shows where)"
-    print(f"repronet: {' '.join(reason.split())}", file=sys.stderr)
-    return reason
-
-
-def _table(rows: list[tuple[list[str], Outcome]]) -> Table:
+def _table(rows: list[tuple[list[str], dict[str, Any] | str]]) -> Table:
     table = Table(box=None, title="all jobs", title_justify="left", pad_edge=False)
     for heading in ("job", "best val", "test", "seconds"):
         table.add_column(heading, no_wrap=heading != "job")

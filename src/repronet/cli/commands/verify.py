@@ -13,7 +13,7 @@ from repronet.papers import NETWORKS
 from repronet.papers.tables import short
 
 
-def check(config: DictConfig, console: Console) -> bool:
+def run(config: DictConfig, console: Console) -> bool:
     """Print PASS or FAIL for each network; whether all passed."""
     alone = config.model.name if "model" in config else None
     names = [alone] if alone else list(NETWORKS)

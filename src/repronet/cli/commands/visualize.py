@@ -22,7 +22,7 @@ from repronet.training.classifier import of_run
 FOLDER = "pictures"  # below the run's
 
 
-def visualize(config: DictConfig, console: Console) -> list[Path]:
+def run(config: DictConfig, console: Console) -> list[Path]:
     """Draw what ``config.what`` names; returns the files.
 
     With several, one that a network does not offer is said and the others are drawn.

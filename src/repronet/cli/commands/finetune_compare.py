@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from repronet import runs
-from repronet.cli.commands.sweep import begin_sweep, job_folders, listed, work
+from repronet.cli.commands import sweep
 from repronet.config.build_weights import begins_with, shapes_of_weights
 from repronet.config.compose import compose
 from repronet.errors import UserError
@@ -41,23 +41,22 @@ class Row(NamedTuple):
         return statistics.stdev(self.errors) if len(self.errors) > 1 else 0.0
 
 
-def compare(config: DictConfig, overrides: Sequence[str], console: Console, debug: bool) -> int:
-    """Run every way with every seed, then print and draw the errors; 1 if a run failed.
+def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
+    """Run every way with every seed, then print and draw the errors; whether every run ended well.
 
     Raises:
         UserError: for words that a run does not take and weights that cannot be had, before any run begins.
     """
-    for word in overrides:
+    for word in words:
         key, _, value = word.partition("=")
         if key in OWN_KEYS:
             raise UserError(f"{word}: what is compared stands in {OWN_KEYS[key]}=[{value},…]")
-    seeds = listed(config.seeds)
-    words = [word for word in overrides if word.partition("=")[0] not in OWN_KEYS.values()]
-    jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in seeds]
-    sweep = begin_sweep(_composed(words, jobs), jobs, compared=True)
-    code = work(sweep, jobs, debug)
-    sum_up(sweep, jobs, console)
-    return code
+    common = [word for word in words if word.partition("=")[0] not in OWN_KEYS.values()]
+    jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in sweep.listed(config.seeds)]
+    folder = sweep.begin(_composed(common, jobs), jobs, compared=True)
+    succeeded = sweep.work(folder, jobs, console)
+    sum_up(folder, jobs, console)
+    return succeeded
 
 
 def _composed(words: list[str], jobs: list[list[str]]) -> list[DictConfig]:
@@ -74,22 +73,22 @@ def _composed(words: list[str], jobs: list[list[str]]) -> list[DictConfig]:
     return configs
 
 
-def sum_up(sweep: Path, jobs: list[list[str]], console: Console) -> None:
+def sum_up(folder: Path, jobs: list[list[str]], console: Console) -> None:
     """Print and draw the errors of the runs that have ended."""
-    rows = rows_of(sweep, jobs)
+    rows = rows_of(folder, jobs)
     if not rows:
         return
     console.print()
     console.print(_table(rows, len({words[1] for words in jobs})))
-    write_whole(sweep / "compare.csv", _as_csv(rows).encode())
-    _figure(rows).savefig(sweep / "compare.png")
-    console.print(f"\n{sweep / 'compare.png'}", markup=False, soft_wrap=True)
+    write_whole(folder / "compare.csv", _as_csv(rows).encode())
+    _figure(rows).savefig(folder / "compare.png")
+    console.print(f"\n{folder / 'compare.png'}", markup=False, soft_wrap=True)
 
 
-def rows_of(sweep: Path, jobs: list[list[str]]) -> list[Row]:
+def rows_of(within: Path, jobs: list[list[str]]) -> list[Row]:
     """A row a way, the lowest error first; of runs that failed there is nothing."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for folder, words in zip(job_folders(sweep, jobs), jobs, strict=True):
+    for folder, words in zip(sweep.job_folders(within, jobs), jobs, strict=True):
         if (folder / runs.RESULT).exists():
             found.setdefault(words[0].partition("=")[2], []).append(runs.read_result(folder))
     rows = []

@@ -24,7 +24,7 @@ from repronet.training.classifier import of_run
 VIEWED = 50  # pictures at a time where each has many views
 
 
-def evaluate(config: DictConfig, console: Console) -> dict[str, Any]:
+def run(config: DictConfig, console: Console) -> dict[str, Any]:
     """Rebuild data and network from ``config.run`` and test the weights of ``config.checkpoint``.
 
     Raises:

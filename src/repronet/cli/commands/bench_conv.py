@@ -21,7 +21,7 @@ _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
-def bench(config: DictConfig, console: Console) -> None:
+def run(config: DictConfig, console: Console) -> None:
     """Print a table of milliseconds for every shape that ``config`` asks for."""
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise UserError("accelerator=gpu: torch finds no GPU here; take accelerator=cpu")

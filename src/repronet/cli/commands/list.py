@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,29 +13,28 @@ from repronet.cli.help import group_lines
 from repronet.config import plugins
 from repronet.config.compose import compose
 from repronet.config.groups import GROUPS, choices
-from repronet.config.schema import schemas_in
 from repronet.errors import UserError, nearest
 from repronet.papers import NETWORKS
 from repronet.papers.experiments import EXPERIMENTS, described
 from repronet.papers.tables import golden, short
 
 
-def show(words: Sequence[str]) -> int:
+def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
     """Print the choices and keys of each group named (``models`` serves as well as ``model``), or all choices.
 
     ``experiment NAME`` prints what must be known of that one.
     """
     if len(words) == 2 and _group(words[0]) == "experiment" and words[1].removesuffix("s") not in GROUPS:
-        return _experiment(words[1])
+        console.print(_experiment(words[1]))
+        return
     groups = [_group(word) for word in words] or list(GROUPS)
     plugins.load_installed()
-    console = Console(highlight=False)
     for position, group in enumerate(groups):
         if position:
             console.print()
         console.print(f"{group}=", style="bold")
         console.print(_networks() if group == "model" else _titles(choices(group)))
-        keys = list(group_lines(schemas_in(group))) if words else []
+        keys = list(group_lines(group)) if words else []
         if keys:
             console.print("\nkeys", style="bold")
             console.print("\n".join(keys), markup=False, soft_wrap=True)
@@ -45,7 +45,6 @@ def show(words: Sequence[str]) -> int:
         if own:
             console.print(f"\n{kind} (of plugins)", style="bold")
             console.print(_titles({name: f"{part.title} ({part.plugin})" for name, part in own.items()}))
-    return 0
 
 
 def _titles(named: dict[str, str]) -> Table:
@@ -57,17 +56,17 @@ def _titles(named: dict[str, str]) -> Table:
     return table
 
 
-def _experiment(name: str) -> int:
+def _experiment(name: str) -> Table:
     if name not in EXPERIMENTS:
         raise UserError(f"list experiment {name}: no such experiment{nearest(name, EXPERIMENTS)}")
     config = compose("train", [f"experiment={name}"])
-    table = Table(box=None, show_header=False, pad_edge=False, title=EXPERIMENTS[name].title, title_justify="left")
+    title = EXPERIMENTS[name].title
+    table = Table(box=None, show_header=False, pad_edge=False, title=title, title_justify="left", width=80)
     batch = config.data.batch_size * config.trainer.accumulate_grad_batches
     facts = described(name, config.trainer.max_epochs, batch, config.normalization.name)
     for heading, text in facts.items():
         table.add_row(heading, Text(text))
-    Console(highlight=False, width=80).print(table)
-    return 0
+    return table
 
 
 def _networks() -> Table:

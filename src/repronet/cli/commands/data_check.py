@@ -19,7 +19,7 @@ SHOWN = 6  # findings of a kind in the table
 FOLDERS = ("image_folder", "imagenet", "imagenette")
 
 
-def check(config: DictConfig, console: Console) -> bool:
+def run(config: DictConfig, console: Console) -> bool:
     """Look through the folder of ``config``; whether a run can use it as it is.
 
     Raises:
