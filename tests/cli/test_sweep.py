@@ -42,16 +42,16 @@ def test_a_failed_job_is_said_at_once_and_the_others_go_on(repronet, tmp_path):
 
 @pytest.mark.slow
 def test_only_what_is_missing_is_run_and_what_was_stopped_goes_on(repronet, tmp_path, monkeypatch):
-    step = ImageClassifier._step
+    step = ImageClassifier.training_step
 
-    def breaking(self, optimizer, schedule, images, labels, at):
-        if self.recipe.seed == 1 and at == 70:
+    def breaking(self, batch, batch_idx):
+        if list(sweep_of(tmp_path).glob("1_*/result.json")) and self.global_step == 70:
             raise RuntimeError("pulled the plug")
-        step(self, optimizer, schedule, images, labels, at)
+        return step(self, batch, batch_idx)
 
     words = ("train", "-m", "seed=0,1", "trainer.max_epochs=2")
     with monkeypatch.context() as patch:
-        patch.setattr(ImageClassifier, "_step", breaking)
+        patch.setattr(ImageClassifier, "training_step", breaking)
         assert repronet(*words).code == 1
     sweep = sweep_of(tmp_path)
     finished = (sweep / "1_seed=0" / runs.RESULT).stat().st_mtime_ns
@@ -66,7 +66,7 @@ def test_ctrl_c_says_how_the_sweep_goes_on(repronet, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ImageClassifier, "_step", interrupt)
+    monkeypatch.setattr(ImageClassifier, "training_step", interrupt)
     outcome = repronet(*WORDS)
     assert outcome.code == 130
     assert outcome.err == (

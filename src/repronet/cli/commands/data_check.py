@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from repronet.data.scan import Report, scan
@@ -60,9 +60,8 @@ def _show(report: Report, console: Console) -> None:
 
 
 def _table(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    columns = (Column(style="bold", no_wrap=True), Column(overflow="fold"))
+    table = Table(*columns, box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for (severity, what), group in groupby(report.findings, key=lambda finding: (finding.severity, finding.what)):
         findings = list(group)
         for finding in findings[:SHOWN]:

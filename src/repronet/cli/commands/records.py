@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from repronet.config.compose import compose
 from repronet.papers.claims import CLAIMS
@@ -52,11 +52,9 @@ def costs() -> dict[str, str]:
 
 
 def _figures(records: list[record.Record]) -> Table:
-    table = Table(box=None, pad_edge=False, title="test error", title_justify="left")
-    table.add_column("experiment", no_wrap=True)
-    for heading in ("paper", "ours", "z"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("budget")
+    figures = (Column(heading, justify="right", no_wrap=True) for heading in ("paper", "ours", "z"))
+    columns = (Column("experiment", no_wrap=True), *figures, "budget")
+    table = Table(*columns, box=None, pad_edge=False, title="test error", title_justify="left")
     for group in groups(records):
         name, shares = group[0]["experiment"], [found["test_error"] for found in group]
         away = distance(group) if comparable(group[0]) else "*"
@@ -67,10 +65,7 @@ def _figures(records: list[record.Record]) -> Table:
 
 
 def _claims(records: list[record.Record]) -> Table:
-    table = Table(box=None, pad_edge=False, title="claims", title_justify="left")
-    table.add_column("claim")
-    table.add_column("verdict")
-    table.add_column("evidence")
+    table = Table("claim", "verdict", "evidence", box=None, pad_edge=False, title="claims", title_justify="left")
     for claim in CLAIMS.values():
         verdict = judge(claim, records)
         colour = "yellow" if verdict.reserve else COLOURS[verdict.outcome]

@@ -118,12 +118,9 @@ def _as_csv(name: str, summary: Summary, rows: tuple[Row, ...]) -> str:
     lines = [_cells(row) for row in rows]
     writer = csv.DictWriter(written, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _joined(value) for key, value in line.items()} for line in lines)
+    joined = ({k: "x".join(map(str, v)) if isinstance(v, list) else v for k, v in line.items()} for line in lines)
+    writer.writerows(joined)
     return written.getvalue()
-
-
-def _joined(value: object) -> object:
-    return "x".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _as_markdown(name: str, summary: Summary, rows: tuple[Row, ...]) -> str:
