@@ -31,19 +31,16 @@ def run(config: DictConfig, console: Console) -> bool:
         raise UserError("data.root: must name the folder of pictures")
     report = scan(Path(config.data.root).expanduser())
     if config.format == "json":
-        print(json.dumps(_plain(report), indent=2))
+        plain = {
+            "root": str(report.root).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+            "classes": list(report.classes),
+            "pictures": report.pictures,
+            "findings": [asdict(finding) for finding in report.findings],
+        }
+        print(json.dumps(plain, indent=2))
     else:
         _show(report, console)
     return report.count("error") == 0
-
-
-def _plain(report: Report) -> dict[str, object]:
-    return {
-        "root": str(report.root).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
-        "classes": list(report.classes),
-        "pictures": report.pictures,
-        "findings": [asdict(finding) for finding in report.findings],
-    }
 
 
 def _show(report: Report, console: Console) -> None:

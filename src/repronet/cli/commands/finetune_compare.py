@@ -53,24 +53,12 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
             raise UserError(f"{word}: what is compared stands in {OWN_KEYS[key]}=[{value},…]")
     common = [word for word in words if word.partition("=")[0] not in OWN_KEYS.values()]
     jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in sweep.listed(config.seeds)]
-    folder = sweep.begin(_composed(common, jobs), jobs, compared=True)
+    configs = [compose("train", [*common, *job]) for job in jobs]
+    shapes_of_weights(next(filter(begins_with, configs), configs[0]))  # which all runs share: is there what they need?
+    folder = sweep.begin(configs, jobs, compared=True)
     succeeded = sweep.work(folder, jobs, console)
     sum_up(folder, jobs, console)
     return succeeded
-
-
-def _composed(words: list[str], jobs: list[list[str]]) -> list[DictConfig]:
-    """The configs of the runs; their common weights are looked into as soon as a run begins with them."""
-    configs: list[DictConfig] = []
-    seen = False
-    for job in jobs:
-        configs.append(compose("train", [*words, *job]))
-        if not seen and begins_with(configs[-1]):
-            shapes_of_weights(configs[-1])
-            seen = True
-    if not seen:
-        shapes_of_weights(configs[0])
-    return configs
 
 
 def sum_up(folder: Path, jobs: list[list[str]], console: Console) -> None:
