@@ -158,7 +158,7 @@ def test_where_nothing_can_be_written(repronet, tmp_path, finished_run):
     (tmp_path / "taken").write_text("")
     outcome = repronet("visualize", f"run={finished_run}", "what=curves", "out=taken")
     assert outcome.code == 2
-    assert "out=taken: cannot be written" in outcome.err
+    assert "out=taken/curves.png: cannot be written" in outcome.err
 
 
 def test_data_that_have_moved(repronet, finished_run):

@@ -18,12 +18,11 @@ from repronet.errors import UserError
 CONFIGS = files("repronet.configs")
 
 
-def _defaults_of_train() -> dict[str, str | None]:
-    entries = yaml.safe_load((CONFIGS / "train.yaml").read_text(encoding="utf-8"))["defaults"]
-    return {group: choice for entry in entries if isinstance(entry, dict) for group, choice in entry.items()}
-
-
-TRAINING = _defaults_of_train()  # the groups of repronet train, with the choice where none is made
+_DEFAULTS = yaml.safe_load((CONFIGS / "train.yaml").read_text(encoding="utf-8"))["defaults"]
+# The groups of repronet train, with the choice where none is made.
+TRAINING: dict[str, str | None] = {
+    group: choice for entry in _DEFAULTS if isinstance(entry, dict) for group, choice in entry.items()
+}
 GROUPS = tuple(TRAINING)
 
 
@@ -33,7 +32,7 @@ def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
     Raises:
         UserError: when a file of the user's has the name of one of ours.
     """
-    found = {**_titles(CONFIGS / group), **_networks(group), **_experiments(group)}
+    found = {**_titles(CONFIGS / group), **_published(group)}
     found |= {name: f"{part.title} ({part.plugin})" for name, part in named(group).items()}
     if config_dir is not None:
         own = _titles(config_dir / group)
@@ -44,34 +43,30 @@ def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _networks(group: str) -> dict[str, str]:
-    """The networks have no files: a name and a loss is all that there is to say of each."""
-    if group != "model":
-        return {}
-    from repronet.papers import NETWORKS  # here, since only few commands need the facts
-    from repronet.papers.tables import short
+def _published(group: str) -> dict[str, str]:
+    """The titles of networks, which have no files, and of experiments: what papers say, imported where it is asked."""
+    if group == "model":
+        from repronet.papers import NETWORKS
+        from repronet.papers.tables import short
 
-    return {
-        name: f"{facts.paper.year}, {short(facts.parameters)} parameters: {facts.title}"
-        for name, facts in NETWORKS.items()
-    }
+        return {
+            name: f"{facts.paper.year}, {short(facts.parameters)} parameters: {facts.title}"
+            for name, facts in NETWORKS.items()
+        }
+    if group == "experiment":
+        from repronet.papers.experiments import EXPERIMENTS
 
-
-def _experiments(group: str) -> dict[str, str]:
-    if group != "experiment":
-        return {}
-    from repronet.papers.experiments import EXPERIMENTS  # here, as above
-
-    return {name: experiment.title for name, experiment in EXPERIMENTS.items()}
+        return {name: experiment.title for name, experiment in EXPERIMENTS.items()}
+    return {}
 
 
 def _titles(folder: Traversable) -> dict[str, str]:
-    if not folder.is_dir():
-        return {}
-    return {f.name.removesuffix(".yaml"): _title(f) for f in folder.iterdir() if f.name.endswith(".yaml")}
-
-
-def _title(file: Traversable) -> str:
-    lines = file.read_bytes().decode("utf-8", errors="replace").splitlines()
-    comments = (line[1:].strip() for line in lines if line.startswith("#"))
-    return next((text for text in comments if text and not text.startswith("@package")), "")
+    """Each choice with the first line of comment in its file."""
+    found = {}
+    for file in folder.iterdir() if folder.is_dir() else ():
+        if file.name.endswith(".yaml"):
+            lines = file.read_bytes().decode("utf-8", errors="replace").splitlines()
+            comments = (line[1:].strip() for line in lines if line.startswith("#"))
+            title = next((text for text in comments if text and not text.startswith("@package")), "")
+            found[file.name.removesuffix(".yaml")] = title
+    return found

@@ -67,21 +67,15 @@ def parse(overrides: Sequence[str], example: str = "optimizer.lr=0.05") -> list[
         try:
             override = parser.parse_override(word)
         except (OverrideParseException, HydraException) as error:
-            raise UserError(
-                f"{word}: not an override; write key=value, for example {_as_override(word) or example}"
-            ) from error
+            group = next((group for group in GROUPS if word in choices(group)), None)
+            near = f"{group}={word}" if group else example
+            raise UserError(f"{word}: not an override; write key=value, for example {near}") from error
         if override.key_or_group.split(".")[0].split("/")[0] == "hydra":
             raise UserError(f"{word}: Hydra's own settings are not open; repronet sets them itself")
         if override.package is not None:
             raise UserError(f"{word}: a package (@) has no use here; write {override.key_or_group}=…")
         parsed.append(override)
     return parsed
-
-
-def _as_override(word: str) -> str | None:
-    """The word with the group that it is a choice of, if there is one."""
-    group = next((group for group in GROUPS if word in choices(group)), None)
-    return f"{group}={word}" if group else None
 
 
 def expand(overrides: Sequence[str]) -> list[list[str]]:
@@ -100,18 +94,15 @@ def _swept(word: str, override: Override) -> list[str]:
     if not override.is_discrete_sweep():
         raise UserError(f"{word}: an interval cannot be run through; list values, or use range(start, stop, step)")
     try:
-        values = list(_sweep_values(override))
+        if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
+            values = override.value().filter(list(choices(override.key_or_group)))  # type: ignore[union-attr]
+        else:
+            values = list(override.sweep_string_iterator())
     except (ValueError, HydraException) as error:
         raise UserError(f"{word}: {first_line(error)}") from error
     if not values:
         raise UserError(f"{word}: stands for no value, so there is nothing to run")
     return [f"{override.get_key_element()}={value}" for value in values]
-
-
-def _sweep_values(override: Override) -> Iterable[str]:
-    if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
-        return override.value().filter(list(choices(override.key_or_group)))  # type: ignore[union-attr]
-    return override.sweep_string_iterator()
 
 
 # What has no effect beside model=, or without it.
@@ -155,21 +146,15 @@ def check_choice(command: str, override: Override, config_dir: Path | None) -> N
     wanted = override.value()
     if wanted is None and (group == "experiment" or command != "train"):
         return
-    for name in _names(group, wanted):
+    names = wanted if group == "logger" and isinstance(wanted, list) else [wanted]  # there may be several loggers
+    if len(names) > 1 and "none" in names:
+        raise UserError(f"logger={as_word(names)}: none stands alone; leave it out")
+    for name in names:
         available = choices(group, config_dir)
         if str(name) not in available and plugins.load_installed():
             available = choices(group, config_dir)
         if not isinstance(name, str) or name not in available:
             raise UserError(f"{word}: no such {group}{nearest(str(name), available)} ({listed(group, available)})")
-
-
-def _names(group: str, wanted: Any) -> list[Any]:
-    """The choices that a word makes: one, or several of the loggers."""
-    if group != "logger" or not isinstance(wanted, list):
-        return [wanted]
-    if len(wanted) > 1 and "none" in wanted:
-        raise UserError(f"logger={as_word(wanted)}: none stands alone; leave it out")
-    return wanted
 
 
 def as_word(choice: Any) -> str:

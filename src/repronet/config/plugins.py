@@ -8,6 +8,7 @@ holds is the name of a part or of a plugin, and never loads anything. Parts are 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -109,13 +110,10 @@ def load_installed() -> bool:
     return bool(found)
 
 
-def plugin_of(build: Any) -> str:
-    """The name that brings back what is being registered."""
-    return _loading[-1] if _loading else str(build.__module__)
-
-
-def enter(part: Part, taken: bool) -> None:
-    """Add a part to what configs choose from.
+def enter(
+    kind: str, name: str, build: Any, taken: bool, config: Mapping[str, Any] | None = None, keys: tuple[str, ...] = ()
+) -> None:
+    """Add a part of the plugin that is being loaded to what configs choose from; see :class:`Part`.
 
     Args:
         taken: whether the name is one of repronet's own.
@@ -123,12 +121,14 @@ def enter(part: Part, taken: bool) -> None:
     Raises:
         UserError: for a name that there is.
     """
-    there = PARTS.get((part.kind, part.name))
-    if there is not None and _stem(there.plugin) != _stem(part.plugin):
-        raise UserError(f"register.{part.kind}: {part.name} is registered by {there.plugin}; choose another name")
+    plugin = _loading[-1] if _loading else str(build.__module__)
+    there = PARTS.get((kind, name))
+    if there is not None and _stem(there.plugin) != _stem(plugin):
+        raise UserError(f"register.{kind}: {name} is registered by {there.plugin}; choose another name")
     if taken and there is None:
-        raise UserError(f"register.{part.kind}: {part.name} is a name of repronet's; choose another one")
-    PARTS[part.kind, part.name] = part
+        raise UserError(f"register.{kind}: {name} is a name of repronet's; choose another one")
+    title = (inspect.getdoc(build) or name).splitlines()[0]
+    PARTS[kind, name] = Part(kind, name, build, title, plugin, config or {}, keys)
 
 
 def _stem(plugin: str) -> str:

@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 from repronet import models
 from repronet.config import schema
 from repronet.config.fields import defaults_of, keys_of, optional, tag
-from repronet.config.plugins import Part, enter, plugin_of
+from repronet.config.plugins import enter
 from repronet.config.schema_data import OneSize
 from repronet.config.schema_recipe import Optimizer
 from repronet.constraints import Constraint
@@ -107,7 +107,7 @@ def loss(name: str) -> Callable[[T], T]:
     """A loss: a function of logits (N, classes) and labels (N,) that returns their mean loss."""
 
     def register(build: T) -> T:
-        _enter("loss", name, build, name in schema.LOSSES)
+        enter("loss", name, build, name in schema.LOSSES)
         from repronet.training.losses import LOSSES
 
         LOSSES[name] = build
@@ -126,7 +126,7 @@ def augmentation_step(name: str, p: float = 1.0) -> Callable[[T], T]:
     """
 
     def register(build: T) -> T:
-        _enter("augmentation_step", name, build, name in OPERATIONS)
+        enter("augmentation_step", name, build, name in OPERATIONS)
         number = Constraint(lambda x: True, "a number")
         values = {key: Value(default, number) for key, default in _arguments(build, (), skip=1).items()}
         OPERATIONS[name] = (p, values)
@@ -142,7 +142,7 @@ def callback(name: str) -> Callable[[T], T]:
     """A callback: a class or function that takes nothing and gives a ``pytorch_lightning.Callback``."""
 
     def register(build: T) -> T:
-        _enter("callback", name, build, taken=False)
+        enter("callback", name, build, taken=False)
         CALLBACKS[name] = build
         return build
 
@@ -162,15 +162,8 @@ def _choice(
     own = _schema(name, base, keys, build, known)
     arguments = tuple(item.name for item in keys_of(own) if item.name not in base.__dataclass_fields__)
     config = {**values, **{key: value for key, value in defaults_of(own).items() if key in arguments}}
-    _enter(kind, name, build, name in schema.SCHEMAS[kind], config, arguments)
+    enter(kind, name, build, name in schema.SCHEMAS[kind], config, arguments)
     schema.SCHEMAS[kind][name] = own
-
-
-def _enter(
-    kind: str, name: str, build: Any, taken: bool, config: Mapping[str, Any] | None = None, keys: tuple[str, ...] = ()
-) -> None:
-    title = (inspect.getdoc(build) or name).splitlines()[0]
-    enter(Part(kind, name, build, title, plugin_of(build), config or {}, keys), taken)
 
 
 def _schema(name: str, base: type, keys: type | None, build: Any, known: tuple[str, ...]) -> type:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
-from torch import nn
 
 from repronet import models
 from repronet.analysis.conv_speed import STEPS, ConvShape, conv_shapes, measure
@@ -15,7 +14,7 @@ from repronet.config.schema_tools import BENCH_INPUT
 from repronet.errors import UserError
 from repronet.functional.autotune import cache_file, winner_of
 from repronet.functional.convolution import ALGORITHMS
-from repronet.functional.windows import Geometry, Pair
+from repronet.functional.windows import Geometry
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
 _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
@@ -34,7 +33,10 @@ def run(config: DictConfig, console: Console) -> None:
         f" {config.memory_format}; milliseconds, the least of ten alternating calls"
     )
     for shape, count in shapes.items():
-        times = _measured(shape, config, device)
+        try:
+            times = measure(shape, config.algorithms, _DTYPES[config.dtype], device, _LAYOUTS[config.memory_format])
+        except ValueError as error:
+            raise UserError(f"algorithms=[{','.join(config.algorithms)}]: none serves {shape}: {error}") from error
         console.print()
         console.print(Text(f"{shape}  ({shape.multiplications / 1e6:,.1f} M multiplications, {count}×)"))
         console.print(_table(times, config.algorithms))
@@ -43,33 +45,21 @@ def run(config: DictConfig, console: Console) -> None:
     console.print(f"\n* {star}; the measurements of auto lie in\n  {cache_file(device)}", soft_wrap=True)
 
 
-def _measured(shape: ConvShape, config: DictConfig, device: torch.device) -> dict[str, dict[str, float]]:
-    try:
-        return measure(shape, config.algorithms, _DTYPES[config.dtype], device, _LAYOUTS[config.memory_format])
-    except ValueError as error:
-        raise UserError(f"algorithms=[{','.join(config.algorithms)}]: none serves {shape}: {error}") from error
-
-
 def _shapes(config: DictConfig) -> dict[ConvShape, int]:
     """The one shape that is described, or those of a network."""
     if "model" not in config:
         return {_described(config): 1}
     channels, options = config.input[1] if config.input else None, models.own_keys(config.model)
     network = models.create(config.model.name, in_channels=channels, layers="torch", options=options)
-    return conv_shapes(network.to("meta"), torch.zeros(_images(config, network), device="meta"))
-
-
-def _images(config: DictConfig, network: nn.Module) -> tuple[int, ...]:
-    """The pictures that were asked for, or as many as are otherwise timed of those that the network is made for."""
-    if config.input:
-        return tuple(config.input)
-    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     size = int(network.input_size)  # type: ignore[arg-type]
-    return BENCH_INPUT[0], first.in_channels, size, size
+    images = tuple(config.input or (BENCH_INPUT[0], models.usual_channels(config.model.name), size, size))
+    return conv_shapes(network.to("meta"), torch.zeros(images, device="meta"))
 
 
 def _described(config: DictConfig) -> ConvShape:
-    kernel, stride, padding, dilation = (_pair(config[key]) for key in ("kernel", "stride", "padding", "dilation"))
+    values = (config[key] for key in ("kernel", "stride", "padding", "dilation"))
+    sides = ([value] if isinstance(value, int) else value for value in values)
+    kernel, stride, padding, dilation = ((pair[0], pair[-1]) for pair in sides)
     batch, channels, height, width = config.input or BENCH_INPUT
     shape = ConvShape(
         (batch, channels, height, width), config.filters, Geometry(kernel, stride, padding, dilation), config.groups
@@ -81,31 +71,19 @@ def _described(config: DictConfig) -> ConvShape:
     return shape
 
 
-def _pair(value: int | list[int]) -> Pair:
-    sides = [value] if isinstance(value, int) else list(value)
-    return sides[0], sides[-1]
-
-
 def _table(times: dict[str, dict[str, float]], algorithms: list[str]) -> Table:
     """One row an algorithm, one column a step; the winner of each step with a star."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("algorithm")
-    for step in STEPS:
-        table.add_column(step.replace("_", " "), justify="right")
-    table.add_column("together", justify="right")
-    winners = {step: _winner(times[step]) for step in STEPS}
+    headings = (Column(heading.replace("_", " "), justify="right") for heading in (*STEPS, "together"))
+    table = Table("algorithm", *headings, box=None, pad_edge=False)
+    winners = {}
+    for step in STEPS:  # as "auto" chooses: the vendor, unless another is clearly faster
+        winners[step] = winner_of(dict(sorted(times[step].items(), key=lambda item: item[0] != "vendor")))
     for name in algorithms:
         cells = [_cell(times[step].get(name), winners[step] == name) for step in STEPS]
         applies = all(name in times[step] for step in STEPS)
         total = sum(times[step][name] for step in STEPS) if applies else None
         table.add_row(name, *cells, _cell(total, False) if applies else "does not apply")
     return table
-
-
-def _winner(seconds: dict[str, float]) -> str:
-    """As "auto" chooses: the vendor, unless another is clearly faster."""
-    ordered = sorted(seconds, key=lambda name: name != "vendor")
-    return winner_of({name: seconds[name] for name in ordered})
 
 
 def _cell(seconds: float | None, best: bool) -> str:

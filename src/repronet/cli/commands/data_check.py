@@ -9,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from repronet.data.scan import Report, scan
@@ -31,19 +31,16 @@ def run(config: DictConfig, console: Console) -> bool:
         raise UserError("data.root: must name the folder of pictures")
     report = scan(Path(config.data.root).expanduser())
     if config.format == "json":
-        print(json.dumps(_plain(report), indent=2))
+        plain = {
+            "root": str(report.root).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+            "classes": list(report.classes),
+            "pictures": report.pictures,
+            "findings": [asdict(finding) for finding in report.findings],
+        }
+        print(json.dumps(plain, indent=2))
     else:
         _show(report, console)
     return report.count("error") == 0
-
-
-def _plain(report: Report) -> dict[str, object]:
-    return {
-        "root": str(report.root).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
-        "classes": list(report.classes),
-        "pictures": report.pictures,
-        "findings": [asdict(finding) for finding in report.findings],
-    }
 
 
 def _show(report: Report, console: Console) -> None:
@@ -60,9 +57,8 @@ def _show(report: Report, console: Console) -> None:
 
 
 def _table(report: Report) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+    columns = (Column(style="bold", no_wrap=True), Column(overflow="fold"))
+    table = Table(*columns, box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
     for (severity, what), group in groupby(report.findings, key=lambda finding: (finding.severity, finding.what)):
         findings = list(group)
         for finding in findings[:SHOWN]:

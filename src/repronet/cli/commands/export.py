@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,7 +37,8 @@ def run(config: DictConfig, console: Console) -> Path:
     if path.suffix != ending:
         raise UserError(f"out={path}: to={config.to} is written as {ending}")
     transform = classifier.transform
-    with _draft_beside(path) as trial:
+    with writing("out", path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
+        trial = Path(draft) / path.name
         _write(classifier, config.to, trial)
         difference = _difference(classifier, trial)
         if difference > AGREEMENT:
@@ -51,17 +51,6 @@ def run(config: DictConfig, console: Console) -> Path:
     console.print(f"takes images (N, {size}), pixels {_in_words(transform.pixel_map)}", soft_wrap=True)
     console.print(f"answers logits (N, {len(transform.classes)}) of {', '.join(transform.classes)}", markup=False)
     return path
-
-
-@contextmanager
-def _draft_beside(path: Path) -> Iterator[Path]:
-    """Where to write first; it is gone afterwards if nobody moved it.
-
-    Raises:
-        UserError: when nothing can be written there.
-    """
-    with writing("out", path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
-        yield Path(draft) / path.name
 
 
 def _framed(transform: EvalTransform) -> str:

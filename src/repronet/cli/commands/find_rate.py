@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
+from itertools import chain, count, islice
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 from repronet.cli.failures import writing
 from repronet.config.build import Parts, assemble
-from repronet.data.batches import Batch
 from repronet.errors import UserError
 from repronet.training.losses import loss_of_heads
 from repronet.training.optimizers import parameter_groups
@@ -65,7 +64,8 @@ def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
     optimizer = task.build_optimizer(parameter_groups(network.parameters(), task.decay))
     growth = (config.high / config.low) ** (1 / max(config.steps - 1, 1))
     mean, least = 0.0, math.inf
-    for step, (images, labels) in enumerate(islice(_batches(parts), config.steps)):
+    batches = chain.from_iterable(parts.data.train_dataloader() for _ in count())
+    for step, (images, labels) in enumerate(islice(batches, config.steps)):
         rate = config.low * growth**step
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -84,11 +84,6 @@ def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
         optimizer.step()
 
 
-def _batches(parts: Parts) -> Iterator[Batch]:
-    while True:
-        yield from parts.data.train_dataloader()
-
-
 def steepest(points: list[Point]) -> float | None:
     """The rate at which the smoothed loss falls most for a given factor of the rate; None where it falls nowhere.
 
@@ -102,9 +97,7 @@ def steepest(points: list[Point]) -> float | None:
 
 
 def _table(points: list[Point]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for heading in ("rate", "loss"):
-        table.add_column(heading, justify="right")
+    table = Table(*(Column(heading, justify="right") for heading in ("rate", "loss")), box=None, pad_edge=False)
     for n in sorted({round(n * (len(points) - 1) / (ROWS - 1)) for n in range(ROWS)}):
         table.add_row(f"{points[n].rate:.2g}", f"{points[n].smooth:.3f}")
     return table

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from repronet import runs
 from repronet.cli.commands import sweep
@@ -53,24 +53,12 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
             raise UserError(f"{word}: what is compared stands in {OWN_KEYS[key]}=[{value},…]")
     common = [word for word in words if word.partition("=")[0] not in OWN_KEYS.values()]
     jobs = [[f"finetune={way}", f"seed={seed}"] for way in config.ways for seed in sweep.listed(config.seeds)]
-    folder = sweep.begin(_composed(common, jobs), jobs, compared=True)
+    configs = [compose("train", [*common, *job]) for job in jobs]
+    shapes_of_weights(next(filter(begins_with, configs), configs[0]))  # which all runs share: is there what they need?
+    folder = sweep.begin(configs, jobs, compared=True)
     succeeded = sweep.work(folder, jobs, console)
     sum_up(folder, jobs, console)
     return succeeded
-
-
-def _composed(words: list[str], jobs: list[list[str]]) -> list[DictConfig]:
-    """The configs of the runs; their common weights are looked into as soon as a run begins with them."""
-    configs: list[DictConfig] = []
-    seen = False
-    for job in jobs:
-        configs.append(compose("train", [*words, *job]))
-        if not seen and begins_with(configs[-1]):
-            shapes_of_weights(configs[-1])
-            seen = True
-    if not seen:
-        shapes_of_weights(configs[0])
-    return configs
 
 
 def sum_up(folder: Path, jobs: list[list[str]], console: Console) -> None:
@@ -93,23 +81,20 @@ def rows_of(within: Path, jobs: list[list[str]]) -> list[Row]:
             found.setdefault(words[0].partition("=")[2], []).append(runs.read_result(folder))
     rows = []
     for way, results in found.items():
-        errors = [_error(result) for result in results]
+        errors = [  # of validation where the data has no test split
+            result["best_val_error"] if result["test_error"] is None else result["test_error"] for result in results
+        ]
         seconds = statistics.mean(result["train_seconds"] for result in results)
         old = [result["old_task"]["error_after"] for result in results if result["old_task"]]
         rows.append(Row(way, errors, seconds, results[0]["trained_parameters"], old))
     return sorted(rows, key=lambda row: row.mean)
 
 
-def _error(result: dict[str, Any]) -> float:
-    """Of the test split, or where the data has none of validation."""
-    return result["best_val_error"] if result["test_error"] is None else result["test_error"]
-
-
 def _table(rows: list[Row], seeds: int) -> Table:
-    table = Table(box=None, title=f"error, mean and deviation of {seeds}", title_justify="left", pad_edge=False)
-    table.add_column("finetune=")
-    for heading in ("error", "±", "to scratch", "old task", "seconds", "trained"):
-        table.add_column(heading, justify="right")
+    headings = ("error", "±", "to scratch", "old task", "seconds", "trained")
+    columns = ("finetune=", *(Column(heading, justify="right") for heading in headings))
+    title = f"error, mean and deviation of {seeds}"
+    table = Table(*columns, box=None, title=title, title_justify="left", pad_edge=False)
     scratch = next((row.mean for row in rows if row.way == "scratch"), None)
     for row in rows:
         gain = "" if scratch is None or row.way == "scratch" else f"{100 * (row.mean - scratch):+.2f} points"

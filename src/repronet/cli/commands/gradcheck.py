@@ -6,7 +6,7 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from repronet import models
@@ -31,7 +31,8 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
     if config.layer is not None:
         _require_layer(config.layer, names)
     chosen = [case for case in cases if config.layer in (None, case.layer)]
-    table = _layer_table()
+    columns = (Column(name, justify="right", no_wrap=True) for name in LIMITS)
+    table = Table("layer and case", *columns, Column("verdict", no_wrap=True), box=None, pad_edge=False)
     results, heading = [], ""
     for case in track(chosen, "checking", console=console, transient=True, disable=not console.is_terminal):
         errors = check(case)
@@ -51,15 +52,6 @@ def _require_layer(layer: str, names: list[str]) -> None:
     near = closest(layer.replace("_", "").lower(), plain, 0.5)
     hint = f"nearest: {plain[near]}" if near else f"{names[0]} for instance"
     raise UserError(f"layer={layer}: no such layer; {hint} (`repronet gradcheck` checks all {len(names)} by name)")
-
-
-def _layer_table() -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("layer and case")
-    for name in LIMITS:
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    return table
 
 
 def _add_rows(table: Table, case: Case, heading: str, errors: dict[str, Errors], details: bool) -> None:
@@ -85,9 +77,8 @@ def _check_network(config: DictConfig, console: Console) -> bool:
         errors = check_network(ours, vendor, torch.randn(config.batch, channels, size, size, dtype=torch.float64))
     except ValueError as error:  # an algorithm that does not apply to one of its layers
         raise UserError(f"model={config.model.name}: {error}") from error
-    table = Table("parameter", "shape", box=None, pad_edge=False)
-    table.add_column("relative error", justify="right")
-    table.add_column("verdict")
+    error = Column("relative error", justify="right")
+    table = Table("parameter", "shape", error, "verdict", box=None, pad_edge=False)
     shapes = {name: "×".join(map(str, parameter.shape)) for name, parameter in ours.named_parameters()}
     for name, error in errors.items():
         table.add_row(name, shapes.get(name, ""), _figure(error), _verdict(error <= LIMITS["vendor"]))

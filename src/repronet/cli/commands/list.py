@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from repronet.cli.help import group_lines
@@ -48,9 +48,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
 
 
 def _titles(named: dict[str, str]) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(no_wrap=True)
-    table.add_column()
+    table = Table(Column(no_wrap=True), "", box=None, show_header=False, pad_edge=False)
     for name, title in named.items():
         table.add_row(f"  {name}", Text(title))
     return table
@@ -71,11 +69,8 @@ def _experiment(name: str) -> Table:
 
 def _networks() -> Table:
     """Every network with its size; those that deviate from their paper have a star."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("  network", no_wrap=True)
-    for heading in ("year", "params", "MACs", "input"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("what it is")
+    figures = (Column(heading, justify="right", no_wrap=True) for heading in ("year", "params", "MACs", "input"))
+    table = Table(Column("  network", no_wrap=True), *figures, "what it is", box=None, pad_edge=False)
     for name, facts in NETWORKS.items():
         star = "*" if facts.modern else " "
         size = "×".join(map(str, facts.input[1:])) if facts.input[1] != facts.input[2] else f"{facts.input[1]}²"

@@ -7,6 +7,7 @@ import glob
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -40,13 +41,16 @@ def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
     classifier = of_run(Path(config.run).expanduser(), which, config.layers)
     paths = pictures_in(config.images)
     rows = []
-    for part in track(_parts(paths, config.batch_size), "naming", console=console, transient=True):
-        rows += _named(classifier, part, config)
+    starts = range(0, len(paths), config.batch_size)
+    for start in track(starts, "naming", console=console, transient=True):
+        rows += _named(classifier, paths[start : start + config.batch_size], config)
     good = [row for row in rows if row["error"] is None]
     for row in rows:
         if row["error"] is not None:
             log.warning(f"left out: {row['error']}")
-    _write(config.out, rows)
+    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if config.out.endswith(".json") else _as_csv(rows)
+    with writing("out", config.out) as path:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
     if config.sheet is not None and good:
         _draw_sheet(config.sheet, good)
     _report(config, rows, good, console)
@@ -74,10 +78,6 @@ def pictures_in(images: str) -> list[Path]:
     if not found:
         raise UserError(f"images={images}: no picture there; give a folder, a file, a pattern or a .txt with names")
     return found
-
-
-def _parts(paths: Sequence[Path], size: int) -> list[Sequence[Path]]:
-    return [paths[start : start + size] for start in range(0, len(paths), size)]
 
 
 def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) -> Iterator[dict[str, Any]]:
@@ -109,12 +109,6 @@ def _read(path: Path) -> Tensor | str:
         return f"{shown(path)}: {error.strerror or error}"
 
 
-def _write(out: str, rows: list[dict[str, Any]]) -> None:
-    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if out.endswith(".json") else _as_csv(rows)
-    with writing("out", out) as path:
-        write_whole(path, text.encode("utf-8", "backslashreplace"))
-
-
 def _as_csv(rows: list[dict[str, Any]]) -> str:
     most = max(len(row["classes"]) for row in rows)
     headings = [f"{what}{rank}" for rank in range(1, most + 1) for what in ("class", "probability")]
@@ -144,10 +138,8 @@ def _draw_sheet(sheet: str, rows: list[dict[str, Any]]) -> None:
 
 
 def _report(config: DictConfig, rows: list[dict[str, Any]], good: list[dict[str, Any]], console: Console) -> None:
-    counts: dict[str, int] = {}
-    for row in good:
-        counts[row["classes"][0]] = counts.get(row["classes"][0], 0) + 1
-    for name, count in sorted(counts.items(), key=lambda pair: -pair[1])[:10]:
+    counts = Counter(row["classes"][0] for row in good)
+    for name, count in counts.most_common(10):
         console.print(f"{count:>7,}  {name}", markup=False)
     if len(counts) > 10:
         console.print(f"         and {len(counts) - 10} classes more")

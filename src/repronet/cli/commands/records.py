@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from repronet.config.groups import CONFIGS
 from repronet.papers.claims import CLAIMS
@@ -71,11 +71,9 @@ def _own_keys(experiment: str) -> dict[str, Any]:
 
 
 def _figures(records: list[record.Record]) -> Table:
-    table = Table(box=None, pad_edge=False, title="test error", title_justify="left")
-    table.add_column("experiment", no_wrap=True)
-    for heading in ("paper", "ours", "z"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("budget")
+    figures = (Column(heading, justify="right", no_wrap=True) for heading in ("paper", "ours", "z"))
+    columns = (Column("experiment", no_wrap=True), *figures, "budget")
+    table = Table(*columns, box=None, pad_edge=False, title="test error", title_justify="left")
     for group in groups(records):
         name, shares = group[0]["experiment"], [found["test_error"] for found in group]
         away = distance(group) if comparable(group[0]) else "*"
@@ -86,10 +84,7 @@ def _figures(records: list[record.Record]) -> Table:
 
 
 def _claims(records: list[record.Record]) -> Table:
-    table = Table(box=None, pad_edge=False, title="claims", title_justify="left")
-    table.add_column("claim")
-    table.add_column("verdict")
-    table.add_column("evidence")
+    table = Table("claim", "verdict", "evidence", box=None, pad_edge=False, title="claims", title_justify="left")
     for claim in CLAIMS.values():
         verdict = judge(claim, records)
         colour = "yellow" if verdict.reserve else COLOURS[verdict.outcome]

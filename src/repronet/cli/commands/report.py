@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
 
 import repronet
 from repronet import runs
@@ -99,7 +100,11 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
         _pictures(run)
         for run in track(found, "drawing", console=console, transient=True, disable=not console.is_terminal)
     ]
-    page = _template().render(
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = (files("repronet.cli.commands") / "report.html.j2").read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
         runs=[(run, diagnose(run.rows), shown) for run, shown in zip(found, pictures, strict=True)],
         columns=COLUMNS,
         cells=[[cell(run) for _, cell in COLUMNS] for run in found],
@@ -130,14 +135,9 @@ def read_runs(folders: Sequence[Path]) -> Iterator[Run]:
         if not below:
             raise UserError(f"{folder}: no run there; name run folders, or a folder that holds some")
         places += [place for place in below if place not in places]
-    common = _common(places)
+    common = os.path.commonpath([place.parent.absolute() for place in places])
     for place in places:
-        yield _read(place, str(place.relative_to(common)) if place != common else place.name)
-
-
-def _common(places: Sequence[Path]) -> Path:
-    first = places[0].parent
-    return next(parent for parent in (first, *first.parents) if all(place.is_relative_to(parent) for place in places))
+        yield _read(place, str(place.absolute().relative_to(common)))
 
 
 def _read(folder: Path, name: str) -> Run:
@@ -161,13 +161,9 @@ def _flat(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def differences(found: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """The keys that the runs' configs differ in, with the value of each run."""
-    keys = dict.fromkeys(key for run in found for key in run.config if key not in ("run_dir",))
-    values = {key: [_shown(run.config.get(key, "-")) for run in found] for key in keys}
+    keys = dict.fromkeys(key for run in found for key in run.config if key != "run_dir")
+    values = {key: ["-" if run.config.get(key) is None else str(run.config[key]) for run in found] for key in keys}
     return [(key, row) for key, row in values.items() if len(set(row)) > 1]
-
-
-def _shown(value: Any) -> str:
-    return "-" if value is None else str(value)
 
 
 def _percent(share: float | None) -> str:
@@ -175,13 +171,12 @@ def _percent(share: float | None) -> str:
 
 
 def _published(run: Run) -> str:
-    return (
-        ", ".join(f"{error.percent:g} %" + (f" ({error.note})" if error.note else "") for error in run.published) or "-"
-    )
+    notes = (f"{error.percent:g} %" + (f" ({error.note})" if error.note else "") for error in run.published)
+    return ", ".join(notes) or "-"
 
 
 def _status(run: Run) -> str:
-    wanted = int(run.config.get("trainer.max_epochs", 0))
+    wanted = run.config.get("trainer.max_epochs", 0)
     return f"{len(run.rows)} of {wanted} epochs" if run.result is None else f"{run.result['epochs']}"
 
 
@@ -200,12 +195,11 @@ IN_TERMINAL = ("run", "test error", "published", "best validation", "epochs")
 
 
 def _table(found: Sequence[Run]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    shown = [(heading, cell) for heading, cell in COLUMNS if heading in IN_TERMINAL]
-    for heading, _ in shown:
-        table.add_column(heading, justify="left" if heading == "run" else "right", overflow="fold")
+    cells = {heading: cell for heading, cell in COLUMNS if heading in IN_TERMINAL}
+    columns = (Column(head, justify="left" if head == "run" else "right", overflow="fold") for head in cells)
+    table = Table(*columns, box=None, pad_edge=False)
     for run in found:
-        table.add_row(*(cell(run) for _, cell in shown))
+        table.add_row(*(cell(run) for cell in cells.values()))
     return table
 
 
@@ -249,17 +243,8 @@ def _environments(found: Sequence[Run]) -> list[tuple[str, list[str]]]:
         if run.result is not None:
             versions = ", ".join(f"{name} {version}" for name, version in run.result["versions"].items())
             hardware = run.result["hardware"]
-            machine = (
-                f"{hardware['gpu'] or hardware['processor']}, {hardware['torch_threads']} threads, {hardware['system']}"
-            )
-            grouped.setdefault(f"{versions}; {machine}; commit {run.result['git_commit'] or 'unknown'}", []).append(
-                run.name
-            )
+            machine, threads = hardware["gpu"] or hardware["processor"], hardware["torch_threads"]
+            commit = run.result["git_commit"] or "unknown"
+            environment = f"{versions}; {machine}, {threads} threads, {hardware['system']}; commit {commit}"
+            grouped.setdefault(environment, []).append(run.name)
     return list(grouped.items())
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.from_string((files("repronet.cli.commands") / "report.html.j2").read_text(encoding="utf-8"))

@@ -179,8 +179,11 @@ def recorded(folder: Path) -> Record:
     error = published(name)
     protocol = PROTOCOLS.get(error.protocol, "center") if error else "center"
     figures = {key: result[key] for key in FROM_RESULT}
+    hashes = result.get("data_sha256", {})  # runs from before there were hashes have none
+    other_pictures = datasets.deviation(config.data.name, hashes.get("test"))
     if protocol != "center":
-        figures["test_error"] = _by_protocol(folder, protocol)
+        asked = compose("eval", [f"run={folder}", f"protocol={protocol}"])
+        figures["test_error"] = evaluate(asked, Console(quiet=True))["error"]
     return records.sealed(
         {
             "experiment": name,
@@ -191,10 +194,13 @@ def recorded(folder: Path) -> Record:
             **figures,
             "protocol": protocol,
             "center_error": center,
-            "data_sha256": result.get("data_sha256", {}),  # runs from before there were hashes have none
-            "deviations": [*deviations(config), *_of_data(config, result)],
+            "data_sha256": hashes,
+            "deviations": [*deviations(config), *filter(None, [other_pictures])],
             "config": plain,
-            "history": [_epoch(row) for row in read_history(folder / runs.HISTORY)],
+            "history": [
+                {key: int(value) if key in ("epoch", "step") else value for key, value in row.items()}
+                for row in read_history(folder / runs.HISTORY)
+            ],
         }
     )
 
@@ -214,15 +220,6 @@ def _check(folder: Path, result: dict[str, Any], plain: dict[str, Any]) -> None:
         raise UserError(f"{folder / runs.RESULT}: says {said}, but {runs.CONFUSION} has {wrong} wrong answers")
 
 
-def _epoch(row: dict[str, float]) -> dict[str, float]:
-    return {key: int(value) if key in ("epoch", "step") else value for key, value in row.items()}
-
-
-def _by_protocol(folder: Path, protocol: str) -> float:
-    quiet = Console(quiet=True)
-    return evaluate(compose("eval", [f"run={folder}", f"protocol={protocol}"]), quiet)["error"]
-
-
 def deviations(config: DictConfig) -> list[str]:
     """In what a run differs from its paper's: what its experiment, its network and its config say."""
     known, facts = EXPERIMENTS.get(config.experiment), NETWORKS[config.model.name]
@@ -235,11 +232,6 @@ def deviations(config: DictConfig) -> list[str]:
     if config.trainer.precision != "32-true":
         found.append(f"computed in {config.trainer.precision}")
     return list(dict.fromkeys(found))
-
-
-def _of_data(config: DictConfig, result: dict[str, Any]) -> list[str]:
-    found = datasets.deviation(config.data.name, result.get("data_sha256", {}).get("test"))
-    return [found] if found else []
 
 
 def _compare(earlier: Record, record: Record, path: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from repronet.cli.failures import writing
 from repronet.config.build import plain
@@ -46,9 +46,8 @@ def rates(config: DictConfig) -> list[float]:
 
 def _table(found: list[float], steps_per_epoch: int) -> Table:
     epochs = len(found) // steps_per_epoch
-    table = Table(box=None, pad_edge=False)
-    for heading in ("epoch", "step", "first rate", "last rate"):
-        table.add_column(heading, justify="right")
+    headings = ("epoch", "step", "first rate", "last rate")
+    table = Table(*(Column(heading, justify="right") for heading in headings), box=None, pad_edge=False)
     chosen = sorted({round(n * (epochs - 1) / (ROWS - 1)) for n in range(ROWS)}) if epochs > ROWS else range(epochs)
     for epoch in chosen:
         first, last = epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch - 1

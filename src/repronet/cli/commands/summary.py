@@ -62,16 +62,10 @@ def _summarized(network: nn.Module, config: DictConfig) -> Summary:
     side = int(network.input_size)  # type: ignore[arg-type]
     channels = models.usual_channels(config.model.name)
     size = (channels, side, side) if config.input is None else tuple(config.input)
-    return summarize(network, size, config.batch, _remembered(config))
-
-
-def _remembered(config: DictConfig) -> str:
-    """The kind of optimizer, by what it remembers of each parameter."""
-    if "optimizer" not in config:
-        return "sgd"
-    if config.optimizer.name == "sgd":
-        return "momentum" if config.optimizer.momentum > 0 else "sgd"
-    return "adam"
+    remembers = "adam"  # the kind of optimizer, by what it keeps of each parameter
+    if "optimizer" not in config or config.optimizer.name == "sgd":
+        remembers = "momentum" if "optimizer" in config and config.optimizer.momentum > 0 else "sgd"
+    return summarize(network, size, config.batch, remembers)
 
 
 def _cells(row: Row) -> dict[str, object]:
@@ -94,16 +88,8 @@ def _cells(row: Row) -> dict[str, object]:
 
 
 TOTALS = (
-    "parameters",
-    "neurons",
-    "connections",
-    "macs",
-    "forward_bytes",
-    "kept_bytes",
-    "parameter_bytes",
-    "gradient_bytes",
-    "optimizer_bytes",
-    "training_bytes",
+    *("parameters", "neurons", "connections", "macs", "forward_bytes", "kept_bytes"),
+    *("parameter_bytes", "gradient_bytes", "optimizer_bytes", "training_bytes"),
 )
 
 
@@ -118,12 +104,9 @@ def _as_csv(name: str, summary: Summary, rows: tuple[Row, ...]) -> str:
     lines = [_cells(row) for row in rows]
     writer = csv.DictWriter(written, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: _joined(value) for key, value in line.items()} for line in lines)
+    joined = ({k: "x".join(map(str, v)) if isinstance(v, list) else v for k, v in line.items()} for line in lines)
+    writer.writerows(joined)
     return written.getvalue()
-
-
-def _joined(value: object) -> object:
-    return "x".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _as_markdown(name: str, summary: Summary, rows: tuple[Row, ...]) -> str:

@@ -27,7 +27,9 @@ def run(config: DictConfig, console: Console) -> bool:
         total, failed = total + len(checks), failed + bool(wrong)
         console.print(_line(name, checks))
         for found in checks if alone else wrong:
-            console.print(_detail(found), soft_wrap=True)
+            line = Text("  ok    " if found.passed else "  WRONG ", "green" if found.passed else "bold red")
+            line.append(f"{found.what}: {found.found}, expected {found.expected}", "default")
+            console.print(line, soft_wrap=True)
     networks = f"{len(names)} network{'s' if len(names) > 1 else ''}"
     if failed:
         console.print(Text(f"\n{failed} of {networks} not as expected", "bold red"))
@@ -45,8 +47,3 @@ def _line(name: str, checks: list[Check]) -> Text:
     return line.append(
         f"  {name:<20}{facts.paper.year}  {parameters:>7} parameters  {kind:<8}  {len(checks)} checks", "default"
     )
-
-
-def _detail(check: Check) -> Text:
-    line = Text("  ok    " if check.passed else "  WRONG ", "green" if check.passed else "bold red")
-    return line.append(f"{check.what}: {check.found}, expected {check.expected}", "default")

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
@@ -14,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from repronet import runs
 from repronet.cli.drawings import DRAWINGS
 from repronet.cli.drawings.subject import Subject, Wishes
+from repronet.cli.failures import writing
 from repronet.config.compose import checked
 from repronet.errors import UserError
 from repronet.training.checkpoints import read_checkpoint
@@ -46,9 +46,13 @@ def run(config: DictConfig, console: Console) -> list[Path]:
                 raise
             console.print(f"left out: {error}", markup=False, soft_wrap=True)
             continue
-        written.append(_write(out, name, figure, step))
+        with writing("out", out / f"{name}.png") as path:
+            figure.savefig(path)
+            with torch.no_grad(), SummaryWriter(out) as writer:
+                writer.add_figure(name, figure, step)
+        written.append(path)
         seconds = time.monotonic() - started
-        console.print(f"{written[-1]}  ({seconds:.1f} s)", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{path}  ({seconds:.1f} s)", markup=False, highlight=False, soft_wrap=True)
     console.print(f"see them together:  tensorboard --logdir {out}", markup=False, highlight=False, soft_wrap=True)
     return written
 
@@ -64,15 +68,3 @@ def subject_of(folder: Path, which: str, config: DictConfig, console: Console) -
     recorded.data.root = config.data_root or recorded.data.root
     wishes = Wishes(config.layer, config.images, config.maps, config.seed)
     return Subject(folder, recorded, classifier, config.split, wishes, console)
-
-
-def _write(out: Path, name: str, figure: Figure, step: int) -> Path:
-    path = out / f"{name}.png"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
-        with torch.no_grad(), SummaryWriter(out) as writer:
-            writer.add_figure(name, figure, step)
-    except OSError as error:
-        raise UserError(f"out={out}: cannot be written ({error.strerror})") from error
-    return path

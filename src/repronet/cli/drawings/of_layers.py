@@ -41,18 +41,12 @@ def activations(subject: Subject) -> Figure:
         subject.network(shown.inputs[:1])
     panels: list[Panel | None] = [image]
     for layer in wanted:
-        maps = _as_images(outputs.of[layer][0])  # (K, 1, h, w)
-        panels.append(Panel(montage(maps[: subject.wishes.maps], each=True), f"{layer}\n{_size(outputs.of[layer])}"))
+        output = outputs.of[layer][0]
+        maps = output[:, None] if output.ndim == 3 else output[:, None, None, None]  # (K, 1, h, w)
+        title = f"{layer}\n{'×'.join(map(str, output.shape))}"
+        panels.append(Panel(montage(maps[: subject.wishes.maps], each=True), title))
     rows = [panels[start : start + 4] for start in range(0, len(panels), 4)]
     return sheet(rows, heading=f"{subject.name}: what the first {subject.wishes.maps} maps of layers give", inch=2.7)
-
-
-def _as_images(output: Tensor) -> Tensor:
-    return output[:, None] if output.ndim == 3 else output[:, None, None, None]
-
-
-def _size(output: Tensor) -> str:
-    return "×".join(map(str, output.shape[1:]))
 
 
 def deconvnet(subject: Subject) -> Figure:
