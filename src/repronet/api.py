@@ -41,13 +41,13 @@ class Result:
         return self.values["test_error"]
 
     @property
-    def best_val_error(self) -> float:
-        """The lowest validation error of any epoch."""
+    def best_val_error(self) -> float | None:
+        """The lowest validation error of any epoch; None where nothing was validated."""
         return self.values["best_val_error"]
 
     @property
-    def last_val_error(self) -> float:
-        """The validation error after the last epoch."""
+    def last_val_error(self) -> float | None:
+        """The validation error after the last epoch; None where it was not validated."""
         return self.values["last_val_error"]
 
 

@@ -473,3 +473,24 @@ def test_both_layer_families_reach_the_same_error(repronet, tmp_path, mnist_root
         errors.append(runs.read_result(tmp_path / layers)["test_error"])
     assert max(errors) <= 0.02
     assert abs(errors[0] - errors[1]) <= 0.003
+
+
+def test_a_csv_log_keeps_its_rows_when_a_run_is_resumed(repronet, tmp_path, monkeypatch):
+    step = ImageClassifier.training_step
+
+    def interrupt(self, batch, batch_idx):
+        if self.global_step == 70:
+            raise KeyboardInterrupt
+        return step(self, batch, batch_idx)
+
+    words = ("logger=csv", "trainer.max_epochs=2")
+    assert repronet("train", *words, "run_dir=whole").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageClassifier, "training_step", interrupt)
+        assert repronet("train", *words, "run_dir=r").code == 130
+    assert repronet("train", "resume=r").code == 0
+    rows = []
+    for folder in ("whole", "r"):
+        with (tmp_path / folder / "csv" / "metrics.csv").open() as file:
+            rows.append([(row["step"], row["train/loss"], row["val/error"]) for row in csv.DictReader(file)])
+    assert sorted(rows[0]) == sorted(rows[1])

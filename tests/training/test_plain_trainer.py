@@ -92,6 +92,8 @@ def test_overfit_batches(tmp_path, data):
         made.fit(classifier(), datamodule=data)
     assert made.global_step == 60
     assert made.callback_metrics["train/loss"] < 0.5
+    seen = [images.double().sum().item() for images, _ in made.train_dataloader]
+    assert seen == [images.double().sum().item() for images, _ in made.train_dataloader]
 
 
 def test_validation_within_an_epoch(tmp_path, data):
@@ -236,6 +238,33 @@ def test_load_from_checkpoint_with_weights_only(tmp_path, data):
     batch = torch.rand(4, 1, 32, 32)
     assert torch.equal(model.eval()(batch), loaded.eval()(batch))
     assert loaded.hparams["optimizer"]["lr"] == 0.02
+
+
+def test_load_from_checkpoint_without_the_functions_it_was_trained_with(tmp_path, data):
+    model = classifier(optimizer=torch.optim.SGD, loss=torch.nn.functional.cross_entropy)
+    made = fitted(tmp_path, data, model, max_epochs=1)
+    made.save_checkpoint(tmp_path / "net.ckpt")
+    loaded = ImageClassifier.load_from_checkpoint(tmp_path / "net.ckpt", weights_only=True)
+    batch = torch.rand(4, 1, 32, 32)
+    assert torch.equal(model.eval()(batch), loaded.eval()(batch))
+
+
+def test_every_way_to_give_a_network_knows_its_classes():
+    from repronet import models
+
+    with torch.device("meta"):
+        given = models.create("resnet18")
+    assert ImageClassifier(given).evaluation.confusion.num_classes == 1000
+    assert ImageClassifier({"name": "resnet20"}, num_classes=7).network.fc.out_features == 7
+    assert ImageClassifier("resnet20", num_classes=7).evaluation.confusion.num_classes == 7
+
+
+def test_a_second_fit_trains_stages_that_the_first_left_frozen(tmp_path, data):
+    model = classifier(finetune={"name": "head_then_all", "head_epochs": 1, "factor": 1.0})
+    fitted(tmp_path, data, model, max_epochs=1)
+    made = fitted(tmp_path, data, model, max_epochs=2)
+    weights = [weight for group in made.optimizers[0].param_groups for weight in group["params"]]
+    assert len(weights) == len(list(model.network.parameters()))
 
 
 def test_validate_and_test_return_the_figures(tmp_path, data):

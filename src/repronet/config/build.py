@@ -83,6 +83,9 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     has_gpu, wanted = cuda or mps, config.trainer.accelerator
     if not {"gpu": has_gpu, "cuda": cuda, "mps": mps}.get(wanted, True):
         raise UserError(f"trainer.accelerator={wanted}: torch sees no such device here; it takes auto or cpu")
+    if mps and not cuda and wanted in ("gpu", "mps"):
+        reason = "Apple's GPU has no 64-bit floats, which losses are summed in"
+        raise UserError(f"trainer.accelerator={wanted}: {reason}; take cpu")
     _refuse_several_processes(config)
     if begins and config.trainer.precision == "16-mixed" and (config.trainer.accelerator == "cpu" or not has_gpu):
         raise UserError("trainer.precision=16-mixed: needs a GPU; a CPU has bf16-mixed")

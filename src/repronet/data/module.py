@@ -170,6 +170,8 @@ class ImageDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> TensorLoader | PictureLoader:
         trainer = self.trainer
         epoch = None if trainer is None else lambda: trainer.current_epoch
+        if trainer is not None and trainer.overfit_batches:  # type: ignore[attr-defined]  # the same images every epoch
+            epoch = lambda: 0  # noqa: E731
         rank, world_size = self._processes
         if isinstance(self.train, Split) and self.policy is None:
             return TensorLoader(

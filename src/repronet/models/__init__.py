@@ -153,6 +153,7 @@ def create(
     else:
         network = build(**counts, layers=family)
         _renormalize(network, normalization, family)
+    chosen["num_classes"] = num_classes or inspect.signature(build).parameters["num_classes"].default
     return _identified(network, {"name": name, **chosen, "layers": layers})
 
 

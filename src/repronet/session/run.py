@@ -156,7 +156,7 @@ def _run(
             if config.trainer.board == "full":
                 draw_evaluation(session.trainer, parts.task, parts.data)
         result = make_result(config, parts, session.history, session.trainer, test_seconds)
-        result["old_task"] = old_task(config, parts)
+        result["old_task"] = _old_task(config, parts)
         _draw_hyperparameters(session.trainer, config, result)
         if parts.data.test is not None:
             runs.write_confusion(folder, parts.data.classes, parts.task.evaluation.confusion.compute().tolist())
@@ -165,6 +165,15 @@ def _run(
     if switch.received is not None:  # too late for this run, but not for those after it
         raise switch.interruption("the run had just ended")
     return {**result, "run_dir": str(folder)}
+
+
+def _old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
+    """What is left of the task that the weights came from. That it cannot be measured loses no run."""
+    try:
+        return old_task(config, parts)
+    except Exception as error:
+        log.warning(f"what is left of the old task is not measured: {type(error).__name__}: {error}")
+        return None
 
 
 def _draw_hyperparameters(trainer: pl.Trainer, config: DictConfig, result: Mapping[str, Any]) -> None:

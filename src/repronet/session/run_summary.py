@@ -60,7 +60,7 @@ def make_result(
         "last_val_loss": last["val_loss"],
         "last_train_error": last["train_error"],
         "last_train_loss": last["train_loss"],
-        "val_images": len(data.val),
+        "val_images": history.validated_images or len(data.val),
         "epochs": last["epoch"],
         "steps": last["step"],
         "parameters": task.parameter_count,
@@ -99,7 +99,7 @@ def _tested(parts: Parts) -> dict[str, Any]:
         "test_error": figures["error"],
         "test_error_top5": figures.get("error_top5"),
         "test_loss": figures["loss"],
-        "test_images": len(test),
+        "test_images": int(evaluation.figures.count),
         "test_error_by_class": dict(zip(parts.data.classes, evaluation.class_errors(), strict=True)),
     }
 

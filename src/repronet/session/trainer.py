@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -9,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
@@ -59,7 +62,9 @@ def make_session(
     history = History(folder)
     loggers = [tolerant(logger) for logger in make_loggers(config, folder, checkpoint)]
     given = {key: value for key, value in plain(config.trainer).items() if key not in OURS}
-    bar = console.is_terminal and not console.is_dumb_terminal and given["enable_progress_bar"]
+    bar = console.is_terminal and not (console.is_dumb_terminal or console.quiet) and given["enable_progress_bar"]
+    if given["accelerator"] == "auto" and not torch.cuda.is_available():
+        given["accelerator"] = "cpu"  # also beside an Apple GPU, which has no 64-bit floats for sums
     profiler = PROFILERS[given["profiler"]](folder / runs.PROFILE, "report") if given["profiler"] else None
     trainer = pl.Trainer(
         **{**given, "enable_progress_bar": bar, "profiler": profiler},
@@ -117,7 +122,21 @@ def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, check
 
 
 def _csv(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
-    return CSVLogger(folder, name="", version="csv")
+    logger = CSVLogger(folder, name="", version="csv")
+    written = folder / "csv" / "metrics.csv"
+    if checkpoint is None or not written.exists():
+        return logger
+    with written.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))  # before Lightning begins the file anew
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Previous log files in this directory will be deleted.*")
+        writer = logger.experiment
+    step = read_checkpoint(checkpoint)["global_step"]
+    for row in rows:
+        if int(row["step"]) < step:
+            kept = {key: float(value) for key, value in row.items() if value and key != "step"}
+            writer.log_metrics(kept, int(row["step"]))
+    return logger
 
 
 def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:

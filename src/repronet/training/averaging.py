@@ -24,7 +24,8 @@ class AverageWeights(WeightAveraging):
         self._first = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._first = int(self.start * trainer.estimated_stepping_batches)
+        steps = trainer.estimated_stepping_batches
+        self._first = int(self.start * steps) if self.start else 0
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and step_idx >= self._first
@@ -33,12 +34,16 @@ class AverageWeights(WeightAveraging):
     def _begun(self) -> bool:
         return self._average_model is not None and int(self._average_model.n_averaged) > 0
 
+    def _evaluates(self, trainer: pl.Trainer) -> bool:
+        """Whether the average takes the network's place; after a fit it is in it already."""
+        return self._begun and trainer.state.fn == "fit"
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._begun:
+        if self._evaluates(trainer):
             super().on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._begun:
+        if self._evaluates(trainer):
             super().on_validation_epoch_end(trainer, pl_module)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -59,5 +64,5 @@ class AverageWeights(WeightAveraging):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if self._average_model is not None:  # a test takes ``state_dict`` alone
+        if trainer.state.fn == "fit" and self._average_model is not None:  # a test takes ``state_dict`` alone
             super().on_load_checkpoint(trainer, pl_module, checkpoint)

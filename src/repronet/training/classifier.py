@@ -112,11 +112,10 @@ def of_file(path: Path) -> Classifier:
     try:
         blueprint = json.loads(metadata["blueprint"])
         transform = EvalTransform.of_json(metadata["transform"])
-    except (KeyError, ValueError) as error:
+        network = models.create(**blueprint)
+    except (KeyError, ValueError, TypeError) as error:
         hint = "repronet export run=DIR to=safetensors writes one that does"
         raise UserError(f"{path}: does not name its network and how pictures are prepared; {hint}") from error
-    known = {key: blueprint.get(key) for key in ("num_classes", "in_channels", "normalization")}
-    network = models.create(blueprint["name"], layers=blueprint.get("layers", "custom"), **known)
     weights.load(network, path)
     return Classifier(network.eval(), transform, {})
 

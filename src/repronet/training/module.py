@@ -74,7 +74,7 @@ class ImageClassifier(pl.LightningModule):
             {
                 "network": blueprint,
                 "num_classes": num_classes,
-                **{key: _plain(value) for key, value in given.items()},
+                **{key: _plain(value) for key, value in given.items() if not callable(value)},
                 "label_smoothing": label_smoothing,
                 "channels_last": channels_last,
             }
@@ -112,6 +112,8 @@ class ImageClassifier(pl.LightningModule):
         return [FineTuning(self.stage_plan)] if self.stage_plan else []
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        if self.stage_plan:  # an earlier fit may have left stages frozen
+            self.network.requires_grad_(True)
         parts = self.stage_plan.groups() if self.stage_plan else [(self.network, 1.0)]
         if self.distillation:
             parts = [*parts, (self.distillation.old_head, 1.0)]
@@ -240,7 +242,7 @@ def _built(network: str | Values | nn.Module | None, num_classes: int) -> nn.Mod
         return models.create(network, num_classes=num_classes)
     if network is None:
         raise UserError("the checkpoint names no network, since it was given as a module; give it again: network=…")
-    return models.create(**network)
+    return models.create(**{"num_classes": num_classes, **network})
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ import copy
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
@@ -104,6 +105,20 @@ def test_the_average_is_validated_and_the_training_does_not_notice():
     averaged.load_state_dict({name: torch.stack([s[name] for s in seen]).mean(0) for name in seen[0]})
     loss = F.cross_entropy(averaged.eval()(images), labels).item()
     assert trained(AverageWeights()).evaluation.compute()["loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_after_a_fit_the_best_checkpoint_is_tested_with_its_average(tmp_path):
+    averaging, data = AverageWeights(decay=0.5), DataLoader(batches(), batch_size=None)
+    keeper = ModelCheckpoint(tmp_path, monitor="val/loss")
+    task = ImageClassifier(network(), optimizer={"name": "sgd", "lr": LR})
+    quiet_lightning()
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    made = pl.Trainer(max_epochs=2, callbacks=[averaging, keeper], **quiet)
+    made.fit(task, data, data)
+    made.test(task, data, ckpt_path=keeper.best_model_path, verbose=False, weights_only=True)
+    kept = torch.load(keeper.best_model_path, weights_only=True)
+    assert torch.equal(task.network.c1.weight, kept["state_dict"]["network.c1.weight"])
+    assert not torch.equal(task.network.c1.weight, kept["current_model_state"]["network.c1.weight"])
 
 
 def test_filters_are_capped_after_every_step():

@@ -90,8 +90,9 @@ class BestAndLast(Checkpoint):
         bad = first_bad_weight(pl_module.network)
         if bad:
             raise UserError(f"{bad} is no longer finite after step {trainer.global_step}; lower optimizer.lr")
-        for logger in trainer.loggers:
-            with suppress(AttributeError, OSError):  # what a checkpoint counts as drawn must not die with the process
+        for logger in trainer.loggers:  # what a checkpoint counts as drawn must not die with the process
+            logger.save()
+            with suppress(Exception):  # not every logger has something to flush
                 logger.experiment.flush()  # type: ignore[union-attr]
         trainer.save_checkpoint(self.folder / name)
         self._saved = time.monotonic()

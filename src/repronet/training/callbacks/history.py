@@ -32,6 +32,7 @@ class History(pl.Callback):
     The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
 
     Attributes:
+        validated_images: of the latest validation.
         commits: of repronet, that the run began with and, where they are others, that it was resumed with.
     """
 
@@ -42,7 +43,8 @@ class History(pl.Callback):
         self._seconds_before = 0.0
         self._started = time.monotonic()
         self._rate = 0.0
-        self._validated = False
+        self._validated: dict[str, float] = {}  # of this epoch
+        self.validated_images = 0
 
     @property
     def best(self) -> EpochRow:
@@ -62,13 +64,16 @@ class History(pl.Callback):
         self._rate = trainer.optimizers[0].param_groups[-1]["lr"]  # the head's, where stages have rates of their own
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._validated = True
+        assert isinstance(pl_module, ImageClassifier)
+        if not trainer.sanity_checking:
+            figures = pl_module.evaluation.compute()
+            self._validated = {"loss": figures["loss"], "error": figures["error"]}
+            self.validated_images = int(pl_module.evaluation.figures.count)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
         train = pl_module.train_metrics.compute()
-        val = pl_module.evaluation.compute() if self._validated else {}
-        self._validated = False
+        val, self._validated = self._validated, {}
         self.rows.append(
             EpochRow(
                 epoch=trainer.current_epoch + 1,
@@ -85,9 +90,16 @@ class History(pl.Callback):
             write_history(self.folder, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": [dict(row) for row in self.rows], "seconds": self.seconds, "commits": self.commits}
+        return {
+            "rows": [dict(row) for row in self.rows],
+            "seconds": self.seconds,
+            "commits": self.commits,
+            "validated": self._validated,
+            "validated_images": self.validated_images,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = [EpochRow(**row) for row in state_dict["rows"]]
         self._seconds_before = state_dict["seconds"]
+        self._validated, self.validated_images = state_dict["validated"], state_dict["validated_images"]
         self.commits = list(dict.fromkeys([*state_dict["commits"], *self.commits]))

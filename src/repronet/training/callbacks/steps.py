@@ -39,7 +39,9 @@ class CapFilters(pl.Callback):
         self.rms = rms
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
-        cap_filters(filters_of(pl_module), self.rms)
+        network = pl_module.network
+        assert isinstance(network, nn.Module)
+        cap_filters([weight for weight in filters_of(network) if weight.requires_grad], self.rms)
 
 
 @torch.no_grad()

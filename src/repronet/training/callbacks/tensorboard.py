@@ -49,11 +49,10 @@ def experiment(trainer: pl.Trainer) -> SummaryWriter | None:
 
 def draw(trainer: pl.Trainer, action: Callable[[SummaryWriter], Any]) -> None:
     """Have ``action`` draw in TensorBoard. A drawing that fails is a warning, and the run goes on."""
-    writer = experiment(trainer)
-    if writer is None:
-        return
     try:
-        action(writer)
+        writer = experiment(trainer)
+        if writer is not None:
+            action(writer)
     except Exception as error:
         log.warning(f"TensorBoard: a drawing failed ({type(error).__name__}: {error}); the run goes on")
 
