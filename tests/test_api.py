@@ -97,7 +97,7 @@ def test_importing_the_package_imports_nothing_heavy():
 
 @pytest.mark.slow
 def test_lenet5_learns_the_digits_within_its_interval(tmp_path):
-    """Ten epochs of the default recipe: three seeds gave 2.0 to 2.9 %; outside of 1 to 4 % something is wrong."""
+    """Ten epochs of the default recipe: seeds 0 to 2 gave 3.3, 2.5 and 3.0 %."""
     result = repronet.train("trainer.max_epochs=10", f"run_dir={tmp_path / 'r'}", quiet=True)
     assert result.test_error is not None
     assert 0.010 <= result.test_error <= 0.040
@@ -105,8 +105,8 @@ def test_lenet5_learns_the_digits_within_its_interval(tmp_path):
 
 @pytest.mark.slow
 def test_resnet20_learns_the_digits_within_its_interval(tmp_path):
-    """Two epochs: far better than chance, not yet good."""
+    """Two epochs: seed 0 gave 6.6 %."""
     words = ("model=resnet20", "trainer.max_epochs=2", "optimizer.lr=0.1", "layers=torch")
     result = repronet.train(*words, f"run_dir={tmp_path / 'r'}", quiet=True)
     assert result.test_error is not None
-    assert 0.01 <= result.test_error <= 0.35
+    assert 0.02 <= result.test_error <= 0.20
