@@ -26,7 +26,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from repronet import models
 from repronet.data.augmentation import PadCropFlip
-from repronet.data.batches import TensorLoader
+from repronet.data.batches import Dealing, TensorLoader
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.sources import Request, load
 from repronet.data.splits import Split
@@ -37,7 +37,7 @@ Batch = tuple[Tensor, Tensor]
 
 def ours(split: Split, statistics: PixelStatistics) -> TensorLoader:
     pixel_map = PixelMap.standardize(statistics)
-    return TensorLoader(split, PadCropFlip(), pixel_map, batch_size=BATCH, batches_per_chunk=4, seed=0, epoch=lambda: 0)
+    return TensorLoader(split, PadCropFlip(), pixel_map, Dealing(BATCH, batches_per_chunk=4, epoch=lambda: 0))
 
 
 def theirs(folder: Path, found: PixelStatistics, workers: int) -> DataLoader:

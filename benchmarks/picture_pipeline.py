@@ -25,6 +25,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.functional import to_pil_image
 
 from repronet.data.augmentation import NoAugmentation
+from repronet.data.batches import Dealing
 from repronet.data.image_folder import Reading, image_folder
 from repronet.data.pictures import PictureSplit, PictureStore
 from repronet.data.policy import Policy
@@ -71,13 +72,10 @@ def ours(split: PictureSplit, workers: int) -> PictureLoader:
         Policy(STEPS, 224),
         NoAugmentation(),
         PixelMap(gain, offset),
+        dealing=Dealing(BATCH, batches_per_chunk=1, epoch=lambda: 0),
         num_classes=2,
-        batch_size=BATCH,
-        batches_per_chunk=1,
         workers=workers,
         device=torch.device("cpu"),
-        seed=0,
-        epoch=lambda: 0,
     )
 
 

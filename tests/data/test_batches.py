@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from repronet.data.augmentation import NoAugmentation, PlanarAffine
-from repronet.data.batches import TensorEvaluation, TensorLoader, shares
+from repronet.data.batches import Dealing, TensorEvaluation, TensorLoader, shares
 from repronet.data.preprocessing import PixelMap
 from repronet.data.splits import Split
 
@@ -25,10 +27,7 @@ def batches(split, *, epoch=0, seed=0, batch_size=16, chunk=2, augmentation=None
         split,
         augmentation or NoAugmentation(),
         IDENTITY,
-        batch_size=batch_size,
-        batches_per_chunk=chunk,
-        seed=seed,
-        epoch=lambda: epoch,
+        Dealing(batch_size, chunk, seed, lambda: epoch),
     )
 
 
@@ -113,7 +112,7 @@ def test_behind_a_whole_epoch_comes_the_next(split):
 
 def test_a_loader_without_a_trainer_counts_its_epochs(split):
     loader = batches(split)
-    loader.epoch = None
+    loader.dealing = replace(loader.dealing, epoch=None)
     assert [order(loader) for _ in range(3)] == [order(batches(split, epoch=epoch)) for epoch in range(3)]
 
 
@@ -123,7 +122,7 @@ def test_processes_share_every_batch(split, processes):
     parts = []
     for rank in range(processes):
         loader = batches(split)
-        loader.rank, loader.world_size = rank, processes
+        loader.dealing = replace(loader.dealing, rank=rank, world_size=processes)
         parts.append([labels.tolist() for _, labels in loader])
     for number, batch in enumerate(whole):
         shared = [label for part in parts for label in part[number]]

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
-from repronet.data.batches import TensorLoader
+from repronet.data.batches import Dealing, TensorLoader
 from repronet.data.pictures import PictureFiles, PictureSplit, split_of
 from repronet.data.preprocessing import PixelMap
 from repronet.data.randomness import counter_generator
@@ -57,13 +57,10 @@ def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, 
         augmentation or NoAugmentation(),
         HALF,
         mixing,
+        dealing=Dealing(8, chunk, seed, lambda: epoch),
         num_classes=COUNT,
-        batch_size=8,
-        batches_per_chunk=chunk,
         workers=workers,
         device=CPU,
-        seed=seed,
-        epoch=lambda: epoch,
     )
 
 
@@ -90,7 +87,7 @@ def test_memory_and_disk_give_the_same_batches(files, tmp_path, workers):
 @pytest.mark.parametrize("policy", [NoAugmentation(), PadCropFlip(), PlanarAffine(2, 0.1, 0.1, 10, 10)])
 def test_one_tensor_and_files_on_disk_give_the_same_batches(files, tmp_path, policy):
     whole = Split(torch.stack([files[index] for index in range(COUNT)]).contiguous(), torch.arange(COUNT))
-    fast = TensorLoader(whole, policy, HALF, batch_size=8, batches_per_chunk=2, seed=3, epoch=lambda: 5)
+    fast = TensorLoader(whole, policy, HALF, Dealing(8, 2, 3, lambda: 5))
     streamed = batches(split(files, tmp_path, keep=False), Frame(16, 16), policy, workers=2, seed=3, epoch=5)
     assert digest(fast) == digest(streamed)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,14 +22,11 @@ from repronet.data.whitening import Preprocessing
 Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
 
 
-class TrainingLoader:
-    """What every loader of a training split has: its length, its order, and a state that a checkpoint can hold.
+@dataclass(frozen=True)
+class Dealing:
+    """How a training split is dealt out.
 
-    A pass yields the batches of one epoch. Lightning stores :meth:`state_dict` in its checkpoints, so a run that is
-    resumed within an epoch goes on with the next batch.
-
-    Args:
-        images: size of the split.
+    Attributes:
         batch_size: images of a global batch, which all processes share; the last one may be smaller.
         batches_per_chunk: batches that are prepared together.
         seed: of order and augmentation, with the epoch.
@@ -37,29 +35,33 @@ class TrainingLoader:
             there are processes is left out.
     """
 
-    def __init__(
-        self,
-        images: int,
-        *,
-        batch_size: int,
-        batches_per_chunk: int,
-        seed: int,
-        epoch: Callable[[], int] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-    ):
+    batch_size: int
+    batches_per_chunk: int = 16
+    seed: int = 0
+    epoch: Callable[[], int] | None = None
+    rank: int = 0
+    world_size: int = 1
+
+
+class TrainingLoader:
+    """What every loader of a training split has: its length, its order, and a state that a checkpoint can hold.
+
+    A pass yields the batches of one epoch. Lightning stores :meth:`state_dict` in its checkpoints, so a run that is
+    resumed within an epoch goes on with the next batch.
+
+    Args:
+        images: size of the split.
+    """
+
+    def __init__(self, images: int, dealing: Dealing):
         self.images = images
-        self.batch_size = batch_size
-        self.batches_per_chunk = batches_per_chunk
-        self.seed = seed
-        self.epoch = epoch
-        self.rank, self.world_size = rank, world_size
+        self.dealing = dealing
         self._position: tuple[int, int] | None = None  # epoch and batches handed out of the latest pass
         self._resumed = False
 
     def __len__(self) -> int:
-        whole, rest = divmod(self.images, self.batch_size)
-        return whole + (rest >= self.world_size)
+        whole, rest = divmod(self.images, self.dealing.batch_size)
+        return whole + (rest >= self.dealing.world_size)
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, first = self._begin()
@@ -75,11 +77,11 @@ class TrainingLoader:
         """The epoch of the pass that begins, and its first batch."""
         resumed, self._resumed = self._resumed, False
         if self._position is None:
-            return (self.epoch() if self.epoch else 0), 0
+            return (self.dealing.epoch() if self.dealing.epoch else 0), 0
         epoch, done = self._position
         if resumed and done < len(self):
             return epoch, done
-        return (self.epoch() if self.epoch and not resumed else epoch + 1), 0
+        return (self.dealing.epoch() if self.dealing.epoch and not resumed else epoch + 1), 0
 
     def state_dict(self) -> dict[str, int]:
         """The position: an epoch, and how many of its batches are done."""
@@ -92,7 +94,7 @@ class TrainingLoader:
 
     def order(self, epoch: int) -> Tensor:
         """The images in the order of ``epoch``, int64 (N,)."""
-        return torch.randperm(self.images, generator=counter_generator("order", self.seed, epoch))
+        return torch.randperm(self.images, generator=counter_generator("order", self.dealing.seed, epoch))
 
     def chunks(self, epoch: int, first: int) -> Iterator[tuple[int, list[Tensor]]]:
         """The rows of this process's batches, a chunk at a time, each chunk with the number of its first batch.
@@ -100,9 +102,12 @@ class TrainingLoader:
         Chunks always begin at multiples of ``batches_per_chunk``; in the first one the batches before ``first`` are
         missing.
         """
-        batches = [rows.tensor_split(self.world_size)[self.rank] for rows in self.order(epoch).split(self.batch_size)]
-        for start in range(0, len(self), self.batches_per_chunk):
-            begin, end = max(start, first), min(start + self.batches_per_chunk, len(self))
+        batches = [
+            rows.tensor_split(self.dealing.world_size)[self.dealing.rank]
+            for rows in self.order(epoch).split(self.dealing.batch_size)
+        ]
+        for start in range(0, len(self), self.dealing.batches_per_chunk):
+            begin, end = max(start, first), min(start + self.dealing.batches_per_chunk, len(self))
             if begin < end:
                 yield begin, batches[begin:end]
 
@@ -115,29 +120,15 @@ class TensorLoader(TrainingLoader):
         split: Split,
         augmentation: Augmentation,
         pixel_map: Preprocessing,
-        *,
-        batch_size: int,
-        batches_per_chunk: int,
-        seed: int,
-        epoch: Callable[[], int] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
+        dealing: Dealing,
     ):
-        super().__init__(
-            len(split),
-            batch_size=batch_size,
-            batches_per_chunk=batches_per_chunk,
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
-        )
+        super().__init__(len(split), dealing)
         self.split = split
         self.augmentation = augmentation
         self.pixel_map = pixel_map
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
+        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.dealing.seed, epoch))
         for _, batches in self.chunks(epoch, first):
             rows = torch.cat(batches)
             images = self.pixel_map(self.augmentation(self.split.images[rows], draws[rows]))  # (chunk, C, H, W)

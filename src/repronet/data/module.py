@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
-from repronet.data.batches import Batch, TensorEvaluation, TensorLoader
+from repronet.data.batches import Batch, Dealing, TensorEvaluation, TensorLoader
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
@@ -173,33 +173,19 @@ class ImageDataModule(pl.LightningDataModule):
         if trainer is not None and trainer.overfit_batches:  # type: ignore[attr-defined]  # the same images every epoch
             epoch = lambda: 0  # noqa: E731
         rank, world_size = self._processes
+        dealing = Dealing(self.batch_size, self.batches_per_chunk, self.seed, epoch, rank, world_size)
         if isinstance(self.train, Split) and self.policy is None:
-            return TensorLoader(
-                self.train,
-                self.augmentation,
-                self.pixel_map,
-                batch_size=self.batch_size,
-                batches_per_chunk=self.batches_per_chunk,
-                seed=self.seed,
-                epoch=epoch,
-                rank=rank,
-                world_size=world_size,
-            )
+            return TensorLoader(self.train, self.augmentation, self.pixel_map, dealing)
         loader = PictureLoader(
             self.train,
             self.policy or self.frame,
             self.augmentation,
             self.pixel_map,
             self.policy.mixing if self.policy else None,
+            dealing=dealing,
             num_classes=len(self.classes),
-            batch_size=self.batch_size,
-            batches_per_chunk=self.batches_per_chunk,
             workers=self.workers,
             device=self.device,
-            seed=self.seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
         )
         self._holding_processes.append(loader)
         return loader

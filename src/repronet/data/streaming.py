@@ -7,7 +7,7 @@ processes nor where the pictures come from changes a single pixel.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from repronet.data.augmentation import Augmentation
-from repronet.data.batches import Batch, TrainingLoader, shares
+from repronet.data.batches import Batch, Dealing, TrainingLoader, shares
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError, centre_crop, resize_short_side
 from repronet.data.splits import LabelledPictures
@@ -158,25 +158,12 @@ class PictureLoader(TrainingLoader):
         pixel_map: Preprocessing,
         mixing: Mixing | None = None,
         *,
+        dealing: Dealing,
         num_classes: int,
-        batch_size: int,
-        batches_per_chunk: int,
         workers: int,
         device: torch.device,
-        seed: int,
-        epoch: Callable[[], int] | None = None,
-        rank: int = 0,
-        world_size: int = 1,
     ):
-        super().__init__(
-            len(split),
-            batch_size=batch_size,
-            batches_per_chunk=batches_per_chunk,
-            seed=seed,
-            epoch=epoch,
-            rank=rank,
-            world_size=world_size,
-        )
+        super().__init__(len(split), dealing)
         self.split, self.augmentation, self.pixel_map = split, augmentation, pixel_map
         self.mixing, self.num_classes, self.device = mixing, num_classes, device
         self._maker = PictureMaker(split, change, workers)
@@ -186,8 +173,8 @@ class PictureLoader(TrainingLoader):
         self._maker.close()
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.seed, epoch))
-        seeds = torch.randint(2**62, (self.images,), generator=counter_generator("picture", self.seed, epoch))
+        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.dealing.seed, epoch))
+        seeds = torch.randint(2**62, (self.images,), generator=counter_generator("picture", self.dealing.seed, epoch))
         chunks = list(self.chunks(epoch, first))
         items = [
             list(zip(rows.tolist(), seeds[rows].tolist(), strict=True)) for _, batches in chunks for rows in batches
@@ -208,7 +195,7 @@ class PictureLoader(TrainingLoader):
     def _mixed(self, batch: Batch, epoch: int, step: int) -> Batch:
         if self.mixing is None:
             return batch
-        drawn = counter_generator("mixing", self.seed, epoch, step)
+        drawn = counter_generator("mixing", self.dealing.seed, epoch, step)
         return self.mixing(*batch, self.num_classes, int(torch.randint(2**62, (), generator=drawn)))
 
 
