@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from repronet import runs
-from repronet.config.build import Parts, assemble, plain, recorded_config, run_name, written_config
+from repronet.config.build import Parts, assemble, plain, run_name, written_config
 from repronet.config.build_weights import with_old_classes
+from repronet.config.compose import checked
 from repronet.errors import UserError
 from repronet.functional.autotune import recorded_in
 from repronet.runs.stopping import StopSwitch
@@ -24,11 +25,11 @@ from repronet.session.console import log_to_file, quiet_lightning, remembered
 from repronet.session.faults import explained
 from repronet.session.forgetting import old_task
 from repronet.session.run_summary import announce, make_result, report
-from repronet.session.trainer import make_session, require_loggers, resumed_at
+from repronet.session.trainer import Resumed, make_session, require_loggers
 from repronet.training.callbacks.evaluation_plots import draw_evaluation
 from repronet.training.callbacks.history import History
 from repronet.training.callbacks.tensorboard import add_hyperparameters, draw
-from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
+from repronet.training.checkpoints import config_in, load_weights, position_in, read_checkpoint
 
 log = logging.getLogger("repronet.train")
 OLD = "ecba6cd"  # the last commit whose runs cannot be resumed, but are read
@@ -65,18 +66,18 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
     switch = StopSwitch()
     with switch.listening():
         with remembered() as said:
-            checkpoint = _newest_whole(folder)
-            if checkpoint is None:
+            resumed = _newest_whole(folder)
+            if resumed is None:
                 config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
             else:
-                config = recorded_config(checkpoint)
-                _take_threads(checkpoint, config)
+                config = checked("train", OmegaConf.create(resumed.config))
+                _take_threads(resumed.threads, config)
             require_loggers(config)
-            parts = assemble(config, begins=checkpoint is None)
-        return _run(config, parts, folder, console, switch, said, checkpoint)
+            parts = assemble(config, begins=resumed is None)
+        return _run(config, parts, folder, console, switch, said, resumed)
 
 
-def _newest_whole(folder: Path) -> Path | None:
+def _newest_whole(folder: Path) -> Resumed | None:
     """The checkpoint to go on from: the last one, or if that is damaged the best; None where there is none.
 
     Raises:
@@ -93,22 +94,19 @@ def _newest_whole(folder: Path) -> Path | None:
         if path.name != Path(runs.LAST).name:
             lost = damage[0] if damage else f"{folder / runs.LAST} is missing"
             log.warning(f"{lost}; resuming from {path.name}, after epoch {position_in(content)['epochs']}")
-        _refuse_old(content, path)
-        return path
+        if "repronet" not in content:  # begun before training went by Lightning's own loop
+            before = f"of repronet 0.1.0 before its training loop changed (commit {OLD})"
+            raise UserError(f"{path}: {before}; resume it there")
+        ours = content["repronet"]
+        config = config_in(content, path)
+        return Resumed(path, content["global_step"], ours["position"], ours["threads"], config)
     if damage:
         raise UserError(f"{'; '.join(damage)}; remove {folder / 'checkpoints'} to begin the run again")
     return None
 
 
-def _refuse_old(content: Mapping[str, Any], path: Path) -> None:
-    """Raises: UserError, for a run that was begun before training went by Lightning's own loop."""
-    if "repronet" not in content:
-        raise UserError(f"{path}: of repronet 0.1.0 before its training loop changed (commit {OLD}); resume it there")
-
-
-def _take_threads(checkpoint: Path, config: DictConfig) -> None:
+def _take_threads(threads: int, config: DictConfig) -> None:
     """As many threads as the run began with: another number adds in another order."""
-    threads = read_checkpoint(checkpoint)["repronet"]["threads"]
     if config.trainer.threads is None and threads != torch.get_num_threads():
         log.info(f"computing with {threads} thread{'s' if threads > 1 else ''}, as the run began")
         torch.set_num_threads(threads)
@@ -142,16 +140,16 @@ def _run(
     console: Console,
     switch: StopSwitch,
     said: Sequence[logging.LogRecord],
-    checkpoint: Path | None = None,
+    resumed: Resumed | None = None,
 ) -> dict[str, Any]:
     with runs.locked(folder), log_to_file(folder / runs.LOG, said), recorded_in(folder / runs.ALGORITHMS):
         runs.sweep(folder)
         announce(config, parts, folder)
         quiet_lightning()
         parts.task.save_hyperparameters({}, logger=False)  # the run's config goes to the loggers instead
-        session = make_session(config, parts, folder, console, switch, checkpoint)
+        session = make_session(config, parts, folder, console, switch, resumed)
         with explained(config, folder, switch), closing(parts.data), switch.deferring():
-            _fit(session.trainer, parts, checkpoint)
+            _fit(session.trainer, parts, resumed)
             test_seconds = _test(session.trainer, parts, folder, session.history)
             if config.trainer.board == "full":
                 draw_evaluation(session.trainer, parts.task, parts.data)
@@ -184,10 +182,12 @@ def _draw_hyperparameters(trainer: pl.Trainer, config: DictConfig, result: Mappi
         logger.finalize("success")
 
 
-def _fit(trainer: pl.Trainer, parts: Parts, checkpoint: Path | None) -> None:
-    if checkpoint is not None:
-        log.info(resumed_at(checkpoint))
-    trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=bool(checkpoint) or None)
+def _fit(trainer: pl.Trainer, parts: Parts, resumed: Resumed | None) -> None:
+    if resumed is None:
+        trainer.fit(parts.task, datamodule=parts.data)
+        return
+    log.info(str(resumed))
+    trainer.fit(parts.task, datamodule=parts.data, ckpt_path=resumed.path, weights_only=True)
 
 
 def _test(trainer: pl.Trainer, parts: Parts, folder: Path, history: History) -> float:

@@ -34,7 +34,7 @@ from repronet.training.callbacks.snapshots import Snapshots
 from repronet.training.callbacks.steps import CapFilters, CountedSeeds
 from repronet.training.callbacks.stopping import Patience
 from repronet.training.callbacks.tensorboard import LAYOUT, draw, tolerant
-from repronet.training.checkpoints import AtomicCheckpointIO, position_in, read_checkpoint
+from repronet.training.checkpoints import AtomicCheckpointIO
 
 # Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
 OURS = ("threads", "channels_last", "compile", "filter_rms", "patience", "board", "save_minutes")
@@ -50,17 +50,32 @@ class Session:
     history: History
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """What a resumed run needs of its checkpoint besides its weights; read once, as checkpoints may be large."""
+
+    path: Path
+    step: int
+    position: dict[str, int]
+    threads: int
+    config: dict[str, Any]
+
+    def __str__(self) -> str:
+        within = f", batch {self.position['batches']} of the next" if self.position["batches"] else ""
+        return f"resuming after epoch {self.position['epochs']}{within}"
+
+
 def make_session(
     config: DictConfig,
     parts: Parts,
     folder: Path,
     console: Console,
     switch: StopSwitch,
-    checkpoint: Path | None = None,
+    resumed: Resumed | None = None,
 ) -> Session:
     """The Trainer that ``config.trainer`` and ``config.logger`` describe."""
     history = History(folder)
-    loggers = [tolerant(logger) for logger in make_loggers(config, folder, checkpoint)]
+    loggers = [tolerant(logger) for logger in make_loggers(config, folder, resumed)]
     given = {key: value for key, value in plain(config.trainer).items() if key not in OURS}
     bar = console.is_terminal and not (console.is_dumb_terminal or console.quiet) and given["enable_progress_bar"]
     if given["accelerator"] == "auto" and not torch.cuda.is_available():
@@ -106,46 +121,45 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
         yield Snapshots()
 
 
-def make_loggers(config: DictConfig, folder: Path, checkpoint: Path | None) -> list[Logger]:
+def make_loggers(config: DictConfig, folder: Path, resumed: Resumed | None) -> list[Logger]:
     """Lightning's loggers, in the run folder or where their values say."""
     chosen = plain(config.logger)
     if config.trainer.board == "none":
         chosen.pop("tensorboard", None)
-    return [LOGGERS[name](folder, values, config, checkpoint) for name, values in chosen.items()]
+    return [LOGGERS[name](folder, values, config, resumed) for name, values in chosen.items()]
 
 
-def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
     # A resumed run drops from its curves what was written after the checkpoint that it starts from. TensorBoard takes
     # that for a restart if the run's beginning said where it starts, too.
-    step = 0 if checkpoint is None else read_checkpoint(checkpoint)["global_step"]
+    step = resumed.step if resumed else 0
     return TensorBoardLogger(folder.parent, name="", version=folder.name, default_hp_metric=False, purge_step=step)
 
 
-def _csv(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+def _csv(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
     logger = CSVLogger(folder, name="", version="csv")
     written = folder / "csv" / "metrics.csv"
-    if checkpoint is None or not written.exists():
+    if resumed is None or not written.exists():
         return logger
     with written.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))  # before Lightning begins the file anew
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Previous log files in this directory will be deleted.*")
         writer = logger.experiment
-    step = read_checkpoint(checkpoint)["global_step"]
     for row in rows:
-        if int(row["step"]) < step:
+        if int(row["step"]) < resumed.step:
             kept = {key: float(value) for key, value in row.items() if value and key != "step"}
             writer.log_metrics(kept, int(row["step"]))
     return logger
 
 
-def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
     return WandbLogger(
         name=folder.name, save_dir=folder, id=folder.name, resume="allow", config=plain(config), **values
     )
 
 
-def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, checkpoint: Path | None) -> Logger:
+def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
     return MLFlowLogger(run_name=folder.name, **{key: value for key, value in values.items() if value is not None})
 
 
@@ -161,10 +175,3 @@ def require_loggers(config: DictConfig) -> None:
     for package in config.logger:
         if package in ("wandb", "mlflow") and find_spec(package) is None:
             raise UserError(f"logger={package}: the package is missing; pip install 'repronet[{package}]'")
-
-
-def resumed_at(checkpoint: Path) -> str:
-    """Where a run goes on, in words."""
-    position = position_in(read_checkpoint(checkpoint))
-    within = f", batch {position['batches']} of the next" if position["batches"] else ""
-    return f"resuming after epoch {position['epochs']}{within}"

@@ -20,8 +20,8 @@ from repronet.runs.atomic import write_whole
 
 log = logging.getLogger("repronet.train")
 
-# TensorBoard sorts tags by name. What only some look at begins with "view_" or "watch_", so that the curves of "lr",
-# "train" and "val" come first.
+# TensorBoard sorts tags by name. What only some look at begins with "view_" or "watch_", so that it comes behind the
+# curves of "lr", "train" and "val".
 
 # One chart each for loss and error, training beside validation: the gap between them is what one looks for.
 LAYOUT = {
