@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from html.parser import HTMLParser
@@ -122,3 +123,17 @@ def test_a_damaged_run_is_named(repronet, tmp_path, finished_run):
     outcome = repronet("report", "r")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "r: cannot be read as a run (JSONDecodeError" in outcome.err
+
+
+def test_epochs_that_were_not_validated_are_no_figures(repronet, tmp_path):
+    """Every second epoch validated, and a run that ended before its first validation."""
+    words = ("trainer.check_val_every_n_epoch=2", "layers=torch")
+    assert repronet("train", *words, "trainer.max_epochs=3", "run_dir=r/a").code == 0
+    assert repronet("train", *words, "trainer.max_steps=9", "run_dir=r/b").code == 0
+    outcome = repronet("report", "r", "out=r.html")
+    assert (outcome.code, outcome.err) == (0, "")
+    page = (tmp_path / "r.html").read_text()
+    assert "nan" not in outcome.out + re.sub(r'src="data:[^"]*"', "", page)
+    assert "diverged" not in page
+    with (tmp_path / "r" / "a" / "history.csv").open() as file:
+        assert [bool(row["val_error"]) for row in csv.DictReader(file)] == [False, True, False]

@@ -14,11 +14,12 @@ def diagnose(rows: Rows) -> list[str]:
     """Sentences about a run's epochs, the gravest first: divergence, over- and underfitting, an early end, a plateau.
 
     Args:
-        rows: of ``history.csv``, with ``train_loss``, ``train_error``, ``val_loss`` and ``val_error``, shares from 0 to
-            1. Training figures are taken while the weights move, with augmentation, so they may lie above validation's.
+        rows: of ``history.csv``, the epochs that were validated, with ``train_loss``, ``train_error``, ``val_loss`` and
+            ``val_error``, shares from 0 to 1. Training figures are taken while the weights move, with augmentation, so
+            they may lie above validation's.
     """
     if len(rows) < SHORT:
-        return [f"{len(rows)} epoch{'s' if len(rows) > 1 else ''}: too few to tell anything from the curves."]
+        return [f"{len(rows)} epoch{'' if len(rows) == 1 else 's'}: too few to tell anything from the curves."]
     looks = (_divergence, _overfitting, _underfitting, _too_short, _plateau)
     found = [sentence for look in looks if (sentence := look(rows))]
     if any("diverged" in sentence for sentence in found):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +21,18 @@ MOST_NAMED = 40  # classes whose names stand at a matrix
 COLOURS = 20
 
 Rows = Sequence[Mapping[str, float]]
+Row = TypeVar("Row", bound=Mapping[str, float])
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a run's history.csv."""
+    """The rows of a run's history.csv, NaN where an epoch was not validated."""
     with path.open(encoding="utf-8") as file:
         return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def validated(rows: Sequence[Row]) -> list[Row]:
+    """Those of the epochs that were validated, whose errors are numbers even where their losses are not."""
+    return [row for row in rows if not math.isnan(row["val_error"])]
 
 
 def curves(runs: Mapping[str, Rows]) -> Figure:

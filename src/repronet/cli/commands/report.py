@@ -65,7 +65,7 @@ class Run:
 
     @property
     def best(self) -> dict[str, float] | None:
-        return min(self.rows, key=lambda row: row["val_error"]) if self.rows else None
+        return min(charts.validated(self.rows), key=lambda row: row["val_error"], default=None)
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
@@ -105,7 +105,7 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     )
     template = (files("repronet.cli.commands") / "report.html.j2").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
-        runs=[(run, diagnose(run.rows), shown) for run, shown in zip(found, pictures, strict=True)],
+        runs=[(run, diagnose(charts.validated(run.rows)), shown) for run, shown in zip(found, pictures, strict=True)],
         columns=COLUMNS,
         cells=[[cell(run) for _, cell in COLUMNS] for run in found],
         curves=_overlaid(found),
