@@ -115,3 +115,8 @@ def test_a_copy_from_a_repository_has_the_commit_that_pip_wrote_down(monkeypatch
 def test_importing_the_command_line_needs_no_torch():
     code = "import sys, repronet.config.compose, repronet.cli.help; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_loss_that_is_not_finite_loses_no_result(tmp_path):
+    runs.write_result(tmp_path, {"test_loss": float("inf"), "last_val_loss": float("nan"), "test_error": 0.25})
+    assert runs.read_result(tmp_path) == {"test_loss": None, "last_val_loss": None, "test_error": 0.25}

@@ -22,6 +22,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -139,8 +140,9 @@ def write_confusion(folder: Path, classes: Sequence[str], counts: Sequence[Seque
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """``result.json``, readable by a person and a program."""
-    write_text(folder / RESULT, json.dumps(result, indent=2, allow_nan=False) + "\n")
+    """``result.json``, readable by a person and a program; null for a loss that is not finite."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in result.items()}
+    write_text(folder / RESULT, json.dumps(finite, indent=2, allow_nan=False) + "\n")
 
 
 def read_result(folder: Path) -> dict[str, Any]:
