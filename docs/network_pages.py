@@ -149,18 +149,17 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
 
 def _published(facts: Facts) -> Iterator[str]:
     if facts.errors:
-        yield "| error | of | protocol | where |"
-        yield "|---|---|---|---|"
+        yield "| error | of | protocol | which figure | where it was read |"
+        yield "|---|---|---|---|---|"
         for error in facts.errors:
-            note = f", {error.note}" if error.note else ""
-            memory = "" if error.verified else ", quoted from memory"
-            yield f"| {error.percent:g} % | {error.of} | {error.protocol}{note} | {error.where}{memory} |"
+            unconfirmed = f"; † {error.unconfirmed}" if error.unconfirmed else ""
+            kind = error.kind or str(error.statistic)
+            yield f"| {error.percent:g} % | {error.of} | {error.protocol} | {kind} | {error.citation}{unconfirmed} |"
     else:
         yield "No error of this network is recorded here."
     if facts.recipe:
-        memory = "" if facts.recipe.verified else ", quoted from memory"
         yield ""
-        yield f"Trained with: {facts.recipe.text} ({facts.recipe.where}{memory})."
+        yield f"Trained with: {facts.recipe.text} ({facts.recipe.citation})."
 
 
 def _proved(name: str, checks: list[Check]) -> Iterator[str]:

@@ -24,7 +24,7 @@ def test_one_that_was_not_published_is_refused(network, percent):
 
 
 def test_a_figure_is_of_the_data_that_the_run_trains_on():
-    sets = {"mnist": "MNIST test", "cifar10": "CIFAR-10 test", "imagenet": "ImageNet val"}
+    sets = {"mnist": "MNIST test", "cifar10": "CIFAR-10 test", "cifar100": "CIFAR-100 test", "imagenet": "ImageNet val"}
     for name, experiment in EXPERIMENTS.items():
         assert experiment.network in NETWORKS, name
         if experiment.published is not None:
@@ -47,12 +47,15 @@ def test_every_one_says_what_it_is_where_it_stands_and_what_it_takes():
         assert all(deviation in facts["deviations"] for deviation in run.deviations), name
 
 
-def test_every_single_network_whose_error_on_small_pictures_was_published_has_its_run():
+def test_every_network_whose_error_on_mnist_or_cifar_10_its_paper_prints_has_its_run():
     baselines = {"mlp"}  # beside LeNet-5, and with another recipe in the paper
+    others = ("a reproduction", "batches of 64")  # not by the paper's recipe
     there = {(experiment.network, experiment.published) for experiment in EXPERIMENTS.values()}
     for network, facts in NETWORKS.items():
         if facts.input[1] <= 32 and network not in baselines:
-            assert {(network, error) for error in facts.errors} <= there, network
+            printed = {error for error in facts.errors if not error.of.startswith("CIFAR-100")}
+            own = {(network, error) for error in printed if not error.note.startswith(others)}
+            assert own <= there, network
 
 
 def test_more_time_buys_no_fewer_epochs():

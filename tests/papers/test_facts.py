@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torchvision
 
-from repronet.papers import NETWORKS
-from repronet.papers.records import Printed
+from repronet.papers import NETWORKS, published
+from repronet.papers.records import TORCHVISION, Error, Printed, SourceKind
 from repronet.papers.tables import networks_page, short
 from repronet.weights.published import BUILDERS
 
@@ -44,20 +45,50 @@ def test_what_is_quoted_from_torchvision_is_what_it_publishes(name):
     assert (facts.with_heads or facts.parameters) == meta["num_params"] or facts.parameters == meta["num_params"]
     accuracies = meta["_metrics"]["ImageNet-1K"]
     for error in facts.errors:
-        if error.where.startswith("torchvision"):
+        if error.citation == TORCHVISION:
             assert error.percent == pytest.approx(
                 100 - accuracies["acc@1" if "top-1" in error.of else "acc@5"], abs=1e-6
             )
-            assert error.verified
     if facts.macs is not None and name not in ("resnet18", "resnet34"):
         assert facts.macs.agrees(meta["_ops"] * 1e9)
 
 
-def test_no_figure_claims_to_be_verified_without_its_source():
-    for facts in NETWORKS.values():
+def test_every_figure_has_a_source_its_kind_and_the_kind_of_figure():
+    for name, facts in NETWORKS.items():
+        cited = [error.citation for error in facts.errors] + ([facts.recipe.citation] if facts.recipe else [])
+        for citation in cited:
+            assert citation.document, name
+            assert citation.where, name
+            assert citation.kind in get_args(SourceKind), name
         for error in facts.errors:
-            assert error.where
-            assert not error.verified or error.where.startswith("torchvision")
+            assert error.statistic.runs == 1 or error.statistic.kind != "one run", name
+
+
+def test_a_figure_without_a_source_cannot_be_written():
+    with pytest.raises(TypeError, match="citation"):
+        Error(8.75, "CIFAR-10 test", "test images")
+
+
+def test_no_more_than_the_crops_of_zfnet_is_unconfirmed():
+    unconfirmed = {name for name, facts in NETWORKS.items() for error in facts.errors if error.unconfirmed}
+    assert unconfirmed == {"alexnet", "zfnet", "zfnet_wide"}  # alexnet's: the reproduction of the same paper
+
+
+@pytest.mark.parametrize(
+    ("network", "percent", "expected", "kind"),
+    [
+        ("resnet110", 6.43, 6.61, "best of 5 runs, whose mean is 6.61 ± 0.16"),
+        ("preact_resnet1001", 4.92, 4.89, "median of 5 runs, whose mean is 4.89 ± 0.14"),
+        ("preact_resnet164", 5.46, 5.46, "median of 5 runs"),
+        ("resnext29_8x64d", 3.65, 3.65, "mean of 10 runs"),
+        ("resnet20", 8.75, 8.75, ""),
+        ("alexnet", 38.1, None, "5 networks averaged"),
+        ("inception_v3", 21.2, 21.2, "on 48,238 images"),
+    ],
+)
+def test_what_a_mean_over_seeds_is_compared_with(network, percent, expected, kind):
+    error = published(network, percent)
+    assert (error.expected, error.kind) == (expected, kind)
 
 
 def test_modern_networks_say_how_they_deviate():

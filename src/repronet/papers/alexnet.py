@@ -1,17 +1,20 @@
 """AlexNet, ZFNet."""
 
+from functools import partial
+
 from repronet.papers.records import (
     CIFAR,
     IMAGENET,
-    TOP1,
-    TOP5,
     TORCHVISION,
+    Citation,
     Error,
     Facts,
     Paper,
     Printed,
+    Protocol,
     Recipe,
-    cifar10_error,
+    Statistic,
+    both,
     cut,
     stages,
 )
@@ -29,11 +32,19 @@ VISUALIZING = Paper(
     "M. Zeiler, R. Fergus", "Visualizing and Understanding Convolutional Networks", "ECCV 2014", 2014, "1311.2901"
 )
 
+_nips = partial(Citation, "NIPS 2012")
+_zf = partial(Citation, "arXiv:1311.2901")
+_CAFFE = Citation("BVLC/caffe", "models/bvlc_alexnet/readme.md", "secondary")
+_ON_2010 = "ILSVRC-2010 test"
+_CROPS_UNKNOWN = (
+    "the paper does not say how many crops are averaged; ten, as in the paper that it replicates, is inferred"
+)
+
 _ZF_STAGES = "conv1 96×110×110, norm1 96×55×55, conv2 256×26×26, norm2 256×13×13"
 _ZF_RECIPE = Recipe(
     "SGD 0.9, batch 128, rate 0.01 lowered by hand when the error stalls, 70 epochs, dropout 0.5, filters whose root"
     " mean square passes 0.1 brought back to it; 224 crops and flips",
-    "section 3.1",
+    _zf("section 3"),
 )
 
 _FOUR_LAYER_DEVIATIONS = (
@@ -43,7 +54,13 @@ _FOUR_LAYER_DEVIATIONS = (
 )
 
 
-def _four_layer(title: str, *errors: Error) -> Facts:
+def _on_2010(top1: float, top5: float, protocol: Protocol) -> tuple[Error, Error]:
+    """The errors on the test images of 2010, of which there are 150,000."""
+    where = _nips("table 1 and section 4.1")
+    return Error(top1, f"{_ON_2010} top-1", protocol, where), Error(top5, f"{_ON_2010} top-5", protocol, where)
+
+
+def _four_layer(title: str) -> Facts:
     return Facts(
         ALEXNET,
         title,
@@ -55,7 +72,6 @@ def _four_layer(title: str, *errors: Error) -> Facts:
         stages=stages(
             "conv1 32×32×32, pool1 32×16×16, conv2 32×16×16, pool2 32×8×8, conv3 64×8×8, pool3 64×4×4",
         ),
-        errors=errors,
     )
 
 
@@ -72,15 +88,17 @@ NETWORKS = {
         receptive_field=("conv5", 163),
         connections=(("conv1", 105_705_600),),
         errors=(
-            Error(40.7, TOP1, "10-crop", "table 2"),
-            Error(18.2, TOP5, "10-crop", "table 2"),
-            Error(38.1, TOP1, "10-crop", "table 2", note="5 networks"),
-            Error(16.4, TOP5, "10-crop", "table 2", note="5 networks"),
+            *both(40.7, 18.2, "10-crop", _nips("table 2")),
+            *both(38.1, 16.4, "10-crop", _nips("table 2"), statistic=Statistic("ensemble", 5)),
+            *_on_2010(39.0, 18.3, "1-crop"),
+            *_on_2010(37.5, 17.0, "10-crop"),
+            *both(42.9, 19.8, "1-crop", _CAFFE, "a reproduction in Caffe"),
+            *both(40.5, 18.1, "10-crop", _zf("table 2"), "a reproduction", unconfirmed=_CROPS_UNKNOWN),
         ),
         recipe=Recipe(
             "SGD 0.9, batch 128, rate 0.01, a tenth three times when the error stalls, weight decay 5e-4, about 90"
             " epochs; crops of 224 from 256, flips, PCA colour",
-            "sections 4 and 5",
+            _nips("sections 4 and 5"),
         ),
     ),
     "alexnet_owt": Facts(
@@ -97,10 +115,7 @@ NETWORKS = {
         macs=Printed("0.714 G"),
         stages=stages("features.2 64×27×27, features.5 192×13×13, features.12 256×6×6"),
         receptive_field=("features.12", 195),
-        errors=(
-            Error(43.478, TOP1, "1-crop", TORCHVISION, verified=True),
-            Error(20.934, TOP5, "1-crop", TORCHVISION, verified=True),
-        ),
+        errors=both(43.478, 20.934, "1-crop", TORCHVISION),
     ),
     "zfnet": Facts(
         VISUALIZING,
@@ -109,7 +124,7 @@ NETWORKS = {
         *IMAGENET,
         macs=Printed("1.168 G"),
         stages=stages(f"{_ZF_STAGES}, conv3 384×13×13, conv4 384×13×13, conv5 256×13×13"),
-        errors=(Error(38.4, TOP1, "10-crop", "table 2"), Error(16.5, TOP5, "10-crop", "table 2")),
+        errors=both(38.4, 16.5, "10-crop", _zf("table 2"), unconfirmed=_CROPS_UNKNOWN),
         recipe=_ZF_RECIPE,
     ),
     "zfnet_wide": Facts(
@@ -118,14 +133,10 @@ NETWORKS = {
         107_627_624,
         *IMAGENET,
         stages=stages(f"{_ZF_STAGES}, conv3 512×13×13, conv4 1024×13×13, conv5 512×13×13"),
-        errors=(Error(37.5, TOP1, "10-crop", "table 2"), Error(16.0, TOP5, "10-crop", "table 2")),
+        errors=both(37.5, 16.0, "10-crop", _zf("table 2"), unconfirmed=_CROPS_UNKNOWN),
         recipe=_ZF_RECIPE,
     ),
-    "four_layer": _four_layer(
-        "for CIFAR-10: three 5×5 convolutions, response norm, overlapping pooling",
-        cifar10_error(13.0, "section 3.3", "without response normalization"),
-        cifar10_error(11.0, "section 3.3", "with response normalization"),
-    ),
+    "four_layer": _four_layer("for CIFAR-10: three 5×5 convolutions, response norm, overlapping pooling"),
     "four_layer_tanh": _four_layer("the same with tanh for ReLU"),
     "four_layer_abutting": _four_layer("the same with 2×2 pooling, whose windows do not overlap"),
 }

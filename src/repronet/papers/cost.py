@@ -31,6 +31,7 @@ WORKLOADS = {
     "mnist5k": Workload(3_500, 2.5e9, None),
     "mnist": Workload(55_000, 2.5e9, None),
     "cifar10": Workload(45_000, 25e9, 2e12),
+    "cifar100": Workload(45_000, 25e9, 2e12),
     "imagenet": Workload(1_255_544, 25e9, 10e12),
 }
 

@@ -26,7 +26,7 @@ def described(name: str, epochs: int, batch_size: int, normalization: str) -> di
     run = EXPERIMENTS[name]
     facts = NETWORKS[run.network]
     paper, recipe = facts.paper, facts.recipe
-    section = run.section or (recipe.where if recipe else "")
+    section = run.section or (recipe.citation.where if recipe else "")
     cited = ", ".join(filter(None, (paper.authors, f'"{paper.title}"', where(paper), section)))
     figure = stated(run.published) if run.published else "no figure"
     beside = "" if run.comparable or not run.published else "not comparable with this run"
@@ -42,7 +42,7 @@ def described(name: str, epochs: int, batch_size: int, normalization: str) -> di
 
 
 def stated(error: Error) -> str:
-    """``8.75 % (CIFAR-10 test, table 6, quoted from memory)``."""
+    """``8.75 % (CIFAR-10 test, table 6)``, with what is unconfirmed of it."""
     protocol = "" if error.protocol == "test images" else error.protocol
-    memory = "" if error.verified else "quoted from memory"
-    return f"{error.percent:g} % ({', '.join(filter(None, (error.of, protocol, error.note, error.where, memory)))})"
+    parts = (error.of, protocol, error.kind, error.citation.where, error.unconfirmed)
+    return f"{error.percent:g} % ({', '.join(filter(None, parts))})"

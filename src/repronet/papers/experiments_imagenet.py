@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repronet.papers import published
-from repronet.papers.experiments_small import BEST, Runs
+from repronet.papers.experiments_small import BEST, DECAY, Runs
 from repronet.papers.records import Experiment
 
 _PLATEAU = "the rate falls by a rule for the validation error, not by hand"
@@ -14,14 +14,15 @@ _HELD_OUT = "2 % of the training pictures are held out for validation"
 def _large(
     title: str,
     network: str,
-    percent: float,
+    percent: float | None,
     *deviations: str,
     of: str = "",
     also: str = "",
     comparable: bool = True,
 ) -> Experiment:
     """A run that is held against the figure of ``of`` where ``network`` has none."""
-    error, held = published(of or network, percent), (BEST, _HELD_OUT, *deviations)
+    error = None if percent is None else published(of or network, percent)
+    held = (BEST, _HELD_OUT, *deviations)
     return Experiment(f"{title} on ImageNet", network, "imagenet", error, None, None, held, comparable, also=also)
 
 
@@ -37,6 +38,7 @@ def _first() -> Runs:
     """AlexNet, ZFNet and VGG."""
     pixels = (_PLATEAU, "pixels from 0 to 255 less one mean, in place of a mean picture")
     crops = "crops of 227 pixels, which the paper's maps need, for 224"
+    anywhere = "crops at random places, not the ten of corners and centre"
     zfnets = {"zfnet": ("ZFNet", 38.4), "zfnet_wide": ("ZFNet with 512-1024-512 maps", 37.5)}
     vgg = (
         _PLATEAU,
@@ -53,7 +55,15 @@ def _first() -> Runs:
     he = "weights start as in He et al. 2015, not with"
     return {
         "alexnet_imagenet": _large("AlexNet of 2012", "alexnet", 40.7, *pixels, crops),
-        **_all_large(zfnets, *pixels, "weight decay is AlexNet's"),
+        "alexnet_no_norm_imagenet": _large(
+            "AlexNet without its response norm",
+            "alexnet",
+            None,
+            *pixels,
+            crops,
+            "the paper prints no figure but the gain",
+        ),
+        **_all_large(zfnets, *pixels, anywhere, "weight decay is AlexNet's"),
         "vgg11_imagenet": _large("VGG-11, column A,", "vgg11", 29.6, *vgg, f"{he} σ = 0.1", comparable=False),
         **_all_large(deeper, *vgg, f"{he} the weights of network A", comparable=False),
         "vgg16_bn_imagenet": _large(
@@ -82,8 +92,8 @@ def _inception() -> Runs:
         "inception_v3_imagenet": _large(
             "Inception-v3",
             "inception_v3",
-            21.2,
-            "one process for 50 replicas",
+            21.4,
+            "the gradients of 50 batches are summed one after another, not those of 50 replicas",
             "momentum, weight decay and the decay of the running mean are those of the authors' release",
         ),
     }
@@ -97,6 +107,7 @@ def _later() -> Runs:
         "resnet18_a": ("ResNet-18, option A,", 27.88),
         "resnet34": ("ResNet-34, option B,", 24.52),
         "resnet34_a": ("ResNet-34, option A,", 25.03),
+        "resnet34_c": ("ResNet-34, option C,", 24.19),
         "resnet50": ("ResNet-50 of He et al.", 22.85),
         "resnet101": ("ResNet-101 of He et al.", 21.75),
         "resnet152": ("ResNet-152 of He et al.", 21.43),
@@ -109,15 +120,23 @@ def _later() -> Runs:
     }
     percents = {121: 25.02, 169: 23.8, 201: 22.58, 161: 22.2}
     dense = {f"densenet{depth}": (f"DenseNet-{depth}", percent) for depth, percent in percents.items()}
-    senet = {"se_resnet50": ("SE-ResNet-50", 23.29), "senet154": ("SENet-154", 18.68)}
+    se_pixels = "pixels with a mean and deviation a channel, in place of a mean alone"
+    senet = (
+        "weight decay is ResNet's",
+        "classes are not drawn in balance, as the version of CVPR 2018 has it",
+        se_pixels,
+    )
     return {
         "resnet18_imagenet": _large(
-            "ResNet-18, option B,", "resnet18", 27.88, *usual, projections, of="resnet18_a", comparable=False
+            "ResNet-18, option B,", "resnet18", 27.88, *usual, DECAY, projections, of="resnet18_a", comparable=False
         ),
-        **_all_large(residual, *usual),
-        **_all_large(resnext, "the length after the third fall of the rate is not in the paper"),
+        **_all_large(residual, *usual, DECAY),
+        **_all_large(resnext, "the three steps of colour are in a fixed order, not in a random one"),
         **_all_large(dense, _ONE_GPU),
-        **_all_large(senet, "weight decay is ResNet's", "classes are not drawn in balance"),
+        "se_resnet50_imagenet": _large("SE-ResNet-50", "se_resnet50", 23.29, *senet),
+        "senet154_imagenet": _large(
+            "SENet-154", "senet154", 18.68, *senet, "batch norm's statistics move to the end; the paper freezes them"
+        ),
     }
 
 

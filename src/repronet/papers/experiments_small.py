@@ -12,7 +12,9 @@ from repronet.papers.records import Error, Experiment
 Runs = dict[str, Experiment]
 
 BEST = "the best-validation weights are tested, not the last"
-_STRATIFIED = "validation is stratified"
+_HELD_OUT = "5,000 of the 50,000 training images are held out, stratified; whether the paper's were is not said"
+_ALL = "5,000 of the 50,000 training images are held out for validation; the paper's network is trained on all of them"
+DECAY = "weight decay of all parameters; by the notes of fb.resnet.torch the paper's was of convolutions alone"
 _ONE_PROCESS = "batch norm over 128 pictures, not 64 on each of two GPUs"
 _CARVED = "5,000 of the 50,000 training pictures are held out for validation"
 
@@ -60,12 +62,11 @@ def _small(
     section: str = "",
     also: str = "",
     context: str = "",
+    dataset: str = "cifar10",
 ) -> Experiment:
-    """A run on CIFAR-10, with as many ``epochs`` in five minutes and in an hour."""
+    """A run on CIFAR, with as many ``epochs`` in five minutes and in an hour."""
     error = None if percent is None else published(network, percent)
-    return Experiment(
-        title, network, "cifar10", error, *epochs, (BEST, *deviations), comparable, section, also, context
-    )
+    return Experiment(title, network, dataset, error, *epochs, (BEST, *deviations), comparable, section, also, context)
 
 
 # depth: epochs in five minutes and in an hour. All but 110 have as many as those of 56 layers, for which one takes a
@@ -76,7 +77,7 @@ _DAYS = (None, None)
 
 
 def _residual() -> Runs:
-    usual = (_STRATIFIED, _ONE_PROCESS)
+    usual = (_HELD_OUT, _ONE_PROCESS, DECAY)
     percents = {20: 8.75, 32: 7.51, 44: 7.17, 56: 6.97}
     runs = {
         f"resnet{depth}_cifar10": _small(
@@ -84,12 +85,11 @@ def _residual() -> Runs:
         )
         for depth, percent in percents.items()
     }
-    best_of_5 = "the figure is the best of five runs, whose mean is 6.61"
     shorter = ("15 epochs for 182", "one-cycle schedule", "Nesterov's momentum", "batch of 64", "weight decay of 5e-4")
     return {
         **runs,
         "resnet110_cifar10": _small(
-            "ResNet-110 on CIFAR-10, with its warm-up", "resnet110", 6.43, _EPOCHS[110], *usual, best_of_5
+            "ResNet-110 on CIFAR-10, with its warm-up", "resnet110", 6.43, _EPOCHS[110], *usual
         ),
         "resnet1202_cifar10": _small("ResNet-1202 on CIFAR-10", "resnet1202", 7.93, _DAYS, *usual),
         "resnet20_cifar10_one_cycle": _small(
@@ -97,7 +97,7 @@ def _residual() -> Runs:
             "resnet20",
             8.75,
             (1, 15),
-            *(_STRATIFIED, *shorter),
+            *(_HELD_OUT, *shorter),
             comparable=False,
             also="the schedule is that of L. N. Smith and N. Topin, Super-Convergence, 2018",
         ),
@@ -105,7 +105,7 @@ def _residual() -> Runs:
 
 
 def _plain() -> Runs:
-    usual = (_STRATIFIED, _ONE_PROCESS, "the paper prints curves and no figure")
+    usual = (_HELD_OUT, _ONE_PROCESS, DECAY, "the paper prints curves and no figure")
     grows, fails = "error grows with depth, 20 < 32 < 44 < 56", "does not come below 60 % error"
     return {
         f"plain{depth}_cifar10": _small(
@@ -121,7 +121,7 @@ def _plain() -> Runs:
 
 
 def _pre_activation() -> Runs:
-    usual = (_STRATIFIED, _ONE_PROCESS, "the figure is the median of five runs")
+    usual = (_HELD_OUT, _ONE_PROCESS, DECAY)
     figures = {110: (6.37, _HOURS), 164: (5.46, _HOURS), 1001: (4.92, _DAYS)}
     return {
         f"preact_resnet{depth}_cifar10": _small(
@@ -132,20 +132,19 @@ def _pre_activation() -> Runs:
 
 
 def _squeeze_excitation() -> Runs:
-    usual = (_STRATIFIED, "the recipe is that of the ResNet without squeeze and excitation")
+    unknown = "the paper's networks on CIFAR-10 are pre-activation networks, so nothing is published for this one"
+    usual = (_HELD_OUT, DECAY, "the recipe is that of the ResNet without squeeze and excitation", unknown)
     runs: Runs = {}
     for depth, epochs in _EPOCHS.items():
-        (error,) = NETWORKS[f"resnet{depth}"].errors
-        percent, unknown = (5.21, ()) if depth == 110 else (None, ("the paper prints no figure for this depth",))
-        without = "6.37 %" if depth == 110 else f"{error.percent:g} % (He et al. 2016, {error.where})"
+        error = NETWORKS[f"resnet{depth}"].errors[0]
         runs[f"se_resnet{depth}_cifar10"] = _small(
             f"SE-ResNet-{depth} on CIFAR-10",
             f"se_resnet{depth}",
-            percent,
+            None,
             epochs,
-            *(*usual, *unknown),
+            *usual,
             section="section 5.1",
-            context=f"{without} without squeeze and excitation",
+            context=f"{error.percent:g} % (He et al. 2016, {error.citation.where}) without squeeze and excitation",
         )
     return runs
 
@@ -180,19 +179,17 @@ def _four_layer() -> Runs:
         "four_layer_plain_cifar10": _small(
             f"{relu}, without normalization",
             "four_layer",
-            13.0,
+            None,
             longer,
-            *usual,
-            comparable=False,
+            *(*usual, unknown),
             section="section 3.3",
         ),
         "four_layer_lrn_cifar10": _small(
             f"{relu}, with response normalization",
             "four_layer",
-            11.0,
+            None,
             longer,
-            *(*usual, own_rate),
-            comparable=False,
+            *(*usual, own_rate, unknown),
             section="section 3.3",
         ),
         "four_layer_abutting_cifar10": _small(
@@ -220,42 +217,63 @@ def _four_layer() -> Runs:
 
 def _network_in_network() -> Runs:
     usual = (
-        _CARVED,
-        "the rate falls when the validation error stalls, not the training accuracy",
-        "rate and weight decay are those of the authors' release, as the paper has none",
+        _ALL,
+        "rate, falls, length and weight decay are those of the authors' release, as the paper has none",
+        "one rate for all layers; in the release the last 1×1 convolution has a tenth of it and biases have twice",
     )
-    section = "sections 4.1 and 4.2"
+    section, plain = "sections 4.1 and 4.2", "Network in Network on CIFAR-10, without augmentation"
     return {
         "nin_cifar10": _small("Network in Network on CIFAR-10", "nin", 8.81, _HOURS, *usual, section=section),
-        "nin_cifar10_plain": _small(
-            "Network in Network on CIFAR-10, without augmentation", "nin", 10.41, _HOURS, *usual, section=section
+        "nin_cifar10_plain": _small(plain, "nin", 10.41, _HOURS, *usual, section=section),
+        "nin_cifar10_plain_no_dropout": _small(
+            f"{plain} and dropout",
+            "nin",
+            None,
+            _HOURS,
+            *usual,
+            section=section,
+            context="dropout lowers the error by more than a fifth",
         ),
     }
 
 
 def _aggregated() -> Runs:
-    usual = (_CARVED, "the figure is the mean of ten runs", "batch norm over 128 pictures, not a GPU's share")
-    return {
-        f"resnext29_{groups}x64d_cifar10": _small(
-            f"ResNeXt-29, {groups}×64d, on CIFAR-10", f"resnext29_{groups}x64d", percent, _DAYS, *usual
-        )
-        for groups, percent in {8: 3.65, 16: 3.58}.items()
-    }
+    usual = (_ALL, "batch norm over 128 images, not 16 on each of eight GPUs")
+    percents = {(8, 10): 3.65, (16, 10): 3.58, (8, 100): 17.77, (16, 100): 17.31}
+    runs: Runs = {}
+    for (groups, classes), percent in percents.items():
+        network, dataset = f"resnext29_{groups}x64d", f"cifar{classes}"
+        title = f"ResNeXt-29, {groups}×64d, on CIFAR-{classes}"
+        runs[f"{network}_{dataset}"] = _small(title, network, percent, _DAYS, *usual, dataset=dataset)
+    return runs
 
 
 def _dense() -> Runs:
-    dropped = "dropout before the classifier, not after each convolution"
     runs: Runs = {}
     for depth, percent, plain, epochs in ((40, 5.24, 7.0, _HOURS), (100, 4.1, 5.77, _DAYS)):
         network, title = f"densenet{depth}_12", f"DenseNet-{depth} (k = 12) on CIFAR-10"
-        runs[f"{network}_cifar10"] = _small(title, network, percent, epochs, _CARVED)
-        runs[f"{network}_cifar10_plain"] = _small(
-            f"{title}, without augmentation", network, plain, epochs, _CARVED, dropped
-        )
-    for depth, growth, percent, epochs in ((100, 12, 4.51, _HOURS), (250, 24, 3.62, _DAYS), (190, 40, 3.46, _DAYS)):
-        network = f"densenet_bc_{depth}_{growth}"
+        runs |= _with_and_without_augmentation(title, network, percent, plain, epochs)
+    for depth, growth, percent, no_augmentation, epochs in (
+        (100, 12, 4.51, 5.92, _HOURS),
+        (250, 24, 3.62, 5.19, _DAYS),
+        (190, 40, 3.46, None, _DAYS),
+    ):
         title = f"DenseNet-BC-{depth} (k = {growth}) on CIFAR-10"
-        runs[f"{network}_cifar10"] = _small(title, network, percent, epochs, _CARVED)
+        network = f"densenet_bc_{depth}_{growth}"
+        runs |= _with_and_without_augmentation(title, network, percent, no_augmentation, epochs)
+    for depth, growth, percent in ((250, 24, 17.6), (190, 40, 17.18)):
+        title = f"DenseNet-BC-{depth} (k = {growth}) on CIFAR-100"
+        network = f"densenet_bc_{depth}_{growth}"
+        runs[f"{network}_cifar100"] = _small(title, network, percent, _DAYS, _ALL, dataset="cifar100")
+    return runs
+
+
+def _with_and_without_augmentation(
+    title: str, network: str, percent: float, plain: float | None, epochs: tuple[int | None, int | None]
+) -> Runs:
+    runs = {f"{network}_cifar10": _small(title, network, percent, epochs, _ALL)}
+    if plain is not None:
+        runs[f"{network}_cifar10_plain"] = _small(f"{title}, without augmentation", network, plain, epochs, _ALL)
     return runs
 
 

@@ -6,17 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-Protocol = Literal["1-crop", "10-crop", "144-crop", "dense", "test images"]
+Protocol = Literal["1-crop", "10-crop", "144-crop", "dense", "multi-scale dense", "test images"]
 Source = Literal["torchvision", "paper", "computed"]
+SourceKind = Literal["paper text", "authors' repository", "secondary"]
 Stages = tuple[tuple[str, tuple[int, ...]], ...]
 
 # Images (C, H, W) and classes.
 IMAGENET = ((3, 224, 224), 1000)
 CIFAR = ((3, 32, 32), 10)
 
-# What errors are of, and where torchvision states those of its weights.
-TOP1, TOP5, CIFAR10_TEST = "ImageNet val top-1", "ImageNet val top-5", "CIFAR-10 test"
-TORCHVISION = "torchvision, IMAGENET1K_V1"
+# What errors are of.
+TOP1, TOP5 = "ImageNet val top-1", "ImageNet val top-5"
+CIFAR10_TEST, CIFAR100_TEST = "CIFAR-10 test", "CIFAR-100 test"
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
@@ -59,29 +60,116 @@ def stages(text: str) -> Stages:
 
 
 @dataclass(frozen=True)
+class Citation:
+    """Where a fact was read.
+
+    Args:
+        document: with its version: "arXiv:1512.03385v1", or a repository.
+        where: table, figure, section or file.
+        kind: the text of the paper, its authors' own repository (for library weights, the library's), or a copy.
+    """
+
+    document: str
+    where: str
+    kind: SourceKind = "paper text"
+
+    def __str__(self) -> str:
+        kind = "" if self.kind == "paper text" else f", {self.kind}"
+        return f"{self.document}, {self.where}{kind}"
+
+
+TORCHVISION = Citation("torchvision 0.29.1", "metadata of IMAGENET1K_V1", "authors' repository")
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Which figure of how many runs is printed.
+
+    Args:
+        kind: "one run" where the source names no other.
+        runs: how many.
+        mean, deviation: of those runs, in percent, where they are printed beside the best or the median.
+    """
+
+    kind: Literal["one run", "best", "median", "mean", "ensemble"] = "one run"
+    runs: int = 1
+    mean: float | None = None
+    deviation: float | None = None
+
+    def __str__(self) -> str:
+        if self.kind == "one run":
+            return self.kind
+        if self.kind == "ensemble":
+            return f"{self.runs} networks averaged"
+        beside = "" if self.mean is None else f", whose mean is {self.mean:g} ± {self.deviation:g}"
+        return f"{self.kind} of {self.runs} runs{beside}"
+
+
+ONE_RUN = Statistic()
+
+
+@dataclass(frozen=True)
 class Error:
     """A published error.
 
     Args:
         percent: the error.
         of: "ImageNet val top-1", "CIFAR-10 test", …
-        protocol: how many crops of a picture were averaged. Errors of different protocols are never compared.
-        where: table, figure or section.
-        verified: whether it was read in the paper itself, and not quoted from memory.
-        note: what else must be known of it: an ensemble, the scale, no augmentation.
+        protocol: which views of an image were averaged. Errors of different protocols are never compared.
+        citation: where it was read.
+        statistic: which figure of how many runs it is.
+        images: how many images it counts, where not all of the set.
+        note: what else must be known of it: the scale, no augmentation.
+        unconfirmed: what of it could not be read at its source, and why; "" where all was.
     """
 
     percent: float
     of: str
     protocol: Protocol
-    where: str
-    verified: bool = False
+    citation: Citation
+    statistic: Statistic = ONE_RUN
+    images: int | None = None
     note: str = ""
+    unconfirmed: str = ""
+
+    @property
+    def expected(self) -> float | None:
+        """The percentage that the mean of other runs can be compared with; None for an ensemble or a mere best."""
+        if self.statistic.mean is not None:
+            return self.statistic.mean
+        return None if self.statistic.kind in ("ensemble", "best") else self.percent
+
+    @property
+    def kind(self) -> str:
+        """Statistic, note and number of images in words; "" for one run on the whole set."""
+        statistic = "" if self.statistic == ONE_RUN else str(self.statistic)
+        images = "" if self.images is None else f"on {self.images:,} images"
+        return ", ".join(filter(None, (statistic, self.note, images)))
+
+    @property
+    def dagger(self) -> str:
+        """`` †`` where something of it is unconfirmed, else nothing."""
+        return " †" if self.unconfirmed else ""
 
 
-def cifar10_error(percent: float, where: str, note: str = "") -> Error:
-    """An error on the test images of CIFAR-10."""
-    return Error(percent, CIFAR10_TEST, "test images", where, note=note)
+def cifar10_error(percent: float, citation: Citation, note: str = "", statistic: Statistic = ONE_RUN) -> Error:
+    """An error on the test images of CIFAR-10, each seen once."""
+    return Error(percent, CIFAR10_TEST, "test images", citation, statistic, note=note)
+
+
+def both(
+    top1: float,
+    top5: float,
+    protocol: Protocol,
+    citation: Citation,
+    note: str = "",
+    statistic: Statistic = ONE_RUN,
+    images: int | None = None,
+    unconfirmed: str = "",
+) -> tuple[Error, Error]:
+    """The two errors that a row of a table on ImageNet prints."""
+    shared = (protocol, citation, statistic, images, note, unconfirmed)
+    return Error(top1, TOP1, *shared), Error(top5, TOP5, *shared)
 
 
 @dataclass(frozen=True)
@@ -90,13 +178,11 @@ class Recipe:
 
     Args:
         text: optimizer, batch, rates, decay, length, augmentation.
-        where: section.
-        verified: as of :class:`Error`.
+        citation: where it was read; what is of another source is said in `text`.
     """
 
     text: str
-    where: str
-    verified: bool = False
+    citation: Citation
 
 
 @dataclass(frozen=True)

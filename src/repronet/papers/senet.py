@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from repronet.papers.records import CIFAR, IMAGENET, TOP1, Error, Facts, Paper, Printed, Recipe, cifar10_error
+from functools import partial
+
+from repronet.papers.records import (
+    CIFAR,
+    IMAGENET,
+    TOP1,
+    Citation,
+    Error,
+    Facts,
+    Paper,
+    Printed,
+    Recipe,
+    both,
+)
 from repronet.papers.resnet import CIFAR_RECIPE, imagenet_stages, small_stages
 
 SQUEEZE_EXCITATION = Paper("J. Hu, L. Shen, G. Sun", "Squeeze-and-Excitation Networks", "CVPR 2018", 2017, "1709.01507")
+_se = partial(Citation, "arXiv:1709.01507v4")
+_RELEASE = Citation("hujie-frank/SENet", "README.md", "authors' repository")
 _RECIPE = Recipe(
-    "SGD 0.9, batch 1024, rate 0.6, a tenth every 30 of 100 epochs, label smoothing 0.1", "section 4 and appendix"
+    "SGD 0.9, batch 1024, rate 0.6, a tenth every 30 of 100 epochs; mean colour subtracted; crops of 8 to 100 % of the"
+    " area, flips",
+    _se("section 5.1"),
+)
+_SENET154_RECIPE = Recipe(
+    "SGD 0.9, batch 2048, rate 1.0, label smoothing 0.1, dropout 0.2 before the classifier, batch norm's statistics"
+    " frozen in the last epochs",
+    _se("appendix"),
 )
 
 
-def _imagenet(title: str, parameters: int, percent: float, where: str = "table 2", macs: str | None = None) -> Facts:
+def _imagenet(title: str, parameters: int, errors: tuple[Error, ...], macs: str | None = None) -> Facts:
     return Facts(
         SQUEEZE_EXCITATION,
         title,
@@ -19,25 +41,36 @@ def _imagenet(title: str, parameters: int, percent: float, where: str = "table 2
         *IMAGENET,
         macs=Printed(macs) if macs else None,
         stages=imagenet_stages(4)[2:],
-        errors=(Error(percent, TOP1, "1-crop", where),),
-        recipe=_RECIPE,
+        errors=errors,
+        recipe=_RECIPE if macs is None else _SENET154_RECIPE,
     )
 
 
-def _cifar(depth: int, parameters: int, percent: float | None = None) -> Facts:
+def _table_2(percent: float, released: float) -> tuple[Error, Error]:
+    """The paper's figure, and that of the weights which its authors trained anew for their release."""
+    note = "the released weights: batches of 256, rotation and colour"
+    return Error(percent, TOP1, "1-crop", _se("table 2")), Error(released, TOP1, "1-crop", _RELEASE, note=note)
+
+
+def _cifar(depth: int, parameters: int) -> Facts:
     return Facts(
         SQUEEZE_EXCITATION,
         f"ResNet-{depth} with squeeze and excitation, CIFAR",
         parameters,
         *CIFAR,
         stages=small_stages(16, 32, 64),
-        errors=(cifar10_error(percent, "table 4"),) if percent else (),
         recipe=CIFAR_RECIPE,
     )
 
 
+_SENET154 = (
+    Error(18.68, TOP1, "1-crop", _se("table 8")),
+    *both(17.28, 3.79, "1-crop", _se("table 8"), "320 pixels"),
+    *both(16.88, 3.58, "1-crop", _se("table 9"), "trained and tested at 320 pixels"),
+)
+
 NETWORKS = {
-    "se_resnet50": _imagenet("SE-ResNet-50", 28_088_024, 23.29),
+    "se_resnet50": _imagenet("SE-ResNet-50", 28_088_024, _table_2(23.29, 22.37)),
     "se_resnet50_v1_5": Facts(
         SQUEEZE_EXCITATION,
         "timm's seresnet50",
@@ -48,13 +81,13 @@ NETWORKS = {
         macs=Printed("4.1 G"),
         stages=imagenet_stages(4),
     ),
-    "se_resnet101": _imagenet("SE-ResNet-101", 49_326_872, 22.38),
-    "se_resnet152": _imagenet("SE-ResNet-152", 66_821_848, 21.57),
-    "se_resnext50_32x4d": _imagenet("SE-ResNeXt-50", 27_559_896, 21.10),
-    "senet154": _imagenet("SENet-154", 115_088_984, 18.68, "section 6", "20.7 G"),
+    "se_resnet101": _imagenet("SE-ResNet-101", 49_326_872, _table_2(22.38, 21.75)),
+    "se_resnet152": _imagenet("SE-ResNet-152", 66_821_848, _table_2(21.57, 21.34)),
+    "se_resnext50_32x4d": _imagenet("SE-ResNeXt-50", 27_559_896, _table_2(21.10, 20.97)),
+    "senet154": _imagenet("SENet-154", 115_088_984, _SENET154, "20.7 G"),
     "se_resnet20": _cifar(20, 272_095),
     "se_resnet32": _cifar(32, 468_109),
     "se_resnet44": _cifar(44, 664_123),
     "se_resnet56": _cifar(56, 860_137),
-    "se_resnet110": _cifar(110, 1_742_200, 5.21),
+    "se_resnet110": _cifar(110, 1_742_200),
 }

@@ -32,8 +32,8 @@ _INTRODUCTION = """\
 
 Written by `python scripts/regenerate.py docs` from `repronet.papers`; `repronet verify` proves the sizes.
 MACs are the multiplications of convolutions and fully connected layers for one picture of the given size.
-"Modern" networks deviate from their paper knowingly, "faithful" ones do not. † is quoted from memory of the
-paper and not yet checked against it. Errors of different protocols cannot be compared.
+"Modern" networks deviate from their paper knowingly, "faithful" ones do not. Errors of different protocols cannot be
+compared. Where a figure was read stands on the page of the network; of what is marked †, something is unconfirmed.
 """
 
 
@@ -62,8 +62,8 @@ def _row(name: str, facts: Facts) -> str:
     heads = f" ({facts.with_heads:,} with heads)" if facts.with_heads else ""
     deviations = f" (modern: {'; '.join(facts.deviations_with('paper'))})" if facts.modern else ""
     errors = (
-        f"{error.of} {error.percent:g} % ({error.protocol}{f', {error.note}' if error.note else ''}; {error.where})"
-        f"{'' if error.verified else ' †'}"
+        f"{error.of} {error.percent:g} % ({', '.join(filter(None, (error.protocol, error.kind)))};"
+        f" {error.citation.where}){error.dagger}"
         for error in facts.errors
     )
     cells = (

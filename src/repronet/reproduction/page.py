@@ -44,18 +44,22 @@ def comparable(record: Record) -> bool:
 
 
 def shown_error(error: Error | None) -> str:
-    """``8.75 %``, with a dagger where it is quoted from memory; says when it counts the five best answers."""
+    """``8.75 %``: the mean of the paper's runs where it prints one; with a dagger where it is unconfirmed."""
     if error is None:
         return "-"
-    return f"{error.percent:g} %{' top-5' if error.of == TOP5 else ''}{'' if error.verified else ' †'}"
+    mean, deviation = error.statistic.mean, error.statistic.deviation
+    figure = f"{error.percent:g} %" if mean is None else f"{mean:g} ± {deviation:g} %"
+    runs = f" ({error.statistic.runs})" if error.statistic.runs > 1 else ""
+    return f"{figure}{runs}{' top-5' if error.of == TOP5 else ''}{error.dagger}"
 
 
 def distance(group: Group) -> str:
-    """(our mean − published) / our deviation, where there are two seeds and the run is comparable."""
+    """(our mean − that of the paper) / our deviation, where there are two seeds and the run is comparable."""
     error, shares = published(group[0]["experiment"]), [record["test_error"] for record in group]
-    if error is None or not comparable(group[0]) or len(shares) < 2 or statistics.stdev(shares) == 0:
+    expected = None if error is None else error.expected
+    if expected is None or not comparable(group[0]) or len(shares) < 2 or statistics.stdev(shares) == 0:
         return "-"
-    return f"{(100 * statistics.mean(shares) - error.percent) / (100 * statistics.stdev(shares)):+.1f}"
+    return f"{(100 * statistics.mean(shares) - expected) / (100 * statistics.stdev(shares)):+.1f}"
 
 
 def length(group: Group, mark: str = ", not comparable") -> str:
@@ -72,11 +76,12 @@ Written by `repronet report results` from the records beside this page: one file
 a hash that is checked whenever it is read, so that a slip is noticed. `repronet reproduce EXPERIMENT` adds to them.
 
 Error on the official test images (those of mnist5k are ours), by the weights that validation chose; mean ± sample
-deviation (number of seeds). All seeds of an experiment share one validation split. z is (ours − paper) / our deviation.
-† is quoted from memory of the paper and not yet checked against it. *Not comparable*: a budget below `paper` shortens
-the schedule and keeps its shape, and some experiments differ from the published one in more than details; such a figure
-reproduces nothing and only compares with others of its kind. Times are of a wall clock, on machines that did other work
-besides.
+deviation (number of seeds). All seeds of an experiment share one validation split. The paper's figure is that of one
+run, or the mean or median of as many as stand in brackets; where a paper prints the best of several beside their mean,
+the mean is shown. z is (ours − paper) / our deviation. Of what is marked † something is unconfirmed; the page of the
+network says what. *Not comparable*: a budget below `paper` shortens the schedule and keeps its shape, and some
+experiments differ from the published one in more than details; such a figure reproduces nothing and only compares with
+others of its kind. Times are of a wall clock, on machines that did other work besides.
 """
 ABOUT_CLAIMS = """\
 PASS where the difference is there and, with two seeds or more on both sides, a one-sided Welch test gives it less
@@ -104,7 +109,9 @@ def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
         "## Published figures\n",
         *_table("experiment | paper | ours | z | budget | why different", map(_figures, groups(records))),
         f"\n## Claims\n\n{ABOUT_CLAIMS}",
-        *_table("claim | of | verdict | evidence", (_claim(claim, records) for claim in CLAIMS.values())),
+        *_table(
+            "claim | paper | its figures | verdict | evidence", (_claim(claim, records) for claim in CLAIMS.values())
+        ),
         f"\n## Not run at full length\n\n{ABOUT_COSTS}",
         *_table(
             "experiment | paper | what it would take",
@@ -137,7 +144,7 @@ def _figures(group: Group) -> tuple[str, ...]:
 def _claim(claim: Claim, records: Sequence[Record]) -> tuple[str, ...]:
     verdict = judge(claim, records)
     outcome = f"{verdict.outcome}, {verdict.reserve}" if verdict.reserve else f"**{verdict.outcome}**"
-    return claim.text, claim.where, outcome, verdict.evidence
+    return claim.text, str(claim.citation), claim.printed, outcome, verdict.evidence
 
 
 def _run(record: Record) -> tuple[str, ...]:

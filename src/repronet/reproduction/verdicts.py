@@ -11,7 +11,7 @@ from typing import Literal
 
 from scipy.stats import ttest_ind
 
-from repronet.papers.claims import Claim, Lower, Sooner
+from repronet.papers.claims import Claim, Convolution, Fewer, Lower, Sooner
 from repronet.reproduction.record import Record
 
 LONGEST_FIRST = ("paper", "hour", "minutes")  # smoke decides nothing
@@ -47,6 +47,8 @@ def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
     """
     found = list(records)
     test = claim.shown_by
+    if isinstance(test, Fewer):
+        return _fewer(test)
     for budget in LONGEST_FIRST:
         better, worse = (
             [record for record in found if (record["experiment"], record["budget"]) == (name, budget)]
@@ -63,6 +65,19 @@ def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
             evidence = f"{figures}; {_length(better, worse)}, budget={budget}"
             return Verdict(outcome, evidence, budget != "paper", min(len(better), len(worse)) > 1)
     return Verdict("NOT RUN", _why_not(found, test.better, test.worse))
+
+
+def _fewer(test: Fewer) -> Verdict:
+    """What both ways take, counted, and whether it is what the source prints."""
+    counts = [sum(map(_count, way)) for way in (test.smaller, test.larger)]
+    agree = all(printed is None or printed.agrees(count) for printed, count in zip(test.printed, counts, strict=True))
+    figures = f"{counts[0]:,} against {counts[1]:,} {test.unit}, counted"
+    return Verdict("PASS" if agree and counts[0] < counts[1] else "FAIL", figures)
+
+
+def _count(convolution: Convolution) -> int:
+    maps_in, maps_out, kernel, side = convolution
+    return maps_in * maps_out * kernel**2 * side**2
 
 
 def _why_not(found: Sequence[Record], *names: str) -> str:

@@ -171,7 +171,7 @@ def _percent(share: float | None) -> str:
 
 
 def _published(run: Run) -> str:
-    notes = (f"{error.percent:g} %" + (f" ({error.note})" if error.note else "") for error in run.published)
+    notes = (f"{error.percent:g} %" + (f" ({error.kind})" if error.kind else "") for error in run.published)
     return ", ".join(notes) or "-"
 
 
