@@ -15,7 +15,7 @@ from repronet.config.schema import LOGGERS
 from repronet.config.schema_trainer import Trainer
 from repronet.errors import UserError
 
-OURS = {"threads", "channels_last", "compile", "filter_rms", "patience", "board", "save_minutes"}
+OURS = {"threads", "channels_last", "compile", "filter_rms", "freeze_norm_epochs", "patience", "board", "save_minutes"}
 
 
 def test_every_key_that_is_not_ours_is_one_of_lightnings():

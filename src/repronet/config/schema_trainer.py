@@ -78,6 +78,9 @@ class Trainer:
     channels_last: bool = flag("store images channels last, which is faster on most GPUs and some processors")
     compile: bool = flag("compile the network with torch.compile")
     filter_rms: float | None = optional(POSITIVE, "rescale filters whose root mean square is larger (ZFNet: 0.1)")
+    freeze_norm_epochs: int | None = optional(
+        COUNT, "keep the statistics of batch norm in so many last epochs, and normalize by them (SENet-154)"
+    )
     patience: int | None = optional(COUNT, "stop after so many epochs without a lower validation error")
     board: str = optional(
         one_of("full", "curves", "none"), "what is drawn in TensorBoard: pictures and curves, curves, nothing", "full"

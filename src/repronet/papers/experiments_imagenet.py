@@ -135,7 +135,11 @@ def _later() -> Runs:
         **_all_large(dense, _ONE_GPU),
         "se_resnet50_imagenet": _large("SE-ResNet-50", "se_resnet50", 23.29, *senet),
         "senet154_imagenet": _large(
-            "SENet-154", "senet154", 18.68, *senet, "batch norm's statistics move to the end; the paper freezes them"
+            "SENet-154",
+            "senet154",
+            18.68,
+            *senet,
+            "batch norm's statistics are frozen in the last five epochs; the paper does not say in how many",
         ),
     }
 

@@ -31,13 +31,14 @@ from repronet.training.callbacks.inputs_and_graph import InputsAndGraph
 from repronet.training.callbacks.nonfinite import StopAtNonFinite
 from repronet.training.callbacks.progress import Bar, EpochLines
 from repronet.training.callbacks.snapshots import Snapshots
+from repronet.training.callbacks.statistics import FrozenStatistics
 from repronet.training.callbacks.steps import CapFilters, CountedSeeds
 from repronet.training.callbacks.stopping import Patience
 from repronet.training.callbacks.tensorboard import LAYOUT, draw, tolerant
 from repronet.training.checkpoints import AtomicCheckpointIO
 
 # Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
-OURS = ("threads", "channels_last", "compile", "filter_rms", "patience", "board", "save_minutes")
+OURS = ("threads", "channels_last", "compile", "filter_rms", "freeze_norm_epochs", "patience", "board", "save_minutes")
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 SELDOM = 5  # gradients are drawn so many times less often than the training curves
 
@@ -104,6 +105,8 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
     yield StopAtNonFinite()
     if config.trainer.filter_rms:
         yield CapFilters(config.trainer.filter_rms)
+    if config.trainer.freeze_norm_epochs:
+        yield FrozenStatistics(config.trainer.freeze_norm_epochs)
     if config.averaging.name != "none":
         decay = config.averaging.decay if config.averaging.name == "ema" else None
         yield AverageWeights(decay, config.averaging.start)
