@@ -1,7 +1,8 @@
 """Network in Network.
 
-M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014 (arXiv:1312.4400): figure 2 and section 4.2 for CIFAR-10; the
-numbers of maps are those of the authors' released configuration.
+M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014 (arXiv:1312.4400): figure 2 and section 4.2 for CIFAR-10; what
+the paper does not print, the numbers of maps and the pools' sides, is that of the first author's release
+(mavenlin/cuda-convnet, NIN/cifar-10_def). The Caffe model that he published later averages in the second pool.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ class NetworkInNetwork(nn.Module):
     """Three blocks of a convolution and two 1×1 convolutions, each with ReLU; then the mean of one map a class.
 
     A 1×1 convolution is a fully connected layer that slides over the maps: the paper's mlpconv. No layer but
-    convolutions holds weights. They start normal with σ = 0.05, the biases at 0, as in the authors' release.
+    convolutions holds weights. They start normal with σ = 0.05, the biases at 0, as in the release. Max pooling and
+    dropout follow the first two blocks (section 4.1).
 
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
     """
@@ -30,7 +32,7 @@ class NetworkInNetwork(nn.Module):
         self.block1 = _mlpconv(layers, in_channels, 5, (192, 160, 96))
         self.pool1 = layers.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         self.block2 = _mlpconv(layers, 96, 5, (192, 192, 192))
-        self.pool2 = layers.AvgPool2d(kernel_size=3, stride=2, ceil_mode=True)
+        self.pool2 = layers.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True)
         self.block3 = _mlpconv(layers, 192, 3, (192, 192, num_classes))
         self.dropout = layers.Dropout(0.5)
         self.average = layers.AdaptiveAvgPool2d(1)
