@@ -127,6 +127,9 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
     if deviations:
         yield ""
         yield f"It differs from the paper{' knowingly' if facts.modern else ''}: {'; '.join(deviations)}."
+    if facts.notes:
+        yield ""
+        yield f"Note: {'; '.join(facts.notes)}."
     yield ""
     yield f"![What leaves each part of {name}]({name}.svg)"
     yield ""

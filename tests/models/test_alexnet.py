@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
 from repronet import models
 from repronet.analysis.complexity import summarize
 from repronet.models.alexnet import response_norm
+from repronet.models.four_layer import ALPHA
 
 
 def test_response_normalisation_is_the_papers():
@@ -17,6 +19,33 @@ def test_response_normalisation_is_the_papers():
     padded = nn.functional.pad(a.square(), (0, 0, 0, 0, 2, 2))
     sums = sum(padded[:, i : i + 7] for i in range(5))
     torch.testing.assert_close(response_norm(nn)(a), a / (2 + 1e-4 * sums) ** 0.75)
+
+
+@pytest.mark.parametrize("name", ["alexnet", "zfnet", "vgg11_lrn", "googlenet", "four_layer"])
+def test_alpha_of_the_sum_or_of_the_mean_by_name(name):
+    """torch's module divides α by the five maps itself."""
+
+    def alphas(normalization: str | None) -> list[float]:
+        with torch.device("meta"):
+            network = models.create(name, layers="torch", normalization=normalization)
+        return [module.alpha for module in network.modules() if isinstance(module, nn.LocalResponseNorm)]
+
+    plain = 5e-4 if name != "four_layer" else 5 * ALPHA
+    assert len(alphas(None)) == (1 if name == "vgg11_lrn" else 2)
+    assert alphas(None) == alphas("local_response") == [pytest.approx(plain)] * len(alphas(None))
+    assert alphas("local_response_mean") == [pytest.approx(plain / 5)] * len(alphas(None))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "zfnet"])
+def test_dropout_stands_on_the_outputs_of_the_first_two_fully_connected_layers(name):
+    """Section 4.2. torchvision's network, alexnet_owt here, drops their inputs."""
+    with torch.device("meta"):
+        network = models.create(name, layers="torch").train()
+        order: list[str] = []
+        for key in ("fc6", "dropout", "fc7", "fc8"):
+            network.get_submodule(key).register_forward_hook(lambda module, given, y, key=key: order.append(key))
+        network(torch.zeros(2, 3, network.input_size, network.input_size))
+    assert order == ["fc6", "dropout", "fc7", "dropout", "fc8"]
 
 
 def test_alexnets_two_towers_and_their_biases():

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 import torchvision
 
+from repronet.analysis.verification import verify
 from repronet.papers import NETWORKS, published
 from repronet.papers.records import TORCHVISION, Error, Printed, SourceKind
 from repronet.papers.tables import networks_page, short
@@ -49,8 +50,28 @@ def test_what_is_quoted_from_torchvision_is_what_it_publishes(name):
             assert error.percent == pytest.approx(
                 100 - accuracies["acc@1" if "top-1" in error.of else "acc@5"], abs=1e-6
             )
-    if facts.macs is not None and name not in ("resnet18", "resnet34"):
+    if isinstance(facts.macs, Printed) and name not in ("resnet18", "resnet34"):
         assert facts.macs.agrees(meta["_ops"] * 1e9)
+
+
+def test_printed_multiplications_are_the_papers_or_torchvisions():
+    table_1 = {"resnet50", "resnet101", "resnet152", "resnet18_a", "resnet34_a", "plain18", "plain34"}
+    assert {name for name, facts in NETWORKS.items() if isinstance(facts.macs, Printed)} == {*BUILDERS, *table_1}
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "printed"),
+    [("preact_resnet1001", "10,178,490", "10.2 M"), ("resnext29_16x64d", "68,054,730", "68.1 M")],
+)
+def test_two_papers_leave_batch_norm_out_of_the_parameters_that_they_print(name, left, printed):
+    check = next(check for check in verify(name) if check.what == "parameters, as printed")
+    assert (check.found, check.expected, check.passed) == (left, f"{printed}, without batch norm", True)
+
+
+def test_the_connections_of_alexnet_are_no_fact_of_its_paper():
+    facts = NETWORKS["alexnet"]
+    assert not facts.connections
+    assert any("253,440" in note for note in facts.notes)
 
 
 def test_every_figure_has_a_source_its_kind_and_the_kind_of_figure():

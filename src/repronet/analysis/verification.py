@@ -72,11 +72,15 @@ def _parameters(name: str, facts: Facts, network: nn.Module) -> Iterator[Check]:
             found = _count(models.builder(name)(aux_logits=False))
     yield _equal("parameters", found, facts.parameters, facts.source)
     if facts.printed is not None:
+        if facts.printed.without_batch_norm:
+            found -= sum(_count(module) for module in network.modules() if isinstance(module, nn.BatchNorm2d))
         yield Check("parameters, as printed", f"{found:,}", str(facts.printed), facts.printed.agrees(found))
 
 
 def _macs(facts: Facts, summary: Summary) -> Iterator[Check]:
-    if facts.macs is not None:
+    if isinstance(facts.macs, int):
+        yield _equal("MACs", summary.macs, facts.macs, "computed")
+    elif facts.macs is not None:
         yield Check("MACs, as printed", f"{summary.macs:,}", str(facts.macs), facts.macs.agrees(summary.macs))
 
 

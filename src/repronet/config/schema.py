@@ -64,7 +64,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "zca": data.Zca,
     },
     "normalization": dict.fromkeys(
-        ("paper", "none", "batch", "local_response", "local_contrast", "layer", "group", "instance"), data.Nothing
+        (
+            *("paper", "none", "batch", "local_response", "local_response_mean"),
+            *("local_contrast", "layer", "group", "instance"),
+        ),
+        data.Nothing,
     ),
     "optimizer": {"sgd": recipe.Sgd, "adam": recipe.Adam, "adamw": recipe.Adam, "rmsprop": recipe.RmsProp},
     "schedule": {

@@ -8,7 +8,7 @@ arXiv:1404.5997, 2014.
 name          parameters  what it is
 ============ ============ ==================================================================================
 alexnet       60,965,224  the paper's: two towers (groups), local response normalisation, overlapping pooling
-alexnet_owt   61,100,840  one tower, fewer filters, no normalisation, as torchvision builds it
+alexnet_owt   61,100,840  one tower, fewer filters, as torchvision builds it: without normalisation
 ============ ============ ==================================================================================
 """
 
@@ -22,12 +22,15 @@ import repronet.layers
 from repronet.models.variant import variant
 
 
-def response_norm(layers: ModuleType) -> nn.Module:
+def response_norm(layers: ModuleType, *, mean: bool = False) -> nn.Module:
     """b = a / (k + α Σ a²)^β over five neighbouring planes, k = 2, α = 1e-4, β = 0.75 (section 3.3).
 
-    The paper's α multiplies the sum, torch's the mean over the five.
+    There are two readings of α. The networks follow the paper's formula, the only thing that is printed: α multiplies
+    the sum. With ``mean`` it multiplies the mean over the five, as in the author's cuda-convnet, which divides the
+    ``scale`` of its files by the size (layer.py) and with which the paper's networks were trained, in Caffe, and in
+    torch.
     """
-    return layers.LocalResponseNorm(5, alpha=5 * 1e-4, beta=0.75, k=2.0)
+    return layers.LocalResponseNorm(5, alpha=1e-4 if mean else 5 * 1e-4, beta=0.75, k=2.0)
 
 
 class AlexNet(nn.Module):
@@ -35,7 +38,8 @@ class AlexNet(nn.Module):
 
     The paper says that its pictures are 224 pixels wide; its 55 × 55 maps come from 227, or from 224 with two pixels of
     padding on one side and one on the other. Weights start normal with σ = 0.01; biases are 1 in the second, fourth
-    and fifth convolution and the hidden fully connected layers, else 0 (section 5).
+    and fifth convolution and the hidden fully connected layers, else 0 (section 5). Dropout stands on the outputs of
+    the first two fully connected layers (section 4.2).
 
     Shapes: (N, in_channels, 227, 227) → logits (N, num_classes).
     """
@@ -71,16 +75,20 @@ class AlexNet(nn.Module):
         x = self.relu(self.conv3(x))  # → (N, 384, 13, 13)
         x = self.relu(self.conv4(x))  # → (N, 384, 13, 13)
         x = self.pool(self.relu(self.conv5(x)))  # → (N, 256, 13, 13) → (N, 256, 6, 6)
-        x = self.dropout(x.flatten(1))  # → (N, 9216)
-        x = self.dropout(self.relu(self.fc6(x)))  # → (N, 4096)
-        x = self.relu(self.fc7(x))  # → (N, 4096)
+        x = self.dropout(self.relu(self.fc6(x.flatten(1))))  # → (N, 9216) → (N, 4096)
+        x = self.dropout(self.relu(self.fc7(x)))  # → (N, 4096)
         return self.fc8(x)  # → (N, classes)
 
 
 class OneTowerAlexNet(nn.Module):
-    """The network of "One weird trick", section 5, footnote 1, with torchvision's names and its mean of 6 × 6 regions.
+    """torchvision's version of the network of "One weird trick", section 5, footnote 1.
 
-    Layers start as torch's do. Shapes: (N, in_channels, 224, 224) → logits (N, num_classes).
+    The paper's keeps response norm behind the first two convolutions, drops the outputs of both hidden layers where
+    this one drops their inputs, and ends in 1000 independent logistic units; its fourth layer has 384 maps in the text,
+    256 in the author's release (layers-imagenet-1gpu.cfg) and here. The mean over 6 × 6 regions is torchvision's, and
+    layers start as torch's do.
+
+    Shapes: (N, in_channels, 224, 224) → logits (N, num_classes).
     """
 
     input_size = 224

@@ -21,7 +21,7 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
-from repronet.models.normalization import normalization_2d
+from repronet.models.normalization import RESPONSE_NORMS, normalization_2d
 
 OVERLAPPING, ABUTTING = 3, 2  # sides of a pool's window, which moves by two pixels
 # α of the response norm. Of pixels with the mean square p², AlexNet's first convolution makes maps of 363 · 0.01² · p²
@@ -85,8 +85,8 @@ class FourLayer(nn.Module):
 
 def _normalization(name: str, channels: int, layers: ModuleType) -> nn.Module:
     """As :func:`normalization_2d`, but response norm with :data:`ALPHA`, times the five maps that torch divides by."""
-    if name == "local_response":
-        return layers.LocalResponseNorm(5, alpha=5 * ALPHA, beta=0.75, k=2.0)
+    if name in RESPONSE_NORMS:
+        return layers.LocalResponseNorm(5, alpha=(5 if name == "local_response" else 1) * ALPHA, beta=0.75, k=2.0)
     return normalization_2d(name, channels, layers)
 
 

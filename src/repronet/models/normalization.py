@@ -11,9 +11,10 @@ import repronet.layers
 from repronet.errors import UserError
 from repronet.models.alexnet import response_norm
 
-NORMALIZATIONS = ("none", "batch", "local_response", "local_contrast", "layer", "group", "instance")
+RESPONSE_NORMS = ("local_response", "local_response_mean")
+NORMALIZATIONS = ("none", "batch", *RESPONSE_NORMS, "local_contrast", "layer", "group", "instance")
 GROUPS = 32  # Wu and He 2018, table 3
-WITHOUT_PARAMETERS = ("none", "local_response", "local_contrast")
+WITHOUT_PARAMETERS = ("none", *RESPONSE_NORMS, "local_contrast")
 
 
 def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
@@ -21,8 +22,8 @@ def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
 
     ``none`` is the identity. ``layer``, ``group`` and ``instance`` are group normalisation with one group, with 32 or
     as many as divide the channels into groups of two or more, and with a group a channel (Wu and He 2018, figure 2).
-    ``local_response`` has AlexNet's constants (section 3.3), ``local_contrast`` a Gaussian of 9 × 9 (Jarrett et al.
-    2009).
+    ``local_response`` has AlexNet's constants (section 3.3), ``local_response_mean`` the same with α divided by the
+    number of maps, as cuda-convnet and Caffe read it; ``local_contrast`` a Gaussian of 9 × 9 (Jarrett et al. 2009).
 
     Raises:
         UserError: for another name.
@@ -31,8 +32,8 @@ def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
         return nn.Identity()
     if name == "batch":
         return layers.BatchNorm2d(channels)
-    if name == "local_response":
-        return response_norm(layers)
+    if name in RESPONSE_NORMS:
+        return response_norm(layers, mean=name == "local_response_mean")
     if name == "local_contrast":
         return repronet.layers.LocalContrastNorm()  # torch.nn has none
     groups = {"layer": 1, "group": group_count(channels), "instance": channels}

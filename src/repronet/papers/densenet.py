@@ -62,14 +62,14 @@ def _imagenet(depth: int, parameters: int, macs: str, errors: tuple[Error, ...],
     )
 
 
-def _cifar(title: str, parameters: int, printed: str, errors: tuple[Error, ...], macs: str | None = None) -> Facts:
+def _cifar(title: str, parameters: int, printed: str, errors: tuple[Error, ...], macs: int | None = None) -> Facts:
     return Facts(
         DENSE,
         title,
         parameters,
         *CIFAR,
         printed=Printed(printed),
-        macs=Printed(macs) if macs else None,
+        macs=macs,
         errors=errors,
         recipe=_CIFAR_RECIPE,
     )
@@ -104,7 +104,7 @@ NETWORKS = {
         769_162,
         "0.8 M",
         _table_2((4.51, 22.27), (5.92, 24.15)),
-        "0.288 G",
+        287_929_692,
     ),
     "densenet_bc_250_24": _cifar(
         "bottlenecks, compression; 250 layers, growth 24", 15_324_406, "15.3 M", _table_2((3.62, 17.60), (5.19, 19.64))

@@ -67,7 +67,7 @@ NETWORKS = {
             "a dense C3",
             "a linear output for the RBF",
         ),
-        macs=Printed("0.417 M"),
+        macs=416_520,
         stages=stages(_STAGES),
     ),
     "lecture_net": _lecture("the lecture's small network: 12·4·4 → 120", 32_998),

@@ -19,6 +19,11 @@ CIFAR = ((3, 32, 32), 10)
 TOP1, TOP5 = "ImageNet val top-1", "ImageNet val top-5"
 CIFAR10_TEST, CIFAR100_TEST = "CIFAR-10 test", "CIFAR-100 test"
 
+RESPONSE_NORM_ALPHA = (
+    "α of the response norm times the sum of squares, as AlexNet's formula reads; cuda-convnet and Caffe have it times"
+    " the mean: normalization=local_response_mean"
+)
+
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -29,13 +34,16 @@ class Printed:
     Args:
         text: the digits and the unit, k, M, G or none.
         truncated: whether its digits were cut off and not rounded.
+        without_batch_norm: whether it leaves out the gains and shifts of batch normalisation.
     """
 
     text: str
     truncated: bool = False
+    without_batch_norm: bool = False
 
     def __str__(self) -> str:
-        return f"{self.text}, its digits cut off" if self.truncated else self.text
+        cut_off = ", its digits cut off" if self.truncated else ""
+        return f"{self.text}{cut_off}{', without batch norm' if self.without_batch_norm else ''}"
 
     def agrees(self, exact: float) -> bool:
         """Whether `exact` is printed like this."""
@@ -211,13 +219,14 @@ class Facts:
         modern: whether it deviates from its paper knowingly; then `deviations` says how.
         deviations: each in a few words.
         of_response_norm: those that a run has only where the network keeps its own local response norm.
+        notes: what else the sources say otherwise than each other, or than a count of ours.
         printed: the size as printed in the paper, if it is.
-        macs: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers,
-            as printed; the paper's number or torchvision's.
+        macs: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers:
+            as the paper or torchvision prints them, or where neither does, computed from the paper's table.
         with_heads: parameters together with the auxiliary classifiers.
         stages: names of modules and the shape (C, H, W) that leaves them, from the paper's table.
         receptive_field: (module, side in pixels) of what one of its outputs sees.
-        connections: as the paper counts them: (module, or "" for all, connections).
+        connections: as printed in the paper: (module, or "" for all, connections).
         errors: the published errors.
         recipe: how it was trained.
     """
@@ -231,8 +240,9 @@ class Facts:
     modern: bool = False
     deviations: tuple[str, ...] = ()
     of_response_norm: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     printed: Printed | None = None
-    macs: Printed | None = None
+    macs: Printed | int | None = None
     with_heads: int | None = None
     stages: Stages = ()
     receptive_field: tuple[str, int] | None = None
@@ -242,7 +252,7 @@ class Facts:
 
     def deviations_with(self, normalization: str) -> tuple[str, ...]:
         """How a run with ``normalization``, a name of ``repronet.models.normalization``, or "paper", deviates."""
-        kept = normalization in ("paper", "local_response")
+        kept = normalization in ("paper", "local_response", "local_response_mean")
         return self.deviations + (self.of_response_norm if kept else ())
 
 

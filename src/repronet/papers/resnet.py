@@ -154,10 +154,9 @@ def _resnext(title: str, parameters: int, macs: str, percent: float | None, devi
     return replace(facts, paper=AGGREGATED, recipe=_RESNEXT_RECIPE)
 
 
-def _cifar(title: str, parameters: int, macs: str | None, *errors: Error, recipe: Recipe = CIFAR_RECIPE) -> Facts:
-    printed = Printed(macs) if macs else None
+def _cifar(title: str, parameters: int, macs: int | None, *errors: Error, recipe: Recipe = CIFAR_RECIPE) -> Facts:
     shapes = small_stages(16, 32, 64)
-    return Facts(RESIDUAL, title, parameters, *CIFAR, macs=printed, stages=shapes, errors=errors, recipe=recipe)
+    return Facts(RESIDUAL, title, parameters, *CIFAR, macs=macs, stages=shapes, errors=errors, recipe=recipe)
 
 
 def _small_input(depth: int, parameters: int, expansion: int) -> Facts:
@@ -187,7 +186,7 @@ def _preact(depth: int, parameters: int, expansion: int, *errors: Error, printed
 
 
 def _resnext29(
-    groups: int, parameters: int, printed: Printed, macs: Printed | None, percent: float, of_100: float
+    groups: int, parameters: int, printed: Printed, macs: int | None, percent: float, of_100: float
 ) -> Facts:
     """``percent`` is the error on CIFAR-10, ``of_100`` that on CIFAR-100, which was read in a copy of the table."""
     runs, copied = Statistic("mean", 10), Citation("arXiv:1611.05431v2", "table 7", "secondary")
@@ -210,11 +209,11 @@ def _resnext29(
 _CIFAR_SIZES = {
     # layers: parameters with option A, exact and as table 6 prints them, MACs,
     # error of the residual network in percent, and of a reproduction
-    20: (269_722, "0.27 M", "40.55 M", 8.75, 8.27),
-    32: (464_154, "0.46 M", "68.86 M", 7.51, 7.37),
-    44: (658_586, "0.66 M", "97.17 M", 7.17, 6.90),
-    56: (853_018, "0.85 M", "125.49 M", 6.97, 6.61),
-    110: (1_727_962, "1.7 M", "252.89 M", 6.43, 6.32),
+    20: (269_722, "0.27 M", 40_551_040, 8.75, 8.27),
+    32: (464_154, "0.46 M", 68_862_592, 7.51, 7.37),
+    44: (658_586, "0.66 M", 97_174_144, 7.17, 6.90),
+    56: (853_018, "0.85 M", 125_485_696, 6.97, 6.61),
+    110: (1_727_962, "1.7 M", 252_887_680, 6.43, 6.32),
 }
 _PROJECTIONS = 2_752  # parameters of option B: 16·32 + 2·32 + 32·64 + 2·64
 _HE = "He et al.: a 1×1 halves the picture"
@@ -288,7 +287,7 @@ NETWORKS = {
         expansion=4,
     ),
     "resnet18_a": _computed(_OPTION_A, 11_515_688, Printed("1.8 G"), _table_2(27.88)),
-    "resnet34_a": _computed(_OPTION_A, 21_623_848, cut("3.6 G"), *_ten_crop(25.03, 7.76)),
+    "resnet34_a": _computed(_OPTION_A, 21_623_848, Printed("3.6 G"), *_ten_crop(25.03, 7.76)),
     "resnet34_c": _computed(
         "option C: a projection around every block",
         22_716_840,
@@ -296,7 +295,7 @@ NETWORKS = {
         *(*_ten_crop(24.19, 7.40), *_dense(21.53, 5.60)),
     ),
     "plain18": _computed("no shortcuts", 11_515_688, Printed("1.8 G"), _table_2(27.94)),
-    "plain34": _computed("no shortcuts", 21_623_848, cut("3.6 G"), *_ten_crop(28.54, 10.02)),
+    "plain34": _computed("no shortcuts", 21_623_848, Printed("3.6 G"), *_ten_crop(28.54, 10.02)),
     "resnet50_v1_5": _v1_5(50, 25_557_032, "4.089 G", 23.87),
     "resnet101_v1_5": _v1_5(101, 44_549_160, "7.801 G", 22.626),
     "resnet152_v1_5": _v1_5(152, 60_192_808, "11.514 G", 21.688),
@@ -312,12 +311,13 @@ NETWORKS = {
         4,
         cifar10_error(4.92, _identity("table 4"), statistic=Statistic("median", 5, 4.89, 0.14)),
         cifar10_error(4.62, _identity("table 4"), "batches of 64", Statistic("median", 5, 4.69, 0.20)),
+        printed=Printed("10.2 M", without_batch_norm=True),
     ),
     "resnext50_32x4d": _resnext("32 groups of 4", 25_028_904, "4.23 G", 22.2),
     "resnext101_32x8d": _resnext(
         "32 groups of 8: torchvision's", 88_791_336, "16.414 G", None, "8 planes a group, a size that the paper lacks"
     ),
     "resnext101_64x4d": _resnext("64 groups of 4", 83_455_272, "15.46 G", 20.4),
-    "resnext29_8x64d": _resnext29(8, 34_426_698, Printed("34.4 M"), Printed("5.39 G"), 3.65, 17.77),
-    "resnext29_16x64d": _resnext29(16, 68_155_210, cut("68.1 M"), None, 3.58, 17.31),
+    "resnext29_8x64d": _resnext29(8, 34_426_698, Printed("34.4 M"), 5_387_266_048, 3.65, 17.77),
+    "resnext29_16x64d": _resnext29(16, 68_155_210, Printed("68.1 M", without_batch_norm=True), None, 3.58, 17.31),
 }

@@ -12,7 +12,6 @@ from repronet.papers.records import (
     Error,
     Facts,
     Paper,
-    Printed,
     Recipe,
     both,
 )
@@ -33,16 +32,20 @@ _SENET154_RECIPE = Recipe(
 )
 
 
-def _imagenet(title: str, parameters: int, errors: tuple[Error, ...], macs: str | None = None) -> Facts:
+def _imagenet(
+    title: str, parameters: int, errors: tuple[Error, ...], macs: int, printed: str = "", recipe: Recipe = _RECIPE
+) -> Facts:
+    counts = f"the paper prints {printed} G operations, which are more than those of layers with weights"
     return Facts(
         SQUEEZE_EXCITATION,
         title,
         parameters,
         *IMAGENET,
-        macs=Printed(macs) if macs else None,
+        macs=macs,
+        notes=(counts,) if printed else (),
         stages=imagenet_stages(4)[2:],
         errors=errors,
-        recipe=_RECIPE if macs is None else _SENET154_RECIPE,
+        recipe=recipe,
     )
 
 
@@ -70,7 +73,7 @@ _SENET154 = (
 )
 
 NETWORKS = {
-    "se_resnet50": _imagenet("SE-ResNet-50", 28_088_024, _table_2(23.29, 22.37)),
+    "se_resnet50": _imagenet("SE-ResNet-50", 28_088_024, _table_2(23.29, 22.37), 3_860_488_192, "3.87"),
     "se_resnet50_v1_5": Facts(
         SQUEEZE_EXCITATION,
         "timm's seresnet50",
@@ -78,13 +81,13 @@ NETWORKS = {
         *IMAGENET,
         modern=True,
         deviations=("the 3×3 of a bottleneck halves the picture", "a padded max-pool that rounds down"),
-        macs=Printed("4.1 G"),
+        macs=4_091_699_200,
         stages=imagenet_stages(4),
     ),
-    "se_resnet101": _imagenet("SE-ResNet-101", 49_326_872, _table_2(22.38, 21.75)),
-    "se_resnet152": _imagenet("SE-ResNet-152", 66_821_848, _table_2(21.57, 21.34)),
-    "se_resnext50_32x4d": _imagenet("SE-ResNeXt-50", 27_559_896, _table_2(21.10, 20.97)),
-    "senet154": _imagenet("SENet-154", 115_088_984, _SENET154, "20.7 G"),
+    "se_resnet101": _imagenet("SE-ResNet-101", 49_326_872, _table_2(22.38, 21.75), 7_574_937_600, "7.60"),
+    "se_resnet152": _imagenet("SE-ResNet-152", 66_821_848, _table_2(21.57, 21.34), 11_288_993_792, "11.32"),
+    "se_resnext50_32x4d": _imagenet("SE-ResNeXt-50", 27_559_896, _table_2(21.10, 20.97), 4_232_994_816, "4.25"),
+    "senet154": _imagenet("SENet-154", 115_088_984, _SENET154, 20_688_363_520, recipe=_SENET154_RECIPE),
     "se_resnet20": _cifar(20, 272_095),
     "se_resnet32": _cifar(32, 468_109),
     "se_resnet44": _cifar(44, 664_123),

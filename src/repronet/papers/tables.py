@@ -61,6 +61,7 @@ def where(paper: Paper) -> str:
 def _row(name: str, facts: Facts) -> str:
     heads = f" ({facts.with_heads:,} with heads)" if facts.with_heads else ""
     deviations = f" (modern: {'; '.join(facts.deviations_with('paper'))})" if facts.modern else ""
+    notes = f" ({'; '.join(facts.notes)})" if facts.notes else ""
     errors = (
         f"{error.of} {error.percent:g} % ({', '.join(filter(None, (error.protocol, error.kind)))};"
         f" {error.citation.where}){error.dagger}"
@@ -68,7 +69,7 @@ def _row(name: str, facts: Facts) -> str:
     )
     cells = (
         f"`{name}`",
-        f"{facts.title}{deviations}",
+        f"{facts.title}{deviations}{notes}",
         f"{facts.parameters:,}{heads}",
         short(golden()[name]["macs"]),
         "×".join(map(str, facts.input)),

@@ -1,10 +1,12 @@
 """VGG, Network in Network."""
 
+from dataclasses import replace
 from functools import partial
 
 from repronet.papers.records import (
     CIFAR,
     IMAGENET,
+    RESPONSE_NORM_ALPHA,
     TORCHVISION,
     Citation,
     Error,
@@ -43,7 +45,7 @@ _LAST_POOL_BN = {11: 28, 13: 34, 16: 43, 19: 52}
 def _column(
     title: str,
     parameters: int,
-    macs: str | None,
+    macs: Printed | int | None,
     printed: str,
     percents: tuple[float, float],
     last: int,
@@ -59,7 +61,7 @@ def _column(
         *IMAGENET,
         source=source,
         printed=Printed(printed),
-        macs=Printed(macs) if macs else None,
+        macs=macs,
         stages=stages(f"features.{last} 512×7×7"),
         receptive_field=(f"features.{last}", field) if field else None,
         errors=(*both(*percents, "dense", _vgg("table 3"), "S = Q = 256, with the mirrored image"), *more),
@@ -106,16 +108,18 @@ def _deepest(top1: float, top5: float) -> tuple[Error, ...]:
 
 NETWORKS = {
     # title, parameters, MACs, parameters as printed, top-1 and top-5 error, last pool, receptive field
-    "vgg11": _column("A", 132_863_336, "7.609 G", "133 M", (29.6, 10.4), 20, 150),
-    "vgg11_lrn": _column(
-        "A-LRN: A with local response norm", 132_863_336, "7.609 G", "133 M", (29.7, 10.5), 21, source="computed"
+    "vgg11": _column("A", 132_863_336, Printed("7.609 G"), "133 M", (29.6, 10.4), 20, 150),
+    "vgg11_lrn": replace(
+        _column("A-LRN: A with local response norm", 132_863_336, 7_609_090_048, "133 M", (29.7, 10.5), 21),
+        source="computed",
+        notes=(RESPONSE_NORM_ALPHA,),
     ),
-    "vgg13": _column("B", 133_047_848, "11.308 G", "133 M", (28.7, 9.9), 24, 156),
+    "vgg13": _column("B", 133_047_848, Printed("11.308 G"), "133 M", (28.7, 9.9), 24, 156),
     "vgg16_c": _column(
         "C: the last convolution of late stages is 1×1", 133_638_952, None, "134 M", (28.1, 9.4), 30, source="computed"
     ),
-    "vgg16": _column("D", 138_357_544, "15.47 G", "138 M", (27.0, 8.8), 30, 212, more=_deepest(28.5, 10.2)),
-    "vgg19": _column("E", 143_667_240, "19.632 G", "144 M", (27.3, 9.0), 36, 268, more=_deepest(28.9, 10.2)),
+    "vgg16": _column("D", 138_357_544, Printed("15.47 G"), "138 M", (27.0, 8.8), 30, 212, more=_deepest(28.5, 10.2)),
+    "vgg19": _column("E", 143_667_240, Printed("19.632 G"), "144 M", (27.3, 9.0), 36, 268, more=_deepest(28.9, 10.2)),
     "vgg11_bn": _with_bn(11, 132_868_840, "7.609 G", 70.37, 89.81),
     "vgg13_bn": _with_bn(13, 133_053_736, "11.308 G", 71.586, 90.374),
     "vgg16_bn": _with_bn(16, 138_365_992, "15.47 G", 73.36, 91.516),
