@@ -325,6 +325,18 @@ def local_response_norm(x, size: int, alpha: float, beta: float, k: float) -> Te
     return torch.from_numpy(y)
 
 
+def local_response_norm_within_maps(x, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """x/(k + α/n²·Σ x²)^β over the n × n pixels around, as far as there are pixels."""
+    x, y, half = _numbers(x), np.zeros(tuple(x.shape)), size // 2
+    for n, c, i, j in np.ndindex(*x.shape):
+        total = 0.0
+        for a in range(max(0, i - half), min(x.shape[2], i - half + size)):
+            for b in range(max(0, j - half), min(x.shape[3], j - half + size)):
+                total += x[n, c, a, b] ** 2
+        y[n, c, i, j] = x[n, c, i, j] / (k + alpha / size**2 * total) ** beta
+    return torch.from_numpy(y)
+
+
 def local_contrast_norm(x, size: int, deviation: float) -> tuple[Tensor, Tensor]:
     """Jarrett's subtractive v and the y that division makes of it, one position after another."""
     x = _numbers(x)

@@ -156,6 +156,10 @@ def test_contrast_is_taken_from_a_neighbourhood_of_a_neighbourhood():
     assert field(layers.LocalContrastNorm(3), conv(3)) == Field((7, 7), (1, 1), (2, 2))
 
 
+def test_response_within_maps_is_taken_from_a_neighbourhood():
+    assert field(layers.ResponseNormWithinMaps(3), conv(3)) == Field((5, 5), (1, 1), (1, 1))
+
+
 def test_uneven_adaptive_windows_count_as_the_longest():
     assert field(nn.AdaptiveAvgPool2d(9)) == Field((6, 6), (4, 4), (0, 0))  # 41 in nine: from ⌊41r/9⌋ to ⌈41(r+1)/9⌉
 

@@ -9,6 +9,7 @@ from repronet.functional import (
     local_contrast_norm,
     local_response_norm,
     local_response_norm_krizhevsky,
+    local_response_norm_within_maps,
     subtractive_norm,
 )
 
@@ -88,6 +89,37 @@ def test_krizhevskys_refuses_the_same():
         local_response_norm_krizhevsky(random(2, 3, 4).to(torch.complex128))
     with pytest.raises(TypeError, match="needs a tensor, got list"):
         local_response_norm_krizhevsky([1.0])
+
+
+@pytest.mark.parametrize("size", [2, 3, 5])
+def test_within_maps_same_as_the_loops(size):
+    x = 3 * random(2, 2, 4, 5)
+    expected = oracles.local_response_norm_within_maps(x, size, 0.3, 0.75, 1.0)
+    torch.testing.assert_close(local_response_norm_within_maps(x, size, alpha=0.3), expected)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_gradients_within_maps_are_proved(size):
+    assert_proved(lambda x: local_response_norm_within_maps(x, size, alpha=0.9), 2 * random(1, 2, 3, 4))
+
+
+def test_within_maps_by_hand():
+    """Pixels 1, 2, 2 in a row with n = 3, α = 9, β = 1, k = 0: what lies above and below them counts as zeros."""
+    x = torch.tensor([1.0, 2.0, 2.0]).reshape(1, 1, 1, 3)
+    y = local_response_norm_within_maps(x, 3, alpha=9.0, beta=1.0, k=0.0)
+    torch.testing.assert_close(y.flatten(), torch.tensor([1 / 5, 2 / 9, 2 / 8]))
+
+
+def test_within_maps_other_maps_count_for_nothing():
+    x = random(1, 3, 4, 4)
+    torch.testing.assert_close(local_response_norm_within_maps(x)[:, :1], local_response_norm_within_maps(x[:, :1]))
+
+
+def test_within_maps_needs_pictures():
+    with pytest.raises(ValueError, match=r"needs an input \(N, C, H, W\), got \(2, 3, 4\)"):
+        local_response_norm_within_maps(random(2, 3, 4))
+    with pytest.raises(RuntimeError, match="needs a size of at least 1, got 0"):
+        local_response_norm_within_maps(random(1, 2, 3, 4), 0)
 
 
 def test_integers_are_refused():

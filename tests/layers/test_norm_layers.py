@@ -69,6 +69,14 @@ def test_refuses_the_shapes_that_torchs_refuses(name, shape):
         getattr(layers, name)(4)(random(*shape))
 
 
+def test_response_norm_within_maps():
+    layer = layers.ResponseNormWithinMaps()
+    assert repr(layer) == "ResponseNormWithinMaps(3, alpha=5e-05, beta=0.75, k=1.0)"
+    x = 100 * random(2, 3, 5, 5)
+    torch.testing.assert_close(layer(x), functional.local_response_norm_within_maps(x))
+    assert not torch.allclose(layer(x), layers.LocalResponseNorm(3, alpha=5e-5)(x))
+
+
 def test_krizhevskys_response_norm():
     layer = layers.KrizhevskyResponseNorm()
     assert repr(layer) == "KrizhevskyResponseNorm(5, alpha=0.0001, beta=0.75, k=2.0)"

@@ -175,6 +175,14 @@ def _norms(draw: Numbers, algorithm: str) -> list[Case]:
             None,
             {"input": maps},
         ),
+        Case(
+            "local_response_norm_within_maps",
+            "3×3",
+            lambda x: ours.local_response_norm_within_maps(x, 3, 0.5),
+            lambda x: naive.local_response_norm_within_maps(x, 3, 0.5, 0.75, 1.0),
+            None,
+            {"input": maps},
+        ),
     ]
     for name, function in (("subtractive_norm", naive.subtractive_norm), ("divisive_norm", naive.divisive_norm)):
         compute = partial(getattr(ours, name), size=3, deviation=1.0)

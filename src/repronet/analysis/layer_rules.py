@@ -89,6 +89,7 @@ def _two_neighbourhoods(module: Any, before: Field) -> Field:
 _FIELDS: dict[type[nn.Module], Callable[[Any, Field], Field]] = {
     layers.LocallyConnected2d: _window_of_its_own,
     layers.LocalContrastNorm: _two_neighbourhoods,
+    layers.ResponseNormWithinMaps: lambda module, before: before.behind([module.size], [1], [module.size // 2], [1]),
     **dict.fromkeys(  # unit by unit
         (layers.KrizhevskyResponseNorm, layers.FeaturePool, layers.Maxout, layers.ScaledTanh),
         lambda module, before: before,

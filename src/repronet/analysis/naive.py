@@ -120,6 +120,18 @@ def local_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: floa
     return torch.stack(channels, 1)
 
 
+def local_response_norm_within_maps(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    rows = []
+    for r in range(x.shape[2]):
+        top, row = r - size // 2, []
+        for c in range(x.shape[3]):
+            left = c - size // 2
+            around = x[:, :, max(0, top) : top + size, max(0, left) : left + size]
+            row.append(x[:, :, r, c] / (k + alpha * (around**2).sum((2, 3)) / size**2) ** beta)
+        rows.append(torch.stack(row, 2))
+    return torch.stack(rows, 2)
+
+
 def _local_mean(x: Tensor) -> Tensor:
     """Over all channels and a 3×3 Gaussian of deviation 1, of what lies inside: (N, C, H, W) → (N, 1, H, W)."""
     positions = torch.tensor([-1.0, 0.0, 1.0], dtype=x.dtype)

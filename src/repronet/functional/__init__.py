@@ -18,6 +18,7 @@ from repronet.functional.local_norm import (
     local_contrast_norm,
     local_response_norm,
     local_response_norm_krizhevsky,
+    local_response_norm_within_maps,
     subtractive_norm,
 )
 from repronet.functional.loss import mse_loss, rbf_loss
@@ -52,6 +53,7 @@ __all__ = [
     "local_contrast_norm",
     "local_response_norm",
     "local_response_norm_krizhevsky",
+    "local_response_norm_within_maps",
     "locally_connected2d",
     "log_softmax",
     "lp_pool2d",

@@ -7,7 +7,8 @@ Local response normalisation divides by the activity of n neighbouring channels 
 
 (Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 3.3, with k = 2,
 n = 5, α = 1e-4, β = 0.75.) torch's function of this name takes the mean of the squares where the paper has the sum, so
-its α is the paper's times n: the two are named apart here.
+its α is the paper's times n: the two are named apart here. Within maps the neighbours are n × n pixels of the same
+channel (cuda-convnet's rnorm).
 
 Local contrast normalisation takes the weighted mean of the neighbourhood away, over all channels and a Gaussian window,
 and divides by its weighted deviation, where that is above the picture's average (Jarrett et al., "What is the best
@@ -25,35 +26,39 @@ from repronet.functional.conv import conv2d
 from repronet.functional.function import differentiable
 from repronet.functional.precision import accumulation_dtype, is_lowered, require_real_floating
 
-
-def _around(values: Tensor, size: int, before: int) -> Tensor:
-    """Sum over `size` neighbouring channels, `before` of them before each: (N, C, …) → (N, C, …)."""
-    padding = (0, 0) * (values.dim() - 2) + (before, size - 1 - before)
-    padded = torch.constant_pad_nd(values, padding)
-    total = padded.narrow(1, 0, values.shape[1])
-    for offset in range(1, size):
-        total = total + padded.narrow(1, offset, values.shape[1])
-    return total
+ACROSS_MAPS, WITHIN_MAPS = (1,), (2, 3)  # the dimensions along which neighbours lie
+Dims = tuple[int, ...]
 
 
-def local_response_norm_activity(input: Tensor, size: int, alpha: float, k: float) -> Tensor:
-    """s = k + α·Σ x² over the channels around each: (N, C, …) → (N, C, …)."""
-    return _around(input * input, size, size // 2) * alpha + k
+def _around(values: Tensor, size: int, before: int, dims: Dims) -> Tensor:
+    """Sum over `size` neighbours along each of `dims`, `before` of them before each: (N, C, …) → (N, C, …)."""
+    for dim in dims:
+        padding = (0, 0) * (values.dim() - 1 - dim) + (before, size - 1 - before)
+        padded, length = torch.constant_pad_nd(values, padding), values.shape[dim]
+        values = padded.narrow(dim, 0, length)
+        for offset in range(1, size):
+            values = values + padded.narrow(dim, offset, length)
+    return values
 
 
-def local_response_norm_forward(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+def local_response_norm_activity(input: Tensor, size: int, alpha: float, k: float, dims: Dims) -> Tensor:
+    """s = k + α·Σ x² over what is around each: (N, C, …) → (N, C, …)."""
+    return _around(input * input, size, size // 2, dims) * alpha + k
+
+
+def local_response_norm_forward(input: Tensor, size: int, alpha: float, beta: float, k: float, dims: Dims) -> Tensor:
     """y = x·s^−β: (N, C, …) → (N, C, …)."""
-    return input * local_response_norm_activity(input, size, alpha, k) ** -beta
+    return input * local_response_norm_activity(input, size, alpha, k, dims) ** -beta
 
 
 def local_response_norm_input_gradient(
-    grad_output: Tensor, input: Tensor, size: int, alpha: float, beta: float, k: float
+    grad_output: Tensor, input: Tensor, size: int, alpha: float, beta: float, k: float, dims: Dims
 ) -> Tensor:
     """∂L/∂x_j = ∂L/∂y_j·s_j^−β − 2αβ·x_j·Σ_i ∂L/∂y_i·x_i·s_i^(−β−1): (N, C, …)."""
-    activity = local_response_norm_activity(input, size, alpha, k)
+    activity = local_response_norm_activity(input, size, alpha, k, dims)
     direct = grad_output * activity**-beta
     # j is around i where i is around j the other way round.
-    through = _around(direct * input / activity, size, size - 1 - size // 2)
+    through = _around(direct * input / activity, size, size - 1 - size // 2, dims)
     return direct - 2 * alpha * beta * input * through
 
 
@@ -89,17 +94,39 @@ def local_response_norm_krizhevsky(
     return _responded(input, size, alpha, beta, k)
 
 
+def local_response_norm_within_maps(
+    input: Tensor, size: int = 3, alpha: float = 5e-5, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Divide by (k + α·mean of x²)^β over `size` × `size` pixels of the same map, those beyond its edges as zeros.
+
+    cuda-convnet's ``rnorm``, which divides its ``scale`` by size² (layer.py); the defaults are those of its released
+    network of 18 % on CIFAR-10 (layer-params-18pct.cfg).
+
+    Args:
+        input: (N, C, H, W).
+        size: side of the window.
+
+    Raises:
+        ValueError: for an input of another shape.
+        RuntimeError, TypeError, NotImplementedError: as `local_response_norm`.
+    """
+    _check("local_response_norm_within_maps", input, size)
+    if input.dim() != 4:
+        raise ValueError(f"local_response_norm_within_maps needs an input (N, C, H, W), got {tuple(input.shape)}")
+    return _responded(input, size, alpha / size**2, beta, k, WITHIN_MAPS)
+
+
 def _check_response(name: str, input: Tensor, size: int) -> None:
     if isinstance(input, Tensor) and input.dim() < 3:
         raise ValueError(f"{name} needs an input (N, C, …) of 3 dimensions or more, got {tuple(input.shape)}")
     _check(name, input, size)
 
 
-def _responded(input: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+def _responded(input: Tensor, size: int, alpha: float, beta: float, k: float, dims: Dims = ACROSS_MAPS) -> Tensor:
     if input.numel() == 0:
         return input
     wide = input.to(accumulation_dtype(input.dtype))
-    output = _local_response_norm(wide, size, alpha, beta, k)
+    output = _local_response_norm(wide, size, alpha, beta, k, dims)
     # Under autocast torch comes out in float32, except on the CPU for (N, C, L).
     keeps_dtype = not is_lowered(input) or (input.device.type == "cpu" and input.dim() == 3)
     return output.to(input.dtype) if keeps_dtype else output

@@ -38,6 +38,7 @@ from repronet.layers.norm import (
     LayerNorm,
     LocalContrastNorm,
     LocalResponseNorm,
+    ResponseNormWithinMaps,
 )
 from repronet.layers.pool import AdaptiveAvgPool2d, AdaptiveMaxPool2d, AvgPool2d, FeaturePool, LPPool2d, MaxPool2d
 
@@ -79,6 +80,7 @@ __all__ = [
     "RBFLoss",
     "ReLU",
     "ReLU6",
+    "ResponseNormWithinMaps",
     "ScaledTanh",
     "Sequential",
     "SiLU",

@@ -8,6 +8,7 @@ from repronet.functional.local_norm import (
     local_contrast_norm,
     local_response_norm,
     local_response_norm_krizhevsky,
+    local_response_norm_within_maps,
 )
 from repronet.functional.norm import batch_norm
 from repronet.layers.has_algorithm import HasAlgorithm
@@ -83,6 +84,16 @@ class KrizhevskyResponseNorm(torch.nn.LocalResponseNorm):
 
     def forward(self, input: Tensor) -> Tensor:
         return local_response_norm_krizhevsky(input, self.size, self.alpha, self.beta, self.k)
+
+
+class ResponseNormWithinMaps(torch.nn.LocalResponseNorm):
+    """`repronet.functional.local_response_norm_within_maps`, cuda-convnet's: (N, C, H, W), unchanged in shape."""
+
+    def __init__(self, size: int = 3, alpha: float = 5e-5, beta: float = 0.75, k: float = 1.0):
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return local_response_norm_within_maps(input, self.size, self.alpha, self.beta, self.k)
 
 
 class LocalContrastNorm(torch.nn.Module):
