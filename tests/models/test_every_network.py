@@ -22,6 +22,9 @@ QUICK = (
     "lecture_net",
     "locally_connected",
     "mlp",
+    "four_layer_13pct",
+    "four_layer_11pct",
+    "four_layer_18pct",
     "four_layer",
     "four_layer_tanh",
     "four_layer_abutting",
@@ -31,6 +34,7 @@ QUICK = (
     "plain20",
     "se_resnet20",
     "preact_resnet110",
+    "se_preact_resnet110",
     "densenet_bc_100_12",
 )
 quick_or_slow = pytest.mark.parametrize(

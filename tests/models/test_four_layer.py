@@ -1,4 +1,4 @@
-"""The four-layer network for CIFAR-10: its sizes by hand, and that its variants differ in what they say alone."""
+"""The four-layer networks for CIFAR-10: sizes by hand, the released files, and what sets variants apart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from models.agreement import largest_difference
-from repronet import models
+from repronet import layers, models
+from repronet.papers import NETWORKS
 
 NAMES = ("four_layer", "four_layer_tanh", "four_layer_abutting")
 NORMALIZED = ("norm1", "norm2")
@@ -112,6 +113,68 @@ def test_our_layers_and_torchs_agree(name, normalization):
     ours, theirs = (seeded(name, layers=layers, normalization=normalization).double() for layers in ("custom", "torch"))
     assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
     assert largest_difference(ours, theirs, pictures().double()) < 1e-9
+
+
+RELEASED = {
+    # layer: parameters of the networks of 13 % and 11 %, deviation of its fresh weights
+    "conv1": (64 * (5 * 5 * 3 + 1), 64 * (5 * 5 * 3 + 1), 1e-4),
+    "conv2": (64 * (5 * 5 * 64 + 1), 64 * (5 * 5 * 64 + 1), 0.01),
+    "local3": (6 * 6 * 32 * (3 * 3 * 64 + 1), 6 * 6 * 64 * (3 * 3 * 64 + 1), 0.04),
+    "local4": (6 * 6 * 32 * (3 * 3 * 32 + 1), 6 * 6 * 32 * (3 * 3 * 64 + 1), 0.04),
+    "fc": (10 * (6 * 6 * 32 + 1), 10 * (6 * 6 * 32 + 1), 0.01),
+}
+
+
+@pytest.mark.parametrize(("name", "column"), [("four_layer_13pct", 0), ("four_layer_11pct", 1)])
+def test_released_local_networks_are_those_of_their_files(name, column):
+    network = seeded(name)
+    for key, row in RELEASED.items():
+        layer = network.get_submodule(key)
+        assert sum(p.numel() for p in layer.parameters()) == row[column], key
+        assert float(layer.weight.detach().std()) == pytest.approx(row[2], rel=0.05), key
+        assert not layer.bias.any()
+    assert sum(p.numel() for p in network.parameters()) == sum(row[column] for row in RELEASED.values())
+    assert network.input_size == 24
+    for key in ("pool1", "pool2"):
+        assert isinstance(network.get_submodule(key), nn.MaxPool2d)
+
+
+def test_the_released_network_of_11_percent_normalises_nine_maps():
+    """Behind the first pool, before the second (layers-conv-local-11pct.cfg)."""
+    network, plain = seeded("four_layer_11pct"), seeded("four_layer_13pct")
+    norms = [network.get_submodule(key) for key in NORMALIZED]
+    assert [(norm.size, norm.alpha, norm.beta, norm.k) for norm in norms] == [(9, 1e-3, 0.75, 1.0)] * 2
+    assert all(isinstance(plain.get_submodule(key), nn.Identity) for key in NORMALIZED)
+    order: list[str] = []
+    for key in ("pool1", "norm1", "norm2", "pool2"):
+        network.get_submodule(key).register_forward_hook(lambda module, given, y, key=key: order.append(key))
+    network(pictures()[..., :24, :24])
+    assert order == ["pool1", "norm1", "norm2", "pool2"]
+
+
+def test_the_released_network_of_18_percent_normalises_within_each_map():
+    network = seeded("four_layer_18pct")
+    for key in NORMALIZED:
+        norm = network.get_submodule(key)
+        assert isinstance(norm, layers.ResponseNormWithinMaps)
+        assert (norm.size, norm.alpha, norm.beta, norm.k) == (3, 5e-5, 0.75, 1.0)
+    for key, deviation in (("conv1", 1e-4), ("conv2", 0.01), ("conv3", 0.01), ("fc", 0.01)):
+        assert float(network.get_submodule(key).weight.detach().std()) == pytest.approx(deviation, rel=0.05)
+    assert sum(p.numel() for p in network.parameters()) == 89_578
+
+
+@pytest.mark.parametrize(
+    ("name", "side"), [("four_layer_13pct", 24), ("four_layer_11pct", 24), ("four_layer_18pct", 32)]
+)
+def test_released_networks_agree_on_our_layers_and_torchs(name, side):
+    ours, theirs = (seeded(name, layers=family).double() for family in ("custom", "torch"))
+    images = 255 * pictures().double()[..., :side, :side]
+    assert largest_difference(ours, theirs, images) < 1e-9
+
+
+def test_what_is_our_own_says_so():
+    for name in NAMES:
+        assert any("own, of which nothing is published" in deviation for deviation in NETWORKS[name].deviations)
 
 
 def test_weights_start_as_large_as_the_signal_needs():

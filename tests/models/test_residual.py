@@ -75,6 +75,28 @@ def test_weights_start_with_a_variance_of_two_by_kernel_and_planes_out():
     assert convolution.weight.std().item() == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
 
 
+def test_the_first_pool_of_the_caffe_release_is_unpadded_and_rounds_up():
+    with torch.device("meta"):
+        pools = [
+            models.create(name).maxpool for name in ("resnet50", "resnet50_caffe", "resnet152_caffe", "se_resnet50")
+        ]
+    assert [(pool.padding, pool.ceil_mode) for pool in pools] == [(1, False), (0, True), (0, True), (0, True)]
+
+
+@pytest.mark.parametrize("name", ["se_preact_resnet110", "se_preact_resnet164"])
+def test_squeeze_and_excitation_stands_on_the_branch_of_a_pre_activation_block(name):
+    """Hu et al. 2018, table 4: on the networks of He et al. 2016, before the sum and not on the way around."""
+    torch.manual_seed(0)
+    network, plain = models.create(name).double().eval(), models.create(name.removeprefix("se_")).double().eval()
+    plain.load_state_dict({key: value for key, value in network.state_dict().items() if ".se." not in key})
+    block, without = network.stages[1][0], plain.stages[1][0]
+    x = torch.randn(2, block.norms[0].num_features, 8, 8, dtype=torch.float64)
+    around = without.projection(torch.relu(without.norms[0](x)))
+    torch.testing.assert_close(block(x), block.se(without(x) - around) + around)
+    planes = around.shape[1]
+    assert block.se.fc1.weight.shape == (planes // 16, planes, 1, 1)
+
+
 def test_a_design_is_plain_data():
     assert Design((1,), (8,), bottleneck=False, stem="32px") == Design((1,), (8,), bottleneck=False, stem="32px")
     assert models.create("resnet20").design.depths == (3, 3, 3)

@@ -29,7 +29,10 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lenet": ("lenet5", "lenet5_1998"),
     "baselines": ("lecture_net", "locally_connected", "mlp"),
     "alexnet": ("alexnet", "alexnet_owt"),
-    "four_layer": ("four_layer", "four_layer_tanh", "four_layer_abutting"),
+    "four_layer": (
+        *("four_layer_13pct", "four_layer_11pct", "four_layer_18pct"),
+        *("four_layer", "four_layer_tanh", "four_layer_abutting"),
+    ),
     "zfnet": ("zfnet", "zfnet_wide"),
     "vgg": (
         *("vgg11", "vgg11_lrn", "vgg13", "vgg16", "vgg16_c", "vgg19"),
@@ -42,6 +45,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "inception_v3": ("inception_v3",),
     "resnet": (
         *_depths("resnet", 18, 34, 50, 101, 152),
+        *_depths("resnet", 50, 101, 152, suffix="_caffe"),
         *("resnet18_a", "resnet34_a", "resnet34_c", "plain18", "plain34"),
         *_depths("resnet", 50, 101, 152, suffix="_v1_5"),
         *_depths("resnet", 18, 34, 50, suffix="_32px"),
@@ -58,6 +62,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "senet": (
         *_depths("se_resnet", 50, 101, 152),
         *("se_resnet50_v1_5", "se_resnext50_32x4d", "senet154"),
+        *_depths("se_preact_resnet", 110, 164),
         *_depths("se_resnet", *_CIFAR_DEPTHS),
     ),
 }

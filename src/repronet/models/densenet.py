@@ -49,9 +49,12 @@ class Design:
 
 
 class DenseLayer(nn.Module):
-    """BN → ReLU → 1×1 to 4k → BN → ReLU → 3×3 to k, or BN → ReLU → 3×3. Shapes: (N, C, H, W) → (N, k, H, W)."""
+    """BN → ReLU → 1×1 to 4k → BN → ReLU → 3×3 to k, or BN → ReLU → 3×3; dropout follows each convolution.
 
-    def __init__(self, channels: int, design: Design, dropout: float, layers: ModuleType):
+    Shapes: (N, C, H, W) → (N, k, H, W).
+    """
+
+    def __init__(self, channels: int, design: Design, layers: ModuleType):
         super().__init__()
         self.norm1 = layers.BatchNorm2d(channels)
         self.relu1 = layers.ReLU(inplace=True)
@@ -63,13 +66,13 @@ class DenseLayer(nn.Module):
         else:
             self.conv1 = layers.Conv2d(channels, design.growth, kernel_size=3, padding=1, bias=False)
         self.bottleneck = design.bottleneck
-        self.dropout = layers.Dropout(dropout) if dropout else nn.Identity()
+        self.dropout = layers.Dropout(0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(self.relu1(self.norm1(x)))  # (N, C, H, W) → (N, 4k, H, W), or (N, k, H, W)
+        y = self.dropout(self.conv1(self.relu1(self.norm1(x))))  # (N, C, H, W) → (N, 4k, H, W), or (N, k, H, W)
         if self.bottleneck:
-            y = self.conv2(self.relu2(self.norm2(y)))  # → (N, k, H, W)
-        return self.dropout(y)
+            y = self.dropout(self.conv2(self.relu2(self.norm2(y))))  # → (N, k, H, W)
+        return y
 
 
 class DenseBlock(nn.Module):
@@ -78,10 +81,10 @@ class DenseBlock(nn.Module):
     Shapes: (N, C, H, W) → (N, C + depth·k, H, W).
     """
 
-    def __init__(self, depth: int, channels: int, design: Design, dropout: float, layers: ModuleType):
+    def __init__(self, depth: int, channels: int, design: Design, layers: ModuleType):
         super().__init__()
         for index in range(depth):
-            layer = DenseLayer(channels + index * design.growth, design, dropout, layers)
+            layer = DenseLayer(channels + index * design.growth, design, layers)
             self.add_module(f"denselayer{index + 1}", layer)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,24 +96,15 @@ class DenseBlock(nn.Module):
 class DenseNet(nn.Module):
     """Stem → dense blocks with transitions between them → BN → ReLU → mean of every plane → one fully connected layer.
 
-    Convolutions start normal with variance 2/(k·k·planes in), as He et al. 2015, the last layer's bias at 0.
+    Convolutions start normal with variance 2/(k·k·planes out), as in the authors' release, the last layer's bias at 0.
 
-    Args:
-        design: which network.
-        dropout: share dropped after each dense layer; the paper's 0.2 where nothing is augmented.
+    Dropout follows every convolution but the first, those of transitions included, and drops nothing until it is set:
+    where nothing is augmented the paper drops 0.2 (section 4.2; models/densenet.lua of liuzhuang13/DenseNet).
 
     Shapes: (N, in_channels, S, S) → logits (N, num_classes), S = 224 or 32.
     """
 
-    def __init__(
-        self,
-        design: Design,
-        num_classes: int,
-        in_channels: int = 3,
-        layers: ModuleType = repronet.layers,
-        *,
-        dropout: float = 0.0,
-    ):
+    def __init__(self, design: Design, num_classes: int, in_channels: int = 3, layers: ModuleType = repronet.layers):
         super().__init__()
         self.input_size = design.input_size
         channels = design.stem
@@ -125,7 +119,7 @@ class DenseNet(nn.Module):
             }
         self.features = nn.Sequential(OrderedDict(stem))
         for index, depth in enumerate(design.depths, start=1):
-            self.features.add_module(f"denseblock{index}", DenseBlock(depth, channels, design, dropout, layers))
+            self.features.add_module(f"denseblock{index}", DenseBlock(depth, channels, design, layers))
             channels += depth * design.growth
             if index < len(design.depths):
                 out = int(channels * design.compression)
@@ -133,6 +127,7 @@ class DenseNet(nn.Module):
                     norm=layers.BatchNorm2d(channels),
                     relu=layers.ReLU(inplace=True),
                     conv=layers.Conv2d(channels, out, kernel_size=1, bias=False),
+                    dropout=layers.Dropout(0.0),
                     pool=layers.AvgPool2d(kernel_size=2, stride=2),
                 )
                 self.features.add_module(f"transition{index}", nn.Sequential(transition))  # → (N, out, H/2, W/2)
@@ -143,7 +138,7 @@ class DenseNet(nn.Module):
         self.classifier = layers.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight)
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, images: Tensor) -> Tensor:

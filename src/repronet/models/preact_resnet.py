@@ -13,19 +13,23 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.models.residual import SqueezeExcitation
 from repronet.models.variant import Build, variant
 
 _WIDTHS = (16, 32, 64)
 
 
 class PreActBlock(nn.Module):
-    """(BN → ReLU → convolution) three times, 1×1, 3×3, 1×1, or twice 3×3, plus the shortcut.
+    """(BN → ReLU → convolution) three times, 1×1, 3×3, 1×1, or twice 3×3 (→ SE), plus the shortcut.
 
-    Where the shape changes, the shortcut is a 1×1 convolution of the block's first activation (appendix).
+    Where the shape changes, the shortcut is a 1×1 convolution of the block's first activation (appendix). Squeeze and
+    excitation, r = `reduction`, stands on the branch before the sum (Hu et al. 2018, section 3.3).
     Shapes: (N, C, H, W) → (N, planes, H/s, W/s), where a bottleneck's inner width is planes/4.
     """
 
-    def __init__(self, channels: int, planes: int, stride: int, bottleneck: bool, layers: ModuleType):
+    def __init__(
+        self, channels: int, planes: int, stride: int, bottleneck: bool, reduction: int | None, layers: ModuleType
+    ):
         super().__init__()
         width = planes // 4 if bottleneck else planes
         kernels = (1, 3, 1) if bottleneck else (3, 3)
@@ -39,6 +43,7 @@ class PreActBlock(nn.Module):
             self.convolutions.append(
                 layers.Conv2d(before, after, kernel_size=kernel, stride=step, padding=kernel // 2, bias=False)
             )
+        self.se = SqueezeExcitation(planes, reduction, layers) if reduction else nn.Identity()
         changes = channels != planes or stride != 1
         self.projection = layers.Conv2d(channels, planes, kernel_size=1, stride=stride, bias=False) if changes else None
 
@@ -48,7 +53,7 @@ class PreActBlock(nn.Module):
         y = self.convolutions[0](y)  # → (N, width, H, W), or halved here
         for norm, convolution in list(zip(self.norms, self.convolutions, strict=True))[1:]:
             y = convolution(self.relu(norm(y)))  # → (N, width, H/s, W/s), (N, planes, H/s, W/s)
-        return y + around
+        return self.se(y) + around
 
 
 class PreActResNet(nn.Module):
@@ -67,6 +72,8 @@ class PreActResNet(nn.Module):
         num_classes: int = 10,
         in_channels: int = 3,
         layers: ModuleType = repronet.layers,
+        *,
+        reduction: int | None = None,
     ):
         super().__init__()
         expansion = 4 if bottleneck else 1
@@ -76,7 +83,8 @@ class PreActResNet(nn.Module):
             planes, strides = width * expansion, [1 if width == _WIDTHS[0] else 2] + [1] * (blocks - 1)
             inputs = [channels] + [planes] * (blocks - 1)
             sizes = zip(inputs, strides, strict=True)
-            stages.append(nn.Sequential(*(PreActBlock(c, planes, s, bottleneck, layers) for c, s in sizes)))
+            blocks_here = (PreActBlock(c, planes, s, bottleneck, reduction, layers) for c, s in sizes)
+            stages.append(nn.Sequential(*blocks_here))
             channels = planes
         self.stages = nn.Sequential(*stages)
         self.norm = layers.BatchNorm2d(channels)
@@ -94,11 +102,16 @@ class PreActResNet(nn.Module):
         return self.fc(self.avgpool(x).flatten(1))  # → (N, 4·64) → (N, classes)
 
 
-def _network(layers_deep: int, bottleneck: bool, doc: str) -> Build[PreActResNet]:
-    blocks = (layers_deep - 2) // (9 if bottleneck else 6)
-    return variant(f"preact_resnet{layers_deep}", partial(PreActResNet, blocks, bottleneck), doc, num_classes=10)
+def network(name: str, depth: int, doc: str, *, bottleneck: bool, reduction: int | None = None) -> Build[PreActResNet]:
+    """The network of so many layers, with squeeze and excitation if there is a reduction."""
+    blocks = (depth - 2) // (9 if bottleneck else 6)
+    return variant(name, partial(PreActResNet, blocks, bottleneck, reduction=reduction), doc, num_classes=10)
 
 
-preact_resnet110 = _network(110, False, "110 layers, blocks of two 3×3 convolutions, table 2.")
-preact_resnet164 = _network(164, True, "164 layers, bottlenecks, tables 3 and 4: 1,703,258 parameters.")
-preact_resnet1001 = _network(1001, True, "1001 layers, bottlenecks, tables 3 and 4.")
+preact_resnet110 = network(
+    "preact_resnet110", 110, "110 layers, blocks of two 3×3 convolutions, table 2.", bottleneck=False
+)
+preact_resnet164 = network(
+    "preact_resnet164", 164, "164 layers, bottlenecks, tables 3 and 4: 1,703,258 parameters.", bottleneck=True
+)
+preact_resnet1001 = network("preact_resnet1001", 1001, "1001 layers, bottlenecks, tables 3 and 4.", bottleneck=True)

@@ -8,6 +8,8 @@ names                          what they are
 ============================== =====================================================================================
 resnet18 … resnet152           table 1, option B: projections where the shape changes; the first 1×1 of a bottleneck
                                halves the picture, as the authors' own release does
+resnet50_caffe …               the same behind the unpadded first pool of that release, which rounds up; the paper's
+                               text does not decide, and the later release in Torch (fb.resnet.torch) pads
 resnet18_a, resnet34_a         table 2, option A: shortcuts without parameters
 resnet34_c                     table 3, option C: a projection around every block
 resnet50_v1_5 …                modern: the 3×3 halves the picture; these are torchvision's networks
@@ -47,6 +49,11 @@ resnet34 = network("resnet34", RESNET34, "ResNet-34 B, table 1: 21,797,672 param
 resnet50 = network("resnet50", RESNET50, "ResNet-50, table 1: 25,557,032 parameters.")
 resnet101 = network("resnet101", RESNET101, "ResNet-101, table 1: 44,549,160 parameters.")
 resnet152 = network("resnet152", RESNET152, "ResNet-152, table 1: 60,192,808 parameters.")
+
+_CAFFE = "{} of table 1 behind the unpadded pool of the authors' Caffe release."
+resnet50_caffe = network("resnet50_caffe", replace(RESNET50, stem="224px_ceil"), _CAFFE.format("ResNet-50"))
+resnet101_caffe = network("resnet101_caffe", replace(RESNET101, stem="224px_ceil"), _CAFFE.format("ResNet-101"))
+resnet152_caffe = network("resnet152_caffe", replace(RESNET152, stem="224px_ceil"), _CAFFE.format("ResNet-152"))
 
 resnet18_a = network("resnet18_a", replace(RESNET18, shortcut="A"), "ResNet-18 of table 2: option A.")
 resnet34_a = network("resnet34_a", replace(RESNET34, shortcut="A"), "ResNet-34 A, tables 2 and 3.")

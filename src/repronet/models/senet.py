@@ -1,14 +1,17 @@
 """Squeeze-and-excitation networks.
 
 J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018 (arXiv:1709.01507): table 1 for SE-ResNet-50 and
-SE-ResNeXt-50, section 6 and the appendix for SENet-154, section 5.1 and table 4 for CIFAR. r = 16 everywhere. As in the
-authors' release the first max-pool is unpadded and rounds up.
+SE-ResNeXt-50, section 6 and the appendix for SENet-154; section 5.1 and table 4 of the journal version (arXiv v4) for
+CIFAR, where the networks are the pre-activation ones of He et al. 2016. r = 16 everywhere. As in the authors' release
+the first max-pool is unpadded and rounds up. se_resnet20 … se_resnet110 for CIFAR are our own: the post-activation
+networks of He et al. 2015, of which Hu et al. publish nothing.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from repronet.models import preact_resnet
 from repronet.models.residual import Design, ResNet, network
 from repronet.models.resnet import RESNET50, RESNET101, RESNET152, cifar_design
 from repronet.models.resnext import RESNEXT50
@@ -21,7 +24,7 @@ def se_design(design: Design) -> Design:
 
 
 def _cifar(layers: int) -> Build[ResNet]:
-    doc = f"SE-ResNet-{layers} for CIFAR, section 5.1: ResNet-{layers} with option A."
+    doc = f"ResNet-{layers} for CIFAR, option A, with squeeze and excitation; not in the paper."
     return network(f"se_resnet{layers}", se_design(cifar_design(layers)), doc)
 
 
@@ -49,6 +52,13 @@ se_resnext50_32x4d = network(
     "se_resnext50_32x4d", se_design(RESNEXT50), "SE-ResNeXt-50, table 1: 27,559,896 parameters."
 )
 senet154 = network("senet154", SENET154, "SENet-154, section 6: 115,088,984 parameters.")
+
+se_preact_resnet110 = preact_resnet.network(
+    "se_preact_resnet110", 110, "SE-ResNet-110 of table 4: pre-activation.", bottleneck=False, reduction=16
+)
+se_preact_resnet164 = preact_resnet.network(
+    "se_preact_resnet164", 164, "SE-ResNet-164 of table 4: pre-activation, bottlenecks.", bottleneck=True, reduction=16
+)
 
 se_resnet20 = _cifar(20)
 se_resnet32 = _cifar(32)

@@ -93,6 +93,7 @@ def _imagenet(
     expansion: int = 1,
     field: int | None = None,
     deviation: str | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Facts:
     """Those of which torchvision states the size; :func:`_computed` are the others."""
     return Facts(
@@ -103,6 +104,7 @@ def _imagenet(
         source="torchvision",
         modern=deviation is not None,
         deviations=(deviation,) if deviation else (),
+        notes=notes,
         macs=macs,
         stages=imagenet_stages(expansion),
         receptive_field=("layer4", field) if field else None,
@@ -113,6 +115,12 @@ def _imagenet(
 
 def _computed(title: str, parameters: int, macs: Printed | None, *errors: Error) -> Facts:
     return replace(_imagenet(title, parameters, macs, *errors), source="computed")
+
+
+def _caffe(parameters: int, macs: int) -> Facts:
+    title = "He et al.: the unpadded first pool of their Caffe release, which rounds up"
+    facts = _imagenet(title, parameters, None, expansion=4, notes=(_POOL,))
+    return replace(facts, source="computed", macs=macs)
 
 
 def _v1_5(depth: int, parameters: int, macs: str, percent: float) -> Facts:
@@ -217,6 +225,10 @@ _CIFAR_SIZES = {
 }
 _PROJECTIONS = 2_752  # parameters of option B: 16·32 + 2·32 + 32·64 + 2·64
 _HE = "He et al.: a 1×1 halves the picture"
+_POOL = (
+    "the paper does not say how the first pool meets the border: padded as in fb.resnet.torch (resnet50, …), or"
+    " unpadded and rounding up as in the authors' Caffe release (resnet50_caffe, …)"
+)
 _OPTION_A = "option A: no parameters in shortcuts"
 
 
@@ -269,6 +281,7 @@ NETWORKS = {
         *(*_ten_crop(22.85, 6.71), *_dense(20.74, 5.25), *_released(24.7, 7.8)),
         field=483,
         expansion=4,
+        notes=(_POOL,),
     ),
     "resnet101": _imagenet(
         _HE,
@@ -277,6 +290,7 @@ NETWORKS = {
         *(*_ten_crop(21.75, 6.05), *_dense(19.87, 4.60), *_released(23.6, 7.1)),
         field=1027,
         expansion=4,
+        notes=(_POOL,),
     ),
     "resnet152": _imagenet(
         _HE,
@@ -285,7 +299,11 @@ NETWORKS = {
         *(*_ten_crop(21.43, 5.71), *_dense(19.38, 4.49), *_released(23.0, 6.7)),
         field=1507,
         expansion=4,
+        notes=(_POOL,),
     ),
+    "resnet50_caffe": _caffe(25_557_032, 3_857_973_248),
+    "resnet101_caffe": _caffe(44_549_160, 7_570_194_432),
+    "resnet152_caffe": _caffe(60_192_808, 11_282_415_616),
     "resnet18_a": _computed(_OPTION_A, 11_515_688, Printed("1.8 G"), _table_2(27.88)),
     "resnet34_a": _computed(_OPTION_A, 21_623_848, Printed("3.6 G"), *_ten_crop(25.03, 7.76)),
     "resnet34_c": _computed(
