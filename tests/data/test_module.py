@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from repronet.config import build_data
+from repronet.config.compose import compose
 from repronet.data.batches import TensorLoader
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
 from repronet.data.policy import Policy
@@ -25,7 +27,13 @@ def module(data: ImageDataset, size: int, pad: bool = False, policy: Policy | No
     pixel_map = Enlarged(PixelMap((1.0,) * 3, (0.0,) * 3), size)
     statistics = PixelStatistics.of(data.train.images)  # type: ignore[attr-defined]
     return ImageDataModule(
-        fitted_splits(data, size, pad), statistics, pixel_map, None, policy, image_size=size, batch_size=5
+        fitted_splits(data, size, "pad" if pad else "resize"),
+        statistics,
+        pixel_map,
+        None,
+        policy,
+        image_size=size,
+        batch_size=5,
     )
 
 
@@ -48,6 +56,26 @@ def test_padding_adds_background_and_resizing_stretches():
 def test_what_is_too_large_to_pad_is_said():
     with pytest.raises(UserError, match="larger than the 32×32"):
         module(dataset(48), 32, pad=True)
+
+
+def test_cropping_keeps_training_images_whole_for_a_policy_alone():
+    data = dataset(32)
+    whole = fitted_splits(data, 24, "crop", whole_train=True)
+    assert torch.equal(whole.train.images, data.train.images)  # type: ignore[attr-defined]
+    middle = data.train.images[:, :, 4:28, 4:28]  # type: ignore[attr-defined]
+    assert torch.equal(whole.val.images, middle)  # type: ignore[attr-defined]
+    assert torch.equal(whole.test.images, middle)  # type: ignore[union-attr]
+    assert torch.equal(fitted_splits(data, 24, "crop").train.images, middle)  # type: ignore[attr-defined]
+
+
+def test_a_cropped_image_is_evaluated_as_it_was_validated():
+    config = compose("train", ["model=four_layer_13pct", "data=mnist5k", "data.fit=crop"])
+    data = build_data.data_module(config, dataset(32), 24, PixelStatistics((0.5,) * 3, (0.2,) * 3))
+    (images, _), *_ = data.val_dataloader()
+    seen = torch.stack([data.eval_transform(image) for image in dataset(32).val.images])  # type: ignore[attr-defined]
+    assert torch.equal(seen, images)
+    corner = data.eval_transform.views(dataset(32).val.images[0], "ten_crop")[0]  # type: ignore[attr-defined]
+    assert torch.equal(corner, data.pixel_map(dataset(32).val.images[:1, :, :24, :24])[0])  # type: ignore[attr-defined]
 
 
 def test_enlarging_and_standardising_commute():

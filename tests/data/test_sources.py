@@ -68,7 +68,7 @@ def test_mnist_official_sizes_and_statistics(mnist_root):
     assert round(statistics.mean[0], 4) == 0.1307
     assert round(statistics.std[0], 4) == 0.3081
     assert digits.test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
-    assert fitted_splits(digits, 32, pad=True).test.fingerprint() == OFFICIAL_TEST["mnist"]
+    assert fitted_splits(digits, 32, "pad").test.fingerprint() == OFFICIAL_TEST["mnist"]
 
 
 def test_mnist_root_that_does_not_exist(tmp_path):

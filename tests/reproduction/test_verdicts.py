@@ -141,9 +141,11 @@ VARIED = {
     "augmentation": {"augmentation", "dropout"},  # the paper drops only where it augments nothing
     "augmentation_nin": {"augmentation"},
     "dropout": {"dropout"},
+    "squeeze_excitation": {"model", "preprocessing"},  # each as its paper
+    "squeeze_excitation_164": {"model", "preprocessing"},
     "pre_activation": {"model", "schedule"},  # each with its paper's warm-up
     "response_norm_imagenet": {"normalization"},
-    "response_norm": {"normalization", "optimizer"},  # it makes maps smaller, for which the best rate is higher
+    "response_norm_small": {"normalization", "optimizer"},  # it makes maps smaller, for which the best rate is higher
     "batch_norm": {"normalization"},
     "distortions": {"augmentation"},
 }

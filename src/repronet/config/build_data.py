@@ -68,7 +68,9 @@ def data_module(
 ) -> ImageDataModule:
     """The dataset, augmented, standardised by ``statistics`` where it is, and brought to ``image_size``."""
     augmentation, policy = augmenting(config.augmentation, image_size)
-    images = fitted_splits(images, image_size, pad=config.data.get("fit") == "pad")
+    fit = config.data.get("fit")
+    shorter = images.train.images.shape[-1] if fit == "crop" else short_side(config, image_size)
+    images = fitted_splits(images, image_size, fit, whole_train=policy is not None)
     return ImageDataModule(
         images,
         statistics,
@@ -76,8 +78,8 @@ def data_module(
         augmentation,
         policy,
         image_size=image_size,
-        short_side=short_side(config, image_size),
-        pad=config.data.get("fit") == "pad",
+        short_side=shorter,
+        pad=fit == "pad",
         batch_size=config.data.batch_size,
         eval_batch_size=config.data.eval_batch_size,
         batches_per_chunk=config.data.batches_per_chunk,

@@ -61,7 +61,10 @@ class Data:
 class OneSize(Data):
     """Images of one size, in memory as one tensor."""
 
-    fit: str = required(one_of("pad", "resize"), "how images get the network's size")
+    fit: str = required(
+        one_of("pad", "resize", "crop"),
+        "how images get the network's size; crop: the middle, in training by augmentation",
+    )
 
 
 @dataclass

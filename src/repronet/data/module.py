@@ -14,6 +14,7 @@ from repronet.data.augmentation import Augmentation, NoAugmentation
 from repronet.data.batches import Batch, Dealing, TensorEvaluation, TensorLoader
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
+from repronet.data.reading import centre_crop
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
 from repronet.data.streaming import Frame, Mixing, PictureChange, PictureEvaluation, PictureLoader
 from repronet.data.whitening import Preprocessing
@@ -41,25 +42,32 @@ class Enlarged:
         return F.interpolate(mapped, (self.size, self.size), mode="bilinear", align_corners=False)
 
 
-def fitted_splits(dataset: ImageDataset, size: int, pad: bool) -> ImageDataset:
-    """The dataset with its tensors as near to ``size`` × ``size`` as costs no memory: padded, or else reduced.
+def fitted_splits(dataset: ImageDataset, size: int, fit: str | None, whole_train: bool = False) -> ImageDataset:
+    """The dataset with its tensors as near to ``size`` × ``size`` as costs no memory.
 
     What is smaller and not padded stays small: :class:`Enlarged` brings each batch to its size when it is wanted.
+
+    Args:
+        fit: "pad" lays images on background, "crop" takes their middle; else they are reduced.
+        whole_train: leave training images uncropped, for a policy that crops them itself.
     """
 
-    def fit(split: LabelledPictures) -> LabelledPictures:
-        return replace(split, images=_fitted(split.images, size, pad)) if isinstance(split, Split) else split
+    def fitted(split: LabelledPictures) -> LabelledPictures:
+        return replace(split, images=_fitted(split.images, size, fit)) if isinstance(split, Split) else split
 
-    test = None if dataset.test is None else fit(dataset.test)
-    return replace(dataset, train=fit(dataset.train), val=fit(dataset.val), test=test)
+    test = None if dataset.test is None else fitted(dataset.test)
+    train = dataset.train if fit == "crop" and whole_train else fitted(dataset.train)
+    return replace(dataset, train=train, val=fitted(dataset.val), test=test)
 
 
-def _fitted(images: Tensor, size: int, pad: bool) -> Tensor:
-    """uint8 (N, C, H, W) → the same, padded to (N, C, size, size), or reduced to it with antialiasing."""
-    if pad:
+def _fitted(images: Tensor, size: int, fit: str | None) -> Tensor:
+    """uint8 (N, C, H, W) → (N, C, size, size): padded, cropped, or reduced with antialiasing."""
+    if fit == "pad":
         return pad_to(images, size)
     if min(images.shape[-2:]) <= size:
         return images
+    if fit == "crop":
+        return centre_crop(images, size)
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 

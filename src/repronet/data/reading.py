@@ -217,10 +217,10 @@ def resize_short_side(picture: Tensor, short_side: int) -> Tensor:
 
 
 def centre_crop(picture: Tensor, size: int) -> Tensor:
-    """The middle ``size`` × ``size`` pixels of (C, H, W), whose sides are at least that long."""
+    """The middle ``size`` × ``size`` pixels of (…, H, W), whose sides are at least that long."""
     height, width = picture.shape[-2:]
     top, left = (height - size) // 2, (width - size) // 2
-    return picture[:, top : top + size, left : left + size]
+    return picture[..., top : top + size, left : left + size]
 
 
 def opened(picture: Picture) -> Tensor:

@@ -4,6 +4,7 @@ from functools import partial
 
 from repronet.papers.records import (
     CIFAR,
+    CIFAR10_TEST,
     IMAGENET,
     RESPONSE_NORM_ALPHA,
     TORCHVISION,
@@ -16,6 +17,7 @@ from repronet.papers.records import (
     Recipe,
     Statistic,
     both,
+    cifar10_error,
     cut,
     stages,
 )
@@ -49,6 +51,12 @@ _ZF_RECIPE = Recipe(
 )
 
 _BY_THE_FILES = "the paper leaves its layers to the files of cuda-convnet (section 3.3, footnote 3)"
+_cuda_convnet = partial(Citation, "dnouri/cuda-convnet, example-layers", kind="authors' repository")
+_CUDA_CONVNET_RECIPE = (
+    "SGD 0.9, batch 128, rate 0.001, twice that for biases, weight decay 0.004 of the last three layers; about 300"
+    " epochs on four fifths of the images and 150 on all, then 10 at a tenth of the rate and 10 at a hundredth; crops"
+    " of 24 pixels, flips; images less their mean image"
+)
 _FOUR_LAYER_DEVIATIONS = (
     "a network of this suite's own, of which nothing is published: its layers are those of the release of 18 %",
     "response norm across maps, where that release has it within each map",
@@ -78,7 +86,7 @@ def _four_layer(title: str) -> Facts:
     )
 
 
-def _released_local(title: str, maps: int, parameters: int, macs: int) -> Facts:
+def _released_local(title: str, maps: int, parameters: int, macs: int, error: Error) -> Facts:
     """The networks that footnote 3 of section 3.3 leaves to the released files; pictures are crops of 24 pixels."""
     return Facts(
         ALEXNET,
@@ -88,6 +96,8 @@ def _released_local(title: str, maps: int, parameters: int, macs: int) -> Facts:
         10,
         notes=(_BY_THE_FILES,),
         macs=macs,
+        errors=(error,),
+        recipe=Recipe(_CUDA_CONVNET_RECIPE, _cuda_convnet("layer-params-conv-local-11pct.cfg")),
         stages=stages(
             f"conv1 64×24×24, pool1 64×12×12, conv2 64×12×12, pool2 64×6×6, local3 {maps}×6×6, local4 32×6×6"
         ),
@@ -167,10 +177,14 @@ NETWORKS = {
         recipe=_ZF_RECIPE,
     ),
     "four_layer_13pct": _released_local(
-        "for CIFAR-10: two convolutions, two locally connected layers", 32, 1_116_490, 18_517_248
+        "for CIFAR-10: two convolutions, two locally connected layers",
+        *(32, 1_116_490, 18_517_248),
+        cifar10_error(13.0, _nips("section 3.3"), "without response norm"),
     ),
     "four_layer_11pct": _released_local(
-        "for CIFAR-10: the same with response norm and more maps", 64, 2_112_970, 19_512_576
+        "for CIFAR-10: the same with response norm and more maps",
+        *(64, 2_112_970, 19_512_576),
+        Error(11.0, CIFAR10_TEST, "10-crop", _nips("section 3.3"), note="with response norm"),
     ),
     "four_layer_18pct": Facts(
         ALEXNET,
@@ -179,6 +193,18 @@ NETWORKS = {
         *CIFAR,
         notes=(_BY_THE_FILES,),
         macs=12_298_240,
+        errors=(
+            cifar10_error(18.0, _cuda_convnet("layer-params-18pct.cfg"), "no augmentation"),
+            cifar10_error(19.0, _cuda_convnet("layer-params-19pct.cfg"), "the variant without response norm"),
+            cifar10_error(
+                14.2, _cuda_convnet("layer-params-19pct.cfg"), "the variant without response norm, with translations"
+            ),
+        ),
+        recipe=Recipe(
+            "SGD 0.9, batch 128, rate 0.001, weight decay 0.004 (1 of the last layer), a tenth after 120 and 130 of 140"
+            " epochs; images whole and not augmented, less their mean image",
+            _cuda_convnet("layer-params-18pct.cfg"),
+        ),
         stages=_FOUR_LAYER_STAGES,
     ),
     "four_layer": _four_layer("our own for CIFAR-10: three 5×5 convolutions, response norm, overlapping pooling"),

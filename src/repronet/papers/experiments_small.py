@@ -146,7 +146,40 @@ def _squeeze_excitation() -> Runs:
             section="section 5.1",
             context=f"{error.percent:g} % (He et al. 2016, {error.citation.where}) without squeeze and excitation",
         )
+    for depth, percent, without in ((110, 5.21, 6.37), (164, 4.39, 5.46)):
+        runs[f"se_preact_resnet{depth}_cifar10"] = _small(
+            f"Pre-activation SE-ResNet-{depth} on CIFAR-10",
+            f"se_preact_resnet{depth}",
+            percent,
+            _HOURS,
+            *(_HELD_OUT, _ONE_PROCESS, DECAY),
+            section="section 5.1",
+            context=f"{without} % without squeeze and excitation",
+        )
     return runs
+
+
+def _released_four_layer() -> Runs:
+    """Those that section 3.3 of the paper of AlexNet leaves to the files of cuda-convnet."""
+    usual = (
+        _CARVED,
+        "one weight decay and one rate for all layers; in the files biases have twice the rate, and layers decays of"
+        " their own",
+        "one mean for all pixels, not a mean image",
+    )
+    length, where = "470 epochs on 45,000 images for 300 on 40,000 and 170 on all", "section 3.3, footnote 3"
+    title = "on CIFAR-10, by cuda-convnet's files"
+    return {
+        "four_layer_13pct_cifar10": _small(
+            f"The 13 % network {title}", "four_layer_13pct", 13.0, _DAYS, *usual, length, section=where
+        ),
+        "four_layer_11pct_cifar10": _small(
+            f"The 11 % network {title}", "four_layer_11pct", 11.0, _DAYS, *usual, length, section=where
+        ),
+        "four_layer_18pct_cifar10": _small(
+            f"The 18 % network {title}", "four_layer_18pct", 18.0, (5, 40), *usual, section=where
+        ),
+    }
 
 
 def _four_layer() -> Runs:
@@ -283,6 +316,7 @@ SMALL: Runs = {
     **_plain(),
     **_pre_activation(),
     **_squeeze_excitation(),
+    **_released_four_layer(),
     **_four_layer(),
     **_network_in_network(),
     **_aggregated(),

@@ -6,6 +6,7 @@ from functools import partial
 
 from repronet.papers.records import (
     CIFAR,
+    CIFAR100_TEST,
     IMAGENET,
     TOP1,
     Citation,
@@ -14,6 +15,7 @@ from repronet.papers.records import (
     Paper,
     Recipe,
     both,
+    cifar10_error,
 )
 from repronet.papers.resnet import CIFAR_RECIPE, imagenet_stages, small_stages
 
@@ -55,8 +57,9 @@ def _table_2(percent: float, released: float) -> tuple[Error, Error]:
     return Error(percent, TOP1, "1-crop", _se("table 2")), Error(released, TOP1, "1-crop", _RELEASE, note=note)
 
 
-def _preact(depth: int, parameters: int, macs: int, *widths: int) -> Facts:
-    """Table 4 of the journal version: the networks of He et al. 2016."""
+def _preact(depth: int, parameters: int, macs: int, errors: tuple[float, float], *widths: int) -> Facts:
+    """Table 4 of the journal version: the networks of He et al. 2016. Errors on CIFAR-10 and CIFAR-100."""
+    copied = Citation("arXiv:1709.01507v4", "table 5", "secondary")
     return Facts(
         SQUEEZE_EXCITATION,
         f"pre-activation ResNet-{depth} with squeeze and excitation, CIFAR",
@@ -64,7 +67,8 @@ def _preact(depth: int, parameters: int, macs: int, *widths: int) -> Facts:
         *CIFAR,
         macs=macs,
         stages=small_stages(*widths, name="stages.", first=0),
-        recipe=CIFAR_RECIPE,
+        errors=(cifar10_error(errors[0], _se("table 4")), Error(errors[1], CIFAR100_TEST, "test images", copied)),
+        recipe=Recipe(f"{CIFAR_RECIPE.text}, mean and deviation in place of a mean image", _se("section 5.1")),
     )
 
 
@@ -103,8 +107,8 @@ NETWORKS = {
     "se_resnet152": _imagenet("SE-ResNet-152", 66_821_848, _table_2(21.57, 21.34), 11_288_993_792, "11.32"),
     "se_resnext50_32x4d": _imagenet("SE-ResNeXt-50", 27_559_896, _table_2(21.10, 20.97), 4_232_994_816, "4.25"),
     "senet154": _imagenet("SENet-154", 115_088_984, _SENET154, 20_688_363_520, recipe=_SENET154_RECIPE),
-    "se_preact_resnet110": _preact(110, 1_744_760, 253_161_920, 16, 32, 64),
-    "se_preact_resnet164": _preact(164, 1_905_362, 247_840_256, 64, 128, 256),
+    "se_preact_resnet110": _preact(110, 1_744_760, 253_161_920, (5.21, 23.85), 16, 32, 64),
+    "se_preact_resnet164": _preact(164, 1_905_362, 247_840_256, (4.39, 21.31), 64, 128, 256),
     "se_resnet20": _cifar(20, 272_095),
     "se_resnet32": _cifar(32, 468_109),
     "se_resnet44": _cifar(44, 664_123),
