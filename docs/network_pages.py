@@ -103,7 +103,7 @@ def _cited(paper: Paper) -> str:
 
 def _error(error: Error) -> str:
     protocol = "" if error.protocol == "test images" else f", {error.protocol}"
-    return f"{error.percent:g} % of {error.of}{protocol}{f', {error.note}' if error.note else ''}"
+    return f"{error.percent:g} % of {error.of}{protocol}{f', {error.kind}' if error.kind else ''}"
 
 
 def _picture(name: str) -> str:

@@ -17,6 +17,7 @@ def made_up(
     val: Sequence[float] = (0.6, 0.3, 0.2),
     budget: str = "paper",
     lr: float = 0.1,
+    test_error_top5: float | None = None,
 ) -> records.Record:
     """A record of a run of as many epochs as there are training errors."""
     history = [
@@ -24,8 +25,10 @@ def made_up(
         for n, (one, other) in enumerate(zip(train, val, strict=True), start=1)
     ]
     config = {"experiment": experiment, "budget": budget, "optimizer": {"lr": lr}}
+    top5 = {"test_error_top5": test_error_top5, "center_error_top5": test_error_top5}
     return records.sealed(
         {
+            **({} if test_error_top5 is None else top5),
             "experiment": experiment,
             "budget": budget,
             "seed": seed,

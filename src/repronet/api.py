@@ -41,6 +41,11 @@ class Result:
         return self.values["test_error"]
 
     @property
+    def test_error_top5(self) -> float | None:
+        """Share of test images whose class is not among the five likeliest; None with five classes or fewer."""
+        return self.values.get("test_error_top5")
+
+    @property
     def best_val_error(self) -> float | None:
         """The lowest validation error of any epoch; None where nothing was validated."""
         return self.values["best_val_error"]

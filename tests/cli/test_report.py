@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from repronet import runs
+from repronet.analysis.interval import interval
 
 
 class Page(HTMLParser):
@@ -67,10 +68,13 @@ def test_names_are_no_markup(page):
 
 def test_the_terminal_has_the_figures_under_their_headings(page, finished_run):
     lines = page[1].splitlines()
-    assert re.split(r" {2,}", lines[0].strip()) == ["run", "test error", "published", "best validation", "epochs"]
-    best = f"{100 * runs.read_result(finished_run)['best_val_error']:.2f} %"
+    assert re.split(r" {2,}", lines[0].strip()) == [
+        "run", "test error", "95 % interval", "published", "best validation", "epochs",
+    ]  # fmt: skip
+    result = runs.read_result(finished_run)
+    best, test = (f"{100 * result[name]:.2f} %" for name in ("best_val_error", "test_error"))
     assert re.split(r" {2,}", lines[1].strip())[1:] == [
-        f"{100 * runs.read_result(finished_run)['test_error']:.2f} %", "-", best, "2",
+        test, interval(result["test_error"], 1000), "-", best, "2",
     ]  # fmt: skip
     assert max(map(len, lines)) <= 80
     assert lines[-1].startswith("report.html: 2 runs, ")

@@ -34,6 +34,15 @@ def test_curves_of_one_run_have_the_rate_too():
     assert figure.axes[1].get_yscale() == "log"
 
 
+def test_curves_of_one_run_have_the_top5_errors_where_training_counts_them():
+    counted = {"train_error_top5": 0.05, "val_error_top5": 0.08}
+    labels = {
+        len(extra): [line.get_label() for line in charts.curves({"run": [row(1, **extra)]}).axes[1].lines]
+        for extra in ({}, {**counted, "train_error_top5": float("nan"), "x": 0}, counted)
+    }
+    assert labels == {0: ["train", "val"], 3: ["train", "val"], 2: ["train", "val", "train top-5", "val top-5"]}
+
+
 def test_an_error_of_nothing_is_not_drawn_on_a_logarithm():
     figure = charts.curves({"run": [row(1), row(2, val_error=0.0)]})
     assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "linear"]

@@ -13,7 +13,7 @@ from repronet.cli.commands.records import costs
 from repronet.config.compose import checked, compose
 from repronet.papers.cost import cost
 from repronet.papers.experiments import EXPERIMENTS
-from repronet.reproduction.page import distance, length, page, published, shown_error
+from repronet.reproduction.page import distance, length, page, published, shown_error, shown_ours
 from repronet.reproduction.record import asked, read_all
 
 RESULTS = REPOSITORY / "results"
@@ -48,7 +48,18 @@ def test_seeds_of_two_configs_have_a_row_each():
 def test_a_figure_of_five_answers_is_said_and_not_held_against_one():
     group = [made_up("googlenet_imagenet", seed, error) for seed, error in enumerate((0.3, 0.31))]
     assert shown_error(published("googlenet_imagenet")) == "10.07 % top-5"
-    assert distance(group) == "-"
+    assert (shown_ours(group), distance(group)) == ("30.50 ± 0.71 % (2) top-1", "-")
+
+
+def test_a_figure_of_five_answers_is_compared_with_ours_of_five():
+    group = [
+        made_up("googlenet_imagenet", seed, 0.3, test_error_top5=top5) for seed, top5 in enumerate((0.1012, 0.1022))
+    ]
+    assert shown_ours(group) == "10.17 ± 0.07 % (2) top-5"
+    assert distance(group) == "+1.4"  # (10.17 − 10.07) / 0.0707
+    text = page(group, {})
+    assert "| 10.07 % top-5 | 10.17 ± 0.07 % (2) top-5 |" in text
+    assert "googlenet_imagenet/paper-seed1.json) | 30.00 % | 10.22 % | center |" in text
 
 
 def test_the_mean_of_the_papers_runs_is_what_a_mean_is_compared_with():

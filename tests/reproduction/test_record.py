@@ -30,6 +30,12 @@ def test_what_is_written_is_read(tmp_path):
     assert list(records.read_all(tmp_path)) == [record]
 
 
+def test_records_from_before_there_was_a_top5_error_are_read(tmp_path):
+    for seed, top5 in enumerate((None, 0.0, 0.01)):
+        records.write(tmp_path, made_up("resnet20_cifar10", seed, test_error_top5=top5))
+    assert [found.get("test_error_top5") for found in records.read_all(tmp_path)] == [None, 0.0, 0.01]
+
+
 def test_a_figure_changed_by_hand_is_noticed(tmp_path):
     path = records.write(tmp_path, made_up("resnet20_cifar10"))
     changed(path, test_error=0.05)
@@ -43,12 +49,15 @@ def test_a_figure_changed_by_hand_is_noticed(tmp_path):
         ({"best_val_error": 0.01}, "but its epochs have"),
         ({"epochs": 5}, "but its epochs have"),
         ({"test_error": 0.12345}, "is no count of 10000 images"),
+        ({"test_error_top5": 0.01234}, "test_error_top5 0.01234 is no count of 10000 images"),
+        ({"test_error_top5": 0.0876}, "test_error_top5 0.0876 above test_error 0.0875"),
+        ({"test_error_top5": 0.02}, "test_error_top5 0.02, but center_error_top5 0.01"),
         ({"seed": 1}, "it is of resnet20_cifar10, paper, seed 1"),
         ({"config": {"optimizer": {"lr": 1.0}}}, "its config has another hash"),
     ],
 )
 def test_figures_that_contradict_each_other_are_noticed_under_a_new_hash_too(tmp_path, values, reason):
-    path = records.write(tmp_path, made_up("resnet20_cifar10"))
+    path = records.write(tmp_path, made_up("resnet20_cifar10", test_error_top5=0.01))
     resealed(path, **values)
     with pytest.raises(UserError, match=reason):
         records.read(path)

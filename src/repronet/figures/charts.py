@@ -36,21 +36,26 @@ def validated(rows: Sequence[Row]) -> list[Row]:
 
 
 def curves(runs: Mapping[str, Rows]) -> Figure:
-    """Loss and error by epoch, training dashed and validation solid, one colour a run; the rate where it is one run."""
+    """Loss and error by epoch, training dashed and validation solid, one colour a run. Of one run alone the rate too,
+    and faintly the top-5 errors where those of training are counted.
+    """
     alone = len(runs) == 1
+    top5 = alone and all(not math.isnan(row.get("train_error_top5", math.nan)) for row in next(iter(runs.values())))
     figure = Figure(figsize=(12 if alone else 9.5, 3.4), dpi=110, layout="constrained")
     axes = figure.subplots(1, 3 if alone else 2)
     for plot, (name, scale, label) in zip(axes, [("loss", 1, "loss"), ("error", 100, "error, %")], strict=False):
+        lines = [(split, name, 1.0) for split in ("train", "val")]
+        lines += [(split, "error_top5", 0.5) for split in ("train", "val") if top5 and name == "error"]
         for number, (run, rows) in enumerate(runs.items()):
             epochs = [row["epoch"] for row in rows]
-            for split, style in (("train", "--"), ("val", "-")):
-                values = [scale * row[f"{split}_{name}"] for row in rows]
+            for split, kind, alpha in lines:
+                values = [scale * row[f"{split}_{kind}"] for row in rows]
                 label_of = split if alone else (run if split == "val" else None)
+                label_of = f"{split} top-5" if kind == "error_top5" else label_of
                 colour = f"C{2 * (split == 'val') if alone else number}"
-                plot.plot(epochs, values, style, color=colour, label=label_of, marker=_marker(rows))
-        positive = all(
-            row[f"{split}_{name}"] > 0 for rows in runs.values() for row in rows for split in ("train", "val")
-        )
+                style = "--" if split == "train" else "-"
+                plot.plot(epochs, values, style, color=colour, alpha=alpha, label=label_of, marker=_marker(rows))
+        positive = all(row[f"{split}_{kind}"] > 0 for rows in runs.values() for row in rows for split, kind, _ in lines)
         plot.set(xlabel="epoch", ylabel=label, yscale="log" if positive else "linear")
         plot.grid(which="both", alpha=0.25)
     if alone:

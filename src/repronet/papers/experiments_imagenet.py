@@ -82,12 +82,10 @@ def _inception() -> Runs:
             "GoogLeNet of 2014",
             "googlenet",
             10.07,
-            "a run counts the first answer, the figure the first five, so that they cannot be compared",
             "rate, batch, weight decay and length are Caffe's, as the paper has none",
             "one process for many that are not in step",
             "augmentation as far as the paper tells it",
             "weights start as in He et al. 2015, of which the paper says nothing",
-            comparable=False,
         ),
         "inception_v3_imagenet": _large(
             "Inception-v3",

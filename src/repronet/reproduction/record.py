@@ -128,11 +128,17 @@ def _contradiction(record: Record, path: Path) -> str | None:
     for key, value in found.items():
         if record[key] != value:
             return f"{key} {record[key]}, but its epochs have {value}"
-    wrong = record["test_error"] * record["test_images"]
-    if abs(wrong - round(wrong)) > 1e-6:
-        return f"test_error {record['test_error']} is no count of {record['test_images']} images"
-    if record["protocol"] == "center" and record["test_error"] != record["center_error"]:
-        return f"test_error {record['test_error']}, but center_error {record['center_error']}"
+    for kind in ("error", "error_top5"):
+        share = record.get(f"test_{kind}")  # records from before there was a top-5 error have none
+        if share is None:
+            continue
+        wrong = share * record["test_images"]
+        if abs(wrong - round(wrong)) > 1e-6:
+            return f"test_{kind} {share} is no count of {record['test_images']} images"
+        if share > record["test_error"]:
+            return f"test_{kind} {share} above test_error {record['test_error']}"
+        if record["protocol"] == "center" and share != record[f"center_{kind}"]:
+            return f"test_{kind} {share}, but center_{kind} {record[f'center_{kind}']}"
     return None
 
 

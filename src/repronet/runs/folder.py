@@ -122,7 +122,8 @@ def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     if not rows:
         return
     text = io.StringIO()
-    table = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    # Of the newest: the first epochs of a run may be from before there was a top-5 error.
+    table = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     # Nobody need wait for the disk here: the rows stand in every checkpoint.

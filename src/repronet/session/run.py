@@ -30,6 +30,7 @@ from repronet.training.callbacks.evaluation_plots import draw_evaluation
 from repronet.training.callbacks.history import History
 from repronet.training.callbacks.tensorboard import add_hyperparameters, draw
 from repronet.training.checkpoints import config_in, load_weights, position_in, read_checkpoint
+from repronet.training.metrics import TOP5_SHOWN
 
 log = logging.getLogger("repronet.train")
 OLD = "ecba6cd"  # the last commit whose runs cannot be resumed, but are read
@@ -175,7 +176,9 @@ def _old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
 
 
 def _draw_hyperparameters(trainer: pl.Trainer, config: DictConfig, result: Mapping[str, Any]) -> None:
-    errors = {key: result[key] for key in ("last_val_error", "best_val_error", "test_error")}
+    names = ("last_val_error", "best_val_error", "test_error")
+    top5 = (f"{name}_top5" for name in names[1:] if len(result["test_error_by_class"]) >= TOP5_SHOWN)
+    errors = {key: result[key] for key in (*names, *top5)}
     metrics = {key: float(error) for key, error in errors.items() if error is not None}
     draw(trainer, lambda writer: add_hyperparameters(writer, plain(config), metrics, result["steps"] + 1))
     for logger in trainer.loggers:

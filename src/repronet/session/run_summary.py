@@ -11,11 +11,13 @@ from typing import Any
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
+from repronet.analysis.interval import interval
 from repronet.config.advice import advise
 from repronet.config.build import Parts, run_name
 from repronet.data.splits import LabelledPictures, Split
 from repronet.runs.environment import environment
 from repronet.training.callbacks.history import History
+from repronet.training.metrics import TOP5_SHOWN
 
 log = logging.getLogger("repronet.train")
 
@@ -55,6 +57,7 @@ def make_result(
         "device": trainer.strategy.root_device.type,
         **_tested(parts),
         "best_val_error": best["val_error"],
+        "best_val_error_top5": best.get("val_error_top5"),
         "best_epoch": best["epoch"],
         "last_val_error": last["val_error"],
         "last_val_loss": last["val_loss"],
@@ -110,10 +113,16 @@ def report(result: dict[str, Any], folder: Path) -> None:
     best = result["best_epoch"]
     on = "on augmented images, " if result["augmented"] else ""
     epochs = f"{result['epochs']} epoch{'' if result['epochs'] == 1 else 's'}"
-    test_line = "test error               -  the data has no test split"
+    test_lines = ["test error               -  the data has no test split"]
     if tested:
         wrong = round(result["test_error"] * tested)
-        test_line = f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {best}"
+        test_lines = [
+            f"test error        {result['test_error']:7.2%}  {wrong} of {tested:,}, weights of epoch {best}",
+            f"  95 % interval            {interval(result['test_error'], tested)}",
+        ]
+    if tested and len(result["test_error_by_class"]) >= TOP5_SHOWN:
+        top5 = result["test_error_top5"]
+        test_lines.append(f"top-5 error       {top5:7.2%}  {round(top5 * tested)} of {tested:,}")
     validated_line = "validation error         -  nothing was validated"
     if result["best_val_error"] is not None:
         last = "-" if result["last_val_error"] is None else f"{result['last_val_error']:.2%}"
@@ -127,7 +136,7 @@ def report(result: dict[str, Any], folder: Path) -> None:
     hardest = [f"hardest classes            {shown}"] if shown and len(result["test_error_by_class"]) > 3 else []
     lines = [
         "",
-        test_line,
+        *test_lines,
         *hardest,
         *kept,
         validated_line,

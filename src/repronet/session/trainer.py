@@ -34,7 +34,7 @@ from repronet.training.callbacks.snapshots import Snapshots
 from repronet.training.callbacks.statistics import FrozenStatistics
 from repronet.training.callbacks.steps import CapFilters, CountedSeeds
 from repronet.training.callbacks.stopping import Patience
-from repronet.training.callbacks.tensorboard import LAYOUT, draw, tolerant
+from repronet.training.callbacks.tensorboard import draw, layout, tolerant
 from repronet.training.checkpoints import AtomicCheckpointIO
 
 # Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
@@ -94,7 +94,7 @@ def make_session(
             BestAndLast(folder, parts.config, history, switch, config.trainer.save_minutes),
         ],
     )
-    draw(trainer, lambda writer: writer.add_custom_scalars(LAYOUT))
+    draw(trainer, lambda writer: writer.add_custom_scalars(layout(parts.task.train_metrics.top5)))
     return Session(trainer, history)
 
 

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
+
+TOP5_COUNTED, TOP5_SHOWN = 6, 20  # classes from which on it is counted, and said in the terminal and on pages
+
+
+def places(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many classes come before the right one, (N,): below 5 it is among the five likeliest.
+
+    Of equal logits the earlier class comes first, and NaN before all numbers, as in ``argmax``: ``torch.topk`` promises
+    no order of equals, and scikit-learn's ``top_k_accuracy_score`` takes the later class first. With logits of 16 bits
+    and 1,000 classes equals are common.
+
+    Args:
+        logits: (N, classes).
+        labels: (N,).
+    """
+    logits = logits.nan_to_num(nan=math.inf, posinf=math.inf, neginf=-math.inf)
+    own = logits.gather(1, labels[:, None])  # (N, classes) → (N, 1)
+    earlier = torch.arange(logits.shape[1], device=logits.device) < labels[:, None]  # (N, classes)
+    return ((logits > own) | ((logits == own) & earlier)).sum(dim=1)
 
 
 class LossAndError(Metric):
@@ -47,7 +67,7 @@ class LossAndError(Metric):
         self.wrong += (logits.argmax(dim=1) != right).sum()
         self.count += len(right)
         if self.top5:
-            self.wrong_top5 += (logits.topk(5, dim=1).indices != right[:, None]).all(dim=1).sum()  # (N, 5) → ()
+            self.wrong_top5 += (places(logits, right) >= 5).sum()
 
     def compute(self) -> dict[str, float]:
         """Mean loss, error and accuracy, and the top-5 error where it is counted; all 0 where nothing was seen."""
@@ -75,7 +95,7 @@ class SplitEvaluation(torch.nn.Module):
 
     def __init__(self, num_classes: int):
         super().__init__()
-        self.figures = LossAndError(top5=num_classes > 5)
+        self.figures = LossAndError(top5=num_classes >= TOP5_COUNTED)
         self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
 
     def reset(self) -> None:

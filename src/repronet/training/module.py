@@ -18,7 +18,7 @@ from repronet.training.callbacks.finetuning import FineTuning
 from repronet.training.distillation import LearningWithoutForgetting
 from repronet.training.finetune import StagePlan, stage_plan
 from repronet.training.losses import Loss, logits_of, loss_function, loss_of_heads, training_loss
-from repronet.training.metrics import LossAndError, SplitEvaluation
+from repronet.training.metrics import TOP5_SHOWN, LossAndError, SplitEvaluation
 from repronet.training.optimizers import OptimizerBuilder, optimizer_builder, parameter_groups, rate_of
 from repronet.training.schedules import ScheduleBuilder, Watching, schedule_builder
 
@@ -31,7 +31,8 @@ class ImageClassifier(pl.LightningModule):
 
     It logs ``train/loss`` and ``train/error`` as means since the last point, every ``log_every_n_steps`` steps, and
     ``val/loss``, ``val/error``, ``val/accuracy``, with more than five classes also ``val/error_top5``; the same under
-    ``test/``. At the end of an epoch callbacks find the means over the whole epoch under ``train/``.
+    ``test/``. From 20 classes on there is ``train/error_top5`` too. At the end of an epoch callbacks find the means
+    over the whole epoch under ``train/``.
 
     Args:
         network: images (N, C, H, W) → logits (N, classes); a name of :data:`repronet.models.MODELS`, the arguments of
@@ -89,7 +90,7 @@ class ImageClassifier(pl.LightningModule):
         self.build_schedule = schedule_builder(schedule)
         self.stage_plan: StagePlan | None = None if finetune is None else stage_plan(self.network, finetune)
         self.distillation = distillation
-        self.train_metrics = LossAndError()
+        self.train_metrics = LossAndError(top5=num_classes >= TOP5_SHOWN)
         self.evaluation = SplitEvaluation(num_classes)
         self._since = self.train_metrics.sums()  # the sums at the latest point of the training curves
 
@@ -168,16 +169,16 @@ class ImageClassifier(pl.LightningModule):
         """
         sums, since = self.train_metrics.sums(), self._since
         count = sums["count"] - since["count"]
-        point = {
-            "train/loss": (sums["loss_sum"] - since["loss_sum"]) / count,
-            "train/error": (sums["wrong"] - since["wrong"]) / count,
-        }
+        names = {"loss": "loss_sum", "error": "wrong"} | (
+            {"error_top5": "wrong_top5"} if self.train_metrics.top5 else {}
+        )
+        point = {f"train/{name}": (sums[key] - since[key]) / count for name, key in names.items()}
         self._since = sums
         for logger in self.trainer.loggers:
             logger.log_metrics(point, step=step)
         if self.trainer.is_last_batch:
             means = self.train_metrics.compute()
-            point = {"train/loss": means["loss"], "train/error": means["error"]}
+            point = {f"train/{name}": means[name] for name in names}
         for name, value in point.items():
             self.log(name, value, prog_bar=name == "train/loss", logger=False)
 

@@ -39,11 +39,17 @@ def test_the_plain_line_fits_80_columns_for_long_runs():
         step=60_000,
         train_loss=0.12345,
         train_error=0.1,
+        train_error_top5=None,
         val_loss=0.2,
         val_error=0.1234,
+        val_error_top5=0.01,
         lr=0.1,
         seconds=1.0,
     )
     line = epoch_line(row, 200, rate=9_876.5, left=3_599)
     assert line == "epoch 120/200  step 60000  loss 0.1235  val error 12.34%  9,876 img/s  59:59 left"
     assert len(line) <= 82
+    line = epoch_line({**row, "epoch": 12, "train_error_top5": 0.05}, 90, rate=9_876.5, left=3_599)
+    assert line == "epoch 12/90  step 60000  loss 0.1235  val 12.3% top-5 1.0%  9,876 img/s  59:59 left"
+    never = {**row, "val_loss": None, "val_error": None, "train_error_top5": 0.05, "val_error_top5": None}
+    assert "  val error -  " in epoch_line(never, 200, rate=1.0, left=1)

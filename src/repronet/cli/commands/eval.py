@@ -13,13 +13,16 @@ from rich.console import Console
 from rich.progress import track
 
 from repronet import runs
+from repronet.analysis.interval import interval
 from repronet.config.build import assemble, recorded_config
 from repronet.config.build_data import dataset
 from repronet.errors import UserError
+from repronet.functional import nll_loss
 from repronet.functional.autotune import recorded_in
 from repronet.session.console import interruptible, quiet_lightning
 from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 from repronet.training.classifier import of_run
+from repronet.training.metrics import TOP5_COUNTED, TOP5_SHOWN, LossAndError
 
 VIEWED = 50  # pictures at a time where each has many views
 
@@ -56,7 +59,7 @@ def run(config: DictConfig, console: Console) -> dict[str, Any]:
     with recorded_in(folder / runs.ALGORITHMS), closing(data), interruptible():
         trainer.test(task, datamodule=data, verbose=False)
     result = {**task.evaluation.compute(), "epoch": position["epochs"], "images": len(data.test)}
-    _report(result, _weights(position, config.checkpoint), console)
+    _report(result, _weights(position, config.checkpoint), len(data.classes), console)
     return result
 
 
@@ -72,21 +75,24 @@ def _by_views(config: DictConfig, folder: Path, recorded: DictConfig, console: C
     test = dataset(recorded, classifier.transform.size).test
     if test is None:
         raise UserError(f"run={folder}: its data has no test split; {runs.RESULT} holds the validation figures")
-    wrong, loss = 0, 0.0
+    figures = LossAndError(top5=len(classifier.classes) >= TOP5_COUNTED)
     parts = torch.arange(len(test)).split(VIEWED)
     for rows in track(parts, config.protocol, console=console, transient=True):
         answers = classifier.probabilities([test.picture(row) for row in rows.tolist()], config.protocol)
         labels = test.labels[rows]
-        wrong += int((answers.argmax(dim=1) != labels).sum())
-        loss -= float(answers[torch.arange(len(rows)), labels].clamp_min(1e-30).log().sum())
+        figures.update(nll_loss(answers.clamp_min(1e-30).log(), labels), answers, labels)
     position = position_in(read_checkpoint(folder / which))
-    result = {"error": wrong / len(test), "loss": loss / len(test), "epoch": position["epochs"], "images": len(test)}
-    _report(result, f"{config.protocol}, {_weights(position, config.checkpoint)}", console)
+    result = {**figures.compute(), "epoch": position["epochs"], "images": len(test)}
+    _report(result, f"{config.protocol}, {_weights(position, config.checkpoint)}", len(classifier.classes), console)
     return result
 
 
-def _report(result: dict[str, Any], weights: str, console: Console) -> None:
-    wrong, images = round(result["error"] * result["images"]), result["images"]
-    console.print(f"test error  {result['error']:.2%}  {wrong} of {images:,}, {weights}")
-    console.print(f"test_error  {result['error']!r}")
-    console.print(f"test_loss   {result['loss']!r}")
+def _report(result: dict[str, Any], weights: str, classes: int, console: Console) -> None:
+    images, top5 = result["images"], classes >= TOP5_SHOWN
+    for name, key in [("test error ", "error")] + [("top-5 error", "error_top5")] * top5:
+        wrong, known = round(result[key] * images), interval(result[key], images)
+        console.print(f"{name}  {result[key]:.2%}  {wrong} of {images:,}, {weights}", soft_wrap=True)
+        console.print(f"             {known} with 95 % confidence (Wilson's interval)")
+    keys = ("error", *["error_top5"] * top5, "loss")
+    for key in keys:
+        console.print(f"test_{key:<{max(map(len, keys))}}  {result[key]!r}")

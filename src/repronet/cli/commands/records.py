@@ -15,8 +15,8 @@ from repronet.papers.claims import CLAIMS
 from repronet.papers.cost import cost
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record
-from repronet.reproduction.page import comparable, distance, groups, length, page, published, shown_error
-from repronet.reproduction.verdicts import judge, spread
+from repronet.reproduction.page import comparable, distance, groups, length, page, published, shown_error, shown_ours
+from repronet.reproduction.verdicts import judge
 from repronet.runs.atomic import write_whole
 
 PAGE = "README.md"
@@ -75,9 +75,9 @@ def _figures(records: list[record.Record]) -> Table:
     columns = (Column("experiment", no_wrap=True), *figures, "budget")
     table = Table(*columns, box=None, pad_edge=False, title="test error", title_justify="left")
     for group in groups(records):
-        name, shares = group[0]["experiment"], [found["test_error"] for found in group]
+        name = group[0]["experiment"]
         away = distance(group) if comparable(group[0]) else "*"
-        table.add_row(name, shown_error(published(name)), spread(shares), away, length(group, ""))
+        table.add_row(name, shown_error(published(name)), shown_ours(group), away, length(group, ""))
     table.caption = "* not comparable with the paper's figure: shorter, or of another kind"
     table.caption_justify = "left"
     return table

@@ -6,7 +6,7 @@ import base64
 import csv
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,13 +23,15 @@ from rich.table import Column, Table
 import repronet
 from repronet import runs
 from repronet.analysis.diagnosis import diagnose
+from repronet.analysis.interval import interval
 from repronet.cli.commands import records
 from repronet.cli.failures import writing
 from repronet.errors import UserError
 from repronet.figures import charts
 from repronet.papers import NETWORKS
-from repronet.papers.records import Error
+from repronet.papers.records import TOP5, Error
 from repronet.runs.atomic import write_whole
+from repronet.training.metrics import TOP5_SHOWN
 
 PAPER_SPLITS = {
     "mnist": "MNIST test",
@@ -61,7 +63,15 @@ class Run:
         """What the paper of its network says of its test split, most comparable first."""
         facts = NETWORKS.get(self.config.get("model.name", ""))
         split = PAPER_SPLITS.get(self.config.get("data.name", ""))
-        return [] if facts is None or split is None else [error for error in facts.errors if error.of.startswith(split)]
+        if facts is None or split is None:
+            return []
+        others = ("a reproduction", "the variant")
+        return [e for e in facts.errors if e.of.startswith(split) and not e.note.startswith(others)]
+
+    @property
+    def shows_top5(self) -> bool:
+        """Whether its classes are so many that a top-5 error tells something."""
+        return self.result is not None and len(self.result.get("test_error_by_class", ())) >= TOP5_SHOWN
 
     @property
     def best(self) -> dict[str, float] | None:
@@ -106,8 +116,8 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     template = (files("repronet.cli.commands") / "report.html.j2").read_text(encoding="utf-8")
     page = environment.from_string(template).render(
         runs=[(run, diagnose(charts.validated(run.rows)), shown) for run, shown in zip(found, pictures, strict=True)],
-        columns=COLUMNS,
-        cells=[[cell(run) for _, cell in COLUMNS] for run in found],
+        columns=_columns(found),
+        cells=[[cell(run) for _, cell in _columns(found)] for run in found],
         curves=_overlaid(found),
         differences=differences(found),
         names=[run.name for run in found],
@@ -170,9 +180,19 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
-def _published(run: Run) -> str:
-    notes = (f"{error.percent:g} %" + (f" ({error.kind})" if error.kind else "") for error in run.published)
-    return ", ".join(notes) or "-"
+def _published(run: Run, top5: bool) -> str:
+    """The published errors of one kind, with their protocol where it is not the plain one, and what else is said."""
+    found = []
+    for error in run.published:
+        if (error.of == TOP5) == top5:
+            notes = [error.protocol] * (error.protocol != "test images") + [error.kind] * bool(error.kind)
+            found.append(f"{error.percent:g} %" + (f" ({', '.join(notes)})" if notes else ""))
+    return ", ".join(found) or "-"
+
+
+def _interval(run: Run) -> str:
+    tested = run.result is not None and run.result["test_error"] is not None
+    return interval(run.result["test_error"], run.result["test_images"]) if tested else "-"  # type: ignore[index]
 
 
 def _status(run: Run) -> str:
@@ -185,17 +205,26 @@ COLUMNS = (
     ("model", lambda run: run.config.get("model.name", "-")),
     ("data", lambda run: run.config.get("data.name", "-")),
     ("test error", lambda run: _percent(run.result and run.result["test_error"])),
-    ("published", _published),
+    ("95 % interval", _interval),
+    ("published", lambda run: _published(run, top5=False)),
+    ("top-5 error", lambda run: _percent(run.result and run.result.get("test_error_top5"))),
+    ("published top-5", lambda run: _published(run, top5=True)),
     ("best validation", lambda run: _percent(run.best and run.best["val_error"])),
     ("training", lambda run: _percent(run.rows[-1]["train_error"] if run.rows else None)),
     ("epochs", _status),
     ("time", lambda run: f"{run.rows[-1]['seconds']:,.0f} s" if run.rows else "-"),
 )
-IN_TERMINAL = ("run", "test error", "published", "best validation", "epochs")
+IN_PAGE_ALONE = ("model", "data", "training", "time")
+OF_MANY_CLASSES = ("top-5 error", "published top-5")
+
+
+def _columns(found: Sequence[Run]) -> list[tuple[str, Callable[[Run], str]]]:
+    top5 = any(run.shows_top5 for run in found)
+    return [(heading, cell) for heading, cell in COLUMNS if top5 or heading not in OF_MANY_CLASSES]
 
 
 def _table(found: Sequence[Run]) -> Table:
-    cells = {heading: cell for heading, cell in COLUMNS if heading in IN_TERMINAL}
+    cells = {heading: cell for heading, cell in _columns(found) if heading not in IN_PAGE_ALONE}
     columns = (Column(head, justify="left" if head == "run" else "right", overflow="fold") for head in cells)
     table = Table(*columns, box=None, pad_edge=False)
     for run in found:

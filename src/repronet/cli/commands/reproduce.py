@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,9 +25,8 @@ from repronet.figures.charts import read_history
 from repronet.papers import NETWORKS, datasets
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record as records
-from repronet.reproduction.page import published, shown_error
+from repronet.reproduction.page import published, shown_error, shown_ours
 from repronet.reproduction.record import Record
-from repronet.reproduction.verdicts import spread
 from repronet.runs import environment
 from repronet.session.run import resume, train
 
@@ -179,11 +179,13 @@ def recorded(folder: Path) -> Record:
     error = published(name)
     protocol = PROTOCOLS.get(error.protocol, "center") if error else "center"
     figures = {key: result[key] for key in FROM_RESULT}
+    top5 = dict.fromkeys(("test_error_top5", "center_error_top5"), result.get("test_error_top5"))
     hashes = result.get("data_sha256", {})  # runs from before there were hashes have none
     other_pictures = datasets.deviation(config.data.name, hashes.get("test"))
     if protocol != "center":
         asked = compose("eval", [f"run={folder}", f"protocol={protocol}"])
-        figures["test_error"] = evaluate(asked, Console(quiet=True))["error"]
+        seen = evaluate(asked, Console(quiet=True))
+        figures["test_error"], top5["test_error_top5"] = seen["error"], seen.get("error_top5")
     return records.sealed(
         {
             "experiment": name,
@@ -194,11 +196,16 @@ def recorded(folder: Path) -> Record:
             **figures,
             "protocol": protocol,
             "center_error": center,
+            **{key: value for key, value in top5.items() if value is not None},
             "data_sha256": hashes,
             "deviations": [*deviations(config), *filter(None, [other_pictures])],
             "config": plain,
             "history": [
-                {key: int(value) if key in ("epoch", "step") else value for key, value in row.items()}
+                {
+                    key: int(value) if key in ("epoch", "step") else value
+                    for key, value in row.items()
+                    if not math.isnan(value)  # a top-5 error that was not counted
+                }
                 for row in read_history(folder / runs.HISTORY)
             ],
         }
@@ -253,6 +260,6 @@ def _conclude(name: str, done: Sequence[Record], console: Console) -> None:
     if not done:
         return
     console.print()
-    console.print(f"{name}: paper {shown_error(published(name))}, here {spread([r['test_error'] for r in done])}")
+    console.print(f"{name}: paper {shown_error(published(name))}, here {shown_ours(done)}")
     for deviation in dict.fromkeys(deviation for record in done for deviation in record["deviations"]):
         console.print(f"  differs: {deviation}", markup=False, soft_wrap=True)

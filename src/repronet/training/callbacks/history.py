@@ -14,14 +14,18 @@ from repronet.training.module import ImageClassifier
 
 
 class EpochRow(TypedDict):
-    """One finished epoch. Errors are shares of wrong answers, from 0 to 1; None where nothing was validated."""
+    """One finished epoch. Errors are shares of wrong answers, from 0 to 1; None where nothing was validated, and of the
+    top-5 errors, in training with fewer than 20 classes and in validation with fewer than 6.
+    """
 
     epoch: int  # counted from 1
     step: int  # optimizer steps since the start of the run
     train_loss: float
     train_error: float
+    train_error_top5: float | None
     val_loss: float | None
     val_error: float | None
+    val_error_top5: float | None
     lr: float  # of the epoch's last step
     seconds: float  # of training and validation since the start of the run
 
@@ -66,8 +70,7 @@ class History(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
         if not trainer.sanity_checking:
-            figures = pl_module.evaluation.compute()
-            self._validated = {"loss": figures["loss"], "error": figures["error"]}
+            self._validated = pl_module.evaluation.compute()
             self.validated_images = int(pl_module.evaluation.figures.count)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -80,8 +83,10 @@ class History(pl.Callback):
                 step=trainer.global_step,
                 train_loss=train["loss"],
                 train_error=train["error"],
+                train_error_top5=train.get("error_top5"),
                 val_loss=val.get("loss"),
                 val_error=val.get("error"),
+                val_error_top5=val.get("error_top5"),
                 lr=self._rate,
                 seconds=round(self.seconds, 3),
             )

@@ -17,11 +17,13 @@ log = logging.getLogger("repronet.progress")
 
 
 def epoch_line(row: EpochRow, epochs: int, rate: float, left: float) -> str:
-    """One epoch in under 80 columns."""
-    error = "-" if row["val_error"] is None else f"{row['val_error']:6.2%}"
+    """One epoch in about 80 columns, with the top-5 error where training's is counted too."""
+    error = "error -" if row["val_error"] is None else f"error {row['val_error']:6.2%}"
+    if row["train_error_top5"] is not None and row["val_error"] is not None:
+        error = f"{row['val_error']:.1%} top-5 {row['val_error_top5']:.1%}"
     return (
         f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  step {row['step']:>5}  "
-        f"loss {row['train_loss']:.4f}  val error {error}  {rate:>5,.0f} img/s  {_clock(left)} left"
+        f"loss {row['train_loss']:.4f}  val {error}  {rate:>5,.0f} img/s  {_clock(left)} left"
     )
 
 

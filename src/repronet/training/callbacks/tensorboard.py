@@ -35,8 +35,15 @@ LAYOUT = {
     },
     "dead units": {"share of maps that no image excites, by layer": ["Multiline", ["watch_dead/.*"]]},
 }
+TOP5_CHART = {"top-5 error": ["Multiline", ["train/error_top5", "val/error_top5"]]}
 # TensorBoard shows five hyperparameters, the first ones, unless asked for others.
 COLUMNS = ("data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs")
+
+
+def layout(top5: bool) -> dict[str, dict[str, list[Any]]]:
+    """The grouped charts; ``top5``: with one for the top-5 errors."""
+    first, *others = LAYOUT.items()
+    return dict([(first[0], first[1] | (TOP5_CHART if top5 else {})), *others])
 
 
 def experiment(trainer: pl.Trainer) -> SummaryWriter | None:
