@@ -112,3 +112,12 @@ def test_the_policy_changes_training_pictures_and_no_others():
     whole = torch.cat([images for images, _ in data.train_dataloader()])
     original = torch.cat([images for images, _ in data.val_dataloader()])
     assert whole.mean() == pytest.approx(1 - original.mean().item(), abs=1e-4)
+
+
+def test_a_batch_that_is_on_the_device_is_not_made_anew():
+    data = module(dataset(32), 32)
+    batch = next(iter(data.train_dataloader()))
+    assert data.transfer_batch_to_device(batch, torch.device("cpu"), 0) is batch
+    moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
+    assert [part.device.type for part in moved] == ["meta", "meta"]
+    assert data.transfer_batch_to_device(batch[0], torch.device("meta"), 0).device.type == "meta"

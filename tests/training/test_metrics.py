@@ -126,3 +126,10 @@ def test_mixed_labels_count_by_their_likeliest_class():
     labels = torch.tensor([[0.4, 0.6], [0.1, 0.9], [0.7, 0.3]])
     running.update(torch.tensor(1.0), logits, labels)
     assert running.compute()["error"] == 1 / 3
+
+
+def test_losses_of_single_precision_are_summed_in_double():
+    running, losses = LossAndError(), torch.rand(50, generator=torch.Generator().manual_seed(2)) * 1e4
+    for loss in losses:
+        running.update(loss, LOGITS, LABELS)
+    assert running.sums()["loss_sum"] == sum(loss * len(LOGITS) for loss in losses.tolist())

@@ -168,6 +168,23 @@ def test_csv_logger(tmp_path, data):
     assert [row["step"] for row in rows if row["val/error"]] == ["10"]
 
 
+def test_callbacks_and_the_progress_bar_find_the_latest_point_within_an_epoch(tmp_path, data):
+    seen = []
+
+    class Look(pl.Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+            found = trainer.callback_metrics.get("train/loss"), trainer.callback_metrics.get("train/error")
+            seen.append((*found, trainer.progress_bar_metrics.get("train/loss")))
+
+    fitted(tmp_path, data, max_epochs=1, log_every_n_steps=4, callbacks=[Look()], logger=CSVLogger(tmp_path))
+    written = csv.DictReader(next(tmp_path.rglob("metrics.csv")).read_text().splitlines())
+    points = [(float(row["train/loss"]), float(row["train/error"])) for row in written if row["train/loss"]]
+    assert len(points) == 3
+    assert seen[:3] == [(None, None, None)] * 3
+    for step, (loss, error) in ((3, points[0]), (6, points[0]), (7, points[1]), (9, points[1])):
+        assert [float(value) for value in seen[step]] == pytest.approx([loss, error, loss])
+
+
 def test_learning_rate_monitor(tmp_path, data):
     model = classifier(schedule={"name": "cosine"})
     logger = CSVLogger(tmp_path, name="", version="run")

@@ -138,6 +138,12 @@ class ImageDataModule(pl.LightningDataModule):
         self.val = self._moved(self.val)
         self.test = self._moved(self.test) if self.test is not None else None
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """As Lightning's, but a batch that is there already, as those out of memory are, costs nothing."""
+        if isinstance(batch, tuple) and all(isinstance(part, Tensor) and part.device == device for part in batch):
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
+
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds of the data: how a picture is brought to the network, and its classes."""
         return {"lens": self.eval_transform.plain()}

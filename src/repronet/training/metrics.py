@@ -63,11 +63,12 @@ class LossAndError(Metric):
             labels: (N,), or probabilities (N, classes) as mixup makes them, whose likeliest class is the right answer.
         """
         right = labels.argmax(dim=1) if labels.ndim == 2 else labels  # (N, classes) → (N,)
-        self.loss_sum += loss.double() * len(right)
-        self.wrong += (logits.argmax(dim=1) != right).sum()
-        self.count += len(right)
+        # add_, since `+=` assigns, and an assignment to an attribute of a module takes longer than the sum
+        self.loss_sum.add_(loss, alpha=len(right))  # in the precision of the sum
+        self.wrong.add_((logits.argmax(dim=1) != right).sum())
+        self.count.add_(len(right))
         if self.top5:
-            self.wrong_top5 += (places(logits, right) >= 5).sum()
+            self.wrong_top5.add_((places(logits, right) >= 5).sum())
 
     def compute(self) -> dict[str, float]:
         """Mean loss, error and accuracy, and the top-5 error where it is counted; all 0 where nothing was seen."""

@@ -165,7 +165,8 @@ class ImageClassifier(pl.LightningModule):
         """Give the loggers the means since the latest point, and callbacks these or, after an epoch, its means.
 
         The loggers get them at once: what `self.log` collects is written after checkpoints are, so a run that is killed
-        between the two and resumed would lose the point.
+        between the two and resumed would lose the point. It also costs time in every later step of the epoch; within an
+        epoch callbacks are given the values directly, as Lightning's LearningRateMonitor gives them its own.
         """
         sums, since = self.train_metrics.sums(), self._since
         count = sums["count"] - since["count"]
@@ -176,11 +177,13 @@ class ImageClassifier(pl.LightningModule):
         self._since = sums
         for logger in self.trainer.loggers:
             logger.log_metrics(point, step=step)
-        if self.trainer.is_last_batch:
-            means = self.train_metrics.compute()
-            point = {f"train/{name}": means[name] for name in names}
-        for name, value in point.items():
-            self.log(name, value, prog_bar=name == "train/loss", logger=False)
+        if not self.trainer.is_last_batch:
+            self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in point.items()})
+            self.trainer.progress_bar_metrics["train/loss"] = point["train/loss"]
+            return
+        means = self.train_metrics.compute()
+        for name in names:
+            self.log(f"train/{name}", means[name], prog_bar=name == "loss", logger=False)
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
