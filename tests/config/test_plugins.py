@@ -11,9 +11,11 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
-from repronet import load, models
+from repronet import load, models, weights
 from repronet.config import plugins, register
 from repronet.config.compose import checked, compose
+from repronet.data.eval_transform import EvalTransform
+from repronet.data.preprocessing import PixelMap
 from repronet.errors import UserError
 from repronet.training import optimizers
 
@@ -296,3 +298,18 @@ def test_a_second_plugin_cannot_take_a_name(mine, tmp_path):
 def test_configs_hold_plain_names(mine):
     config = OmegaConf.to_container(compose("train", CHOSEN))
     assert json.loads(json.dumps(config)) == config
+
+
+def test_a_file_of_its_weights_names_the_plugin_that_is_missing(mine, tmp_path):
+    network = models.create("mine", num_classes=2, in_channels=1, options={"depth": 3})
+    transform = EvalTransform(("dark", "light"), 1, 12, 12, False, PixelMap((1.0,), (0.0,)))
+    weights.save(network, tmp_path / "w.safetensors", transform.to_json())
+    assert load(tmp_path / "w.safetensors").network.depth == 3
+    del models.MODELS["mine"]
+    with pytest.raises(UserError, match=r"its network mine is one of the plugin my_parts\.py; import that first"):
+        load(tmp_path / "w.safetensors")
+
+
+def test_networks_of_the_package_have_no_options():
+    with pytest.raises(UserError, match="model=lenet5: depth: only a network from outside the package has options"):
+        models.create("lenet5", options={"depth": 3})

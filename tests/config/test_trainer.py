@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 
 import pytest
 import pytorch_lightning as pl
@@ -14,6 +15,7 @@ from repronet.config.groups import choices
 from repronet.config.schema import LOGGERS
 from repronet.config.schema_trainer import Trainer
 from repronet.errors import UserError
+from repronet.session.trainer import Resumed, make_loggers
 
 OURS = {"threads", "channels_last", "compile", "filter_rms", "freeze_norm_epochs", "patience", "board", "save_minutes"}
 
@@ -137,3 +139,17 @@ def test_a_logger_without_its_package_is_one_line_and_no_folder(repronet, tmp_pa
     assert outcome.code == 2
     assert outcome.err == f"repronet: logger={name}: the package is missing; pip install 'repronet[{name}]'\n"
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(("name", "given"), [("wandb", "id"), ("mlflow", "run_id")])
+def test_a_run_is_its_own_with_a_service_and_goes_on_there(tmp_path, monkeypatch, name, given):
+    """Two folders of one name are two runs; what is resumed is the run that its checkpoint names."""
+    kind = {"wandb": "WandbLogger", "mlflow": "MLFlowLogger"}[name]
+    made = []
+    monkeypatch.setattr(f"repronet.session.trainer.{kind}", lambda **values: made.append(values))
+    config = compose("train", [f"logger={name}"])
+    resumed = Resumed(tmp_path / "last.ckpt", 7, {"epochs": 1, "batches": 0}, 1, {}, {kind: "a1b2"})
+    for before in (None, resumed, replace(resumed, logged={})):
+        make_loggers(config, tmp_path / "r", before)
+    assert [values[given] for values in made] == [None, "a1b2", None]
+    assert {values["name" if name == "wandb" else "run_name"] for values in made} == {"r"}

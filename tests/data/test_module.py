@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 import pytest
 import torch
 
@@ -91,6 +93,14 @@ def test_a_policy_makes_pictures_one_by_one():
     assert isinstance(module(dataset(48), 32).train_dataloader(), TensorLoader)
     images, _ = next(iter(data.train_dataloader()))
     assert images.shape == (5, 3, 32, 32)
+
+
+def test_loaders_that_nobody_uses_are_forgotten():
+    data = module(dataset(32), 32, policy=Policy([{"op": "crop"}], 32))
+    loaders = [data.train_dataloader(), data.train_dataloader()]
+    seen = [ref(loader) for loader in loaders]
+    del loaders[0]
+    assert [loader() is None for loader in seen] == [True, False]
 
 
 def test_without_a_test_split_there_is_nothing_to_deal_out():

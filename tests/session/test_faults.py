@@ -159,6 +159,14 @@ def test_patience_stops_early_and_a_resumed_run_stops_there_too(repronet, tmp_pa
     assert runs.read_result(tmp_path / "r")["epochs"] == 2
 
 
+def test_patience_is_in_epochs_however_few_are_validated(repronet, tmp_path):
+    words = ("trainer.patience=2", "trainer.check_val_every_n_epoch=2", "optimizer.lr=1e-9", "schedule=constant")
+    outcome = repronet("train", "trainer.max_epochs=9", *words, "run_dir=r")
+    assert outcome.code == 0
+    assert "stopping after epoch 4: epoch 2 was the best" in outcome.out
+    assert read_checkpoint(tmp_path / "r" / runs.LAST)["repronet"]["logged"] == {"TensorBoardLogger": "r"}
+
+
 def test_deterministic_measures_no_convolution(repronet, tmp_path):
     outcome = repronet("train", "deterministic=true", "trainer.max_epochs=1", "run_dir=r")
     assert torch.are_deterministic_algorithms_enabled()

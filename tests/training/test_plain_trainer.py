@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from repronet import ImageClassifier, ImageDataModule
 from repronet.data.splits import ImageDataset, Split
 from repronet.session.console import quiet_lightning
+from repronet.training.schedules import Watching
 
 STEPS = 11  # of an epoch: 88 images in batches of 8
 
@@ -115,6 +116,25 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path, data):
     assert made.global_step == 5
     for one, other in zip(part.network.parameters(), whole.network.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_warm_up_by_error_counts_steps_of_accumulated_gradients(tmp_path, data):
+    model = classifier(schedule={"name": "constant", "warmup_error": 1e-9})
+    fitted(
+        tmp_path, data, model, accumulate_grad_batches=4, max_epochs=2
+    )  # 3 steps an epoch, the last one of 3 batches
+    schedule = model.lr_schedulers()
+    assert isinstance(schedule, Watching)
+    assert (len(schedule.recent), schedule.parts) == (6, [])
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_plateau_counts_epochs(tmp_path, data, every):
+    model = classifier(schedule={"name": "plateau", "patience": 2, "least": 1.0})  # never as much better, but once
+    fitted(tmp_path, data, model, max_epochs=4, check_val_every_n_epoch=every)
+    schedule = model.lr_schedulers()
+    assert isinstance(schedule, Watching)
+    assert (schedule.factor, schedule.since) == (pytest.approx(0.1), 3 if every == 1 else 4)
 
 
 def test_clipped_gradients(tmp_path, data):

@@ -96,15 +96,29 @@ def test_plateau_waits_and_falls():
     schedule = schedules.watching(schedules.constant(), falling, None)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
     assert isinstance(schedule, schedules.Watching)
     found = []
-    for error in (0.5, 0.4, 0.395, 0.399, 0.2, 0.3, 0.3):  # 0.395 is no improvement of 0.01
+    for epoch, error in enumerate((0.5, 0.4, 0.395, 0.399, 0.2, 0.3, 0.3), start=1):  # 0.395 is no improvement of 0.01
         optimizer.step()
         schedule.step()
         found.append(optimizer.param_groups[0]["lr"])
-        schedule.validated(error)
+        schedule.validated(error, epoch)
     optimizer.step()
     schedule.step()
     found.append(optimizer.param_groups[0]["lr"])
     assert found == pytest.approx([LR] * 4 + [LR / 10] * 3 + [LR / 100])
+
+
+@pytest.mark.parametrize(("every", "falls"), [(1, [6, 10]), (2, [6, 10]), (3, [9])])
+def test_plateau_counts_epochs_however_few_are_validated(every, falls):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    falling = schedules.Plateau(gamma=0.1, patience=4, least=0.0)
+    schedule = schedules.watching(schedules.constant(), falling, None)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
+    assert isinstance(schedule, schedules.Watching)
+    found = []
+    for epoch in range(every, 12, every):
+        before = schedule.factor
+        schedule.validated(0.5 if epoch <= 2 or epoch == every else 0.6, epoch)
+        found += [epoch] if schedule.factor < before else []
+    assert found == falls
 
 
 def test_plateau_goes_on_from_its_state():
@@ -114,11 +128,11 @@ def test_plateau_goes_on_from_its_state():
         return schedules.watching(schedules.constant(), falling, None)(optimizer, lambda: (STEPS, STEPS * EPOCHS))  # type: ignore
 
     first = fresh()
-    for error in (0.5, 0.6):
-        first.validated(error)
+    for epoch, error in ((1, 0.5), (2, 0.6)):
+        first.validated(error, epoch)
     second = fresh()
     second.load_state_dict(first.state_dict())
-    assert (second.best, second.factor, second.waited) == (0.5, 0.1, 0)
+    assert (second.best, second.factor, second.since) == (0.5, 0.1, 2)
     second.optimizer.step()
     second.step()
     assert second.optimizer.param_groups[0]["lr"] == pytest.approx(LR / 10)
@@ -153,6 +167,21 @@ def test_a_warm_up_lasts_until_the_error_is_low(tmp_path):
     assert found == pytest.approx([LR / 10] * switch + [LR] * (130 - switch))
     torch.save(schedule.state_dict(), tmp_path / "state")
     torch.load(tmp_path / "state", weights_only=True)  # plain values alone
+
+
+def test_a_warm_up_counts_steps_of_several_batches(tmp_path):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    warming = schedules.WarmUntil(error=0.79, start=0.1)
+    schedule = schedules.watching(schedules.constant(), None, warming)(optimizer, lambda: (STEPS, STEPS * EPOCHS))
+    assert isinstance(schedule, schedules.Watching)
+    for batch in range(2 * (schedules.WATCHED_STEPS - 1)):
+        schedule.observe(*answers(0.8 if batch % 2 else 0.6), ends_step=batch % 2 == 1)
+    assert schedule.recent == pytest.approx([0.7] * (schedules.WATCHED_STEPS - 1))
+    assert not schedule.warm
+    schedule.observe(*answers(0.6), ends_step=False)
+    assert not schedule.warm
+    schedule.observe(*answers(0.8))
+    assert schedule.warm
 
 
 def test_labels_may_be_probabilities_where_errors_are_watched():

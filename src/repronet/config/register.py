@@ -38,7 +38,7 @@ from typing import Any, TypeVar
 from repronet import models
 from repronet.config import schema
 from repronet.config.fields import defaults_of, keys_of, optional, tag
-from repronet.config.plugins import enter
+from repronet.config.plugins import PARTS, enter
 from repronet.config.schema_data import OneSize
 from repronet.config.schema_recipe import Optimizer
 from repronet.constraints import Constraint
@@ -63,7 +63,7 @@ def model(name: str, input_size: int | None = None, keys: type | None = None) ->
     def register(build: T) -> T:
         values = {"name": name, "loss": "cross_entropy"}
         _choice("model", name, build, values, schema.Network, known, keys)
-        models.MODELS[name] = models.Own(build, input_size)
+        models.MODELS[name] = models.Own(PARTS["model", name].plugin, build, input_size)
         return build
 
     return register

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
+from weakref import WeakSet
 
 import pytorch_lightning as pl
 import torch
@@ -126,7 +127,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.workers = workers
         self.seed = seed
         self.device = torch.device("cpu")
-        self._holding_processes: list[PictureLoader | PictureEvaluation] = []
+        self._holding_processes: WeakSet[PictureLoader | PictureEvaluation] = WeakSet()  # those that are still in use
 
     def setup(self, stage: str) -> None:
         """Move tensors to the training device once: batches are gathered, augmented and mapped there."""
@@ -201,7 +202,7 @@ class ImageDataModule(pl.LightningDataModule):
             workers=self.workers,
             device=self.device,
         )
-        self._holding_processes.append(loader)
+        self._holding_processes.add(loader)
         return loader
 
     def first_training_batch(self) -> Batch:
@@ -241,5 +242,5 @@ class ImageDataModule(pl.LightningDataModule):
             rank=rank,
             world_size=world_size,
         )
-        self._holding_processes.append(loader)
+        self._holding_processes.add(loader)
         return loader

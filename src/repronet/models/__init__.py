@@ -77,11 +77,13 @@ class Own:
     """A network from outside the package.
 
     Attributes:
+        plugin: the module or file that it comes from.
         build: makes it of ``num_classes`` and ``in_channels``, of ``layers`` (a module) if it takes that, and of keys
             of its own.
         input_size: height and width of its images, where the network does not say.
     """
 
+    plugin: str
     build: Callable[..., nn.Module]
     input_size: int | None
 
@@ -134,7 +136,8 @@ def create(
         options: further arguments of a network from outside the package.
 
     Raises:
-        UserError: for an unknown name or layer family, a count below one, or a normalization without a place.
+        UserError: for an unknown name or layer family, a count below one, a normalization without a place, or options
+            of a network of this package.
     """
     build = builder(name)
     chosen = {"num_classes": num_classes, "in_channels": in_channels, "normalization": normalization}
@@ -153,6 +156,8 @@ def create(
         if normalization is not None:
             _renormalize(network, normalization, family)
         return _identified(network, {"name": name, **chosen, "layers": layers, "options": dict(options or {})})
+    if options:
+        raise UserError(f"model={name}: {', '.join(options)}: only a network from outside the package has options")
     if normalization is None or "normalization" in inspect.signature(build).parameters:
         network = build(**given, layers=family)
     else:

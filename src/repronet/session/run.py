@@ -100,7 +100,7 @@ def _newest_whole(folder: Path) -> Resumed | None:
             raise UserError(f"{path}: {before}; resume it there")
         ours = content["repronet"]
         config = config_in(content, path)
-        return Resumed(path, content["global_step"], ours["position"], ours["threads"], config)
+        return Resumed(path, content["global_step"], ours["position"], ours["threads"], config, ours.get("logged", {}))
     if damage:
         raise UserError(f"{'; '.join(damage)}; remove {folder / 'checkpoints'} to begin the run again")
     return None

@@ -70,6 +70,7 @@ class Resumed:
     position: dict[str, int]
     threads: int
     config: dict[str, Any]
+    logged: dict[str, Any]  # what the loggers call the run, by their class
 
     def __str__(self) -> str:
         within = f", batch {self.position['batches']} of the next" if self.position["batches"] else ""
@@ -125,7 +126,7 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
     for name in config.callbacks or ():
         yield CALLBACKS[name]()
     if config.trainer.patience:
-        yield Patience(config.trainer.patience)
+        yield Patience(-(-config.trainer.patience // config.trainer.check_val_every_n_epoch), history)
     if loggers:
         yield LearningRateMonitor("step")
     if config.trainer.board == "full" and any(isinstance(logger, TensorBoardLogger) for logger in loggers):
@@ -167,13 +168,14 @@ def _csv(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resu
 
 
 def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
-    return WandbLogger(
-        name=folder.name, save_dir=folder, id=folder.name, resume="allow", config=plain(config), **values
-    )
+    known = resumed.logged.get("WandbLogger") if resumed else None
+    return WandbLogger(name=folder.name, save_dir=folder, id=known, resume="allow", config=plain(config), **values)
 
 
 def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
-    return MLFlowLogger(run_name=folder.name, **{key: value for key, value in values.items() if value is not None})
+    known = resumed.logged.get("MLFlowLogger") if resumed else None
+    given = {key: value for key, value in values.items() if value is not None}
+    return MLFlowLogger(run_name=folder.name, run_id=known, **given)
 
 
 LOGGERS = {"tensorboard": _tensorboard, "csv": _csv, "wandb": _wandb, "mlflow": _mlflow}

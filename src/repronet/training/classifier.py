@@ -106,11 +106,14 @@ def of_file(path: Path) -> Classifier:
     """The network of a ``.safetensors`` file that ``repronet export`` wrote.
 
     Raises:
-        UserError: when the file is another, or damaged.
+        UserError: when the file is another, or damaged, or its network comes from a plugin that is not imported.
     """
     metadata = weights.metadata(path)
     try:
         blueprint = json.loads(metadata["blueprint"])
+        if "plugin" in metadata and blueprint["name"] not in models.MODELS:
+            plugin = metadata["plugin"]
+            raise UserError(f"{path}: its network {blueprint['name']} is one of the plugin {plugin}; import that first")
         transform = EvalTransform.of_json(metadata["transform"])
         network = models.create(**blueprint)
     except (KeyError, ValueError, TypeError) as error:

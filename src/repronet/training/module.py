@@ -147,19 +147,21 @@ class ImageClassifier(pl.LightningModule):
         self.train_metrics.update(loss.detach(), logits, labels)
         schedule = self.lr_schedulers()
         if isinstance(schedule, Watching):
-            schedule.observe(logits, labels)
+            schedule.observe(logits, labels, self._ends_step(batch_idx))
         if self._point_is_due(batch_idx):
             self._draw_point(self.trainer.global_step)
         return loss
 
+    def _ends_step(self, batch_idx: int) -> bool:
+        """Whether the optimizer steps after this batch; also after an epoch's last, however many it has gathered."""
+        return self.trainer.is_last_batch or (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
+
     def _point_is_due(self, batch_idx: int) -> bool:
         """Whether this step has a point of the training curves: every ``log_every_n_steps``, and at an epoch's end."""
-        trainer = self.trainer
-        if trainer.is_last_batch:
+        if self.trainer.is_last_batch:
             return True
-        steps = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        return steps and every > 0 and (trainer.global_step + 1) % every == 0
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        return every > 0 and self._ends_step(batch_idx) and (self.trainer.global_step + 1) % every == 0
 
     def _draw_point(self, step: int) -> None:
         """Give the loggers the means since the latest point, and callbacks these or, after an epoch, its means.
@@ -222,7 +224,7 @@ class ImageClassifier(pl.LightningModule):
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             schedule = self.lr_schedulers()
             if isinstance(schedule, Watching):
-                schedule.validated(figures["error"])
+                schedule.validated(figures["error"], self.trainer.current_epoch + 1)
 
     def on_test_epoch_end(self) -> None:
         self.log_dict({f"test/{name}": value for name, value in self.evaluation.compute().items()})

@@ -148,31 +148,38 @@ class Watching(LambdaLR):
 
     def __init__(self, optimizer: Optimizer, share: Share, plateau: Plateau | None, warmup: WarmUntil | None):
         self.plateau, self.warmup = plateau, warmup
-        self.best, self.waited, self.factor = math.inf, 0, 1.0
+        self.best, self.since, self.factor = math.inf, 0, 1.0  # since: the epoch of the latest improvement, or fall
         self.warm = warmup is None
         self.recent: list[float] = []  # training errors of the latest steps, while that matters
+        self.parts: list[float] = []  # those of the batches of the step that is under way
         super().__init__(optimizer, lambda step: share(step) * self.factor * (1.0 if self.warm else self._start()))
 
     def _start(self) -> float:
         return self.warmup.start if self.warmup else 1.0
 
-    def validated(self, error: float) -> None:
-        """Told of the validation error at the end of each epoch."""
+    def validated(self, error: float, epoch: int) -> None:
+        """Told of the validation error of ``epoch``, counted from 1; not every epoch need be validated."""
         if self.plateau is None:
             return
         if error <= self.best - self.plateau.least:
-            self.best, self.waited = error, 0
-            return
-        self.waited += 1
-        if self.waited >= self.plateau.patience:
-            self.factor, self.waited = self.factor * self.plateau.gamma, 0
+            self.best, self.since = error, epoch
+        elif epoch - self.since >= self.plateau.patience:
+            self.factor, self.since = self.factor * self.plateau.gamma, epoch
 
-    def observe(self, logits: Tensor, labels: Tensor) -> None:
-        """Told of each step's answers: logits (N, classes), labels (N,) or probabilities (N, classes)."""
+    def observe(self, logits: Tensor, labels: Tensor, ends_step: bool = True) -> None:
+        """Told of each batch's answers: logits (N, classes), labels (N,) or probabilities (N, classes).
+
+        Args:
+            ends_step: whether the optimizer steps after this batch, or waits for more gradients.
+        """
         if self.warmup is None or self.warm:
             return
         right = labels.argmax(dim=1) if labels.ndim == 2 else labels  # (N, classes) → (N,)
-        self.recent = [*self.recent[1 - WATCHED_STEPS :], float((logits.argmax(dim=1) != right).float().mean())]
+        self.parts.append(float((logits.argmax(dim=1) != right).float().mean()))
+        if not ends_step:
+            return
+        self.recent = [*self.recent[1 - WATCHED_STEPS :], sum(self.parts) / len(self.parts)]
+        self.parts = []
         if len(self.recent) == WATCHED_STEPS and sum(self.recent) / WATCHED_STEPS < self.warmup.error:
             self.warm, self.recent = True, []
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 import repronet
+from repronet import models
 from repronet.errors import UserError
 from repronet.layers import convert
 from repronet.weights import identity
@@ -49,8 +50,10 @@ def save(network: nn.Module, path: str | Path, transform: str | None = None) -> 
     tensors = {key: tensor.detach().cpu().clone() for key, tensor in network.state_dict().items()}
     tensors = {key: tensor.contiguous() for key, tensor in tensors.items()}  # channels-last is for speed, not for files
     num_classes, in_channels = identity.counts(network)
+    name = identity.name_of(network)
     known = {
-        "network": identity.name_of(network),
+        "network": name,
+        "plugin": getattr(models.MODELS.get(str(name)), "plugin", None),
         "num_classes": num_classes,
         "in_channels": in_channels,
         "repronet": repronet.__version__,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import re
+from types import SimpleNamespace
 
+import pytest
+import pytorch_lightning as pl
 from rich.console import Console
 
+from repronet import ImageClassifier
 from repronet.config.compose import compose
 from repronet.session.console import speaking_to
 from repronet.session.run import train
-from repronet.training.callbacks.history import EpochRow
-from repronet.training.callbacks.progress import epoch_line
+from repronet.training.callbacks.history import EpochRow, History
+from repronet.training.callbacks.progress import EpochLines, epoch_line
 
 
 def test_a_terminal_gets_lightnings_bar_and_a_line_an_epoch_within_80_columns(tmp_path, capsys):
@@ -31,6 +35,24 @@ def test_a_pipe_gets_no_bar(tmp_path, capsys):
     with speaking_to(console):
         train(compose("train", ["trainer.max_epochs=1", f"run_dir={tmp_path / 'r'}"]), console)
     assert "it/s" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(("within", "rate"), [(True, "100"), (False, "700")])
+def test_a_resumed_run_counts_only_the_images_since_then(tmp_path, monkeypatch, caplog, within, rate):
+    clock = iter((10.0, 15.0))
+    monkeypatch.setattr("repronet.training.callbacks.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
+    history, task = History(tmp_path), ImageClassifier()
+    history.rows = [EpochRow(epoch=1, step=55, train_loss=1, train_error=1, val_loss=1, val_error=1, lr=1, seconds=1)]
+    lines, trainer = EpochLines(history), pl.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
+    monkeypatch.setattr(pl.Trainer, "estimated_stepping_batches", 55)
+    task.train_metrics.load_sums({"count": 3000})  # as the checkpoint has it
+    lines.on_train_start(trainer, task)
+    if not within:
+        lines.on_train_epoch_start(trainer, task)
+    task.train_metrics.load_sums({"count": 3500})
+    with caplog.at_level("INFO", logger="repronet.progress"):
+        lines.on_train_epoch_end(trainer, task)
+    assert f" {rate} img/s" in caplog.text
 
 
 def test_the_plain_line_fits_80_columns_for_long_runs():

@@ -98,8 +98,11 @@ class BestAndLast(Checkpoint):
         self._saved = time.monotonic()
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
+        at_work = [logger for logger in trainer.loggers if not getattr(logger, "failed", False)]
         checkpoint["repronet"] = {
             "config": self.config,
             "position": dict(self._position),
             "threads": torch.get_num_threads(),
+            # A service's own name of the run, with which a resumed run goes on there and begins no other.
+            "logged": {type(logger).__name__: logger.version for logger in at_work},
         }

@@ -51,13 +51,19 @@ class EpochLines(pl.Callback):
     def __init__(self, history: History):
         self.history = history
         self._started, self._first_step, self._images = 0.0, 0, 0
+        self._before = 0  # images of this epoch that were trained on before the run was resumed
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, ImageClassifier)
         self._started, self._first_step, self._images = time.monotonic(), trainer.global_step, 0
+        self._before = pl_module.train_metrics.sums()["count"]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._before = 0  # a run that is resumed within an epoch does not come here first
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
-        self._images += pl_module.train_metrics.sums()["count"]
+        self._images += pl_module.train_metrics.sums()["count"] - self._before
         spent, steps = time.monotonic() - self._started, trainer.global_step
         rest = trainer.estimated_stepping_batches - steps
         left = spent / max(steps - self._first_step, 1) * max(rest, 0)

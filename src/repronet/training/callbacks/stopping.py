@@ -7,14 +7,17 @@ import logging
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping
 
+from repronet.training.callbacks.history import History
+
 log = logging.getLogger("repronet.train")
 
 
 class Patience(EarlyStopping):
     """Lightning's early stopping on ``val/error``, which also holds for a run that is resumed after it was decided."""
 
-    def __init__(self, validations: int):
+    def __init__(self, validations: int, history: History):
         super().__init__("val/error", patience=validations, mode="min", check_finite=False)
+        self.history = history
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:
@@ -22,5 +25,5 @@ class Patience(EarlyStopping):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.stopped_epoch:
-            best = self.stopped_epoch + 1 - self.patience
+            best = self.history.best["epoch"]
             log.info(f"stopping after epoch {self.stopped_epoch + 1}: epoch {best} was the best")
