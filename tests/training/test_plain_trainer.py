@@ -120,9 +120,7 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path, data):
 
 def test_a_warm_up_by_error_counts_steps_of_accumulated_gradients(tmp_path, data):
     model = classifier(schedule={"name": "constant", "warmup_error": 1e-9})
-    fitted(
-        tmp_path, data, model, accumulate_grad_batches=4, max_epochs=2
-    )  # 3 steps an epoch, the last one of 3 batches
+    fitted(tmp_path, data, model, accumulate_grad_batches=4, max_epochs=2)  # 3 steps an epoch, the last of 3 batches
     schedule = model.lr_schedulers()
     assert isinstance(schedule, Watching)
     assert (len(schedule.recent), schedule.parts) == (6, [])
