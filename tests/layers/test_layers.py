@@ -164,13 +164,3 @@ def test_autocast_through_a_network():
         found, expected = lenet(layers)(x), lenet(nn)(x)
     assert found.dtype == expected.dtype == torch.bfloat16
     torch.testing.assert_close(found, expected, rtol=0.1, atol=0.1)
-
-
-def test_a_network_of_our_layers_can_be_traced():
-    """TensorBoard draws graphs out of torch.jit.trace, which knows no autograd.Function of Python's."""
-    network = nn.Sequential(layers.Conv2d(2, 3, 3), layers.BatchNorm2d(3), layers.ReLU(), layers.MaxPool2d(2)).eval()
-    images = torch.randn(2, 2, 8, 8)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        traced = torch.jit.trace(network, images)
-        torch.testing.assert_close(traced(images), network(images))

@@ -45,12 +45,8 @@ def differentiable_samples(operator: Operator, many: int = 3) -> list[Case]:
     return [case for case in some_samples(operator, torch.float64, many) if case.leaves()]
 
 
-def compare(operator: Operator, algorithm: str | None, transform: Transformed, *, may_refuse: bool = False) -> int:
-    """Apply a transform to both, on a few samples; returns how many torch's own operator went through.
-
-    Args:
-        may_refuse: whether ours may raise a RuntimeError or NotImplementedError instead of giving the right numbers.
-    """
+def compare(operator: Operator, algorithm: str | None, transform: Transformed) -> int:
+    """Apply a transform to both, on a few samples; returns how many torch's own operator went through."""
     function = ours(operator, algorithm)
     compared = 0
     for case in differentiable_samples(operator):
@@ -63,12 +59,7 @@ def compare(operator: Operator, algorithm: str | None, transform: Transformed, *
             print(f"torch's {operator.name}{fixed} {names}: {refused!r:.90}")
             continue
         compared += 1
-        try:
-            found = _transformed(transform, function, case, tensors)
-        except (RuntimeError, NotImplementedError):
-            if not may_refuse:
-                raise
-            continue
+        found = _transformed(transform, function, case, tensors)
         torch.testing.assert_close(found, expected, msg=lambda words, case=case: f"{case}: {words}")
     return compared
 
@@ -117,6 +108,17 @@ def dual_tangent(function: Function, tensors: list[Tensor]) -> Any:
         return tuple(forward_ad.unpack_dual(function(*duals)))
 
 
+def forward_jacobian(function: Function, tensors: list[Tensor]) -> Any:
+    return torch.func.jacfwd(function, tuple(range(len(tensors))))(*tensors)
+
+
+def forward_hessian(function: Function, tensors: list[Tensor]) -> Any:
+    def loss(first: Tensor) -> Tensor:
+        return function(first, *tensors[1:]).pow(3).sum()
+
+    return torch.func.hessian(loss)(tensors[0])
+
+
 def compiled(function: Function, tensors: list[Tensor]) -> list[Tensor]:
     """Output and gradients of the whole function traced as one graph."""
     torch.compiler.reset()
@@ -133,17 +135,30 @@ def test_reverse_mode(operator, algorithm, transform):
         pytest.skip(f"torch's own {operator.name} does not go through this transform")
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")  # by torch's own jvp
 @by_algorithm
-@pytest.mark.parametrize("transform", [tangent, dual_tangent])
+@pytest.mark.parametrize("transform", [tangent, dual_tangent, forward_jacobian, forward_hessian])
 def test_forward_mode(operator, algorithm, transform):
-    """Right, or refused."""
-    compare(operator, algorithm, transform, may_refuse=True)
+    if not compare(operator, algorithm, transform):
+        pytest.skip(f"torch's own {operator.name} does not go through this transform")
 
 
 @pytest.mark.slow
 @by_algorithm
 def test_compiled(operator, algorithm):
     assert compare(operator, algorithm, compiled)
+
+
+@pytest.mark.slow
+@by_algorithm
+def test_gradients_of_many_compiled(operator, algorithm):
+    """torch.compile maps no autograd.Function, and must then leave the transform as it is."""
+
+    def compiled_gradients(function: Function, tensors: list[Tensor]) -> Any:
+        torch.compiler.reset()
+        return gradients_of_many(torch.compile(function, backend="aot_eager"), tensors[:1])
+
+    compare(operator, algorithm, compiled_gradients)
 
 
 @by_operator

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
-from torch._C import _functorch  # type: ignore[attr-defined]
+
+from repronet.functional.function import is_transformed
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +52,6 @@ _pinned: list[Path] = []  # files with pinned choices, which take precedence; se
 _measured_seconds = 0.0  # what this process has spent on measurements
 
 
-def can_measure() -> bool:
-    """Whether times mean anything now: not while torch.compile or torch.jit traces, or torch.func transforms."""
-    is_tracing = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
-    return not is_tracing and _functorch.peek_interpreter_stack() is None
-
-
 def fastest(
     operation: str, signature: Key, device: torch.device, candidates: Candidates | Callable[[], Candidates]
 ) -> str:
@@ -69,7 +64,7 @@ def fastest(
         candidates: functions that compute it, by name, or a function that makes these, called only to measure. The
             first candidate is kept unless another is clearly faster. An operation always has the same names.
     """
-    if not can_measure():
+    if is_transformed():  # what runs then is not only what was called
         return next(iter(candidates() if callable(candidates) else candidates))
     key = (operation, signature, device, torch.get_num_threads())
     winner = _winners.get(key)

@@ -34,24 +34,44 @@ import inspect
 import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from types import NoneType
+from types import NoneType, SimpleNamespace
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args
 
 import torch
 from torch import Tensor
+from torch._C import _are_functorch_transforms_active, _get_tracing_state
+from torch.autograd import forward_ad
+from torch.compiler import is_compiling
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
 def is_transformed() -> bool:
-    """Whether torch.compile traces this computation or torch.func transforms it."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    """Whether torch.compile or torch.jit traces this computation, torch.func transforms it, or tangents go forward."""
+    return (
+        is_compiling()
+        or forward_ad._current_level >= 0
+        or _are_functorch_transforms_active()
+        or _get_tracing_state() is not None
+    )
+
+
+def is_traced() -> bool:
+    """Whether torch.jit.trace records this computation, for other batches too."""
+    return _get_tracing_state() is not None
 
 
 def is_plain() -> bool:
-    """Whether this is a plain computation: nothing is differentiated, transformed by torch.func, or traced."""
+    """Whether this is a plain computation: nothing is differentiated, transformed or traced."""
     return not (torch.is_grad_enabled() or is_transformed())
+
+
+def is_differentiated(tensor: Tensor) -> bool:
+    """Whether autograd follows this tensor, backward or along a tangent."""
+    if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
+        return True
+    return tensor.requires_grad and torch.is_grad_enabled()
 
 
 class Operator(Generic[Arguments, Result]):
@@ -60,7 +80,8 @@ class Operator(Generic[Arguments, Result]):
     All calls of all operators pass through `__call__`. Most run `_joint`, an autograd.Function whose `forward` also
     saves what the gradients need. torch.func and torch.compile need forward and saving apart, as in `_apart`. For such
     a Function torch looks up the signature of `forward` in every call, which costs as much as the arithmetic of a small
-    layer (40 µs).
+    layer (40 µs). Where tangents go forward, `_both_ways` also keeps for them what the gradients need. torch.compile
+    takes no Function that can do so.
 
     Args:
         source: the text of the functions `forward`, `setup_context` and `backward`.
@@ -92,30 +113,65 @@ class Operator(Generic[Arguments, Result]):
             setup_context(ctx, args, output)
             return output
 
+        def setup_both_ways(ctx: Any, inputs: Any, output: Any) -> None:
+            setup_context(ctx, inputs, output)
+            forward = SimpleNamespace(save_for_backward=ctx.save_for_forward, set_materialize_grads=bool)
+            setup_context(forward, inputs, output)
+            outputs = output if isinstance(output, tuple) else (output,)
+            ctx.outlines = [(one.shape, one.dtype, one.device) for one in outputs]
+
         rule = {"generate_vmap_rule": True} if vmap is None else {"vmap": staticmethod(partial(vmap, self))}
         self._apart = self._function(apart, setup_context=staticmethod(setup_context), **rule)
+        both_ways = {"setup_context": staticmethod(setup_both_ways), "jvp": staticmethod(self._jvp)}
+        self._both_ways = self._function(apart, **both_ways, **rule)
         self._joint, self._overwriting = self._function(joint), self._function(overwriting)
 
     def _function(self, forward: Callable[..., Any], **members: Any) -> Any:
         members |= {"forward": staticmethod(forward), "backward": staticmethod(self._backward)}
         return type(self._name, (torch.autograd.Function,), members)
 
+    def _jvp(self, ctx: Any, *tangents: Tensor | None) -> Any:
+        """The derivative of the outputs along `tangents`: J·t, where the gradients are Jᵀ·g for g of the outputs.
+
+        Since Jᵀ·g is linear in g, its own gradient by g, which second derivatives are made of, is J·t.
+        """
+        wanted = [isinstance(tangent, Tensor) and not tangent._is_zerotensor() for tangent in tangents]
+
+        def gradients(*grads: Tensor) -> dict[int, Tensor]:
+            found = self._backward(known, *grads)
+            return {i: gradient for i, gradient in enumerate(found) if gradient is not None and wanted[i]}
+
+        with forward_ad._set_fwd_grad_enabled(True):  # torch switches it off here, with it the outer of two transforms
+            # Without the tangents of what is kept, whose operators would else call this again without end.
+            kept = [None if tensor is None else forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
+            settings = getattr(ctx, "settings", ())
+            known = SimpleNamespace(saved_tensors=kept, settings=settings, needs_input_grad=wanted)
+            zeros = [torch.zeros(shape, dtype=dtype, device=device) for shape, dtype, device in ctx.outlines]
+            found, transposed = torch.func.vjp(gradients, *zeros)[:2]
+            along = transposed({i: tangents[i] for i in found})
+        return along if len(along) > 1 else along[0]
+
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         if kwargs:
             raise TypeError(f"{self._name} takes no keywords, got {', '.join(kwargs)}")
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        return self._transformed(*args) if is_transformed() else self._joint.apply(*args)
+
+    def _transformed(self, *args: Any) -> Any:
+        if is_compiling():
+            if _are_functorch_transforms_active():
+                torch._dynamo.graph_break()  # torch.compile maps no Function: the transform runs as without it
             return self._apart.apply(*args)
-        if torch._C._get_tracing_state() is not None:  # torch.jit.trace, for a picture of the graph, sees no Function
-            return self.forward(*args)
-        return self._joint.apply(*args)
+        if forward_ad._current_level >= 0:
+            return self._both_ways.apply(*args)
+        if _are_functorch_transforms_active():
+            return self._apart.apply(*args)
+        return self.forward(*args)  # torch.jit.trace sees no Function
 
     def overwrite(self, *args: Any) -> Result:
-        """Write the output into the first argument, by the forward's parameter `out`. Not under transforms.
+        """Write the output into the first argument, by the forward's parameter `out`. Not where `is_transformed`.
 
         No gradient may name that argument, since its values are lost.
         """
-        if torch._C._get_tracing_state() is not None:
-            return self.forward(*args, out=args[0])
         return self._overwriting.apply(*args)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from repronet.functional.function import is_differentiated
 from repronet.functional.precision import is_lowered
 
 REDUCTIONS = ("none", "mean", "sum")
@@ -39,7 +40,7 @@ def require_constant(name: str, **arguments: Tensor | None) -> None:
         RuntimeError: for a tensor that requires grad.
     """
     for argument, value in arguments.items():
-        if value is not None and value.requires_grad and torch.is_grad_enabled():
+        if value is not None and is_differentiated(value):
             raise RuntimeError(f"{name} has no gradient for {argument}, which requires one: {tuple(value.shape)}")
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, is_traced
 from repronet.functional.pool_windows import (
     Axis,
     Phases,
@@ -215,6 +215,8 @@ def fastest_maximum(
 
     candidates = {name: partial(run, name) for name in ways}
     settings = (*settings, return_indices, with_gradient)
+    if return_indices and is_traced():  # torch.jit knows no view of another dtype, which finding the winners takes
+        algorithm = "vendor"
     output, indices = ways[chosen(operation, algorithm, batch, settings, candidates)](batch)
     output = output.squeeze(0) if input.dim() == 3 else output
     if not return_indices:

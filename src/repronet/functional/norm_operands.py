@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from repronet.functional.function import is_differentiated
 from repronet.functional.precision import accumulation_dtype, require_real_floating
 
 
@@ -52,7 +53,7 @@ def check_operands(
         wrong = values.numel() != input.shape[1] or (name.startswith("running") and values.dim() != 1)
         if wrong and input.shape[1] > 0:  # without channels, torch looks at none of these
             raise RuntimeError(f"{name} must hold {input.shape[1]} values, one a channel, got {tuple(values.shape)}")
-        if name.startswith("running") and values.requires_grad:
+        if name.startswith("running") and (values.requires_grad or is_differentiated(values)):
             raise RuntimeError(f"{name} is a constant, but requires grad")
     # Half-precision pictures may be normalised with float32 parameters; nothing else is mixed.
     dtypes = {values.dtype for values in present.values()} or {input.dtype}

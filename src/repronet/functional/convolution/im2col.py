@@ -10,7 +10,8 @@ neural networks for document processing", 2006).
 import torch
 from torch import Tensor
 
-from repronet.functional.convolution.conv_spec import ConvSpec, room_for, with_bias
+from repronet.functional.convolution.conv_spec import ConvSpec, layout_of, room_for, with_bias
+from repronet.functional.function import is_traced
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.product import product
 from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size, pad
@@ -51,6 +52,9 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) 
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     output_size = spec.geometry.output_size(image_size(input))
     filters = _filters(weight, spec.groups)
+    if is_traced():  # another batch may have more pieces
+        maps = _from_maps(filters @ _columns(input, spec), output_size)
+        return with_bias(maps.contiguous(memory_format=layout_of(input, weight)), bias)
     output = room_for((input.shape[0], weight.shape[0], *output_size), input, weight)
     pictures = _pictures_at_once(input.device, input.shape[1], output_size, spec.geometry)
     for part, result in zip(input.split(pictures), output.split(pictures), strict=True):
