@@ -1,10 +1,12 @@
-"""What is done to whole networks: traced, scripted, compiled around a transform."""
+"""What torch's tools do to whole networks: trace, script, take apart, compile around a transform."""
 
 import warnings
 
 import pytest
 import torch
-from torch import nn
+from torch import fx, nn
+from torch.fx.experimental.optimization import fuse
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from repronet import functional, layers, models
 
@@ -80,3 +82,112 @@ def test_per_sample_gradients_are_the_same_under_compile():
     images, labels = torch.randn(4, 1, 14, 14), torch.arange(4)
     found = torch.compile(gradients, backend="aot_eager")(parameters, images, labels)
     torch.testing.assert_close(found, gradients(parameters, images, labels), atol=1e-5, rtol=1e-4)
+
+
+def test_script_is_refused_in_one_line():
+    with pytest.raises(NotImplementedError, match=r"^torch.jit.script cannot compile Conv2d; use torch.jit.trace or"):
+        torch.jit.script(lenet(layers))
+
+
+@pytest.mark.filterwarnings("ignore:NOTE. The nodes obtained:UserWarning")  # of auxiliary heads, gone in evaluation
+@pytest.mark.parametrize("name", ["lenet5", "alexnet", "resnet20", "densenet40_12", "googlenet", "se_resnet50"])
+def test_fx_sees_the_nodes_of_the_same_network_on_torch(name):
+    with torch.device("meta"):
+        ours, theirs = (models.create(name, layers=family) for family in ("custom", "torch"))
+    assert get_graph_node_names(ours) == get_graph_node_names(theirs)
+
+
+def test_features_out_of_the_midst_of_a_network():
+    network = models.create("resnet20").eval()
+    features = create_feature_extractor(network, ["layer1", "layer2.0.conv1"])(torch.randn(2, 3, 32, 32))
+    assert {name: tuple(maps.shape) for name, maps in features.items()} == {
+        "layer1": (2, 16, 32, 32),
+        "layer2.0.conv1": (2, 32, 16, 16),
+    }
+
+
+def test_a_graph_of_layers_still_knows_training_from_evaluation():
+    network = nn.Sequential(layers.BatchNorm2d(3), layers.Dropout(0.5), layers.ReLU())
+    graph = fx.symbolic_trace(network)
+    assert int(network[0].num_batches_tracked) == 0  # tracing computes nothing
+    x = torch.randn(4, 3, 5, 5)
+    graph(x)
+    assert int(graph.get_submodule("0").num_batches_tracked) == 1
+    torch.testing.assert_close(graph.eval()(x), network.eval()(x))
+
+
+def test_functions_are_one_node_each():
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(2, 3, 3, 3))
+
+        def forward(self, x):
+            return functional.max_pool2d(functional.relu(functional.conv2d(x, weight=self.weight)), kernel_size=2)
+
+    network, x = Network(), torch.randn(2, 3, 6, 6)
+    graph = fx.symbolic_trace(network)
+    called = [node.target for node in graph.graph.nodes if node.op == "call_function"]
+    assert called == [functional.conv2d, functional.relu, functional.max_pool2d]
+    assert torch.equal(graph(x), network(x))
+
+
+def test_fusing_takes_torchs_layers():
+    """What the README says of tools that look layers up by their class."""
+    network, x = lenet(layers).train(), torch.randn(3, 1, 14, 14)
+    network(x)
+    expected = network.eval()(x)
+    fused = fuse(layers.convert(network, to="torch"))
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in fused.modules())
+    torch.testing.assert_close(fused(x), expected, atol=1e-5, rtol=1e-4)
+
+
+class Named(torch.Tensor):
+    """As others make them: what a function returns is of this kind too."""
+
+    calls: list[str] = []  # noqa: RUF012
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        cls.calls.append(getattr(func, "__name__", str(func)))
+        return super().__torch_function__(func, types, args, kwargs)
+
+
+def test_a_subclass_of_tensor_comes_out_and_is_asked_once():
+    for layer, x in ((layers.Conv2d(2, 3, 3), torch.randn(1, 2, 5, 5)), (layers.MaxPool2d(2), torch.randn(1, 2, 4, 4))):
+        Named.calls.clear()
+        named = x.as_subclass(Named)
+        found = layer(named)
+        assert type(found) is Named
+        assert [call for call in Named.calls if call.endswith("2d")] == [
+            type(layer).__name__.lower().replace("maxp", "max_p")
+        ]
+        torch.testing.assert_close(found.as_subclass(torch.Tensor), layer(x))
+
+
+def captum_net(of) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(of.Conv2d(3, 4, 3), of.ReLU(), of.MaxPool2d(3), of.Conv2d(4, 2, 2)).eval()
+
+
+@pytest.mark.parametrize("name", ["DeepLift", "IntegratedGradients", "GuidedBackprop", "LayerGradCam", "LRP"])
+def test_captums_attributions_are_those_of_torchs_layers(name):
+    attr = pytest.importorskip("captum.attr")
+    x = torch.randn(2, 3, 8, 8)
+    found = []
+    for of in (layers, nn):
+        network = captum_net(of)
+        if name in ("LRP", "DeepLift"):  # which look rules up by class
+            layers.convert(network, to="torch")
+        method = getattr(attr, name)(network, *([network[0]] if name == "LayerGradCam" else []))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # DeepLift's of its hooks
+            found.append(method.attribute(x.clone().requires_grad_(), target=(1, 0, 0)).detach())
+    torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
+
+
+def test_thop_counts_after_converting():
+    thop = pytest.importorskip("thop")
+    x = torch.randn(1, 3, 32, 32)
+    network = layers.convert(models.create("resnet20"), to="torch")
+    assert thop.profile(network.eval(), inputs=(x,), verbose=False) == (41_308_864, 269_722)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.convolution.conv_spec import room_for
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.max_pool import Maxima, Ways, fastest_maximum, max_pool2d
 from repronet.functional.pool import avg_pool2d
 from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, fold_batch
@@ -134,6 +134,7 @@ _lay_out = differentiable(
 )
 
 
+@overridable
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str = "auto") -> Tensor:
     """Average to a given size: y[r,c] is the mean over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns alike.
 
@@ -172,6 +173,7 @@ def adaptive_max_pool2d(
 def adaptive_max_pool2d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False, algorithm: str = "auto"
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@overridable
 def adaptive_max_pool2d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False, algorithm: str = "auto"
 ) -> Tensor | tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import require_floating
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.loss_reduction import (
     in_full_precision,
     not_a_number_if,
@@ -90,6 +90,7 @@ def _gradients(
 _binary_cross_entropy = differentiable(binary_cross_entropy_with_logits_forward, _gradients)
 
 
+@overridable
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,

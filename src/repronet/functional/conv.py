@@ -27,7 +27,7 @@ from repronet.functional.algorithms import ALGORITHMS
 from repronet.functional.autotune import Candidates, fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
 from repronet.functional.convolution import ConvSpec, fft, vendor, winograd
-from repronet.functional.function import Operator, by_batch, differentiable, is_plain
+from repronet.functional.function import Operator, by_batch, differentiable, is_plain, overridable
 from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, remembered, size_in
 
@@ -172,6 +172,7 @@ _weight_gradient = differentiable(
 )
 
 
+@overridable
 def conv2d(
     input: Tensor,
     weight: Tensor,

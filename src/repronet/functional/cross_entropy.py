@@ -23,7 +23,7 @@ from torch import Tensor
 
 from repronet.functional.class_labels import Labels, checked_labels, class_dim, require_class_weight
 from repronet.functional.elementwise import exp_of, require_floating
-from repronet.functional.function import added, differentiable, is_plain
+from repronet.functional.function import added, differentiable, is_plain, overridable
 from repronet.functional.loss_reduction import (
     Share,
     in_full_precision,
@@ -157,6 +157,7 @@ def _soft_gradients(
 _soft_cross_entropy = differentiable(soft_cross_entropy_forward, _soft_gradients, outputs=("loss", "log_probabilities"))
 
 
+@overridable
 def cross_entropy(
     input: Tensor,
     target: Tensor,

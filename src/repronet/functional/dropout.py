@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import applied
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import require_real
 
 
@@ -38,6 +38,7 @@ def dropout_input_gradient(grad_output: Tensor, mask: Tensor) -> Tensor:
 _dropout = differentiable(dropout_forward, input=dropout_input_gradient)
 
 
+@overridable
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop each number with probability p, and divide the others by 1 − p.
 
@@ -59,6 +60,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return applied(_dropout, input, inplace, dropout_mask(input, p))
 
 
+@overridable
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Drop each map with probability p, and divide the others by 1 − p: (N, C, H, W).
 

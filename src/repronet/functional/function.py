@@ -33,7 +33,7 @@ does for dataclasses, so that they are as fast as by hand. `print(_linear.source
 import inspect
 import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from types import NoneType, SimpleNamespace
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_args
 
@@ -42,6 +42,7 @@ from torch import Tensor
 from torch._C import _are_functorch_transforms_active, _get_tracing_state
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling
+from torch.overrides import handle_torch_function, has_torch_function
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -72,6 +73,22 @@ def is_differentiated(tensor: Tensor) -> bool:
     if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
         return True
     return tensor.requires_grad and torch.is_grad_enabled()
+
+
+def overridable(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Leave a public function to arguments with a `__torch_function__`, as torch.nn.functional does.
+
+    So torch.fx records it as one node, and a subclass of Tensor comes out as it went in.
+    """
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        if has_torch_function((*args, *kwargs.values())):
+            given = [value for value in (*args, *kwargs.values()) if hasattr(value, "__torch_function__")]
+            return handle_torch_function(call, given, *args, **kwargs)
+        return function(*args, **kwargs)
+
+    return call
 
 
 class Operator(Generic[Arguments, Result]):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from repronet.functional.class_labels import is_plain_sight
 from repronet.functional.elementwise import require_floating, require_number
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.loss_reduction import (
     Share,
     in_full_precision,
@@ -52,6 +52,7 @@ def multiclass_hinge_input_gradient(
 _multiclass_hinge = differentiable(multiclass_hinge_forward, input=multiclass_hinge_input_gradient)
 
 
+@overridable
 def multiclass_hinge(
     input: Tensor,
     target: Tensor,

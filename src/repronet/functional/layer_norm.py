@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from repronet.functional.function import added, differentiable, is_plain
+from repronet.functional.function import added, differentiable, is_plain, overridable
 from repronet.functional.precision import (
     accumulation_dtype,
     autocast_to_float32,
@@ -90,6 +90,7 @@ _scaled_and_shifted = differentiable(
 )
 
 
+@overridable
 def layer_norm(
     input: Tensor,
     normalized_shape: Sequence[int],
@@ -127,6 +128,7 @@ def layer_norm(
     return _affine(standardized.unflatten(-1, shape), weight, bias, input.dtype)
 
 
+@overridable
 def group_norm(
     input: Tensor,
     num_groups: int,

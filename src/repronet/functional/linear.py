@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import autocast, broadcasts, require_operands, require_real, require_same_dtype
 
 
@@ -50,6 +50,7 @@ _linear = differentiable(
 )
 
 
+@overridable
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
     """Weigh the features of `input`: y = x·wᵀ + b.
 

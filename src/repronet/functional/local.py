@@ -11,7 +11,7 @@ position it is a fully connected layer of its own: one batch of small matrix pro
 
 from torch import Tensor
 
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, overlap_add, pair, windows
 
@@ -69,6 +69,7 @@ _locally_connected2d = differentiable(
 )
 
 
+@overridable
 def locally_connected2d(
     input: Tensor,
     weight: Tensor,

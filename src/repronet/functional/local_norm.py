@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.conv import conv2d
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import accumulation_dtype, is_lowered, require_real_floating
 
 ACROSS_MAPS, WITHIN_MAPS = (1,), (2, 3)  # the dimensions along which neighbours lie
@@ -65,6 +65,7 @@ def local_response_norm_input_gradient(
 _local_response_norm = differentiable(local_response_norm_forward, input=local_response_norm_input_gradient)
 
 
+@overridable
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Divide by (k + α·mean of x²)^β over `size` neighbouring channels, in torch's scaling: α is divided by `size`.
 
@@ -82,6 +83,7 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
     return _responded(input, size, alpha / size, beta, k)
 
 
+@overridable
 def local_response_norm_krizhevsky(
     input: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
 ) -> Tensor:
@@ -206,6 +208,7 @@ def subtractive_norm_input_gradient(grad_output: Tensor, window: Tensor) -> Tens
 _subtractive_norm = differentiable(subtractive_norm_forward, input=subtractive_norm_input_gradient)
 
 
+@overridable
 def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
     """v = x − A(x): take away the weighted mean of the neighbourhood.
 
@@ -226,6 +229,7 @@ def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = Non
     return _subtractive_norm(wide, window).to(input.dtype)
 
 
+@overridable
 def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
     """y = v/max(c, σ): divide by the weighted deviation of the neighbourhood where it is above the picture's average.
 
@@ -235,6 +239,7 @@ def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) 
     return _divisive_norm(wide, window).to(input.dtype)
 
 
+@overridable
 def local_contrast_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
     """Subtractive, then divisive normalisation. Arguments and errors are those of `subtractive_norm`."""
     return divisive_norm(subtractive_norm(input, size, deviation), size, deviation)

@@ -15,7 +15,7 @@ from torch import Tensor
 from repronet.functional.class_labels import class_dim, require_classes
 from repronet.functional.cross_entropy import cross_entropy
 from repronet.functional.elementwise import require_floating, require_number
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.loss_reduction import (
     in_full_precision,
     not_a_number_if,
@@ -66,6 +66,7 @@ def _mse_loss_gradients(
 _mse_loss = differentiable(mse_loss_forward, _mse_loss_gradients)
 
 
+@overridable
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """Squared differences, the Euclidean loss: l = w·(x − t)².
 
@@ -116,6 +117,7 @@ def _common_dtype(name: str, tensors: list[Tensor]) -> torch.dtype:
     return dtype
 
 
+@overridable
 def rbf_loss(input: Tensor, target: Tensor, rubbish: float = 10.0, *, reduction: str = "mean") -> Tensor:
     """LeNet-5's maximum a posteriori criterion: l = y_D + log(e^{−j} + Σ_i e^{−y_i}).
 

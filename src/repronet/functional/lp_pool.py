@@ -17,7 +17,7 @@ import math
 
 from torch import Tensor
 
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.precision import accumulation_dtype, require_real, require_real_floating
 from repronet.functional.windows import IntOrPair, of_pictures, pair
@@ -69,6 +69,7 @@ _root = differentiable(root_forward, sums=root_input_gradient)
 _feature_pool = differentiable(feature_pool_forward, input=feature_pool_input_gradient)
 
 
+@overridable
 def lp_pool2d(
     input: Tensor,
     norm_type: float,
@@ -112,6 +113,7 @@ def lp_pool2d(
     return roots.to(input.dtype) if input.is_floating_point() else roots
 
 
+@overridable
 def feature_pool(input: Tensor, pool_size: int) -> Tensor:
     """L2 norm of neighbouring channels: y[o] = √(x[o·s]² + … + x[o·s+s−1]²) at every position.
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import differentiable, is_traced
+from repronet.functional.function import differentiable, is_traced, overridable
 from repronet.functional.pool_windows import (
     Axis,
     Phases,
@@ -259,6 +259,7 @@ def max_pool2d(
     return_indices: bool = False,
     algorithm: str = "auto",
 ) -> Tensor | tuple[Tensor, Tensor]: ...
+@overridable
 def max_pool2d(
     input: Tensor,
     kernel_size: IntOrPair,

@@ -11,7 +11,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import require_real
 
 
@@ -45,6 +45,7 @@ def maxout_input_gradient(grad_output: Tensor, input: Tensor, output: Tensor, po
 _maxout = differentiable(maxout_forward, input=maxout_input_gradient)
 
 
+@overridable
 def maxout(input: Tensor, pool_size: int, dim: int = 1) -> Tensor:
     """Largest of each `pool_size` channels in a row: (N, C, …) → (N, C/pool_size, …).
 

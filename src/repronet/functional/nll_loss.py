@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.class_labels import checked_labels, class_dim
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.loss_reduction import (
     Share,
     in_full_precision,
@@ -47,6 +47,7 @@ _nll_loss = differentiable(
 )
 
 
+@overridable
 def nll_loss(
     input: Tensor,
     target: Tensor,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.autotune import fastest
-from repronet.functional.function import added, differentiable, is_plain
+from repronet.functional.function import added, differentiable, is_plain, overridable
 from repronet.functional.norm_operands import check_operands, check_settings
 from repronet.functional.precision import accumulation_dtype, require_tensors
 from repronet.functional.reductions import along_channels, dot_over_batch, elements, mean_over_batch, over_batch
@@ -296,6 +296,7 @@ def _evaluate_gradients(
 _batch_norm_constant = differentiable(_evaluate, _evaluate_gradients)
 
 
+@overridable
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.convolution.conv_spec import room_for
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.max_pool import max_pool2d
 from repronet.functional.pool_windows import Axis, axes, chosen, fold_batch, pool_geometry
 from repronet.functional.precision import accumulation_dtype
@@ -156,6 +156,7 @@ _avg_pool2d_input_gradient = differentiable(
 )
 
 
+@overridable
 def avg_pool2d(
     input: Tensor,
     kernel_size: IntOrPair,

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.elementwise import applied, require_floating, require_number, require_writable
-from repronet.functional.function import differentiable, is_transformed
+from repronet.functional.function import differentiable, is_transformed, overridable
 from repronet.functional.precision import accumulation_dtype, autocast, require_input, require_real, require_same_dtype
 
 
@@ -134,6 +134,7 @@ def _require_numbers(name: str, input: Tensor) -> None:
     require_real(name, input)
 
 
+@overridable
 def relu(input: Tensor, inplace: bool = False, algorithm: str = "auto") -> Tensor:
     """Rectify: y = max(0, x).
 
@@ -159,6 +160,7 @@ def relu(input: Tensor, inplace: bool = False, algorithm: str = "auto") -> Tenso
     return torch.relu_(input)
 
 
+@overridable
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """Rectify and cut off at 6: y = min(max(0, x), 6).
 
@@ -178,6 +180,7 @@ def _require_telling(name: str, input: Tensor, slope: float, inplace: bool) -> N
         raise RuntimeError(f"{name} in place has no gradient for {slope}: what is written hides the sign of x")
 
 
+@overridable
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """Rectify, but let some of the negative through: y = x if x > 0, else negative_slope·x.
 
@@ -199,6 +202,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
     return applied(operator, input, inplace, negative_slope)
 
 
+@overridable
 def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """Rectify, with a smooth way down to −α: y = x if x > 0, else α·(e^x − 1).
 
@@ -219,6 +223,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     return applied(_elu_of_output if from_output or overwrites else _elu_of_input, input, inplace, alpha)
 
 
+@overridable
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Rectify with learnt slopes: y = x if x > 0, else w·x.
 

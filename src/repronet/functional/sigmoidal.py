@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import as_floating, exp_of, require_floating, require_number, rewritten
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.rectifier import relu6
 
@@ -69,6 +69,7 @@ _tanh = differentiable(tanh_forward, input=tanh_input_gradient)
 _silu = differentiable(silu_forward, input=silu_input_gradient)
 
 
+@overridable
 def sigmoid(input: Tensor) -> Tensor:
     """Logistic function: y = 1/(1 + e^−x), any shape; integers and bool give the default floating type.
 
@@ -79,6 +80,7 @@ def sigmoid(input: Tensor) -> Tensor:
     return _sigmoid(as_floating("sigmoid", input))
 
 
+@overridable
 def tanh(input: Tensor) -> Tensor:
     """Hyperbolic tangent: y = (e^x − e^−x)/(e^x + e^−x), any shape; integers and bool give the default floating type.
 
@@ -89,6 +91,7 @@ def tanh(input: Tensor) -> Tensor:
     return _tanh(as_floating("tanh", input), 1.0, 1.0)
 
 
+@overridable
 def scaled_tanh(input: Tensor, amplitude: float = 1.7159, slope: float = 2 / 3) -> Tensor:
     """y = A·tanh(S·x), any shape; with LeCun's two numbers ±1 stay ±1, where the curvature is largest.
 
@@ -109,6 +112,7 @@ def scaled_tanh(input: Tensor, amplitude: float = 1.7159, slope: float = 2 / 3) 
     return _tanh(as_floating("scaled_tanh", input), amplitude, slope)
 
 
+@overridable
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """Sigmoid linear unit, or swish: y = x·σ(x), any shape, floating point.
 
@@ -125,6 +129,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     return rewritten(_silu, input) if inplace else _silu(input)
 
 
+@overridable
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """The sigmoid out of straight pieces: y = min(max(0, x + 3), 6)/6, any shape, floating point.
 
@@ -140,6 +145,7 @@ def _hardsigmoid(input: Tensor) -> Tensor:
     return (relu6(x + 3) / 6).to(input.dtype)
 
 
+@overridable
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     """Swish out of straight and square pieces: y = x·min(max(0, x + 3), 6)/6, any shape, floating point.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.elementwise import exp_of, require_floating
-from repronet.functional.function import differentiable
+from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import accumulation_dtype
 
 
@@ -54,6 +54,7 @@ _softmax = differentiable(softmax_forward, input=softmax_input_gradient)
 _log_softmax = differentiable(log_softmax_forward, input=log_softmax_input_gradient)
 
 
+@overridable
 def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
     """Probabilities along one dimension: p_i = e^{x_i} / Σ_j e^{x_j}.
 
@@ -70,6 +71,7 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
     return _softmax(_prepared("softmax", input, dim, dtype), dim)
 
 
+@overridable
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
     """Logarithms of the softmax along one dimension: l_i = x_i − log Σ_j e^{x_j}; exact where p underflows.
 

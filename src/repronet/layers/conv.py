@@ -13,6 +13,9 @@ class Conv2d(HasAlgorithm, torch.nn.Conv2d):
     `algorithm` names how, see there; it may be set at any time.
     """
 
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, self.weight, self.bias)
+
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":

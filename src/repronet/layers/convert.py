@@ -43,8 +43,8 @@ def convert(model: nn.Module, to: str) -> nn.Module:
     `algorithm`.
 
     What a network computes by calling functions itself stays the vendor's. So do subclasses that others made, and a
-    layer whose `forward` was replaced; `unconverted` names those with parameters or buffers. torch.fx looks into every
-    layer that is not torch's own, so extract features or trace before converting, not after.
+    layer whose `forward` was replaced; `unconverted` names those with parameters or buffers. Tools that look layers up
+    by their exact class know torch's alone: go to "torch" before them.
 
     Args:
         model: any network, torchvision's or timm's or your own.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
-
 from repronet.algorithms import ALGORITHMS
+from repronet.layers.layer import Layer
 
 
 def require_algorithm(name: str) -> None:
@@ -19,7 +18,7 @@ def require_algorithm(name: str) -> None:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
 
 
-class HasAlgorithm(nn.Module):
+class HasAlgorithm(Layer):
     """Stands before torch's layer among the bases: takes `algorithm`, which may also be set at any time.
 
     Raises:

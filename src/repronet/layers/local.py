@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from repronet.functional.local import locally_connected2d
 from repronet.functional.windows import Geometry, IntOrPair, pair
+from repronet.layers.layer import Layer
 
 
-class LocallyConnected2d(nn.Module):
+class LocallyConnected2d(Layer):
     """`repronet.functional.locally_connected2d`: (N, C, H, W) → (N, O, Ho, Wo), with weights for each position.
 
     Weights and biases are drawn as torch.nn.Conv2d draws its own: evenly between ±1/√(C·kh·kw).

@@ -9,9 +9,10 @@ from repronet.functional.hinge_loss import multiclass_hinge
 from repronet.functional.loss import mse_loss, rbf_loss
 from repronet.functional.loss_reduction import require_reduction
 from repronet.functional.nll_loss import nll_loss
+from repronet.layers.layer import Layer
 
 
-class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
+class CrossEntropyLoss(Layer, torch.nn.CrossEntropyLoss):
     """torch.nn.CrossEntropyLoss computed by `repronet.functional.cross_entropy`: (N, C, …) and (N, …) or (N, C, …)."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -25,21 +26,21 @@ class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
         )
 
 
-class NLLLoss(torch.nn.NLLLoss):
+class NLLLoss(Layer, torch.nn.NLLLoss):
     """torch.nn.NLLLoss computed by `repronet.functional.nll_loss`: log-probabilities (N, C, …) and labels (N, …)."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)
 
 
-class MultiMarginLoss(torch.nn.MultiMarginLoss):
+class MultiMarginLoss(Layer, torch.nn.MultiMarginLoss):
     """torch.nn.MultiMarginLoss computed by `repronet.functional.multiclass_hinge`: (N, C) and labels (N,)."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return multiclass_hinge(input, target, self.p, self.margin, self.weight, reduction=self.reduction)
 
 
-class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
+class BCEWithLogitsLoss(Layer, torch.nn.BCEWithLogitsLoss):
     """torch.nn.BCEWithLogitsLoss computed by `repronet.functional.binary_cross_entropy_with_logits`: any shape."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -48,14 +49,14 @@ class BCEWithLogitsLoss(torch.nn.BCEWithLogitsLoss):
         )
 
 
-class MSELoss(torch.nn.MSELoss):
+class MSELoss(Layer, torch.nn.MSELoss):
     """torch.nn.MSELoss, the Euclidean loss, computed by `repronet.functional.mse_loss`: any shape."""
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         return mse_loss(input, target, reduction=self.reduction)
 
 
-class RBFLoss(torch.nn.Module):
+class RBFLoss(Layer):
     """LeNet-5's criterion, `repronet.functional.rbf_loss`: negated distances (N, C, …) and labels (N, …).
 
     torch has no layer of this kind.

@@ -12,6 +12,7 @@ from repronet.functional.local_norm import (
 )
 from repronet.functional.norm import batch_norm
 from repronet.layers.has_algorithm import HasAlgorithm
+from repronet.layers.layer import Layer
 
 
 class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
@@ -55,28 +56,28 @@ class BatchNorm2d(_BatchNorm, torch.nn.BatchNorm2d):
     """torch.nn.BatchNorm2d computed by `repronet.functional.batch_norm`: (N, C, H, W) → (N, C, H, W)."""
 
 
-class LayerNorm(torch.nn.LayerNorm):
+class LayerNorm(Layer, torch.nn.LayerNorm):
     """torch.nn.LayerNorm computed by `repronet.functional.layer_norm`: `(…, *normalized_shape)`, unchanged in shape."""
 
     def forward(self, input: Tensor) -> Tensor:
         return layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
-class GroupNorm(torch.nn.GroupNorm):
+class GroupNorm(Layer, torch.nn.GroupNorm):
     """torch.nn.GroupNorm computed by `repronet.functional.group_norm`: (N, C, …), unchanged in shape."""
 
     def forward(self, input: Tensor) -> Tensor:
         return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
-class LocalResponseNorm(torch.nn.LocalResponseNorm):
+class LocalResponseNorm(Layer, torch.nn.LocalResponseNorm):
     """torch.nn.LocalResponseNorm computed by `repronet.functional.local_response_norm`: α is divided by the size."""
 
     def forward(self, input: Tensor) -> Tensor:
         return local_response_norm(input, self.size, self.alpha, self.beta, self.k)
 
 
-class KrizhevskyResponseNorm(torch.nn.LocalResponseNorm):
+class KrizhevskyResponseNorm(Layer, torch.nn.LocalResponseNorm):
     """AlexNet's: `repronet.functional.local_response_norm_krizhevsky`, with its constants as defaults."""
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
@@ -86,7 +87,7 @@ class KrizhevskyResponseNorm(torch.nn.LocalResponseNorm):
         return local_response_norm_krizhevsky(input, self.size, self.alpha, self.beta, self.k)
 
 
-class ResponseNormWithinMaps(torch.nn.LocalResponseNorm):
+class ResponseNormWithinMaps(Layer, torch.nn.LocalResponseNorm):
     """`repronet.functional.local_response_norm_within_maps`, cuda-convnet's: (N, C, H, W), unchanged in shape."""
 
     def __init__(self, size: int = 3, alpha: float = 5e-5, beta: float = 0.75, k: float = 1.0):
@@ -96,7 +97,7 @@ class ResponseNormWithinMaps(torch.nn.LocalResponseNorm):
         return local_response_norm_within_maps(input, self.size, self.alpha, self.beta, self.k)
 
 
-class LocalContrastNorm(torch.nn.Module):
+class LocalContrastNorm(Layer):
     """`repronet.functional.local_contrast_norm` (Jarrett et al. 2009): (N, C, H, W), unchanged in shape.
 
     Args:

@@ -7,6 +7,7 @@ from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_
 from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.layers.has_algorithm import HasAlgorithm
+from repronet.layers.layer import Layer
 
 
 class MaxPool2d(HasAlgorithm, torch.nn.MaxPool2d):
@@ -70,7 +71,7 @@ class AdaptiveMaxPool2d(HasAlgorithm, torch.nn.AdaptiveMaxPool2d):
         return adaptive_max_pool2d(input, self.output_size, self.return_indices, self.algorithm)  # type: ignore[arg-type]
 
 
-class FeaturePool(torch.nn.Module):
+class FeaturePool(Layer):
     """L2 norm of neighbouring channels, `repronet.functional.feature_pool`: (N, C, H, W) → (N, C/pool_size, H, W).
 
     torch has no layer of this kind.

@@ -1,0 +1,38 @@
+"""What torch's tools for whole networks meet in every layer of ours."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn
+
+from torch import fx, nn
+from torch.overrides import has_torch_function
+
+
+class Layer(nn.Module):
+    """Stands before torch's layer among the bases.
+
+    torch.fx records the layer as one node, as it records torch's own; the graph then still knows training from
+    evaluation. torch.jit.script, which compiles the text of what it calls, is refused.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "forward" in vars(cls):
+            cls.forward = _as_one_node(cls.forward)
+
+    def __prepare_scriptable__(self) -> NoReturn:  # torch.jit.script asks for it
+        name = type(self).__name__
+        raise NotImplementedError(f"torch.jit.script cannot compile {name}; use torch.jit.trace or torch.export")
+
+
+def _as_one_node(forward: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(forward)
+    def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        given = (*args, *kwargs.values())
+        if has_torch_function(given):
+            tracer: Any = next((value.tracer for value in given if isinstance(value, fx.Proxy)), None)
+            if tracer is not None and tracer.root is not self:
+                return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)
+        return forward(self, *args, **kwargs)
+
+    return call
