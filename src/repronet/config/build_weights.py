@@ -11,13 +11,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from repronet import models, runs, weights
+from repronet import models, weights
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError, closest
 from repronet.models.stages import class_layers
 from repronet.training.classifier import built
 from repronet.training.distillation import LearningWithoutForgetting, head_of
 from repronet.weights import published
+from repronet.weights.files import listed
 from repronet.weights.pixels import TIMM, of_timm, pixels_of
 
 PLAN_KEYS = ("name", "epochs_each", "head_epochs", "factor")  # what of a way its plan is made of
@@ -38,17 +39,15 @@ def begins_with(config: DictConfig) -> str | None:
 
 
 def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
-    """A run folder's best checkpoint; what timm has under ``timm/NAME``; anything else as it stands.
+    """What timm has under ``timm/NAME``; anything else as it stands.
 
     Raises:
         UserError: when timm is missing or has none of that name.
     """
     path = Path(name).expanduser()
-    if name.startswith(TIMM) and not path.exists():
-        return of_timm(name.removeprefix(TIMM)).state_dict()
-    if not path.is_dir():
-        return path if path.exists() else name
-    return runs.require_run(path, runs.BEST, "weights")
+    if path.exists():
+        return path
+    return of_timm(name.removeprefix(TIMM)).state_dict() if name.startswith(TIMM) else name
 
 
 @contextmanager
@@ -100,6 +99,8 @@ def fill(network: nn.Module, config: DictConfig) -> None:
         log.info(f"  fresh: {', '.join(sorted(heads))}")
     if loaded.reshaped:
         log.info(f"  fitted to the images' channels: {loaded.reshaped}")
+    if loaded.aside:
+        log.info(f"  left aside: {listed(loaded.aside)}")
 
 
 def with_wanted_pixels(config: DictConfig, own: PixelStatistics) -> DictConfig:

@@ -7,11 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from repronet.weights.files import printable
-
-_COUNTER = "num_batches_tracked"  # of batch normalisation; checkpoints older than torch 0.4.1 have none
-
-_LISTED = 3  # keys of each kind that an error names
+from repronet.weights.converters import is_counter
+from repronet.weights.files import listed, printable
 
 
 @dataclass(frozen=True)
@@ -46,20 +43,16 @@ class Differences:
         """All of it in one line, the names shortened after a few."""
         mis_shaped = [*([self.stem] if self.stem else []), *self.heads, *self.unlike]
         kinds = {
-            "missing": list(map(printable, self.missing)),
-            "unexpected": list(map(printable, self.unexpected)),
-            "mis-shaped": [printable(f"{printable(key)} {self.shapes[key]}") for key in mis_shaped],
+            "missing": self.missing,
+            "unexpected": self.unexpected,
+            "mis-shaped": [f"{printable(key)} {self.shapes[key]}" for key in mis_shaped],
         }
-        parts = []
-        for kind, names in kinds.items():
-            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-            parts += [f"{len(names)} {kind}: {', '.join(names[:_LISTED])}{more}"] if names else []
-        return "; ".join(parts)
+        return "; ".join(f"{len(names)} {kind}: {listed(names)}" for kind, names in kinds.items() if names)
 
 
 def differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> Differences:
     """Compare a state dict with that of a network."""
-    missing = tuple(key for key in ours if key not in theirs and key.rpartition(".")[2] != _COUNTER)
+    missing = tuple(key for key in ours if key not in theirs and not is_counter(key))
     unexpected = tuple(key for key in theirs if key not in ours)
     shapes = {}
     for key in ours.keys() & theirs.keys():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from torch import Tensor
 
 # Wrappers put their own name before every key: our LightningModule, DataParallel, torch.compile, other people's.
-_PREFIXES = ("network.", "module.", "_orig_mod.", "model.")
+_PREFIXES = ("network.", "module.", "_orig_mod.", "model.", "net.")
 
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")  # ours: three convolutions in one sequence, then bn1
 _DEEP_STEM = dict(zip(_STEM, ("conv1.0", "conv1.1", "conv1.3", "conv1.4", "conv1.6", "bn1"), strict=True))
@@ -50,14 +50,43 @@ RENAMINGS: tuple[Callable[[str], str], ...] = (str, _legacy_senet, _deep_legacy_
 def convert(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """The tensors under the naming that leaves the fewest keys over against the ``wanted`` ones.
 
-    No tensor is dropped or changed, only its key. timm's resnet50, seresnet50 and their kin already have our keys.
+    No tensor is changed, only its key. One is dropped only where all that is wanted stands below one prefix and the
+    tensor does not: a criterion's beside ``model.``, the counter of an averaged network beside ``module.``. timm's
+    resnet50, seresnet50 and their kin already have our keys.
     """
     bare = dict(tensors)
     while found := [p for p in _PREFIXES if _all_begin(bare, p) and not _all_begin(wanted, p)]:
         bare = {key.removeprefix(found[0]): tensor for key, tensor in bare.items()}
-    namings = [{rename(key): tensor for key, tensor in bare.items()} for rename in RENAMINGS]
-    whole = [naming for naming in namings if len(naming) == len(bare)]  # no two keys became one
+    naming = _renamed(bare, wanted)
+    places = [] if _fills(naming, wanted) else places_of(bare, wanted)
+    chosen = [place for place in places if place in _PREFIXES] or places
+    if len(chosen) != 1:  # of several which one is meant cannot be known
+        return naming
+    return _renamed({key.removeprefix(chosen[0]): bare[key] for key in bare if key.startswith(chosen[0])}, wanted)
+
+
+def places_of(keys: Collection[str], wanted: Collection[str]) -> list[str]:
+    """The prefixes below which all ``wanted`` keys are found, under some naming."""
+    first = next((key for key in wanted if not is_counter(key)), None)
+    cuts = {(key[: dot + 1], key[dot + 1 :]) for key in keys for dot, sign in enumerate(key) if sign == "."}
+    places = {prefix for prefix, rest in cuts if any(rename(rest) == first for rename in RENAMINGS)}
+    below = {place: [key.removeprefix(place) for key in keys if key.startswith(place)] for place in sorted(places)}
+    return [p for p, rest in below.items() if any(_fills(set(map(rename, rest)), wanted) for rename in RENAMINGS)]
+
+
+def is_counter(key: str) -> bool:
+    """Whether a key is a counter of batch normalisation's, which checkpoints older than torch 0.4.1 lack."""
+    return key.rpartition(".")[2] == "num_batches_tracked"
+
+
+def _renamed(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    namings = [{rename(key): tensor for key, tensor in tensors.items()} for rename in RENAMINGS]
+    whole = [naming for naming in namings if len(naming) == len(tensors)]  # no two keys became one
     return min(whole, key=lambda naming: len(naming.keys() ^ set(wanted)))  # the first of equals: as it is
+
+
+def _fills(found: Collection[str], wanted: Collection[str]) -> bool:
+    return all(key in found or is_counter(key) for key in wanted)
 
 
 def _all_begin(keys: Collection[str], prefix: str) -> bool:

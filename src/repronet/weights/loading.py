@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from repronet.errors import UserError
 from repronet.weights import files, identity, published
 from repronet.weights.adapt import differences, with_input_channels
-from repronet.weights.converters import convert
+from repronet.weights.converters import convert, is_counter, places_of
 from repronet.weights.files import Source
 
 
@@ -25,12 +25,14 @@ class Loaded:
         network: the network that the source said it belongs to, or None where it said nothing.
         fresh: keys of the heads that were left as they were, for want of the same classes.
         reshaped: the first convolution's key where its input channels were adapted, else None.
+        aside: keys of the source that stand beside the network: a criterion's, a metric's, a counter.
     """
 
     origin: str
     network: str | None
     fresh: tuple[str, ...] = ()
     reshaped: str | None = None
+    aside: tuple[str, ...] = ()
 
 
 def load(
@@ -44,9 +46,9 @@ def load(
 
     Args:
         network: any module; its parameters keep their device and dtype. One on the meta device gets memory on the CPU.
-        source: the path of a file of :func:`repronet.weights.save`, of ``torch.save`` or of one of our runs
-            (``checkpoints/best.ckpt``); torchvision's name of published weights, such as ``"IMAGENET1K_V1"``; or a
-            state dict. Keys may be torchvision's, timm's of its SENets, old or new, or akamaster's CIFAR ResNets'.
+        source: the path of a file of :func:`repronet.weights.save` or of ``torch.save``; a run folder, for its best
+            checkpoint; torchvision's name of published weights, such as ``"IMAGENET1K_V1"``; or a state dict. Keys may
+            be torchvision's, timm's of its SENets, old or new, or akamaster's CIFAR ResNets', below any prefix.
         adapt_head: leave output layers as they were drawn, auxiliary ones too, where the classes are others.
         adapt_input: make the first convolution fit other input channels, as
             :func:`repronet.weights.adapt.with_input_channels` says.
@@ -63,17 +65,21 @@ def load(
     tensors = convert(found.tensors, ours.keys())
     unlike = differences(tensors, ours)
     if unlike.beyond_the_ends:
-        names = identity.fitting(found.tensors)
+        names, places = identity.fitting(found.tensors), places_of(found.tensors, ours)
         hint = f"; its keys and shapes are those of model={' or '.join(names)}" if names else ""
+        if len(places) > 1:
+            hint = f"; the network is in it under {' and '.join(map(files.printable, places))}; keep one of them"
         raise UserError(f"{found.origin}: does not fit: {unlike}{hint}")
     if (unlike.heads and not adapt_head) or (unlike.stem and not adapt_input):
         needed = [*(["adapt_head=True"] if unlike.heads else []), *(["adapt_input=True"] if unlike.stem else [])]
         raise UserError(f"{found.origin}: does not fit: {unlike}; {' and '.join(needed)} would load the rest")
+    taken = {id(tensor) for tensor in tensors.values()}
+    aside = tuple(key for key, tensor in found.tensors.items() if id(tensor) not in taken)
     if unlike.stem:
         tensors[unlike.stem] = with_input_channels(tensors[unlike.stem], ours[unlike.stem].shape[1])
     left = {key: ours[key] for key in ours if key not in tensors or key in unlike.heads}
     _put(network, {**tensors, **left}, found.origin)
-    return Loaded(found.origin, found.network, unlike.heads, unlike.stem)
+    return Loaded(found.origin, found.network, unlike.heads, unlike.stem, aside)
 
 
 def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
@@ -84,7 +90,7 @@ def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dic
     """
     found = _find(network, source)
     tensors = convert(found.tensors, network.state_dict().keys())
-    missing = [key for key in network.state_dict() if key not in tensors and not key.endswith("num_batches_tracked")]
+    missing = [key for key in network.state_dict() if key not in tensors and not is_counter(key)]
     if missing:
         raise UserError(f"{found.origin}: holds no {missing[0]}; its weights are of another network")
     return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
@@ -96,7 +102,7 @@ def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Sour
         return files.from_mapping(source, "the given state dict")
     if not isinstance(source, (str, Path)):
         raise UserError(f"weights: a {type(source).__name__} is no source; give a path, a name or a state dict")
-    path, name = Path(source), identity.name_of(network)
+    path, name = Path(source).expanduser(), identity.name_of(network)
     if isinstance(source, str) and published.is_a_name(source) and not path.exists():
         return published.fetch(source, name)
     read = files.read(path)
