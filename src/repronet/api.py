@@ -73,9 +73,11 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
     from repronet.config.compose import compose
     from repronet.figures.charts import read_history
     from repronet.runs import HISTORY
+    from repronet.runs.processes import refuse_several
     from repronet.session import run
     from repronet.session.console import speaking_to
 
+    refuse_several()
     console = Console(highlight=False, quiet=quiet)
     resumed = [word.removeprefix("resume=") for word in overrides if word.startswith("resume=")]
     if resumed and len(overrides) > 1:

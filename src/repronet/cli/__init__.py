@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ class _Parser(argparse.ArgumentParser):
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+    _print_everything()
     try:
         code = _dispatch(_without_debug(sys.argv[1:] if words is None else words))
     except BrokenPipeError:  # the reader of our output went away, as `head` does
@@ -33,6 +35,13 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         say(error)
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
     sys.exit(code)
+
+
+def _print_everything() -> None:
+    """Show what a console has no character for as \\uNNNN; the work is not lost for the want of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _without_debug(words: Sequence[str]) -> list[str]:
@@ -95,9 +104,11 @@ def _run(name: str, options: argparse.Namespace) -> int:
     from repronet.config import plugins
     from repronet.config.compose import compose
     from repronet.config.schema import COMMANDS
+    from repronet.runs.processes import refuse_several
     from repronet.runs.stopping import StopSwitch
     from repronet.session.console import speaking_to
 
+    refuse_several()
     console = Console(highlight=False)
     plugins.give(options.plugin)
     with StopSwitch().listening(), speaking_to(console):
