@@ -65,20 +65,50 @@ def test_wide_numbers_are_scaled_and_not_clipped(tmp_path):
 
 def test_colours_last_become_channels_first(tmp_path):
     coloured = RNG.integers(0, 256, (40, 5, 4, 3), dtype=np.uint8)
-    data = loaded(tmp_path, train_images=coloured, train_labels=np.zeros(40, int), classes=np.array(["cat"]))
+    data = loaded(tmp_path, train_images=coloured, train_labels=LABELS, classes=np.array(list("abcd")))
     assert data.train.images.shape[1:] == (3, 5, 4)
-    assert data.classes == ("cat",)
+    assert data.classes == ("a", "b", "c", "d")
+
+
+def test_channels_may_come_first(tmp_path):
+    coloured = RNG.integers(0, 256, (40, 3, 5, 4), dtype=np.uint8)
+    data = loaded(tmp_path, train_images=coloured, train_labels=LABELS, test_images=coloured, test_labels=LABELS)
+    assert np.array_equal(data.test.images.numpy(), coloured)
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.int32, np.float32, np.float64])
+def test_bytes_of_another_type_are_taken_exactly(tmp_path, kind):
+    wide = PIXELS.astype(kind)
+    data = loaded(tmp_path, train_images=wide, train_labels=LABELS, test_images=wide, test_labels=LABELS)
+    assert np.array_equal(data.test.images[:, 0].numpy(), PIXELS)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.eye(4)[LABELS], np.eye(4, dtype=int)[LABELS], np.eye(4, dtype=bool)[LABELS], LABELS.astype(float)]
+)
+def test_one_hot_rows_and_whole_floats_are_labels(tmp_path, labels):
+    data = loaded(tmp_path, train_images=PIXELS, train_labels=labels, test_images=PIXELS, test_labels=labels)
+    assert data.test.labels.tolist() == LABELS.tolist()
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
         ({"pixels": PIXELS}, "holds pixels; it needs train_images and train_labels"),
-        ({"train_images": PIXELS.astype(float), "train_labels": LABELS}, "floats from 0 to 255; they must be 0 to 1"),
-        ({"train_images": PIXELS.astype(np.int32), "train_labels": LABELS}, "is int32"),
+        ({"train_images": PIXELS / 2, "train_labels": LABELS}, "whole numbers from 0 to 255, floats"),
+        ({"train_images": PIXELS.astype(np.int32) - 1, "train_labels": LABELS}, "is int32 from -1 to 254; it must be"),
+        ({"train_images": PIXELS * np.nan, "train_labels": LABELS}, "float64 from nan to nan; it must be"),
+        ({"train_images": PIXELS > 9, "train_labels": LABELS}, "is bool; it must be"),
         ({"train_images": PIXELS[0], "train_labels": LABELS}, r"is \(8, 6\)"),
         ({"train_images": PIXELS, "train_labels": LABELS[:9]}, "40 train_images and 9 train_labels"),
-        ({"train_images": PIXELS, "train_labels": LABELS - 1}, "whole numbers from 0"),
+        ({"train_images": PIXELS, "train_labels": LABELS - 1}, "has -1, which is below 0"),
+        ({"train_images": PIXELS, "train_labels": LABELS + 1}, "no training image has label 0.*; subtract 1"),
+        ({"train_images": PIXELS, "train_labels": np.ones((40, 14), int)}, r"\(40, 14\), several labels a picture"),
+        ({"train_images": PIXELS, "train_labels": np.zeros((40, 14), int)}, r"\(40, 14\), several labels a picture"),
+        ({"train_images": PIXELS, "train_labels": LABELS / 2}, "float64 with 0.5; labels are whole numbers"),
+        ({"train_images": PIXELS, "train_labels": LABELS * np.nan}, "float64 with nan; labels are whole numbers"),
+        ({"train_images": PIXELS, "train_labels": LABELS.astype(str)}, r"are words; .*return_inverse=True"),
+        ({"train_images": PIXELS, "train_labels": LABELS * 0}, "two classes or more"),
         ({"train_images": PIXELS, "train_labels": LABELS * 2}, "no training image has label 1"),
         ({"train_images": PIXELS, "train_labels": LABELS, "classes": np.array(["a"])}, "1 classes are named"),
         (

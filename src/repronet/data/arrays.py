@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -21,8 +22,9 @@ _FORMS = "train_images and train_labels, or x_train and y_train"
 def load_npz(file: Path | None, val: float | int | str, test: float, seed: int) -> ImageDataset:
     """The splits that ``file`` holds; what it lacks is carved from training.
 
-    Images are (N, H, W) or (N, H, W, 1 or 3), uint8, or uint16 and floats from 0 to 1, which are scaled to 0..255.
-    Labels are whole numbers from 0, (N,) or (N, 1). An array ``classes`` names the classes, if there is one.
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: whole numbers from 0 to 255 of any type, or uint16
+    and floats from 0 to 1, which are scaled to 0..255. Labels are whole numbers from 0, (N,) or (N, 1), or rows that
+    are one-hot. An array ``classes`` names the classes, if there is one.
 
     Args:
         val: the share or number of training images that validate where the archive has no validation split.
@@ -71,25 +73,55 @@ def _pixels(values: np.ndarray, name: str, file: Path) -> Tensor:
     """uint8 (N, C, H, W); wider numbers are scaled, never clipped."""
     if values.ndim == 3:
         values = values[..., None]  # (N, H, W) → (N, H, W, 1)
+    elif values.ndim == 4 and values.shape[-1] not in (1, 3) and values.shape[1] in (1, 3):
+        values = values.transpose(0, 2, 3, 1)  # (N, C, H, W) → (N, H, W, C)
     if values.ndim != 4 or values.shape[-1] not in (1, 3) or 0 in values.shape:
-        raise UserError(f"data.root={file}: {name} is {values.shape}; it must be (N, H, W) or (N, H, W, 1 or 3)")
+        wanted = "(N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3"
+        raise UserError(f"data.root={file}: {name} is {values.shape}; it must be {wanted}")
+    low, high = values.min(), values.max()  # NaN if any is
+    floating = np.issubdtype(values.dtype, np.floating)
     if values.dtype == np.uint16:
         values = (values / 257).round().astype(np.uint8)
-    elif np.issubdtype(values.dtype, np.floating):
-        low, high = float(values.min()), float(values.max())
-        if not (low >= 0 and high <= 1):
-            raise UserError(f"data.root={file}: {name} has floats from {low:g} to {high:g}; they must be 0 to 1")
+    elif floating and low >= 0 and high <= 1:
         values = (values * 255).round().astype(np.uint8)
-    elif values.dtype != np.uint8:
-        raise UserError(f"data.root={file}: {name} is {values.dtype}; it must be uint8, uint16 or floats from 0 to 1")
+    elif (floating or np.issubdtype(values.dtype, np.integer)) and low >= 0 and high <= 255 and _whole(values):
+        values = values.astype(np.uint8)
+    else:
+        wanted = "whole numbers from 0 to 255, floats from 0 to 1, or uint16"
+        between = f" from {low:g} to {high:g}" if np.issubdtype(values.dtype, np.number) else ""
+        raise UserError(f"data.root={file}: {name} is {values.dtype}{between}; it must be {wanted}")
     return torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))  # (N, H, W, C) → (N, C, H, W)
 
 
+def _whole(values: np.ndarray) -> bool:
+    return bool((values == np.floor(values)).all())
+
+
 def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
-    if values.ndim == 2 and values.shape[1] == 1:
+    """int64 (N,) out of whole numbers of any type, (N,) or (N, 1), or one-hot rows (N, K).
+
+    Raises:
+        UserError: for several labels a picture, words, and numbers that are none.
+    """
+
+    def refuse(what: str) -> NoReturn:
+        raise UserError(f"data.root={file}: {name} {what}")
+
+    if values.dtype.kind in "USO":
+        refuse("are words; labels are whole numbers from 0: np.unique(labels, return_inverse=True) gives both")
+    if values.ndim == 2 and values.shape[1] > 1:
+        if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()):
+            refuse(f"is {values.shape}, several labels a picture; there must be one label a picture, (N,)")
+        values = values.argmax(1)  # one-hot
+    if values.ndim == 2:
         values = values[:, 0]
-    if values.ndim != 1 or not np.issubdtype(values.dtype, np.integer) or (len(values) and values.min() < 0):
-        raise UserError(f"data.root={file}: {name} is {values.dtype} {values.shape}; they are whole numbers from 0")
+    if values.ndim != 1:
+        refuse(f"is {values.shape}; there must be one label a picture, (N,)")
+    if len(values) and values.dtype.kind not in "iub" and not (values.dtype.kind == "f" and _whole(values)):
+        strange = values[values != np.floor(values)] if values.dtype.kind == "f" else values
+        refuse(f"is {values.dtype} with {strange[0]}; labels are whole numbers from 0")
+    if len(values) and values.min() < 0:
+        refuse(f"has {values.min():g}, which is below 0; labels are whole numbers from 0")
     return torch.from_numpy(values.astype(np.int64))
 
 
@@ -98,9 +130,14 @@ def _classes(arrays: dict[str, np.ndarray], file: Path, train: Split, *others: S
     strange = max(int(split.labels.max()) for split in others)
     if strange >= count:
         raise UserError(f"data.root={file}: label {strange} is in validation or test; training has 0 to {count - 1}")
+    if count == 1:
+        raise UserError(f"data.root={file}: all training images have label 0; there must be two classes or more")
     absent = sorted(set(range(count)) - set(train.labels.tolist()))
     if absent:
-        raise UserError(f"data.root={file}: no training image has label {absent[0]}; labels must be 0 to {count - 1}")
+        hint = "; subtract 1" if absent == [0] else ""
+        raise UserError(
+            f"data.root={file}: no training image has label {absent[0]}; labels must be 0 to {count - 1}{hint}"
+        )
     if any(split.images.shape[1:] != train.images.shape[1:] for split in others):
         raise UserError(f"data.root={file}: the images of its splits differ in size")
     names = arrays.get("classes")
