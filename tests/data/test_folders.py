@@ -145,3 +145,27 @@ def test_a_folder_that_may_not_be_listed(tmp_path):
     with pytest.raises(UserError, match=r"cannot be listed \(Permission denied\)"):
         read_layout(tmp_path)
     (tmp_path / "cat").chmod(0o755)
+
+
+def test_accents_composed_or_not_are_the_same_class(tmp_path):
+    write_good(tmp_path / "train", ("caf\u00e9", "tea"), count=1)
+    write_good(tmp_path / "val", ("cafe\u0301", "tea"), count=1)
+    layout = read_layout(tmp_path)
+    assert layout.classes == ("caf\u00e9", "tea")
+    assert [label for _, label in labelled(layout, "val")] == [0, 1]
+
+
+def test_of_two_forms_in_training_each_is_its_own_class_and_a_third_is_refused(tmp_path):
+    forms = ("\u1e69a", "s\u0323\u0307a", "s\u0307\u0323a")  # one letter with two dots, three ways to write it
+    write_good(tmp_path / "train", forms[:2], count=1)
+    assert len(read_layout(tmp_path).classes) == 2
+    write_good(tmp_path / "val", forms[2:], count=1)
+    with pytest.raises(UserError, match="is a class that training has not; it has"):
+        read_layout(tmp_path)
+
+
+def test_a_class_that_differs_in_its_case_is_named(tmp_path):
+    write_good(tmp_path / "train", ("Cat", "dog"), count=1)
+    write_good(tmp_path / "val", ("cat",), count=1)
+    with pytest.raises(UserError, match=r"val/cat is a class that training has not; it has Cat \(classes: Cat, dog\)"):
+        read_layout(tmp_path)

@@ -127,3 +127,20 @@ def test_a_file_that_may_not_be_read(tmp_path):
     write_good(tmp_path)
     (tmp_path / "cat" / "0_0.png").chmod(0)
     assert [f.where for f in found(scan(tmp_path), "unreadable")] == ["cat/0_0.png"]
+
+
+@pytest.mark.parametrize("pair", [("Cat", "cat"), ("cat ", "cat"), ("caf\u00e9", "cafe\u0301"), ("\ufb01n", "fin")])
+def test_classes_that_a_person_takes_for_one(tmp_path, pair):
+    write_good(tmp_path, (*pair, "dog"))
+    (twin,) = found(scan(tmp_path), "twin class")
+    assert twin.severity == "warning"
+    assert twin.where in pair
+    assert any(twin.detail.startswith(f"differs from {name} by ") for name in pair if name != twin.where)
+
+
+def test_accents_in_another_form_in_another_split_are_the_same_class(tmp_path):
+    write_good(tmp_path / "train", ("caf\u00e9", "tea"))
+    write_good(tmp_path / "val", ("cafe\u0301", "tea"), seed=1)
+    assert scan(tmp_path).findings == ()
+    write_good(tmp_path / "test", ("Tea",), seed=2)
+    assert [finding.where for finding in found(scan(tmp_path), "unknown class")] == ["test/Tea"]

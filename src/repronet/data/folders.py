@@ -8,9 +8,10 @@ they govern validation and test. Hidden files and folders are passed over.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
 from repronet.data.reading import SUFFIXES, shown
 from repronet.errors import UserError
@@ -58,14 +59,16 @@ def read_layout(root: Path) -> Layout:
     others = []
     for split, folder in folders.items():
         for place in class_folders(folder):
-            if place.name not in labels:
+            name = class_named(place.name, classes)
+            if name is None:
+                twin = next((f"; it has {other}" for other in classes if looks(other) == looks(place.name)), "")
                 raise UserError(
-                    f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not "
+                    f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not{twin} "
                     f"(classes: {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''})"
                 )
             for file in files_below(place):
                 if named_like_picture(file):
-                    files[split].append(LabelledFile(file, labels[place.name]))
+                    files[split].append(LabelledFile(file, labels[name]))
                 else:
                     others.append(file)
     training = files.get("train", files.get(WHOLE, []))
@@ -74,6 +77,19 @@ def read_layout(root: Path) -> Layout:
     if empty:
         raise UserError(f"data.root={shown(root)}: no picture in {shown(source / empty[0])}; fill or remove that class")
     return Layout(root, classes, files, others)
+
+
+def class_named(name: str, classes: Sequence[str]) -> str | None:
+    """The one of ``classes`` that is ``name``, be its accents composed or not, as systems write them; or None."""
+    if name in classes:
+        return name
+    same = [known for known in classes if normalize("NFC", known) == normalize("NFC", name)]
+    return same[0] if len(same) == 1 else None
+
+
+def looks(name: str) -> str:
+    """The same for names that a person takes for one: Cat and cat, accents composed or not, spaces around."""
+    return " ".join(normalize("NFKC", name).casefold().split())
 
 
 def no_classes(root: Path, folder: Path) -> str:

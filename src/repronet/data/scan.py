@@ -17,9 +17,11 @@ from pathlib import Path
 from repronet.data.folders import (
     WHOLE,
     class_folders,
+    class_named,
     files_below,
     hidden,
     leads_back,
+    looks,
     named_like_picture,
     no_classes,
     split_folders,
@@ -208,14 +210,15 @@ def _classes(
     training = "train" if "train" in folders else WHOLE
     for split, counts in pictures.items():
         where = folders[split]
+        yield from _twins(counts, where, root)
         for name, count in counts.items():
-            if name not in classes:
+            if class_named(name, classes) is None:
                 detail = "a class that training has not; a run stops at it"
                 yield Finding("error", "unknown class", _below(where / name, root), detail)
             elif count == 0:
                 severity = "error" if split == training else "warning"
                 yield Finding(severity, "empty class", _below(where / name, root), "no picture that can be read")
-        for name in sorted(set(classes) - set(counts)):
+        for name in sorted(set(classes) - {class_named(name, classes) for name in counts}):
             yield Finding("warning", "missing class", _below(where, root), f"has no folder {name}; training has one")
     filled = Counter({name: count for name, count in pictures[training].items() if count})
     for name, count in filled.items():
@@ -226,3 +229,15 @@ def _classes(
         (large, many), (small, few) = most[0], most[-1]
         detail = f"{few:,} of {small} against {many:,} of {large}"
         yield Finding("warning", "unbalanced", _below(folders[training], root), detail)
+
+
+def _twins(names: Iterable[str], where: Path, root: Path) -> Iterator[Finding]:
+    """Classes of one split that a person takes for the same."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(looks(name), name)
+        if other != name:
+            same = class_named(name, [other]) is not None
+            how = "accents that are stored in another form" if same else "upper and lower case or spaces alone"
+            detail = f"differs from {other} by {how}; are they one class?"
+            yield Finding("warning", "twin class", _below(where / name, root), detail)

@@ -10,6 +10,7 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
+from repronet.data.folders import class_named
 from repronet.data.preprocessing import PixelStatistics
 from repronet.data.randomness import counter_generator
 from repronet.errors import UserError
@@ -140,10 +141,11 @@ def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
     Raises:
         UserError: for a name that the dataset has not.
     """
-    unknown = [name for name in names if name not in dataset.classes]
-    if unknown:
-        raise UserError(f"data.classes={list(names)}: no class {unknown[0]}; there are {', '.join(dataset.classes)}")
-    old = torch.tensor([dataset.classes.index(name) for name in names])
+    found = [class_named(name, dataset.classes) for name in names]
+    if None in found:
+        unknown = names[found.index(None)]
+        raise UserError(f"data.classes={list(names)}: no class {unknown}; there are {', '.join(dataset.classes)}")
+    old = torch.tensor([dataset.classes.index(name) for name in found if name is not None])
     new = torch.full((len(dataset.classes),), -1).scatter(0, old, torch.arange(len(names)))  # old label → new, or −1
 
     def chosen(split: LabelledPictures) -> LabelledPictures:
