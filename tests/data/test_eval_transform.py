@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from rich.console import Console
 
+from repronet import runs
 from repronet.config.build import assemble
 from repronet.config.compose import compose
 from repronet.data.eval_transform import PIXEL_MAPS, EvalTransform, ten_crops
 from repronet.data.preprocessing import PixelMap
 from repronet.errors import UserError
+from repronet.session.run import train
+from repronet.training.checkpoints import read_checkpoint, write_checkpoint
+from repronet.training.classifier import of_run
 
 PREPROCESSINGS = ("standardize", "scale", "per_pixel_mean", "per_image", "global_contrast", "local_contrast", "zca")
 
@@ -67,3 +77,38 @@ def test_anything_else_is_refused(damage):
     with pytest.raises(UserError, match="does not say how its pictures are prepared"):
         EvalTransform.of({**plain, **damage})
     assert set(PIXEL_MAPS) == {"PixelMap", "PerPixelMean", "PerImage", "GlobalContrast", "LocalContrast", "Zca"}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory) -> Path:
+    """Noise of 320 × 240 pixels as JPEG files, of which a reduced decode makes other pixels than a whole one."""
+    root, drawn = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for split, count in (("train", 3), ("val", 2)):
+        for name in ("cat", "dog"):
+            (root / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = drawn.integers(0, 256, (240, 320, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(root / split / name / f"{number}.jpg")
+    return root
+
+
+@pytest.mark.parametrize("memory", [4, 0])
+@pytest.mark.parametrize("resize", ["null", "40", "original"])
+def test_a_file_is_read_as_the_validation_s_were(photos, resize, memory):
+    words = ["data=image_folder", f"data.root={photos}", f"data.resize={resize}", "data.workers=0", "layers=torch"]
+    data = assemble(compose("train", [*words, f"data.memory={memory}"])).data
+    transform = EvalTransform.of_json(data.eval_transform.to_json())
+    (images, _), *_ = data.val_dataloader()
+    files = sorted((photos / "val").rglob("*.jpg"))
+    assert torch.equal(torch.stack([transform(file) for file in files]), images)
+    reduced = torch.equal(transform(files[0]), replace(transform, read_side=None)(files[0]))
+    assert reduced is (resize == "original")  # so the pictures can tell
+
+
+def test_a_checkpoint_that_does_not_say_how_its_files_were_read(photos, tmp_path):
+    words = ["data=image_folder", f"data.root={photos}", "trainer.max_epochs=1", "trainer.board=none", "data.workers=0"]
+    train(compose("train", [*words, "data.batch_size=3", f"run_dir={tmp_path / 'run'}"]), Console(quiet=True))
+    content = read_checkpoint(tmp_path / "run" / runs.BEST)
+    side = content["ImageDataModule"]["lens"].pop("read_side")
+    write_checkpoint(content, tmp_path / "run" / runs.BEST)
+    assert of_run(tmp_path / "run").transform.read_side == side == 32

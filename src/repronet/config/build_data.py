@@ -56,6 +56,12 @@ def short_side(config: DictConfig, image_size: int) -> int:
     return round(image_size * 8 / 7) if image_size >= CROPPED_FROM else image_size
 
 
+def read_side(config: DictConfig, image_size: int) -> int | None:
+    """What the shorter side of a file is reduced to as it is read; None where it is not, or there are no files."""
+    original = config.data.get("resize", "original") == "original"
+    return None if original else short_side(config, image_size)
+
+
 def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None, Policy | None]:
     """What changes a batch of images at a time, or else what changes one picture at a time."""
     if group.name == "policy":
@@ -79,6 +85,7 @@ def data_module(
         policy,
         image_size=image_size,
         short_side=shorter,
+        read_side=read_side(config, image_size),
         pad=fit == "pad",
         batch_size=config.data.batch_size,
         eval_batch_size=config.data.eval_batch_size,

@@ -36,6 +36,8 @@ class EvalTransform:
         pixel_map: from pixels to numbers.
         native: the size of the training images where they were smaller: a picture is brought to that, and enlarged
             after the pixel map, as they were.
+        read_side: pixels that the shorter side of a file is reduced to as it is read, as the training's files were: a
+            JPEG is decoded at a fraction of its size, which gives other pixels. None: files are read as they are.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +47,7 @@ class EvalTransform:
     pad: bool
     pixel_map: Preprocessing
     native: int | None = None
+    read_side: int | None = None
 
     def plain(self) -> dict[str, Any]:
         """Plain values and tensors alone."""
@@ -92,7 +95,15 @@ class EvalTransform:
         Args:
             picture: a path, a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) of bytes.
         """
-        return self.views(opened(picture), "center")[0]
+        return self.views(self.opened(picture), "center")[0]
+
+    def opened(self, picture: Picture) -> Tensor:
+        """A picture as uint8 (C, H, W), C = 1 or 3, read as the training's were.
+
+        Raises:
+            UserError: for what is no picture, or cannot be read.
+        """
+        return opened(picture, self.read_side)
 
     def views(self, picture: Tensor, protocol: str) -> Tensor:
         """uint8 (3, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.

@@ -105,6 +105,7 @@ class ImageDataModule(pl.LightningDataModule):
         *,
         image_size: int,
         short_side: int | None = None,
+        read_side: int | None = None,
         pad: bool = False,
         batch_size: int = 64,
         eval_batch_size: int = 500,
@@ -120,6 +121,7 @@ class ImageDataModule(pl.LightningDataModule):
         self.augmentation = augmentation or NoAugmentation()
         self.policy = policy
         self.frame = Frame(image_size, short_side or image_size)
+        self.read_side = read_side
         self.pad = pad
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -156,7 +158,14 @@ class ImageDataModule(pl.LightningDataModule):
         side = self.train.images.shape[-1] if isinstance(self.train, Split) else self.frame.size
         native = side if side < self.frame.size else None
         return EvalTransform(
-            self.classes, self.train.channels, self.frame.size, self.frame.short_side, self.pad, pixel_map, native
+            self.classes,
+            self.train.channels,
+            self.frame.size,
+            self.frame.short_side,
+            self.pad,
+            pixel_map,
+            native,
+            self.read_side,
         )
 
     @property

@@ -223,14 +223,14 @@ def centre_crop(picture: Tensor, size: int) -> Tensor:
     return picture[..., top : top + size, left : left + size]
 
 
-def opened(picture: Picture) -> Tensor:
-    """A picture as uint8 (C, H, W), C = 1 or 3.
+def opened(picture: Picture, short_side: int | None = None) -> Tensor:
+    """A picture as uint8 (C, H, W), C = 1 or 3; one in a file as :func:`read_picture` reads it.
 
     Raises:
         UserError: for what is no picture: another shape, or numbers that are no bytes.
     """
     if isinstance(picture, str | Path):
-        return read_picture(Path(picture).expanduser())
+        return read_picture(Path(picture).expanduser(), short_side)
     if isinstance(picture, Image.Image):
         picture = _rgb(ImageOps.exif_transpose(picture), "picture")
     if isinstance(picture, np.ndarray):

@@ -96,6 +96,7 @@ def local_response_norm_krizhevsky(
     return _responded(input, size, alpha, beta, k)
 
 
+@overridable
 def local_response_norm_within_maps(
     input: Tensor, size: int = 3, alpha: float = 5e-5, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from repronet import models, runs, weights
 from repronet.data.eval_transform import EvalTransform, mean_probabilities
 from repronet.data.preprocessing import PixelMap
-from repronet.data.reading import Picture, opened
+from repronet.data.reading import Picture
 from repronet.errors import UserError
 from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.visualization.embedding import features
@@ -55,7 +55,8 @@ class Classifier:
         """
         found, those = [], listed(pictures)
         for start in range(0, len(those), AT_ONCE):
-            views = [self.transform.views(opened(one), protocol) for one in those[start : start + AT_ONCE]]
+            opened = map(self.transform.opened, those[start : start + AT_ONCE])
+            views = [self.transform.views(picture, protocol) for picture in opened]
             logits = self.network(torch.cat(views))
             found += [mean_probabilities(part) for part in logits.split([len(view) for view in views])]
         return torch.stack(found) if found else torch.zeros(0, len(self.classes))
@@ -67,7 +68,7 @@ class Classifier:
     @torch.inference_mode()
     def features(self, pictures: Picture | Iterable[Picture]) -> Tensor:
         """What enters the network's last layer, (N, D)."""
-        return features(self.network, torch.stack([self.transform(opened(one)) for one in listed(pictures)]))
+        return features(self.network, torch.stack([self.transform(one) for one in listed(pictures)]))
 
 
 def listed(pictures: Picture | Iterable[Picture]) -> list[Picture]:
@@ -96,7 +97,8 @@ def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
     config, plain = config_in(content, path), content.get("ImageDataModule", {}).get("lens")
     if not isinstance(plain, dict):
         raise UserError(f"{path}: does not say how its pictures are prepared")
-    transform = EvalTransform.of(plain)
+    side = plain["short_side"] if config["data"].get("resize", "original") != "original" else None
+    transform = EvalTransform.of({"read_side": side, **plain})  # which older checkpoints do not say
     network = built(config, len(transform.classes), transform.channels, layers)
     weights.load(network, path)
     return Classifier(network.eval(), transform, config)

@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from torch import Tensor
 
 from repronet import runs
 from repronet.cli.failures import writing
-from repronet.data.reading import SUFFIXES, PictureError, read_picture, resize_short_side, shown
+from repronet.data.eval_transform import EvalTransform
+from repronet.data.folders import files_below, named_like_picture
+from repronet.data.lists import names_in
+from repronet.data.reading import PictureError, read_picture, shown
 from repronet.errors import UserError
 from repronet.figures.images import image_grid
 from repronet.runs.atomic import write_whole
@@ -65,10 +69,9 @@ def pictures_in(images: str) -> list[Path]:
     """
     path = Path(images).expanduser()
     if path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if file.is_file() and file.suffix.lower() in SUFFIXES]
-    elif path.suffix == ".txt" and path.is_file():
-        lines = path.read_text("utf-8", errors="surrogateescape").splitlines()
-        found = [path.parent / line.strip() for line in lines if line.strip()]
+        found = sorted(file for file in files_below(path) if named_like_picture(file))
+    elif path.suffix.lower() == ".txt" and path.is_file():
+        found = [path.parent / name for name in names_in(path)]
     elif path.exists():
         found = [path]
     else:
@@ -82,7 +85,7 @@ def pictures_in(images: str) -> list[Path]:
 
 def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) -> Iterator[dict[str, Any]]:
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(_read, paths))
+        read = list(pool.map(partial(_read, classifier.transform), paths))
     pictures = [picture for picture in read if isinstance(picture, Tensor)]
     answers = iter(classifier.probabilities(pictures, config.protocol) if pictures else [])
     names = classifier.transform.classes
@@ -99,10 +102,10 @@ def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) ->
         }
 
 
-def _read(path: Path) -> Tensor | str:
+def _read(transform: EvalTransform, path: Path) -> Tensor | str:
     """The picture, or why there is none."""
     try:
-        return read_picture(path)
+        return transform.opened(path)
     except PictureError as error:
         return str(error)
     except OSError as error:
@@ -129,7 +132,7 @@ def _draw_sheet(sheet: str, rows: list[dict[str, Any]]) -> None:
     least = sorted(rows, key=lambda row: row["probabilities"][0])[:ON_SHEET]
     tiles, titles = [], []
     for row in least:
-        picture = resize_short_side(read_picture(Path(row["image"])), SHEET_SIDE)
+        picture = read_picture(Path(row["image"]), SHEET_SIDE)
         top, left = ((n - SHEET_SIDE) // 2 for n in picture.shape[-2:])
         tiles.append(picture[:, top : top + SHEET_SIDE, left : left + SHEET_SIDE])
         titles.append(f"{row['classes'][0][:14]} {row['probabilities'][0]:.0%}")
