@@ -65,6 +65,23 @@ def test_weights_of_another_form_are_refused():
         initialize(models.create("lenet5_1998"), "he")
 
 
+@pytest.mark.parametrize(
+    ("scheme", "std"),
+    [
+        ("he", math.sqrt(2 / 576)),
+        ("xavier", math.sqrt(2 / (576 + 288))),
+        ("lecun", 2.4 / 576 / math.sqrt(3)),
+        ("normal", 0.01),
+    ],
+)
+def test_locally_connected_layers_are_drawn_by_what_one_position_sees(scheme, std):
+    torch.manual_seed(0)
+    network = models.create("four_layer_13pct")
+    initialize(network, scheme)
+    assert network.local3.weight.std().item() == pytest.approx(std, rel=0.02)  # 3 × 3 × 64 inputs, 32 maps
+    assert not network.local3.bias.any()
+
+
 def test_dropout_of_a_network_is_set_and_of_another_is_added():
     alexnet = models.create("alexnet", num_classes=7)
     set_dropout(alexnet, 0.2)

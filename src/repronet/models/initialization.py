@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from repronet.errors import UserError
+from repronet.layers import LocallyConnected2d
 
 
 def lecun_uniform_(weight: Tensor) -> Tensor:
@@ -23,14 +24,20 @@ def he_normal_(weight: Tensor) -> Tensor:
     return nn.init.normal_(weight, std=math.sqrt(2 / _fan_in(weight)))
 
 
+def xavier_uniform_(weight: Tensor) -> Tensor:
+    """Uniform in ±√(6 / (fan-in + fan-out)) (Glorot and Bengio 2010, equation 16)."""
+    bound = math.sqrt(6 / (_fan_in(weight) + weight.shape[0] * math.prod(weight.shape[2:4])))
+    return nn.init.uniform_(weight, -bound, bound)
+
+
 def _fan_in(weight: Tensor) -> int:
-    return weight[0].numel()
+    """Inputs of a unit: of (O, I), (O, C, kh, kw), or (O, C, kh, kw, Ho, Wo) where no position shares its weights."""
+    return math.prod(weight.shape[1:4])
 
 
-# Xavier: uniform in ±√(6 / (fan-in + fan-out)) (Glorot and Bengio 2010, equation 16).
 SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
     "he": he_normal_,
-    "xavier": nn.init.xavier_uniform_,
+    "xavier": xavier_uniform_,
     "lecun": lecun_uniform_,
     "normal": partial(nn.init.normal_, std=0.01),
 }
@@ -38,7 +45,7 @@ SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @torch.no_grad()
 def initialize(network: nn.Module, scheme: str) -> None:
-    """Draw the weights of every convolution and linear layer anew, and set their biases to 0.
+    """Draw the weights of every convolution, locally connected and linear layer anew, and set their biases to 0.
 
     ``normal`` is AlexNet's: its biases are 1 where AlexNet has them so, in the second, fourth and fifth convolution
     and in all linear layers but the last (Krizhevsky et al. 2012, section 5).
@@ -48,7 +55,7 @@ def initialize(network: nn.Module, scheme: str) -> None:
     """
     if any(nn.utils.parametrize.is_parametrized(module) for module in network.modules()):
         raise UserError(f"initialization={scheme}: {network.architecture} draws its own weights; leave paper")
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d)]
     for layer in layers:
         SCHEMES[scheme](layer.weight)
         if layer.bias is not None:
