@@ -108,7 +108,10 @@ def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path,
         (["run=RUN", "images=nothing"], "images=nothing: no picture there"),
         (["run=RUN", "images=x", "out=p.xml"], "out=p.xml: must be the name of a .csv or .json file"),
         (["run=RUN", "images=x", "top=0"], "top=0: must be"),
-        (["run=RUN", "images=x", "protocol=five"], "protocol=five: must be one of center, ten_crop, multi_scale"),
+        (
+            ["run=RUN", "images=x", "protocol=five"],
+            "protocol=five: must be one of center, ten_crop, multi_scale, crops_144",
+        ),
         (
             ["run=RUN", "images=RUN/confusion.csv", "out=RUN/result.json/p.csv"],
             "result.json/p.csv: cannot be written (",

@@ -23,6 +23,7 @@ from repronet.figures.charts import read_history
 from repronet.papers import NETWORKS
 from repronet.papers.records import TOP1, TOP5
 from repronet.training.checkpoints import read_checkpoint
+from repronet.training.classifier import of_run
 
 CLASSES, IMAGES = 1000, 400
 
@@ -92,6 +93,21 @@ def test_eval_counts_as_torchmetrics_and_scikit_learn_do(repronet, tmp_path, noi
     assert 1 - otherwise > 0.55  # so ties do decide
 
 
+def test_every_protocol_counts_it(repronet, noise, run):
+    """Of the mean over views. The labels are such that a quarter is right at once, and half among the first five."""
+    classifier = of_run("r", layers="torch")
+    pictures = noise["x_test"][:4]
+    for protocol in ("center", "ten_crop", "multi_scale", "crops_144"):
+        likely = classifier.probabilities(list(torch.from_numpy(pictures).permute(0, 3, 1, 2)), protocol)
+        order = likely.argsort(dim=1, descending=True, stable=True)
+        labels = order[torch.arange(4), torch.tensor([0, 3, 6, 999])]
+        np.savez("labelled.npz", **{**noise, "x_test": pictures, "y_test": labels.numpy()})
+        words = ("run=r", "data_root=labelled.npz", f"protocol={protocol}", "layers=torch")
+        told = repronet("eval", *words).out
+        assert (printed(told, "test_error"), printed(told, "test_error_top5")) == (0.75, 0.5), protocol
+        assert "3 of 4, " in told
+
+
 def test_it_is_where_the_error_is(repronet, tmp_path, run):
     """From 20 classes on: lines of the terminal, history, curves, their charts, result, report."""
     result = runs.read_result(tmp_path / "r")
@@ -110,7 +126,7 @@ def test_it_is_where_the_error_is(repronet, tmp_path, run):
     config = (tmp_path / "r" / runs.CONFIG).read_text()
     config = config.replace("name: theirs", "name: alexnet").replace("name: npz", "name: imagenet")
     (tmp_path / "r" / runs.CONFIG).write_text(config)
-    assert "top-5 error" in repronet("report", "r").out
+    assert "top-5" in repronet("report", "r").out
     table = (tmp_path / "report.html").read_text().split("</table>")[0]
     assert f"<td>{100 * result['test_error_top5']:.2f} %</td>" in table
     facts = NETWORKS["alexnet"].errors

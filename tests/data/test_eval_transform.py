@@ -14,7 +14,8 @@ from rich.console import Console
 from repronet import runs
 from repronet.config.build import assemble
 from repronet.config.compose import compose
-from repronet.data.eval_transform import PIXEL_MAPS, EvalTransform, ten_crops
+from repronet.config.schema_commands import PROTOCOLS
+from repronet.data.eval_transform import PIXEL_MAPS, VIEWS, EvalTransform, ten_crops
 from repronet.data.preprocessing import PixelMap
 from repronet.errors import UserError
 from repronet.session.run import train
@@ -52,11 +53,16 @@ def test_ten_crops_by_hand():
     assert crops[5:].flatten(1).tolist() == [[b, a, d, c] for a, b, c, d in corners]
 
 
-@pytest.mark.parametrize(("protocol", "count"), [("center", 1), ("ten_crop", 10), ("multi_scale", 50)])
+@pytest.mark.parametrize(("protocol", "count"), VIEWS.items())
 @pytest.mark.parametrize("shape", [(3, 20, 31), (3, 8, 8), (3, 300, 40)])
 def test_every_protocol_has_its_views_for_any_size(protocol, count, shape):
     transform = EvalTransform(("a", "b"), 3, 16, 18, False, PixelMap.scale(0.0, 1.0, 3))
     assert transform.views(torch.zeros(shape, dtype=torch.uint8), protocol).shape == (count, 3, 16, 16)
+
+
+def test_the_protocols_are_those_that_can_be_asked_for():
+    assert (*VIEWS,) == PROTOCOLS
+    assert list(VIEWS.values()) == [1, 10, 50, 144]
 
 
 def test_multi_scale_has_the_sizes_of_its_paper():
@@ -69,6 +75,42 @@ def test_multi_scale_has_the_sizes_of_its_paper():
     first = views[::10, 0, 0]  # (50, 3, 224, 224) → (5, 224): the top left crop of each size
     sides = 255 * 223 / (first[:, -1] - first[:, 0])
     assert sides.tolist() == pytest.approx([224, 256, 384, 480, 640], rel=0.02)
+
+
+@pytest.mark.parametrize("across", [True, False])
+def test_144_crops_are_those_of_their_paper(across):
+    """Szegedy et al. 2015, section 7: shorter sides of 256, 288, 320, 352; of each the left, middle and right square,
+    or the upper, middle and lower one; of each its corners, its middle and itself, made small, and their mirror images.
+
+    A picture twice as long as it is short, which brightens evenly along its length, tells where a view lies in it.
+    """
+    ramp = torch.linspace(0, 255, 704).round().to(torch.uint8).expand(3, 352, 704)
+    picture = ramp if across else ramp.transpose(1, 2)
+    transform = EvalTransform(("a", "b"), 3, 224, 256, False, PixelMap.scale(0.0, 1.0, 3))
+    views = transform.views(picture, "crops_144")[:, 0]  # (144, 224, 224)
+    lines = views[:, 112] if across else views[:, :, 112]  # (144, 224), along the length
+    found = []
+    for line in lines.unflatten(0, (4, 3, 12))[:, :, :6].reshape(-1, 224):
+        length = 224 * (line[-1] - line[0]) / 223
+        found.append([float(line[0] - length / 448), float(length)])  # where it begins, and what it holds
+    expected = []
+    for side in (256, 288, 320, 352):
+        for begin in (0, side // 2, side):
+            first, last, middle = begin, begin + side - 224, begin + (side - 224) // 2
+            corners = (first, last, first, last) if across else (first, first, last, last)
+            expected += [(place / 2 / side, 112 / side) for place in (*corners, middle)] + [(begin / 2 / side, 0.5)]
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=0, atol=0.006)
+    mirrored = views.unflatten(0, (12, 2, 6))
+    torch.testing.assert_close(mirrored[:, 1], mirrored[:, 0].flip(-1))
+
+
+def test_the_corners_of_144_crops_are_four():
+    picture = torch.zeros(3, 256, 256, dtype=torch.uint8)
+    picture[:, 0, 0], picture[:, 0, -1], picture[:, -1, 0], picture[:, -1, -1] = 1, 2, 3, 4
+    transform = EvalTransform(("a", "b"), 3, 224, 256, False, PixelMap.scale(0.0, 255.0, 3))
+    views = transform.views(picture, "crops_144")[:4, 0]
+    at = [(0, 0), (0, -1), (-1, 0), (-1, -1)]
+    assert [int(view[place]) for view, place in zip(views, at, strict=True)] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("damage", [{"classes": None}, {"pixel_map": {"kind": "os.system"}}, {"extra": 1}])

@@ -20,7 +20,9 @@ PIXEL_MAPS: dict[str, type] = {
     kind.__name__: kind for kind in (PixelMap, PerPixelMean, PerImage, GlobalContrast, LocalContrast, Zca)
 }
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601, as Pillow makes grey out of colours
+VIEWS = {"center": 1, "ten_crop": 10, "multi_scale": 50, "crops_144": 144}
 SCALES = (224, 256, 384, 480, 640)  # He et al. 2016, section 4.1, in proportion to a network of 224 pixels
+SQUARED = (256, 288, 320, 352)  # Szegedy et al. 2015, section 7, in the same proportion
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class EvalTransform:
 
         ``center``: the middle. ``ten_crop``: the corners and the middle, and their mirror images (Krizhevsky et al.
         2012, section 4.1). ``multi_scale``: ten crops at each of five sizes (He et al. 2016, section 4.1).
+        ``crops_144``: ten crops of three squares at each of four sizes, and the squares themselves, made small, with
+        their mirror images (Szegedy et al. 2015, section 7).
         """
         if protocol == "center":
             views = self.seen(picture)[None]
@@ -117,9 +121,12 @@ class EvalTransform:
             picture = self._coloured(picture)
             views = ten_crops(resize_short_side(picture, max(self.short_side, self._side)), self._side)
         else:
-            picture = self._coloured(picture)
-            sides = [max(round(self._side * scale / SCALES[0]), self._side) for scale in SCALES]
-            views = torch.cat([ten_crops(resize_short_side(picture, side), self._side) for side in sides])
+            picture, scales = self._coloured(picture), SCALES if protocol == "multi_scale" else SQUARED
+            resized = [resize_short_side(picture, max(round(self._side * scale / 224), self._side)) for scale in scales]
+            if protocol == "multi_scale":
+                views = torch.cat([ten_crops(one, self._side) for one in resized])
+            else:
+                views = torch.cat([twelve_crops(square, self._side) for one in resized for square in squares(one)])
         numbers = self.pixel_map(views)  # (V, C, side, side)
         if self.native is None:
             return numbers
@@ -153,6 +160,19 @@ def ten_crops(picture: Tensor, size: int) -> Tensor:
     places = [*corners, ((height - size) // 2, (width - size) // 2)]
     crops = torch.stack([picture[:, top : top + size, left : left + size] for top, left in places])
     return torch.cat([crops, crops.flip(-1)])  # (5, C, size, size) → (10, C, size, size)
+
+
+def squares(picture: Tensor) -> list[Tensor]:
+    """Left, middle and right, or upper, middle and lower: (C, H, W) → three of (C, S, S), S = min(H, W)."""
+    height, width = picture.shape[-2:]
+    side, spare, along = min(height, width), abs(width - height), 2 if width > height else 1
+    return [picture.narrow(along, begin, side) for begin in (0, spare // 2, spare)]
+
+
+def twelve_crops(square: Tensor, size: int) -> Tensor:
+    """Ten crops and the square itself, made small, half of them mirrored: (C, S, S) → (12, C, size, size)."""
+    crops = torch.cat([ten_crops(square, size)[:5], resize_short_side(square, size)[None]])
+    return torch.cat([crops, crops.flip(-1)])
 
 
 def mean_probabilities(logits: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from repronet import models, runs, weights
-from repronet.data.eval_transform import EvalTransform, mean_probabilities
+from repronet.data.eval_transform import VIEWS, EvalTransform, mean_probabilities
 from repronet.data.preprocessing import PixelMap
 from repronet.data.reading import Picture
 from repronet.errors import UserError
@@ -23,7 +23,7 @@ from repronet.visualization.embedding import features
 from repronet.weights import published
 from repronet.weights.pixels import pixels_of
 
-AT_ONCE = 64  # pictures that go through the network together
+AT_ONCE = 64  # views that go through the network together, but all of a picture
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,12 @@ class Classifier:
 
         Args:
             pictures: paths, PIL images, arrays (H, W) or (H, W, C) or tensors (C, H, W) of bytes.
-            protocol: "center", "ten_crop" or "multi_scale": the mean over several views of each picture.
+            protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each picture.
         """
         found, those = [], listed(pictures)
-        for start in range(0, len(those), AT_ONCE):
-            opened = map(self.transform.opened, those[start : start + AT_ONCE])
+        step = max(AT_ONCE // VIEWS[protocol], 1)
+        for start in range(0, len(those), step):
+            opened = map(self.transform.opened, those[start : start + step])
             views = [self.transform.views(picture, protocol) for picture in opened]
             logits = self.network(torch.cat(views))
             found += [mean_probabilities(part) for part in logits.split([len(view) for view in views])]
