@@ -57,6 +57,7 @@ def test_a_figure_of_five_answers_is_compared_with_ours_of_five():
     ]
     assert shown_ours(group) == "10.17 ± 0.07 % (2) top-5"
     assert distance(group) == "+1.4"  # (10.17 − 10.07) / 0.0707
+    assert distance([made_up("googlenet_imagenet", seed, error) for seed, error in enumerate((0.3, 0.31))]) == "-"
     text = page(group, {})
     assert "| 10.07 % top-5 | 10.17 ± 0.07 % (2) top-5 |" in text
     assert "googlenet_imagenet/paper-seed1.json) | 30.00 % | 10.22 % | center |" in text
