@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from repronet.config.compose import checked
 from repronet.papers import NETWORKS
 from repronet.papers.datasets import OFFICIAL_TEST
 from repronet.papers.experiments import EXPERIMENTS
+from repronet.papers.records import Protocol
 from repronet.reproduction import record as records
 from repronet.runs.atomic import DRAFT
 from repronet.training.module import ImageClassifier
@@ -90,6 +92,14 @@ def test_a_paper_that_took_ten_crops_is_tested_so(repronet, tmp_path, monkeypatc
     assert (record["protocol"], record["center_error"]) == ("ten_crop", result["test_error"])
     said = repronet("eval", f"run={FOLDER}", "protocol=ten_crop").out
     assert f"test_error  {record['test_error']!r}" in said
+
+
+def test_every_published_protocol_is_one_of_ours_or_a_single_view():
+    from repronet.cli.commands.reproduce import PROTOCOLS
+    from repronet.data.eval_transform import VIEWS
+
+    assert {*get_args(Protocol)} == {*PROTOCOLS, "1-crop", "test images"}
+    assert {*PROTOCOLS.values()} == {*VIEWS} - {"center"}
 
 
 def test_a_run_from_before_there_were_budgets_is_read(repronet, finished_run, tmp_path):
