@@ -118,12 +118,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All epochs so far as comma-separated values; rewritten whole, so that a resumed run has no row twice."""
+    """All epochs so far as comma-separated values; rewritten whole, so that a resumed run has no row twice.
+
+    A top-5 error that no epoch counted has no column.
+    """
     if not rows:
         return
     text = io.StringIO()
     # Of the newest: the first epochs of a run may be from before there was a top-5 error.
-    table = csv.DictWriter(text, fieldnames=list(rows[-1]), lineterminator="\n")
+    names = [name for name in rows[-1] if "top5" not in name or any(row.get(name) is not None for row in rows)]
+    table = csv.DictWriter(text, fieldnames=names, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     # Nobody need wait for the disk here: the rows stand in every checkpoint.
