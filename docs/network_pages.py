@@ -19,6 +19,7 @@ from repronet.figures.diagram import boxes
 from repronet.papers import NETWORKS
 from repronet.papers.experiments import EXPERIMENTS, described
 from repronet.papers.records import Error, Facts, Paper
+from repronet.papers.releases import RELEASES
 from repronet.papers.tables import golden, short
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,6 +142,7 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
     yield ""
     yield from _proved(name, verify(name))
     yield ""
+    yield from _released(name)
     yield "## Reproduction"
     yield ""
     yield from _reproduction(name)
@@ -173,6 +175,19 @@ def _proved(name: str, checks: list[Check]) -> Iterator[str]:
     yield "|---|---|---|---|"
     for check in checks:
         yield f"| {check.what} | {check.found} | {check.expected} | {'ok' if check.passed else '**differs**'} |"
+
+
+def _released(name: str) -> Iterator[str]:
+    release = RELEASES.get(name)
+    if release is None:
+        return
+    note = f" ({release.note})" if release.note else ""
+    yield f"`repronet verify model={name} source=release` holds it operator by operator against"
+    yield f"{release.source}{note}. Differences that are meant:" if release.differences else f"{release.source}{note}."
+    yield ""
+    for named in release.differences:
+        yield f"- {named}: {named.why}"
+    yield ""
 
 
 def _reproduction(name: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from repronet.papers import NETWORKS
+from repronet.papers.releases import RELEASES, Difference
 
 
 def test_one_network_is_shown_check_by_check(repronet):
@@ -38,6 +39,40 @@ def test_what_is_not_as_published_is_named(repronet, monkeypatch, changes, line)
     assert "1 of 1 network not as expected" in outcome.out
 
 
+def test_one_network_is_held_against_its_release_operator_by_operator(repronet):
+    outcome = repronet("verify", "source=release", "model=resnet20")
+    assert outcome.code == 0
+    assert outcome.out.startswith("PASS  resnet20            70 operators, 341 checks, 2 named differences\n")
+    assert "  ok    conv1                        convolution 16 3, stride 1, padding 1\n" in outcome.out
+    where = "  named layer2.0.downsample          padded shortcut, stride 2 | zeros: theirs behind, ours around\n"
+    assert where in outcome.out
+    assert "released in facebookarchive/fb.resnet.torch models/resnet.lua, shortcut A\n" in outcome.out
+    assert "  zeros: theirs behind, ours around, 2×: the paper leaves open where they stand" in outcome.out
+    assert outcome.out.endswith("checks, 2 named differences: all as released, or named\n")
+
+
+def test_a_difference_that_is_not_named_fails(repronet, monkeypatch):
+    old = Difference("share", 0.5, 0.4, "it was so once")
+    monkeypatch.setitem(RELEASES, "resnet20", replace(RELEASES["resnet20"], differences=(old,)))
+    outcome = repronet("verify", "source=release", "model=resnet20")
+    assert outcome.code == 1
+    assert outcome.out.startswith("FAIL  resnet20 ")
+    assert "  WRONG layer2.0.downsample and 1 more: zeros: theirs behind, ours around\n" in outcome.out
+    assert "  WRONG fc: bias starts: theirs 0, ours uniform √(1/fan-in)\n" in outcome.out
+    assert "  STALE *: share: theirs 0.5, ours 0.4: named, but not there\n" in outcome.out
+    assert outcome.out.endswith("0 named differences: 1 not as released\n")
+
+
+@pytest.mark.slow
+def test_every_network_is_held_against_its_release(repronet):
+    outcome = repronet("verify", "source=release")
+    assert outcome.code == 0
+    *lines, _, total = outcome.out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["PASS", name] for name in RELEASES]
+    assert max(map(len, lines)) <= 80
+    assert total.startswith(f"{len(RELEASES)} networks, ")
+
+
 def test_the_list_of_networks_says_how_large_each_is(repronet, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     outcome = repronet("list", "models")
@@ -51,3 +86,8 @@ def test_the_list_of_networks_says_how_large_each_is(repronet, monkeypatch):
 def test_mistakes(repronet):
     assert "layer=conv2d: no such key" in repronet("verify", "layer=conv2d").err
     assert repronet("verify", "model=resnet5").code == 2
+    assert "source=papers: must be one of sizes, release" in repronet("verify", "source=papers").err
+    outcome = repronet("verify", "source=release", "model=zfnet")
+    assert outcome.code == 2
+    assert outcome.err == "repronet: model=zfnet: its authors are not known to have released a definition\n"
+    assert "model=mlp: repronet.papers.releases has no release" in repronet("verify", "source=release", "model=mlp").err

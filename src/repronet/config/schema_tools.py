@@ -68,8 +68,8 @@ class Summary:
 @Command(
     "verify",
     "check networks against what papers published",
-    usage=("[model=NAME]",),
-    examples=("verify", "verify model=lenet5_1998"),
+    usage=("[model=NAME] [source=release]",),
+    examples=("verify", "verify model=lenet5_1998", "verify source=release", "verify source=release model=nin"),
     groups={"model": None},
 )
 @dataclass
@@ -79,7 +79,16 @@ class Verify:
     connections where the paper counts them; also the exact sizes recorded with this version. Prints a line a
     network and below it what is not as expected. The exit code is 1 if anything is. With model=, prints every check
     of one network.
+
+    With source=release, holds each network operator by operator against the definition that its authors released:
+    kinds and order, maps, windows, strides, paddings, rounding, groups, biases, dropout, constants of norms, fresh
+    weights where the file states them. A difference that is meant is named with its reason in
+    repronet.papers.releases; one that is not named, or a name for what is no longer there, is an error.
     """
+
+    source: str = optional(
+        one_of("sizes", "release"), "what to hold networks against: printed sizes, or the authors' definitions", "sizes"
+    )
 
 
 @Command(

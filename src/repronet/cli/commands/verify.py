@@ -1,27 +1,33 @@
-"""``repronet verify``: every network against its paper, a line each."""
+"""``repronet verify``: every network against its paper or its authors' release, a line each."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
+from repronet.analysis.release import Found, Row, Verdict, compare
 from repronet.analysis.verification import Check, verify
 from repronet.errors import UserError
 from repronet.papers import NETWORKS
+from repronet.papers.releases import NONE_KNOWN, RELEASES
 from repronet.papers.tables import short
 
 
 def run(config: DictConfig, console: Console) -> bool:
     """Print PASS or FAIL for each network; whether all passed."""
     alone = config.model.name if "model" in config else None
+    if config.source == "release":
+        return _against_releases(alone, console)
     names = [alone] if alone else list(NETWORKS)
     if names[0] not in NETWORKS:
         raise UserError(f"model={alone}: no paper is known of it, so there is nothing to check it against")
-    waits = not alone and console.is_terminal
     total, failed = 0, 0
-    for name in track(names, "verifying", console=console, transient=True, disable=not waits):
+    for name in _tracked(names, console):
         checks = verify(name)
         wrong = [check for check in checks if not check.passed]
         total, failed = total + len(checks), failed + bool(wrong)
@@ -36,6 +42,75 @@ def run(config: DictConfig, console: Console) -> bool:
     else:
         console.print(Text(f"\n{networks}, {total} checks: all as expected", "bold green"))
     return failed == 0
+
+
+def _tracked(names: Sequence[str], console: Console) -> Iterable[str]:
+    waits = len(names) > 1 and console.is_terminal
+    return track(names, "verifying", console=console, transient=True, disable=not waits)
+
+
+def _against_releases(alone: str | None, console: Console) -> bool:
+    names = [alone] if alone else list(RELEASES)
+    if names[0] in NONE_KNOWN:
+        raise UserError(f"model={alone}: its authors are not known to have released a definition")
+    if names[0] not in RELEASES:
+        raise UserError(f"model={alone}: repronet.papers.releases has no release of it; leave source=sizes")
+    verdicts = []
+    for name in _tracked(names, console):
+        verdict = compare(name)
+        verdicts.append(verdict)
+        console.print(_released(name, verdict))
+        for line in (*_operators(verdict.rows), *_reasons(verdict)) if alone else _unnamed(verdict):
+            console.print(line, soft_wrap=True)
+    failed = sum(not verdict.passed for verdict in verdicts)
+    total = f"{len(names)} network{'s' if len(names) > 1 else ''}, {_counts(verdicts)}"
+    said = f"{failed} not as released" if failed else "all as released, or named"
+    console.print(Text(f"\n{total}: {said}", "bold red" if failed else "bold green"), soft_wrap=True)
+    return not failed
+
+
+def _counts(verdicts: Sequence[Verdict]) -> str:
+    operators, checks = (sum(getattr(verdict, n) for verdict in verdicts) for n in ("operators", "checks"))
+    named = sum(len(verdict.release.differences) - len(verdict.stale) for verdict in verdicts)
+    return f"{operators:,} operators, {checks:,} checks, {named} named difference{'' if named == 1 else 's'}"
+
+
+def _released(name: str, verdict: Verdict) -> Text:
+    line = Text("PASS" if verdict.passed else "FAIL", "green" if verdict.passed else "bold red")
+    return line.append(f"  {name:<20}{_counts([verdict])}", "default")
+
+
+def _operators(rows: Sequence[Row]) -> Iterator[Text]:
+    """Every operator, and what differs of it."""
+    for row in rows:
+        right = all(found.why is not None for found in row.found)
+        word = ("named" if row.found else "ok") if right else "WRONG"
+        line = Text(f"  {word:<6}", {"ok": "green", "named": "yellow", "WRONG": "bold red"}[word])
+        found = "; ".join(map(str, row.found))
+        yield line.append(f"{row.where:<28} {row.theirs}{f' | {found}' if found else ''}", "default")
+
+
+def _reasons(verdict: Verdict) -> Iterator[Text]:
+    """Where the release stands, and why ours differs where it does."""
+    note = f" ({verdict.release.note})" if verdict.release.note else ""
+    yield Text(f"\nreleased in {verdict.release.source}{note}")
+    for found, times in Counter(found for row in verdict.rows for found in row.found if found.why is not None).items():
+        yield Text(f"  {found}, {times}×: {found.why}")
+    yield from _unnamed(verdict)
+
+
+def _unnamed(verdict: Verdict) -> Iterator[Text]:
+    """What is wrong, the same difference once, with the first place of it."""
+    places: dict[Found, list[str]] = {}
+    for row in verdict.rows:
+        for found in row.found:
+            if found.why is None:
+                places.setdefault(found, []).append(row.where)
+    for found, where in places.items():
+        more = f" and {len(where) - 1} more" if len(where) > 1 else ""
+        yield Text("  WRONG ", "bold red").append(f"{where[0]}{more}: {found}", "default")
+    for named in verdict.stale:
+        yield Text("  STALE ", "bold red").append(f"{named.at}: {named}: named, but not there", "default")
 
 
 def _line(name: str, checks: list[Check]) -> Text:

@@ -1,0 +1,24 @@
+"""The networks as their authors released them, written down as data. Numbers are carried over, no file is copied.
+
+Nothing here imports torch. ``repronet verify source=release`` holds our networks against it.
+"""
+
+from __future__ import annotations
+
+from repronet.papers.releases import caffe, cuda_convnet, densenet, inception, lenet, resnet, senet
+from repronet.papers.releases.notation import Difference, Operator, Release
+
+RELEASES: dict[str, Release] = {
+    **lenet.RELEASES,
+    **cuda_convnet.RELEASES,
+    **caffe.RELEASES,
+    **inception.RELEASES,
+    **resnet.RELEASES,
+    **densenet.RELEASES,
+    **senet.RELEASES,
+}
+
+# Of these the authors are not known to have released a definition.
+NONE_KNOWN = ("zfnet", "zfnet_wide")
+
+__all__ = ["NONE_KNOWN", "RELEASES", "Difference", "Operator", "Release"]
