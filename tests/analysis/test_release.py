@@ -11,6 +11,7 @@ from torch import nn
 
 from repronet import models
 from repronet.analysis.release import NONE, compare, written
+from repronet.layers import KrizhevskyResponseNorm
 from repronet.models.alexnet import AlexNet
 from repronet.models.googlenet import InceptionModule
 from repronet.models.preact_resnet import PreActBlock
@@ -123,6 +124,13 @@ def test_an_alpha_five_times_too_large_is_seen(changed):
     assert unnamed("alexnet") == [("norm2", "alpha", "0.0001", "0.0025")]
 
 
+def test_both_conventions_of_alpha_are_read_alike(changed):
+    changed(
+        lambda net: setattr(net, "norm1", KrizhevskyResponseNorm(5, alpha=1e-4))
+    )  # of the sum, for 5e-4 of the mean
+    assert compare("alexnet").passed
+
+
 def test_a_name_for_what_is_not_there_is_stale(monkeypatch):
     old = Difference("share", 0.5, 0.4, "it was so once")
     monkeypatch.setitem(RELEASES, "nin", replace(RELEASES["nin"], differences=(old,)))
@@ -147,6 +155,7 @@ def test_a_name_holds_for_its_place_alone(monkeypatch, changed):
         (lambda net: nn.init.normal_(net.block1[0].weight, std=0.01), ("weights start", "normal 0.05", "normal 0.01")),
         (lambda net: nn.init.constant_(net.block1[0].bias, 0.1), ("bias starts", "0", "0.1")),
         (lambda net: setattr(net.block3[0], "stride", (2, 2)), ("stride", "1", "2")),
+        (lambda net: setattr(net.block3[0], "dilation", (2, 2)), ("window", "3", "5")),
         (lambda net: setattr(net.pool1, "ceil_mode", False), ("rounds", "up", "down")),
         (lambda net: setattr(net.dropout, "p", 0.4), ("share", "0.5", "0.4")),
         (lambda net: setattr(net.block1, "1", nn.Tanh()), ("operator", "relu", "Tanh")),

@@ -9,7 +9,8 @@ from difflib import SequenceMatcher
 from fnmatch import fnmatch
 from itertools import pairwise
 
-from repronet.analysis.traced import Start, Step, traced
+from repronet.analysis.layer_settings import Start
+from repronet.analysis.traced import Step, traced
 from repronet.papers.releases import RELEASES, Difference, Operator, Release
 from repronet.papers.releases.notation import Chain, shown
 
