@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import pytest
 
+from conftest import REPOSITORY
 from repronet.models import MODELS
 from repronet.papers import NETWORKS
 from repronet.papers.releases import NONE_KNOWN, RELEASES
@@ -32,6 +34,13 @@ def test_each_says_where_it_stands_and_why_ours_differs(name):
     for named in release.differences:
         assert named.why
         assert named.theirs != named.ours
+
+
+def test_the_readme_says_how_many_there_are():
+    said = re.findall(
+        r"(\d+) networks (?:against their authors|are held operator)", (REPOSITORY / "README.md").read_text("utf-8")
+    )
+    assert said == [str(len(RELEASES))] * 2
 
 
 def test_what_a_file_does_not_state_is_left_out():

@@ -51,7 +51,8 @@ def _cifar(depth: int, growth: int, *, bc: bool) -> Release:
 def _imagenet(growth: int, *depths: int) -> Release:
     stem = chain(conv(2 * growth, 7, 2, 3, start=HE), NORM, RELU, max_pool(3, 2, 1))
     classes = linear(1000, bias=0.0, start=CLASSIFIER)
-    return Release(_SOURCE, chain(stem, _blocks(depths, 2 * growth, growth, bc=True), classes))
+    operators = chain(stem, _blocks(depths, 2 * growth, growth, bc=True), classes)
+    return Release(_SOURCE, operators, note="shicai/DenseNet-Caffe, its weights' conversion, has the same operators")
 
 
 RELEASES = {
