@@ -42,7 +42,9 @@ def test_a_resumed_run_counts_only_the_images_since_then(tmp_path, monkeypatch, 
     clock = iter((10.0, 15.0))
     monkeypatch.setattr("repronet.training.callbacks.progress.time", SimpleNamespace(monotonic=lambda: next(clock)))
     history, task = History(tmp_path), ImageClassifier()
-    history.rows = [EpochRow(epoch=1, step=55, train_loss=1, train_error=1, val_loss=1, val_error=1, lr=1, seconds=1)]
+    top5: dict[str, None] = {"train_error_top5": None, "val_error_top5": None}
+    figures = {"train_loss": 1.0, "train_error": 1.0, "val_loss": 1.0, "val_error": 1.0}
+    history.rows = [EpochRow(epoch=1, step=55, lr=0.1, seconds=1.0, **figures, **top5)]
     lines, trainer = EpochLines(history), pl.Trainer(logger=False, accelerator="cpu", enable_checkpointing=False)
     monkeypatch.setattr(pl.Trainer, "estimated_stepping_batches", 55)
     task.train_metrics.load_sums({"count": 3000})  # as the checkpoint has it
