@@ -75,7 +75,7 @@ def data_module(
     """The dataset, augmented, standardised by ``statistics`` where it is, and brought to ``image_size``."""
     augmentation, policy = augmenting(config.augmentation, image_size)
     fit = config.data.get("fit")
-    shorter = images.train.images.shape[-1] if fit == "crop" else short_side(config, image_size)
+    whole = images.train.images.shape[-1] if fit == "crop" and isinstance(images.train, Split) else None
     images = fitted_splits(images, image_size, fit, whole_train=policy is not None)
     return ImageDataModule(
         images,
@@ -84,7 +84,7 @@ def data_module(
         augmentation,
         policy,
         image_size=image_size,
-        short_side=shorter,
+        short_side=whole or short_side(config, image_size),
         read_side=read_side(config, image_size),
         pad=fit == "pad",
         batch_size=config.data.batch_size,

@@ -172,6 +172,7 @@ class AuxiliaryHead(nn.Module):
         self.conv1 = Convolution(128, 768, layers, kernel_size=5)
         self.average = layers.AdaptiveAvgPool2d(1)
         self.fc = layers.Linear(768, num_classes)
+        nn.init.trunc_normal_(self.conv0.conv.weight, std=0.1)
         nn.init.trunc_normal_(self.conv1.conv.weight, std=0.01)
         nn.init.trunc_normal_(self.fc.weight, std=0.001)
 

@@ -22,8 +22,9 @@ _WIDTHS = (16, 32, 64)
 class PreActBlock(nn.Module):
     """(BN → ReLU → convolution) three times, 1×1, 3×3, 1×1, or twice 3×3 (→ SE), plus the shortcut.
 
-    Where the shape changes, the shortcut is a 1×1 convolution of the block's first activation (appendix). Squeeze and
-    excitation, r = `reduction`, stands on the branch before the sum (Hu et al. 2018, section 3.3).
+    The first convolution takes the stride, as in the authors' release, KaimingHe/resnet-1k-layers; the paper does not
+    say which. Where the shape changes, the shortcut is a 1×1 convolution of the block's first activation (appendix).
+    Squeeze and excitation, r = `reduction`, stands on the branch before the sum (Hu et al. 2018, section 3.3).
     Shapes: (N, C, H, W) → (N, planes, H/s, W/s), where a bottleneck's inner width is planes/4.
     """
 
@@ -33,7 +34,7 @@ class PreActBlock(nn.Module):
         super().__init__()
         width = planes // 4 if bottleneck else planes
         kernels = (1, 3, 1) if bottleneck else (3, 3)
-        strides = (1, stride, 1) if bottleneck else (stride, 1)
+        strides = (stride, *([1] * (len(kernels) - 1)))
         inner = [width] * (len(kernels) - 1)
         sizes = zip([channels, *inner], [*inner, planes], kernels, strides, strict=True)
         self.relu = layers.ReLU(inplace=True)
@@ -50,7 +51,7 @@ class PreActBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.norms[0](x))  # (N, C, H, W)
         around = x if self.projection is None else self.projection(y)  # → (N, planes, H/s, W/s)
-        y = self.convolutions[0](y)  # → (N, width, H, W), or halved here
+        y = self.convolutions[0](y)  # → (N, width, H/s, W/s)
         for norm, convolution in list(zip(self.norms, self.convolutions, strict=True))[1:]:
             y = convolution(self.relu(norm(y)))  # → (N, width, H/s, W/s), (N, planes, H/s, W/s)
         return self.se(y) + around

@@ -117,9 +117,10 @@ def _computed(title: str, parameters: int, macs: Printed | None, *errors: Error)
     return replace(_imagenet(title, parameters, macs, *errors), source="computed")
 
 
-def _caffe(parameters: int, macs: int) -> Facts:
+def _caffe(parameters: int, macs: int, top1: float, top5: float) -> Facts:
     title = "He et al.: the unpadded first pool of their Caffe release, which rounds up"
-    facts = _imagenet(title, parameters, None, expansion=4, notes=(_POOL,))
+    errors = both(top1, top5, "1-crop", _HE_RELEASE, "the released weights")
+    facts = _imagenet(title, parameters, None, *errors, expansion=4, notes=(_POOL,))
     return replace(facts, source="computed", macs=macs)
 
 
@@ -144,10 +145,6 @@ def _table_2(percent: float) -> Error:
 
 def _dense(top1: float, top5: float) -> tuple[Error, Error]:
     return both(top1, top5, "multi-scale dense", _residual("table 4"), "sides of 224, 256, 384, 480, 640")
-
-
-def _released(top1: float, top5: float) -> tuple[Error, Error]:
-    return both(top1, top5, "1-crop", _HE_RELEASE, "the released weights")
 
 
 def _facebook(one: float, ten: float) -> tuple[Error, Error]:
@@ -278,7 +275,7 @@ NETWORKS = {
         _HE,
         25_557_032,
         cut("3.8 G"),
-        *(*_ten_crop(22.85, 6.71), *_dense(20.74, 5.25), *_released(24.7, 7.8)),
+        *(*_ten_crop(22.85, 6.71), *_dense(20.74, 5.25)),
         field=483,
         expansion=4,
         notes=(_POOL,),
@@ -287,7 +284,7 @@ NETWORKS = {
         _HE,
         44_549_160,
         Printed("7.6 G"),
-        *(*_ten_crop(21.75, 6.05), *_dense(19.87, 4.60), *_released(23.6, 7.1)),
+        *(*_ten_crop(21.75, 6.05), *_dense(19.87, 4.60)),
         field=1027,
         expansion=4,
         notes=(_POOL,),
@@ -296,14 +293,14 @@ NETWORKS = {
         _HE,
         60_192_808,
         Printed("11.3 G"),
-        *(*_ten_crop(21.43, 5.71), *_dense(19.38, 4.49), *_released(23.0, 6.7)),
+        *(*_ten_crop(21.43, 5.71), *_dense(19.38, 4.49)),
         field=1507,
         expansion=4,
         notes=(_POOL,),
     ),
-    "resnet50_caffe": _caffe(25_557_032, 3_857_973_248),
-    "resnet101_caffe": _caffe(44_549_160, 7_570_194_432),
-    "resnet152_caffe": _caffe(60_192_808, 11_282_415_616),
+    "resnet50_caffe": _caffe(25_557_032, 3_857_973_248, 24.7, 7.8),
+    "resnet101_caffe": _caffe(44_549_160, 7_570_194_432, 23.6, 7.1),
+    "resnet152_caffe": _caffe(60_192_808, 11_282_415_616, 23.0, 6.7),
     "resnet18_a": _computed(_OPTION_A, 11_515_688, Printed("1.8 G"), _table_2(27.88)),
     "resnet34_a": _computed(_OPTION_A, 21_623_848, Printed("3.6 G"), *_ten_crop(25.03, 7.76)),
     "resnet34_c": _computed(

@@ -108,7 +108,7 @@ NETWORKS = {
     "se_resnext50_32x4d": _imagenet("SE-ResNeXt-50", 27_559_896, _table_2(21.10, 20.97), 4_232_994_816, "4.25"),
     "senet154": _imagenet("SENet-154", 115_088_984, _SENET154, 20_688_363_520, recipe=_SENET154_RECIPE),
     "se_preact_resnet110": _preact(110, 1_744_760, 253_161_920, (5.21, 23.85), 16, 32, 64),
-    "se_preact_resnet164": _preact(164, 1_905_362, 247_840_256, (4.39, 21.31), 64, 128, 256),
+    "se_preact_resnet164": _preact(164, 1_905_362, 244_694_528, (4.39, 21.31), 64, 128, 256),
     "se_resnet20": _cifar(20, 272_095),
     "se_resnet32": _cifar(32, 468_109),
     "se_resnet44": _cifar(44, 664_123),

@@ -95,11 +95,6 @@ _OF_TORCHVISION = (
         "torchvision draws it as it draws convolutions", ("weights start", truncated(0.01), normal(0.1)), at="fc"
     ),
     *differences("torch's own start of a linear layer", ("bias starts", 0.0, "uniform √(1/fan-in)"), at="*fc"),
-    *differences(
-        "built after the convolutions were drawn, so that torch's own start is left",
-        ("weights start", truncated(0.1), "uniform √(1/fan-in)"),
-        at="AuxLogits.conv0.conv",
-    ),
 )
 
 RELEASES = {

@@ -152,9 +152,6 @@ _PADDED_POOL = differences(
 )
 
 
-_AT_3X3 = "ours halves the picture at the 3×3, as fb.resnet.torch's preresnet.lua; the paper does not say where"
-
-
 def _preact(depth: int) -> Release:
     def block(width: int, stride: int, first: bool) -> Chain:
         before = chain(NORM, RELU)
@@ -176,11 +173,7 @@ def _preact(depth: int) -> Release:
             *(_torch_conv(16, 3), stages((each, each, each), block, 16), NORM, RELU, mean()),
             linear(10, bias=0.0, start=CLASSIFIER),
         ),
-        (
-            _BIAS,
-            *differences(_AT_3X3, ("stride", 2, 1), at="stages.?.0.convolutions.0"),
-            *differences(_AT_3X3, ("stride", 1, 2), at="stages.?.0.convolutions.1"),
-        ),
+        (_BIAS,),
     )
 
 
