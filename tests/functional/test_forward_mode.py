@@ -1,5 +1,7 @@
 """Derivatives along a direction, which torch.func.jvp, jacfwd and hessian are made of."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -19,10 +21,10 @@ by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.layer}
 @by_case
 def test_the_derivative_along_a_direction_is_that_of_central_differences(case):
     inputs = [tensor.clone().requires_grad_() for tensor in case.inputs.values()]
-    backward = {"check_backward_ad": False, "check_batched_grad": False, "check_undefined_grad": False}
+    backward: dict[str, Any] = {"check_backward_ad": False, "check_batched_grad": False, "check_undefined_grad": False}
     assert gradcheck(case.ours, inputs, check_forward_ad=True, fast_mode=True, **backward)
     # And so is the gradient's.
-    along = {"check_fwd_over_rev": True, "check_rev_over_rev": False, "check_undefined_grad": False}
+    along: dict[str, Any] = {"check_fwd_over_rev": True, "check_rev_over_rev": False, "check_undefined_grad": False}
     assert gradgradcheck(case.ours, inputs, fast_mode=True, check_batched_grad=False, **along)
 
 
@@ -46,7 +48,7 @@ def test_both_modes_give_the_same_second_derivatives_in_whatever_order(case):
 
 def test_a_direction_of_some_arguments_leaves_the_others_where_they_are():
     x, w, t = torch.randn(2, 3, 5, 5), torch.randn(4, 3, 3, 3), torch.randn(2, 3, 5, 5)
-    _, along = jvp(lambda x: functional.conv2d(x, w, algorithm="im2col"), (x,), (t,))
+    along = jvp(lambda x: functional.conv2d(x, w, algorithm="im2col"), (x,), (t,))[1]
     torch.testing.assert_close(along, torch.nn.functional.conv2d(t, w), atol=1e-5, rtol=1e-5)
 
 

@@ -342,3 +342,20 @@ def test_messages_name_the_offending_value():
 def test_a_weight_may_require_grad_where_no_gradient_is_asked_for():
     with torch.no_grad():
         assert cross_entropy(X, LABELS, random(3).requires_grad_()).isfinite()
+
+
+@pytest.mark.parametrize("kind", ["labels", "smoothed", "shares"])
+@pytest.mark.parametrize("size", [1.0, 0.6, 0.5, 0.3])
+def test_scores_near_the_end_of_a_half_type_give_finite_losses_where_torchs_are(kind, size):
+    scores = torch.tensor([[1, 0, -1], [1, 1, 1], [-1, 1, 0.5]]) * torch.finfo(torch.float16).max * size
+    target = torch.full((3, 3), 1 / 3).half() if kind == "shares" else torch.tensor([0, 1, 2])
+    smoothing = 0.1 if kind == "smoothed" else 0.0
+    for reduction in ("mean", "sum", "none"):
+        found = []
+        for function in (cross_entropy, torch.nn.functional.cross_entropy):
+            x = scores.half().requires_grad_()
+            loss = function(x, target, reduction=reduction, label_smoothing=smoothing)
+            found.append((loss, *torch.autograd.grad(loss.sum(), x)))
+        for ours, theirs in zip(*found, strict=True):
+            finite = theirs.isfinite()
+            torch.testing.assert_close(ours[finite], theirs[finite], rtol=1e-2, atol=1e-3)

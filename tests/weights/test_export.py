@@ -14,7 +14,7 @@ from safetensors import safe_open
 from tiny_networks import drawn, install
 
 import repronet
-from repronet import weights
+from repronet import layers, weights
 from repronet.errors import UserError
 from repronet.weights import export
 
@@ -181,6 +181,33 @@ def test_onnx_keeps_the_divisor_of_a_pooling(padding, tmp_path):
     images = [torch.randn(2, 3, 9, 9)]
     (sums,) = onnx_outputs(network, tmp_path / "net.onnx", images)
     assert (sums - network(images[0])).abs().max() <= 1e-6
+
+
+@pytest.mark.parametrize("size", [(3, 5), (13, 4), 1])
+def test_onnx_pools_to_a_size_that_divides_the_maps_or_not(size, tmp_path):
+    network, images = torch.nn.Sequential(layers.AdaptiveMaxPool2d(size)), torch.randn(3, 2, 13, 12)
+    (maxima,) = onnx_outputs(network, tmp_path / "net.onnx", [images])
+    torch.testing.assert_close(maxima, network(images))
+
+
+def test_onnx_knows_where_the_maxima_stood(tmp_path):
+    class Where(torch.nn.Module):
+        def forward(self, images):
+            return torch.nn.functional.adaptive_max_pool2d(images, (3, 5), return_indices=True)[1].float()
+
+    images = torch.randn(3, 2, 13, 12)
+    (where,) = onnx_outputs(Where(), tmp_path / "net.onnx", [images])
+    torch.testing.assert_close(where, Where()(images))
+
+
+def test_an_operator_that_onnx_lacks_is_named_in_one_line(tmp_path):
+    class Airy(torch.nn.Module):
+        def forward(self, images):
+            return torch.special.airy_ai(images)
+
+    with pytest.raises(UserError, match=r"cannot be written as ONNX \(.*aten.special_airy_ai") as refused:
+        onnx_outputs(Airy(), tmp_path / "net.onnx", [torch.randn(2, 3, 8, 8)])
+    assert str(refused.value).isprintable()  # no line ends, no colours of a terminal
 
 
 def test_what_onnx_cannot_say_is_refused(tmp_path):

@@ -37,12 +37,16 @@ def adaptive_spans(length: int, windows: int) -> list[Pair]:
     return [(start, end - start) for start, end in zip(starts, ends, strict=True)]
 
 
+def _bounds(length: int, windows: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """First element of each window along an axis, and the one behind its last: computed there, without a copy."""
+    numbers = torch.arange(windows, device=device)
+    return numbers * length // max(windows, 1), ((numbers + 1) * length + windows - 1) // max(windows, 1)
+
+
 def _counts(size: Pair, output_size: Pair, device: torch.device) -> Tensor:
     """The number of elements of each window: (Ho, Wo)."""
-    rows, columns = (
-        torch.tensor([count for _, count in adaptive_spans(length, windows)], device=device, dtype=torch.int64)
-        for length, windows in zip(size, output_size, strict=True)
-    )
+    bounds = (_bounds(length, windows, device) for length, windows in zip(size, output_size, strict=True))
+    rows, columns = (end - start for start, end in bounds)
     return rows[:, None] * columns
 
 
@@ -212,16 +216,17 @@ def adaptive_max_pool2d(
 def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool) -> Maxima:
     """Lay the windows out side by side, and pool them: (N, C, H, W) → (N, C, Ho, Wo)."""
     (rows, kh), (columns, kw) = (
-        _numbers(length, windows, input.device) for length, windows in zip(image_size(input), output_size, strict=True)
+        side_by_side(length, windows, input.device)
+        for length, windows in zip(image_size(input), output_size, strict=True)
     )
-    side_by_side = _lay_out(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
+    apart = _lay_out(input, rows, columns)  # (N, C, Ho·kh, Wo·kw)
     if 0 in output_size:
-        nothing = side_by_side[..., : output_size[0], : output_size[1]]
+        nothing = apart[..., : output_size[0], : output_size[1]]
         return nothing, nothing.to(torch.int64)
     if not return_indices:
-        return max_pool2d(side_by_side, (kh, kw), algorithm="own"), None
-    output, where = max_pool2d(side_by_side, (kh, kw), return_indices=True, algorithm="own")
-    width = side_by_side.shape[-1]
+        return max_pool2d(apart, (kh, kw), algorithm="own"), None
+    output, where = max_pool2d(apart, (kh, kw), return_indices=True, algorithm="own")
+    width = apart.shape[-1]
     return output, rows[where // width] * input.shape[-1] + columns[where % width]
 
 
@@ -232,12 +237,12 @@ def _even_kernel(size: Pair, output_size: Pair) -> Pair | None:
     return size[0] // output_size[0], size[1] // output_size[1]
 
 
-def _numbers(length: int, windows: int, device: torch.device) -> tuple[Tensor, int]:
+def side_by_side(length: int, windows: int, device: torch.device) -> tuple[Tensor, int]:
     """The elements of all windows along an axis, each filled up to the longest with its last one; that length."""
-    spans = adaptive_spans(length, windows)
-    longest = max((count for _, count in spans), default=1)
-    numbers = [start + min(k, count - 1) for start, count in spans for k in range(longest)]
-    return torch.tensor(numbers, device=device, dtype=torch.int64), longest
+    longest = max((count for _, count in adaptive_spans(length, windows)), default=1)
+    start, end = _bounds(length, windows, device)
+    numbers = start[:, None] + torch.arange(longest, device=device)  # (windows, longest)
+    return torch.minimum(numbers, end[:, None] - 1).flatten(), longest
 
 
 def _checked_size(name: str, input: Tensor, output_size: OutputSize) -> Pair:

@@ -83,7 +83,7 @@ def overridable(function: Callable[Arguments, Result]) -> Callable[Arguments, Re
 
     @wraps(function)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        if has_torch_function((*args, *kwargs.values())):
+        if has_torch_function(args) or (kwargs and has_torch_function(tuple(kwargs.values()))):
             given = [value for value in (*args, *kwargs.values()) if hasattr(value, "__torch_function__")]
             return handle_torch_function(call, given, *args, **kwargs)
         return function(*args, **kwargs)

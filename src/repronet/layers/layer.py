@@ -28,8 +28,8 @@ class Layer(nn.Module):
 def _as_one_node(forward: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(forward)
     def call(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        given = (*args, *kwargs.values())
-        if has_torch_function(given):
+        if has_torch_function(args) or kwargs:
+            given = (*args, *kwargs.values())
             tracer: Any = next((value.tracer for value in given if isinstance(value, fx.Proxy)), None)
             if tracer is not None and tracer.root is not self:
                 return tracer.create_proxy("call_module", tracer.path_of_module(self), args, kwargs)

@@ -20,6 +20,7 @@ from torch.export import Dim, ExportedProgram
 import repronet
 from repronet import models
 from repronet.errors import UserError
+from repronet.functional.adaptive_pool import side_by_side
 from repronet.layers import convert
 from repronet.weights import identity
 
@@ -28,6 +29,7 @@ InputSize = tuple[int, int, int]  # channels, height, width
 _ONNX_NEEDS = ("onnx", "onnxscript")
 
 _AVG_POOL = torch.ops.aten.avg_pool2d.default
+_ADAPTIVE_MAX_POOL = torch.ops.aten.adaptive_max_pool2d.default
 
 
 def save(network: nn.Module, path: str | Path, transform: str | None = None) -> None:
@@ -97,17 +99,21 @@ def export_onnx(network: nn.Module, path: str | Path, input_size: InputSize) -> 
     missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
     if missing:
         raise UserError(f"{path}: ONNX needs {' and '.join(missing)}: pip install 'repronet[onnx]'")
-    program = _program(network, input_size).run_decompositions({_AVG_POOL: _without_divisor})
+    in_terms_of_onnx = {_AVG_POOL: _without_divisor, _ADAPTIVE_MAX_POOL: _in_windows_of_one_size}
+    program = _program(network, input_size).run_decompositions(in_terms_of_onnx)
     with _appearing(path) as draft:
-        torch.onnx.export(
-            program,
-            f=draft,
-            dynamo=True,
-            verbose=False,
-            external_data=False,  # one file, whole or not at all
-            input_names=["images"],
-            output_names=["logits"],
-        )
+        try:
+            torch.onnx.export(
+                program,
+                f=draft,
+                dynamo=True,
+                verbose=False,
+                external_data=False,  # one file, whole or not at all
+                input_names=["images"],
+                output_names=["logits"],
+            )
+        except torch.onnx.errors.OnnxExporterError as error:
+            raise UserError(f"{path}: cannot be written as ONNX ({_first_cause(error)})") from error
 
 
 def _program(network: nn.Module, input_size: InputSize) -> ExportedProgram:
@@ -138,6 +144,27 @@ def _without_divisor(
         raise UserError("ONNX has no average pooling with divisor_override and ceil_mode; set one of them only")
     mean = _AVG_POOL(images, kernel_size, stride, padding)  # the padding counts in the mean, as it does in the sum
     return mean * (math.prod(kernel_size) / divisor_override)
+
+
+def _in_windows_of_one_size(images: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Adaptive max pooling in terms that ONNX has: the windows side by side, filled up to one size, and pooled."""
+    if all(length % windows == 0 for length, windows in zip(images.shape[-2:], output_size, strict=True)):
+        return NotImplemented
+    (rows, kh), (columns, kw) = (
+        side_by_side(length, windows, images.device)
+        for length, windows in zip(images.shape[-2:], output_size, strict=True)
+    )
+    apart = images.index_select(-2, rows).index_select(-1, columns)  # (N, C, Ho·kh, Wo·kw)
+    output, where = torch.ops.aten.max_pool2d_with_indices(apart, (kh, kw), (kh, kw))
+    width = apart.shape[-1]
+    return output, rows[where // width] * images.shape[-1] + columns[where % width]
+
+
+def _first_cause(error: BaseException) -> str:
+    """The first line of the error behind all others, which names the operator, where torch's first names its steps."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip().partition("\n")[0]
 
 
 def _ending_in(suffix: str, path: str | Path) -> Path:
