@@ -19,6 +19,7 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.models.fixed_size import FixedSize
 from repronet.models.variant import variant
 
 
@@ -33,7 +34,7 @@ def response_norm(layers: ModuleType, *, mean: bool = False) -> nn.Module:
     return layers.LocalResponseNorm(5, alpha=1e-4 if mean else 5 * 1e-4, beta=0.75, k=2.0)
 
 
-class AlexNet(nn.Module):
+class AlexNet(FixedSize):
     """Section 3.5, the two GPUs' halves as two groups of one network.
 
     The paper says that its pictures are 224 pixels wide; its 55 × 55 maps come from 227, or from 224 with two pixels of
@@ -45,6 +46,7 @@ class AlexNet(nn.Module):
     """
 
     input_size = 227
+    sizes = 227, 258
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, layers: ModuleType = repronet.layers):
         super().__init__()

@@ -16,13 +16,14 @@ from __future__ import annotations
 from functools import partial
 from types import ModuleType
 
-from torch import Tensor, nn
+from torch import Tensor
 
 import repronet.layers
+from repronet.models.fixed_size import FixedSize
 from repronet.models.variant import variant
 
 
-class LectureNet(nn.Module):
+class LectureNet(FixedSize):
     """5×5 (6 maps) → ReLU → pool → 5×5 (12 maps) → ReLU → pool → 120 → 60 → classes.
 
     Args:
@@ -39,6 +40,7 @@ class LectureNet(nn.Module):
     ):
         super().__init__()
         local = repronet.layers.LocallyConnected2d
+        self.sizes = (28, 31) if shared else (28, 28)
         self.conv1 = layers.Conv2d(in_channels, 6, 5) if shared else local(in_channels, 6, (28, 28), 5)
         self.conv2 = layers.Conv2d(6, 12, 5) if shared else local(6, 12, (12, 12), 5)
         self.pool = layers.MaxPool2d(kernel_size=2)
@@ -57,10 +59,11 @@ class LectureNet(nn.Module):
         return self.output(x)  # → (N, classes)
 
 
-class MultilayerPerceptron(nn.Module):
+class MultilayerPerceptron(FixedSize):
     """Pixels → 300 → 100 → classes, with ReLU for the paper's tanh. Shapes: (N, C, 28, 28) → (N, num_classes)."""
 
     input_size = 28
+    sizes = 28, 28
 
     def __init__(self, num_classes: int = 10, in_channels: int = 1, layers: ModuleType = repronet.layers):
         super().__init__()

@@ -27,6 +27,7 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.models.fixed_size import FixedSize
 from repronet.models.normalization import RESPONSE_NORMS, normalization_2d
 from repronet.models.variant import variant
 
@@ -37,7 +38,7 @@ OVERLAPPING, ABUTTING = 3, 2  # sides of a pool's window, which moves by two pix
 ALPHA = 1e-4 * 255**2 * (363 * 0.01**2) / 2
 
 
-class FourLayer(nn.Module):
+class FourLayer(FixedSize):
     """Three times convolution (5×5) → activation → pool, the first two followed by response norm; then the classes.
 
     A network of our own with the layers of the released one of 18 % (:class:`Released18`): 32, 32 and 64 maps, a max
@@ -65,6 +66,7 @@ class FourLayer(nn.Module):
         window: int = OVERLAPPING,
     ):
         super().__init__()
+        self.sizes = (32, 39) if window == OVERLAPPING else (25, 32)
         self.conv1 = layers.Conv2d(in_channels, 32, kernel_size=5, padding=2)
         self.pool1 = layers.MaxPool2d(window, stride=2, ceil_mode=True)
         self.norm1 = _normalization(normalization, 32, layers)

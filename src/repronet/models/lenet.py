@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 
 import repronet.layers
 from repronet.errors import UserError
+from repronet.models.fixed_size import FixedSize
 from repronet.models.lenet_codes import CODE_SIZE, digit_codes
 from repronet.models.normalization import normalization_2d
 
@@ -33,7 +34,7 @@ C3_TABLE: tuple[tuple[int, ...], ...] = (
 )  # fmt: skip
 
 
-class LeNet5(nn.Module):
+class LeNet5(FixedSize):
     """C1 (6 maps, 5×5) → pool → C3 (16 maps, 5×5) → pool → 120 → 84 → classes, with ReLU and 2×2 max-pooling.
 
     Deviations from the paper, all of them customary today: ReLU for the scaled tanh, max-pooling without parameters for
@@ -43,6 +44,7 @@ class LeNet5(nn.Module):
     """
 
     input_size = 32
+    sizes = 32, 35
     architecture = "lenet5"
 
     def __init__(
@@ -146,7 +148,7 @@ class EuclideanRBF(nn.Module):
         return -(x.unsqueeze(1) - self.codes).square().sum(dim=2)  # (N, 1, 84) − (classes, 84) → (N, classes)
 
 
-class LeNet5of1998(nn.Module):
+class LeNet5of1998(FixedSize):
     """The network of the paper's figure 2 with exactly 60,000 trainable parameters.
 
     C1 156 · S2 12 · C3 1,516 (connection table) · S4 32 · C5 48,120 · F6 10,164; the RBF output's 840 are fixed.
@@ -158,6 +160,7 @@ class LeNet5of1998(nn.Module):
     """
 
     input_size = 32
+    sizes = 32, 35
     architecture = "lenet5_1998"
 
     def __init__(self, layers: ModuleType = repronet.layers):

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 import repronet.layers
 from repronet.models.alexnet import response_norm
+from repronet.models.fixed_size import FixedSize
 from repronet.models.variant import variant
 
 
-class ZFNet(nn.Module):
+class ZFNet(FixedSize):
     """Figure 3: five convolutions and three fully connected layers on pictures of 224 pixels.
 
     Each of the first two pools is followed by contrast normalisation across maps, which is AlexNet's response
@@ -34,6 +35,7 @@ class ZFNet(nn.Module):
     """
 
     input_size = 224
+    sizes = 207, 238
 
     def __init__(
         self,
