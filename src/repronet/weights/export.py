@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -99,7 +100,7 @@ def export_onnx(network: nn.Module, path: str | Path, input_size: InputSize) -> 
     missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
     if missing:
         raise UserError(f"{path}: ONNX needs {' and '.join(missing)}: pip install 'repronet[onnx]'")
-    in_terms_of_onnx = {_AVG_POOL: _without_divisor, _ADAPTIVE_MAX_POOL: _in_windows_of_one_size}
+    in_terms_of_onnx: dict[Any, Any] = {_AVG_POOL: _without_divisor, _ADAPTIVE_MAX_POOL: _in_windows_of_one_size}
     program = _program(network, input_size).run_decompositions(in_terms_of_onnx)
     with _appearing(path) as draft:
         try:
