@@ -13,7 +13,7 @@ NAMES = ["lenet5", "lenet5_1998", "lecture_net", "locally_connected", "mlp", "al
 
 
 @pytest.mark.parametrize("layers", ["custom", "torch"])
-@pytest.mark.parametrize("name", [*NAMES, "four_layer_abutting"])
+@pytest.mark.parametrize("name", [*NAMES, "four_layer_abutting", "four_layer_13pct"])
 def test_the_sizes_that_are_named_are_all_that_it_takes(name, layers):
     with torch.device("meta"):
         network = models.create(name, layers=layers).eval()

@@ -108,7 +108,7 @@ class Released18(FourLayer):
             nn.init.normal_(layer.weight, std=deviation)
 
 
-class ReleasedLocal(nn.Module):
+class ReleasedLocal(FixedSize):
     """cuda-convnet's layers-conv-local-13pct.cfg and -11pct.cfg: two convolutions, two locally connected layers.
 
     The input is a crop of 24 pixels out of 32. The 11 % network normalises across nine maps (α / n = 1e-3 / 9,
@@ -125,6 +125,7 @@ class ReleasedLocal(nn.Module):
     """
 
     input_size = 24
+    sizes = 24, 27
 
     def __init__(
         self,
