@@ -72,6 +72,7 @@ def test_what_has_been_measured_does_not_change_a_trace():
     assert kinds[0] == kinds[1]
 
 
+@pytest.mark.slow
 def test_per_sample_gradients_are_the_same_under_compile():
     network = lenet(layers).eval()
     parameters = {name: value.detach() for name, value in network.named_parameters()}

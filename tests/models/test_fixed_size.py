@@ -39,6 +39,7 @@ def test_other_errors_are_left_as_they_are():
         models.create("mlp")(torch.zeros(2, 785))
 
 
+@pytest.mark.slow
 def test_such_a_network_is_copied_and_compiled_like_any_other():
     network, images = models.create("lenet5").eval(), torch.randn(2, 1, 32, 32)
     expected = network(images)
