@@ -7,6 +7,7 @@ have any name. ``hydra.*`` keys are refused, because Hydra would instantiate som
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,7 +25,8 @@ from repronet.config.schema import COMMANDS
 from repronet.config.schema_trainer import RENAMED
 from repronet.errors import UserError, first_line, nearest
 
-PATH_KEYS = ("run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet", "results")
+PATH_KEYS = {"run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet"}
+PATH_KEYS |= {"results", "aside"}
 
 
 def is_path(word: str) -> bool:
@@ -43,8 +45,12 @@ def path_of(word: str) -> tuple[str, str | None]:
         raise UserError(f"{word}: a path is taken as it stands; ${{…}} has no meaning in it")
     quoted = re.fullmatch(r"(['\"])(.*)\1", value, re.DOTALL)
     if quoted:
-        return key, quoted[2].replace(f"\\{quoted[1]}", quoted[1])
-    return key, None if value == "null" else value
+        value = quoted[2].replace(f"\\{quoted[1]}", quoted[1])
+    elif value == "null":
+        return key, None
+    if str(Path(value)).startswith("~") and os.path.expanduser(value) == value:  # noqa: PTH111  # pathlib's fails
+        value = str(Path.cwd() / value)  # a name like any other: nobody has it as a home
+    return key, value
 
 
 def bracketed(word: str) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from repronet.cli.commands import sweep
 from repronet.config import plugins
 from repronet.config.compose import compose, expand
+from repronet.config.overrides import path_of
 from repronet.errors import UserError
 
 
@@ -48,7 +49,7 @@ def _resumed(key: str, words: Sequence[str]) -> Path | None:
         raise UserError(f"{others[0]}: a resumed run keeps its config; give {key}={named[-1]} alone")
     if not named[-1].strip():
         raise UserError(f"{key}=: must be a {'run' if key == 'resume' else 'sweep'} folder")
-    return Path(named[-1]).expanduser()
+    return Path(path_of(f"{key}={named[-1]}")[1] or "null").expanduser()
 
 
 def _train_many(words: Sequence[str], config_dir: Path | None, console: Console) -> bool:
