@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 
 import pytest
+import torch
 
 from odd_pictures import write_good
+from repronet import models, weights
+from repronet.config.build import assemble
+from repronet.config.compose import compose
 
 SHORT = ["trainer.max_epochs=1", "model=resnet20", "layers=torch", "data.batch_size=8"]
 
@@ -99,3 +104,53 @@ def test_mixed_labels_need_a_loss_that_knows_them(repronet):
     outcome = repronet("train", "model=lenet5_1998", "augmentation=mixup")
     assert outcome.code == 2
     assert "model.loss=rbf_map: knows no mixed labels" in outcome.err
+
+
+def test_wrong_weights_are_refused_before_a_picture_is_decoded(repronet, tmp_path, monkeypatch):
+    write_good(tmp_path / "photos")
+    monkeypatch.setattr("repronet.data.pictures.read_picture", lambda *_: pytest.fail("decoded"))
+    words = ("data=image_folder", "data.root=photos", "model=lenet5")
+    weights.save(models.create("lecture_net"), tmp_path / "other.safetensors")
+    for source in ("other.safetensors", "none.pth"):
+        outcome = repronet("train", *words, f"weights={source}")
+        assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+        assert outcome.err.startswith("repronet: weights=")
+        assert f"{source}: " in outcome.err
+
+
+def test_what_is_assumed_of_the_pixels_is_said_with_the_way_to_set_it(tmp_path, photos, caplog):
+    words = ["data=image_folder", f"data.root={photos}", "data.workers=0", "layers=torch", "finetune=head"]
+    for name, hint in (("lenet5", ""), ("resnet18", "; preprocessing=imagenet if they come from ImageNet")):
+        weights.save(models.create(name), tmp_path / f"{name}.pth")
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "repronet"):
+            assemble(compose("train", [*words, f"model={name}", f"weights={tmp_path / name}.pth"]))
+        (line,) = [record.getMessage() for record in caplog.records if "not known" in record.getMessage()]
+        assert ": taken are the training split's, mean 0." in line
+        assert line.partition("; ")[1:] == (hint[:2], hint[2:])
+
+
+@pytest.mark.parametrize(("batch", "other"), [(19, 18), (1, 2)])
+def test_a_last_batch_of_one_that_cannot_be_normalised_is_refused_before_the_first_step(
+    repronet, tmp_path, photos, batch, other
+):
+    words = ["data=image_folder", f"data.root={photos}", "model=inception_v3", "run_dir=run"]
+    outcome = repronet("train", *words, f"data.batch_size={batch}")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    said = "the last of 20 training pictures is a batch of its own, which inception_v3 cannot normalise"
+    assert outcome.err == f"repronet: data.batch_size={batch}: {said}; take data.batch_size={other}\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_last_batch_of_one_that_can_be_normalised_is_trained_on(photos):
+    words = ["data=image_folder", f"data.root={photos}", "data.batch_size=19", "data.workers=0"]
+    assert assemble(compose("train", [*words, "model=resnet20"])).data.steps_per_epoch == 2
+    words = ["model=lenet5_1998", "preprocessing=lecun", "data.batch_size=3499"]  # 3,500 digits, and no normalisation
+    assert assemble(compose("train", words)).data.steps_per_epoch == 2
+
+
+def test_weights_of_a_network_that_needs_numbers_are_looked_into(tmp_path):
+    old = models.create("lenet5_1998")
+    weights.save(old, tmp_path / "w.safetensors")
+    words = ["model=lenet5_1998", "preprocessing=lecun", f"weights={tmp_path}/w.safetensors", "layers=torch"]
+    assert torch.equal(assemble(compose("train", words)).task.network.c1.weight, old.c1.weight)

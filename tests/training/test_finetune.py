@@ -212,6 +212,7 @@ def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
     theirs.pretrained_cfg = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
     asked = []
     monkeypatch.setattr("timm.create_model", lambda name, pretrained: (asked.append((name, pretrained)), theirs)[1])
+    monkeypatch.setattr(pixels, "_answers", lambda url: True)
     pixels.of_timm.cache_clear()
     words = ["model=resnet18", "weights=timm/resnet18", "finetune=head", "layers=torch"]
     network = assemble(compose("train", words)).task.network

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -132,3 +134,30 @@ def test_a_malicious_file_with_the_right_hash_is_refused_and_runs_nothing(host_o
     assert "\n" not in str(refused.value)
     assert not marker.exists()
     assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_timm_without_a_network_is_given_up_soon(tmp_path, monkeypatch, silent):
+    pytest.importorskip("timm", reason="timm is not installed")
+    from huggingface_hub import constants
+
+    from repronet.weights import pixels
+
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
+        port = server.getsockname()[1]
+        if not silent:
+            server.close()
+        monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{port}")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(pixels, "PATIENCE", 1)
+        pixels.of_timm.cache_clear()
+        started = time.monotonic()
+        with pytest.raises(UserError, match=r"^weights=timm/resnet18: cannot be had \(http.* does not answer\)$"):
+            pixels.of_timm("resnet18")
+        assert time.monotonic() - started < 10
+
+
+def test_a_host_answers_also_with_a_refusal(host_of):
+    from repronet.weights import pixels
+
+    assert pixels._answers(host_of(b"").url("w.pth"))  # which knows no HEAD

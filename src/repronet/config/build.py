@@ -17,7 +17,7 @@ from torch import nn
 
 from repronet import models
 from repronet.config.build_data import data_module, dataset
-from repronet.config.build_weights import PLAN_KEYS, distillation, fill, with_wanted_pixels
+from repronet.config.build_weights import PLAN_KEYS, distillation, fill, shapes_of_weights, with_wanted_pixels
 from repronet.config.compose import checked
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
@@ -92,13 +92,17 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
     size = input_size(config)
+    if begins:
+        shapes_of_weights(config)  # before the pictures are decoded, which may take an hour
     images = dataset(config, size)
+    if begins:
+        _refuse_a_batch_of_one(config, images, size)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net = network(config, images)
     if begins:
         fill(net, config)
     statistics = images.train.statistics()
-    config = with_wanted_pixels(config, statistics)
+    config = with_wanted_pixels(config, statistics, size)
     data = data_module(config, images, size, statistics)
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
         raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
@@ -118,6 +122,26 @@ def _refuse_several_processes(config: DictConfig) -> None:
         key = f"trainer.devices={devices}" if count > 1 else f"trainer.num_nodes={config.trainer.num_nodes}"
         own = "a Trainer of your own trains ImageClassifier on several (docs/how_to/python.md)"
         raise UserError(f"{key}: repronet train uses one process; take trainer.devices=1, or {own}")
+
+
+def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int) -> None:
+    """Raises: UserError, where an epoch ends with a single picture and a layer cannot normalise over one."""
+    count, batch, trainer = len(images.train), config.data.batch_size, config.trainer
+    if (count % batch != 1 and batch != 1) or trainer.overfit_batches or trainer.limit_train_batches not in (1.0, None):
+        return
+    channels = images.train.channels
+    try:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            built(config, len(images.classes), channels, "torch").train()(torch.zeros(1, channels, size, size))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        other = next((n for n in (*range(batch - 1, 1, -1), *range(batch + 1, 2 * batch + 3)) if count % n != 1), 2)
+        reason = f"the last of {count:,} training pictures is a batch of its own"
+        cannot = f"which {config.model.name} cannot normalise"
+        raise UserError(f"data.batch_size={batch}: {reason}, {cannot}; take data.batch_size={other}") from error
+    except (NotImplementedError, RuntimeError):  # what cannot be built without memory normalises nothing
+        return
 
 
 def data_of(config: DictConfig) -> ImageDataModule:

@@ -103,7 +103,10 @@ def fill(network: nn.Module, config: DictConfig) -> None:
         log.info(f"  left aside: {listed(loaded.aside)}")
 
 
-def with_wanted_pixels(config: DictConfig, own: PixelStatistics) -> DictConfig:
+IMAGENET_FROM = 200  # pixels: whatever takes so large images is hardly trained on anything else first
+
+
+def with_wanted_pixels(config: DictConfig, own: PixelStatistics, image_size: int) -> DictConfig:
     """The config with what ``preprocessing=standardize`` subtracts and divides by, where the weights say it.
 
     It goes into the run's checkpoints, which need no other file then.
@@ -113,13 +116,19 @@ def with_wanted_pixels(config: DictConfig, own: PixelStatistics) -> DictConfig:
         return config
     found = pixels_of(name, config.model.name)
     if found is None:
-        log.info("  which pixels they want is not known: preprocessing= takes the training split's")
+        shown = "mean {}, std {}".format(*_in_words(own))
+        like_imagenet = len(own.mean) == 3 and image_size >= IMAGENET_FROM
+        hint = "; preprocessing=imagenet if they come from ImageNet" if like_imagenet else ""
+        log.info(f"  which pixels they want is not known: taken are the training split's, {shown}{hint}")
         return config
     if len(found.mean) != len(own.mean):
         found = _for_channels(found, len(own.mean))
-    shown = (", ".join(f"{value:.3f}" for value in values) for values in (found.mean, found.std))
-    log.info("  pixels as they want them: mean {}, std {}".format(*shown))
+    log.info("  pixels as they want them: mean {}, std {}".format(*_in_words(found)))
     return OmegaConf.merge(config, {"preprocessing": {"mean": list(found.mean), "std": list(found.std)}})  # type: ignore[return-value]
+
+
+def _in_words(statistics: PixelStatistics) -> list[str]:
+    return [", ".join(f"{value:.3f}" for value in values) for values in (statistics.mean, statistics.std)]
 
 
 def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
@@ -151,8 +160,19 @@ def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _without_memory(config: DictConfig) -> nn.Module:
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
-        return models.create(config.model.name, options=models.own_keys(config.model))
+    """The network of ``model.name`` to compare shapes with; its classes and channels are those of no dataset."""
+    norm = config.normalization.name
+    settings = {
+        "layers": "torch",
+        "normalization": None if norm == "paper" else norm,
+        "options": models.own_keys(config.model),
+    }
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return models.create(config.model.name, **settings)
+        except (NotImplementedError, RuntimeError):  # a constant of lenet5_1998's needs numbers
+            return models.create(config.model.name, **settings)
 
 
 def distillation(

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from repronet.errors import UserError
 from repronet.weights import files, identity, published
-from repronet.weights.adapt import differences, with_input_channels
-from repronet.weights.converters import convert, is_counter, places_of
+from repronet.weights.adapt import Differences, differences, with_input_channels
+from repronet.weights.converters import convert, places_of
 from repronet.weights.files import Source
 
 
@@ -60,16 +60,8 @@ def load(
         UserError: when the source cannot be read, says that it belongs to another network, or does not fit key by key;
             the network is then as it was.
     """
-    found = _find(network, source)
+    found, tensors, unlike = _matched(network, source)
     ours = network.state_dict()
-    tensors = convert(found.tensors, ours.keys())
-    unlike = differences(tensors, ours)
-    if unlike.beyond_the_ends:
-        names, places = identity.fitting(found.tensors), places_of(found.tensors, ours)
-        hint = f"; its keys and shapes are those of model={' or '.join(names)}" if names else ""
-        if len(places) > 1:
-            hint = f"; the network is in it under {' and '.join(map(files.printable, places))}; keep one of them"
-        raise UserError(f"{found.origin}: does not fit: {unlike}{hint}")
     if (unlike.heads and not adapt_head) or (unlike.stem and not adapt_input):
         needed = [*(["adapt_head=True"] if unlike.heads else []), *(["adapt_input=True"] if unlike.stem else [])]
         raise UserError(f"{found.origin}: does not fit: {unlike}; {' and '.join(needed)} would load the rest")
@@ -86,14 +78,26 @@ def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dic
     """The shapes of a source's tensors under the network's keys; for what :func:`load` takes.
 
     Raises:
-        UserError: when the source cannot be read, or belongs to another network.
+        UserError: when the source cannot be read, belongs to another network, or differs in more than its classes and
+            input channels.
     """
-    found = _find(network, source)
-    tensors = convert(found.tensors, network.state_dict().keys())
-    missing = [key for key in network.state_dict() if key not in tensors and not is_counter(key)]
-    if missing:
-        raise UserError(f"{found.origin}: holds no {missing[0]}; its weights are of another network")
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    return {key: tuple(tensor.shape) for key, tensor in _matched(network, source)[1].items()}
+
+
+def _matched(
+    network: nn.Module, source: str | Path | Mapping[str, Tensor]
+) -> tuple[Source, dict[str, Tensor], Differences]:
+    """The source, its tensors under the network's keys, and where the two differ: in their ends at most."""
+    found, ours = _find(network, source), network.state_dict()
+    tensors = convert(found.tensors, ours.keys())
+    unlike = differences(tensors, ours)
+    if unlike.beyond_the_ends:
+        names, places = identity.fitting(found.tensors), places_of(found.tensors, ours)
+        hint = f"; its keys and shapes are those of model={' or '.join(names)}" if names else ""
+        if len(places) > 1:
+            hint = f"; the network is in it under {' and '.join(map(files.printable, places))}; keep one of them"
+        raise UserError(f"{found.origin}: does not fit: {unlike}{hint}")
+    return found, tensors, unlike
 
 
 def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Source:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from unittest.mock import patch
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from torchvision.models import get_model_weights
 
@@ -16,6 +21,7 @@ from repronet.weights.files import plain_content
 from repronet.weights.published import BUILDERS, is_a_name, network_of
 
 TIMM = "timm/"  # before a name of timm's
+PATIENCE = 6  # seconds that a host has to answer
 
 # torchvision's builders of these turn the pixels of the others into their own, which a state dict cannot.
 _HALVES = PixelStatistics((0.5,) * 3, (0.5,) * 3)
@@ -54,11 +60,35 @@ def of_timm(name: str) -> Any:
 
     if not timm.is_model(name):
         raise UserError(f"weights={TIMM}{name}: timm has no network of that name")
+    from huggingface_hub import constants  # which timm downloads from
+
+    # Without a network the hub is asked again and again for minutes, even for what lies here already.
+    offline = constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT)
     try:
-        return timm.create_model(name, pretrained=True)
-    except Exception as error:  # of the hub that it downloads from, one of many kinds
-        reason = " ".join(str(error).split())[:200]
+        with patch.object(constants, "HF_HUB_OFFLINE", offline):
+            return timm.create_model(name, pretrained=True)
+    except Exception as error:  # of the hub, one of many kinds
+        reason = f"{constants.ENDPOINT} does not answer" if offline else " ".join(str(error).split())[:200]
         raise UserError(f"weights={TIMM}{name}: cannot be had ({reason})") from error
+
+
+def _answers(url: str) -> bool:
+    """Whether a host answers within seconds, be it with a refusal."""
+    found: list[bool] = []
+
+    def ask() -> None:
+        try:
+            with urlopen(Request(url, method="HEAD"), timeout=PATIENCE):
+                found.append(True)
+        except (HTTPError, HTTPException):
+            found.append(True)
+        except (OSError, ValueError):
+            return
+
+    asking = Thread(target=ask, daemon=True)  # to look a name up may take longer than any timeout of a connection
+    asking.start()
+    asking.join(PATIENCE)
+    return bool(found)
 
 
 def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | None:
