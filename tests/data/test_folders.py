@@ -9,6 +9,7 @@ import pytest
 
 from odd_pictures import write_good
 from repronet.data.folders import WHOLE, files_below, read_layout
+from repronet.data.scan import scan
 from repronet.errors import UserError
 
 
@@ -169,3 +170,20 @@ def test_a_class_that_differs_in_its_case_is_named(tmp_path):
     write_good(tmp_path / "val", ("cat",), count=1)
     with pytest.raises(UserError, match=r"val/cat is a class that training has not; it has Cat \(classes: Cat, dog\)"):
         read_layout(tmp_path)
+
+
+def test_links_that_lead_everywhere_end(tmp_path):
+    write_good(tmp_path, count=1)
+    places = [tmp_path / "cat" / f"place{number}" for number in range(12)]
+    for place in places:
+        place.mkdir()
+    for place in places:
+        for other in (*places, tmp_path, tmp_path / "dog"):
+            (place / f"to_{other.name}").symlink_to(other)
+    (tmp_path / "cat" / "self.png").symlink_to("self.png")
+    (tmp_path / "self").symlink_to("self")
+    layout = read_layout(tmp_path)
+    assert layout.classes == ("cat", "dog")
+    found = [file for file, label in labelled(layout, WHOLE) if label == 0]
+    assert len(found) == 3  # its own, the dog's through the first link, and the link to itself
+    assert {finding.what for finding in scan(tmp_path).findings} >= {"unreadable", "link that leads back"}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -196,3 +199,55 @@ def test_imagenet_needs_both_folders(tmp_path, reading):
         imagenet(tmp_path / "train", reading, 0.1)
     write(tmp_path / "val", 4)
     assert sizes(imagenet(tmp_path, reading, 0.1)) == (18, 2, 8)
+
+
+def spoil(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).write_bytes(b"no picture")
+
+
+def test_all_pictures_that_cannot_be_read_are_named_at_once(tmp_path, reading):
+    write(tmp_path / "photos")
+    bad = ["cat/1.png", "cat/5.png", "bee/3.png"]
+    spoil(tmp_path / "photos", *bad)
+    with pytest.raises(UserError, match=r"^3 pictures cannot be read; data\.on_error=skip leaves them out: ") as caught:
+        image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+    assert all(f"photos/{name} (not a picture)" in str(caught.value) for name in bad)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("memory", [1.0, 0.0])
+def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, reading, memory, caplog):
+    write(tmp_path / "photos")
+    spoil(tmp_path / "photos", "cat/1.png", "bee/3.png")
+    (tmp_path / "photos" / "bee" / "loop.png").symlink_to("loop.png")
+    (tmp_path / "photos" / "bee" / "gone.png").symlink_to("nowhere.png")
+    tolerant = replace(reading, max_skipped=0.2, memory=memory)
+    for _ in range(2):  # looked for, and remembered
+        caplog.clear()
+        data = image_folder(tmp_path / "photos", tolerant, 4, 4, seed=0)
+        assert sizes(data) == (10, 4, 4)
+        assert all(data.train.picture(row).shape[0] == 3 for row in range(10))
+        said = caplog.text
+        assert "left out: 4 of 22 pictures, which cannot be read" in said
+        assert all(f"bee/{name}.png: " in said for name in ("3", "loop", "gone"))
+
+
+def test_too_many_pictures_that_cannot_be_read_are_refused(tmp_path, reading):
+    write(tmp_path / "photos")
+    spoil(tmp_path / "photos", "cat/1.png", "bee/3.png")
+    for limit in (0.05, 1):
+        with pytest.raises(UserError, match=rf"max_skipped={limit}: 2 of 20 pictures are worse: .*bee/3\.png"):
+            image_folder(tmp_path / "photos", replace(reading, max_skipped=limit), 4, 4, seed=0)
+    spoil(tmp_path / "photos", *(f"bee/{number}.png" for number in range(10)))
+    with pytest.raises(UserError, match=r"no picture in .*bee can be read; fill or remove that class"):
+        image_folder(tmp_path / "photos", replace(reading, max_skipped=0.9), 4, 4, seed=0)
+
+
+def test_a_long_list_is_shortened(tmp_path, reading):
+    write(tmp_path / "photos", 30)
+    spoil(tmp_path / "photos", *(f"cat/{number}.png" for number in range(25)))
+    with pytest.raises(
+        UserError, match=r"^25 pictures cannot be read; .*; and 5 more, which repronet data check lists"
+    ):
+        image_folder(tmp_path / "photos", reading, 4, 4, seed=0)

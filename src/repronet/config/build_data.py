@@ -24,6 +24,9 @@ from repronet.errors import UserError
 AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine, "cifar_standard": PadCropFlip}
 
 
+KNOWN = ("val", "test", "split_seed", "memory", "on_error", "max_skipped")  # keys that a request has too
+
+
 def settings(group: DictConfig) -> dict[str, Any]:
     """A group's values without its name, lists as tuples: the arguments of the table's row."""
     plain = OmegaConf.to_container(group, resolve=True)
@@ -34,7 +37,7 @@ def settings(group: DictConfig) -> dict[str, Any]:
 def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     """The dataset of ``data.name``, read from ``data.root``, for a network that takes ``image_size`` pixels."""
     group = settings(config.data)
-    known = {key: group[key] for key in ("val", "test", "split_seed", "memory") if key in group}
+    known = {key: group[key] for key in KNOWN if key in group}
     root = Path(config.data.root).expanduser() if config.data.root is not None else None
     side = None if config.data.get("resize") == "original" else short_side(config, image_size)
     own = plugins.options("data", group | {"name": config.data.name})

@@ -81,6 +81,8 @@ class Published(Data):
         RESIZE, "pixels of the shorter side, or original; default: 8/7 of the network's size from 64 on"
     )
     memory: float = optional(NOT_NEGATIVE, "GB for decoded pictures; larger data are decoded when needed", 4.0)
+    on_error: str = optional(one_of("stop", "skip"), "what is done about pictures that cannot be read", "stop")
+    max_skipped: Any = optional(PART, "on_error=skip: at most so many, number or share", 0.05)
 
 
 @dataclass

@@ -191,7 +191,11 @@ class Augment:
     "data check",
     "check a folder of pictures before training",
     usage=("data.root=DIR [KEY=VALUE ...]",),
-    examples=("data check data.root=photos", "data check data.root=photos format=json"),
+    examples=(
+        "data check data.root=photos",
+        "data check data.root=photos format=json",
+        "data check data.root=photos aside=unreadable",
+    ),
     groups={"data": "image_folder"},
 )
 @dataclass
@@ -203,6 +207,7 @@ class Check:
     """
 
     format: str = optional(one_of("table", "json"), "a summary, or every finding", "table")
+    aside: str | None = optional(FOLDER, "a folder to which the pictures that cannot be read are moved")
 
 
 @Command(

@@ -27,7 +27,10 @@ def key_of(files: Iterable[Path], root: Path) -> str:
     """A hash of the files' names below ``root``, sizes and times of change: what is known of them unread."""
     digest = hashlib.sha256(f"{_VERSION}".encode())
     for file in sorted(files):
-        status = file.stat()
+        try:
+            status = file.stat()
+        except OSError:  # a link to nothing, or to itself; who reads it will say so
+            status = file.lstat()
         digest.update(f"{file.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 

@@ -10,7 +10,7 @@ import torch
 
 from repronet.data.downloads import fetch
 from repronet.data.folders import WHOLE, LabelledFile, read_layout, split_folders
-from repronet.data.pictures import PictureFiles, PictureSplit, fits, split_of
+from repronet.data.pictures import PictureFiles, PictureSplit, fits, named, split_of, unreadable
 from repronet.data.splits import SPLIT_SEED, ImageDataset, carve
 from repronet.errors import UserError
 
@@ -39,11 +39,13 @@ class Reading:
         short_side: pixels that each picture's shorter side is brought to; None leaves it as it is.
         memory: gigabytes that decoded pictures may take; more are decoded anew whenever they are wanted.
         cache: where decoded pictures are kept.
+        max_skipped: how many pictures that cannot be read may be left out, a share or a number; None: none.
     """
 
     short_side: int | None
     memory: float
     cache: Path
+    max_skipped: float | int | None = None
 
 
 def image_folder(
@@ -141,6 +143,8 @@ def _published(name: str, root: Path, reading: Reading, val: float | int | str) 
 
 def _splits(files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading) -> dict[str, PictureSplit]:
     """One split for each folder; in memory when all of them fit."""
+    if reading.max_skipped is not None:
+        files = _readable(files, root, name, reading)
     count = sum(map(len, files.values()))
     keep = fits(count, reading.short_side, reading.memory)
     if not keep:
@@ -153,3 +157,32 @@ def _splits(files: dict[str, list[LabelledFile]], root: Path, name: str, reading
         labels = torch.tensor([file.label for file in members])
         splits[split] = split_of(pictures, labels, root, f"{name}-{split}", reading.cache / "decoded", keep)
     return splits
+
+
+def _readable(
+    files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading
+) -> dict[str, list[LabelledFile]]:
+    """The files without those that cannot be read, which are named.
+
+    Raises:
+        UserError: when they are more than ``reading.max_skipped``, or all of a class in training.
+    """
+    kept, errors = {}, []
+    for split, members in files.items():
+        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side)
+        bad = unreadable(pictures, root, f"{name}-{split}", reading.cache / "decoded")
+        errors += bad.values()
+        kept[split] = [file for row, file in enumerate(members) if row not in bad]
+    total, limit = sum(map(len, files.values())), reading.max_skipped or 0
+    if len(errors) > (limit if isinstance(limit, int) else limit * total):
+        raise UserError(f"data.max_skipped={limit}: {len(errors):,} of {total:,} pictures are worse: {named(errors)}")
+    if errors:
+        log.warning("left out: %s of %s pictures, which cannot be read", f"{len(errors):,}", f"{total:,}")
+    for error in errors:
+        log.warning("  %s", error)
+    for split in files.keys() & {"train", WHOLE}:
+        gone = {file.label for file in files[split]} - {file.label for file in kept[split]}
+        if gone:
+            example = next(file.path.parent for file in files[split] if file.label in gone)
+            raise UserError(f"data.root={root}: no picture in {example} can be read; fill or remove that class")
+    return kept

@@ -16,12 +16,14 @@ from torch import Tensor
 from repronet.data.decoded import decoded, key_of
 from repronet.data.preprocessing import PixelStatistics, value_counts
 from repronet.data.randomness import counter_generator
-from repronet.data.reading import progress, read_picture
+from repronet.data.reading import PictureError, progress, read_picture
 from repronet.data.splits import SPLIT_SEED
+from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
 
 SAMPLE = 20_000  # pictures that the statistics of a larger split are taken from
+LISTED = 20  # files that an error names
 _WAITING = 64  # pictures that are decoded ahead of the one that is wanted
 
 
@@ -143,7 +145,7 @@ def split_of(files: PictureFiles, labels: Tensor, root: Path, name: str, cache: 
     """The pictures in ``files``: decoded, now or in an earlier run, when ``keep``; else left on disk.
 
     Raises:
-        PictureError: for the first picture that cannot be read right.
+        PictureError, UserError: for pictures that cannot be read right, as :func:`ahead`.
     """
 
     def decode() -> dict[str, Tensor]:
@@ -160,7 +162,52 @@ def split_of(files: PictureFiles, labels: Tensor, root: Path, name: str, cache: 
 
 
 def ahead(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
-    """The pictures at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal."""
+    """The pictures at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal.
+
+    Raises:
+        PictureError: at the end, when one cannot be read right.
+        UserError: when several cannot, with their names.
+    """
+    errors = []
+    for picture in _tried(pictures, wanted, what):
+        if isinstance(picture, PictureError):
+            errors.append(picture)
+        else:
+            yield picture
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise UserError(f"{len(errors):,} pictures cannot be read; data.on_error=skip leaves them out: {named(errors)}")
+
+
+def unreadable(files: PictureFiles, root: Path, name: str, cache: Path) -> dict[int, PictureError]:
+    """Which of ``files`` cannot be read, by their row; looked for once and remembered in ``cache``."""
+
+    def look() -> dict[str, Tensor]:
+        log.info("%s: reading %s pictures of %s, once", name, f"{len(files):,}", root)
+        tried = _tried(files, range(len(files)), "reading")
+        return {"rows": torch.tensor([row for row, one in enumerate(tried) if isinstance(one, PictureError)]).long()}
+
+    rows = decoded(cache, f"{name}-unreadable", f"{key_of(files.paths, root)}-{files.short_side}", look)[
+        "rows"
+    ].tolist()
+    found = zip(rows, _tried(files, rows, "reading"), strict=True)
+    return {row: one for row, one in found if isinstance(one, PictureError)}
+
+
+def named(errors: Sequence[PictureError]) -> str:
+    """The files that cannot be read, and why, in one line."""
+    more = f"; and {len(errors) - LISTED:,} more, which repronet data check lists" if len(errors) > LISTED else ""
+    return "; ".join(f"{error.path} ({error.kind})" for error in errors[:LISTED]) + more
+
+
+def _tried(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor | PictureError]:
+    def attempt(index: int) -> Tensor | PictureError:
+        try:
+            return pictures[index]
+        except PictureError as error:
+            return error
+
     with ThreadPoolExecutor() as pool:
         for start in progress(range(0, len(wanted), _WAITING), what):
-            yield from pool.map(pictures.__getitem__, wanted[start : start + _WAITING])
+            yield from pool.map(attempt, wanted[start : start + _WAITING])

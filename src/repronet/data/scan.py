@@ -29,6 +29,7 @@ from repronet.data.folders import (
 from repronet.data.reading import PictureError, decode, progress, shown
 from repronet.errors import UserError
 
+TINY = 8  # pixels: whatever is smaller shows nothing
 UNBALANCED = 20  # times as many pictures in the largest class as in the smallest
 
 
@@ -60,6 +61,7 @@ class Examined:
     digest: str = ""
     format: str = ""
     notes: tuple[str, ...] = ()
+    size: tuple[int, int] = (0, 0)  # height and width
     error: PictureError | None = None
 
 
@@ -71,6 +73,7 @@ class Report:
     classes: tuple[str, ...]
     pictures: dict[str, dict[str, int]]  # by split and class, those that can be read
     findings: tuple[Finding, ...]
+    unreadable: tuple[Path, ...]  # the pictures that cannot be read
 
     def count(self, severity: str) -> int:
         """How many findings are of that severity."""
@@ -108,7 +111,8 @@ def scan(root: Path) -> Report:
     findings += _classes(pictures, classes, folders, root)
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: (order.index(finding.severity), finding.what, finding.where))
-    return Report(root, classes, pictures, tuple(findings))
+    unreadable = tuple(file.path for file in examined if file.error is not None)
+    return Report(root, classes, pictures, tuple(findings), unreadable)
 
 
 def _examine(file: Examined, root: Path) -> Examined:
@@ -121,7 +125,8 @@ def _examine(file: Examined, root: Path) -> Examined:
     except OSError as error:
         return replace(file, error=PictureError(name, "unreadable", error.strerror or str(error)))
     digest = hashlib.sha256(content).hexdigest()
-    return replace(file, digest=digest, format=reading.format, notes=reading.notes)
+    height, width, _ = reading.pixels.shape
+    return replace(file, digest=digest, format=reading.format, notes=reading.notes, size=(height, width))
 
 
 def _below(path: Path, root: Path) -> str:
@@ -152,6 +157,9 @@ def _pictures(examined: list[Examined], root: Path) -> Iterator[Finding]:
             continue
         if file.path.suffix.lower() not in _FORMATS.get(file.format, (file.path.suffix.lower(),)):
             yield Finding("warning", "wrong suffix", where, f"its content is {file.format}, and is read as that")
+        if min(file.size) < TINY:
+            height, width = file.size
+            yield Finding("warning", "tiny picture", where, f"{height}×{width} pixels, which a run enlarges")
         if "\\x" in where:
             yield Finding("note", "odd name", where, "the name is not UTF-8; it is read all the same")
         for note in file.notes:

@@ -68,6 +68,8 @@ class Request:
         split_seed: of these, for data that has no fixed splits.
         short_side: pixels that the shorter side of a folder's pictures is brought to; None leaves them.
         memory: gigabytes that a folder's decoded pictures may take.
+        on_error: "stop" at pictures of a folder that cannot be read, or "skip" them.
+        max_skipped: how many of them may be skipped, a share or a number.
         options: further arguments of a source from outside the package.
     """
 
@@ -77,12 +79,15 @@ class Request:
     split_seed: int = SPLIT_SEED
     short_side: int | None = None
     memory: float = 4.0
+    on_error: str = "stop"
+    max_skipped: float | int = 0.05
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def reading(self) -> Reading:
         """How a folder's pictures are read."""
-        return Reading(self.short_side, self.memory, default_root())
+        skipped = self.max_skipped if self.on_error == "skip" else None
+        return Reading(self.short_side, self.memory, default_root(), skipped)
 
 
 SOURCES: dict[str, Callable[[Request], ImageDataset]] = {

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
+import shlex
+import shutil
 from dataclasses import asdict
+from errno import EEXIST
 from itertools import groupby
 from pathlib import Path
 
@@ -12,8 +16,11 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from repronet.data.reading import shown
 from repronet.data.scan import Report, scan
 from repronet.errors import UserError
+
+log = logging.getLogger("repronet.data")
 
 SHOWN = 6  # findings of a kind in the table
 FOLDERS = ("image_folder", "imagenet", "imagenette")
@@ -30,9 +37,12 @@ def run(config: DictConfig, console: Console) -> bool:
     if config.data.root is None:
         raise UserError("data.root: must name the folder of pictures")
     report = scan(Path(config.data.root).expanduser())
+    aside = Path(config.aside).expanduser() if config.aside else None
+    if aside is not None and aside.resolve().is_relative_to(report.root.resolve()):
+        raise UserError(f"aside={aside}: is within data.root={report.root}; name a folder beside it")
     if config.format == "json":
         plain = {
-            "root": str(report.root).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+            "root": shown(report.root),
             "classes": list(report.classes),
             "pictures": report.pictures,
             "findings": [asdict(finding) for finding in report.findings],
@@ -40,7 +50,33 @@ def run(config: DictConfig, console: Console) -> bool:
         print(json.dumps(plain, indent=2))
     else:
         _show(report, console)
-    return report.count("error") == 0
+    moved = len(report.unreadable) if aside else 0
+    if aside is not None:
+        _set_aside(report, aside)
+        log.info(f"{moved:,} pictures that cannot be read are in {aside} now")
+    elif report.unreadable and config.format == "table":
+        root = report.root if report.root.name not in ("", "..") else report.root.resolve()
+        beside = root.with_name(f"{root.name}-unreadable")
+        words = shlex.join(["data", "check", f"data.root={shown(report.root)}", f"aside={shown(beside)}"])
+        log.info(f"set aside what cannot be read: repronet {words}")
+    return report.count("error") == moved
+
+
+def _set_aside(report: Report, aside: Path) -> None:
+    """Move the pictures that cannot be read to ``aside``, each below the folders that it was in.
+
+    Raises:
+        UserError: when one cannot be moved, or another of its name is there.
+    """
+    for file in report.unreadable:
+        place = aside / file.relative_to(report.root)
+        try:
+            if place.exists():
+                raise FileExistsError(EEXIST, "there is one of its name")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(file, place)
+        except OSError as error:
+            raise UserError(f"aside={shown(aside)}: {shown(file)} cannot be moved ({error.strerror})") from error
 
 
 def _show(report: Report, console: Console) -> None:
