@@ -162,3 +162,26 @@ def test_a_wrong_ending_and_format_are_one_line(repronet, finished_run):
     assert outcome.code == 2
     assert "net.pt: to=onnx is written as .onnx" in outcome.err
     assert "to=tflite: must be one of onnx" in repronet("export", f"run={finished_run}", "to=tflite").err
+
+
+def test_an_onnx_file_says_its_classes_and_its_pixels(repronet, tmp_path, finished_run):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    assert repronet("export", f"run={finished_run}", "to=onnx", "out=net.onnx").code == 0
+    model = onnx.load(tmp_path / "net.onnx")
+    said = {item.key: item.value for item in model.metadata_props}
+    result = runs.read_result(finished_run)
+    assert json.loads(said["classes"]) == [str(digit) for digit in range(10)]
+    assert json.loads(said["mean"]) == pytest.approx(result["pixel_mean"])
+    assert json.loads(said["std"]) == pytest.approx(result["pixel_std"])
+    axes = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    assert axes == ["batch", 1, 32, 32]
+    assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_only_a_graph_has_a_size_to_leave_open(repronet, finished_run):
+    outcome = repronet("export", f"run={finished_run}", "to=safetensors", "any_size=true")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "any_size=true: to=safetensors holds no graph" in outcome.err
+    outcome = repronet("export", f"run={finished_run}", "to=onnx", "any_size=true", "out=net.onnx")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "any_size=true: the layers of LeNet5 take images of 32×32 alone" in outcome.err

@@ -214,3 +214,24 @@ def test_what_onnx_cannot_say_is_refused(tmp_path):
     network = torch.nn.Sequential(torch.nn.AvgPool2d(3, 2, ceil_mode=True, divisor_override=4))
     with pytest.raises(UserError, match="ONNX has no average pooling with divisor_override and ceil_mode"):
         onnx_outputs(network, tmp_path / "net.onnx", [torch.randn(2, 3, 8, 8)])
+
+
+def test_height_and_width_may_be_any(tmp_path):
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    network = drawn("tiny").eval()
+    weights.export_onnx(network, tmp_path / "w.onnx", (3, 8, 8), any_size=True, metadata={"classes": '["猫"]'})
+    weights.export_program(network, tmp_path / "w.pt2", (3, 8, 8), any_size=True)
+    model = onnx.load(tmp_path / "w.onnx")
+    axes = [dim.dim_param or dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    assert axes == ["batch", 3, "height", "width"]
+    assert {item.key: item.value for item in model.metadata_props}["classes"] == '["猫"]'
+    session = runtime.InferenceSession(tmp_path / "w.onnx", providers=["CPUExecutionProvider"])
+    program = torch.export.load(tmp_path / "w.pt2").module()
+    for shape in ((1, 3, 8, 8), (3, 3, 21, 16)):
+        images = torch.randn(shape)
+        with torch.no_grad():
+            expected = network(images)
+            torch.testing.assert_close(program(images), expected)
+        found = session.run(None, {"images": images.numpy()})[0]
+        torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-5)

@@ -278,6 +278,9 @@ class Export:
     to: str = required(one_of("onnx", "torch_export", "safetensors", "torchvision"), "the format")
     checkpoint: str = optional(CHECKPOINT, "weights with the lowest validation error, or the last", "best")
     out: str | None = optional(ANY_FILE, "default: <run>/<network> with the format's ending")
+    any_size: bool = optional(
+        None, "onnx, torch_export: let height and width be any, where the network takes any", False
+    )
 
 
 @Command(

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.nn import functional as F
 
 import repronet
 from repronet import models
@@ -71,27 +72,35 @@ def save(network: nn.Module, path: str | Path, transform: str | None = None) -> 
             safetensors.torch.save_file(tensors, draft, metadata=metadata)
 
 
-def export_program(network: nn.Module, path: str | Path, input_size: InputSize) -> None:
+def export_program(network: nn.Module, path: str | Path, input_size: InputSize, any_size: bool = False) -> None:
     """Write the network in eval mode as a ``torch.export`` program (.pt2), for batches of any size.
 
     Args:
         network: its layers may be ours or torch's; what is written is on torch's, with the same parameters.
         input_size: (C, H, W) of the images, the one size that the program takes.
+        any_size: let height and width be any, where the network takes any.
 
     Raises:
         UserError: for another ending, an input that the network cannot take, or when nothing can be written there.
     """
     path = _ending_in(".pt2", path)
-    program = _program(network, input_size)
+    program = _program(network, input_size, any_size)
     with _appearing(path) as draft:
         torch.export.save(program, draft)
 
 
-def export_onnx(network: nn.Module, path: str | Path, input_size: InputSize) -> None:
-    """Write the network in eval mode as ONNX, for batches of any size: ``images`` (N, C, H, W) → ``logits``.
+def export_onnx(
+    network: nn.Module,
+    path: str | Path,
+    input_size: InputSize,
+    any_size: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write the network in eval mode as ONNX, for batches of any size: ``images`` (batch, C, H, W) → ``logits``.
 
     Args:
-        network, input_size: as in :func:`export_program`.
+        network, input_size, any_size: as in :func:`export_program`; the axes are then called ``height`` and ``width``.
+        metadata: what the file says beside the graph, in its ``metadata_props``.
 
     Raises:
         UserError: as in :func:`export_program`; when onnx or onnxscript is missing, or ONNX has no such layer.
@@ -101,32 +110,48 @@ def export_onnx(network: nn.Module, path: str | Path, input_size: InputSize) -> 
     if missing:
         raise UserError(f"{path}: ONNX needs {' and '.join(missing)}: pip install 'repronet[onnx]'")
     in_terms_of_onnx: dict[Any, Any] = {_AVG_POOL: _without_divisor, _ADAPTIVE_MAX_POOL: _in_windows_of_one_size}
-    program = _program(network, input_size).run_decompositions(in_terms_of_onnx)
+    program = _program(network, input_size, any_size).run_decompositions(in_terms_of_onnx)
+    axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
     with _appearing(path) as draft:
         try:
-            torch.onnx.export(
+            written = torch.onnx.export(
                 program,
-                f=draft,
                 dynamo=True,
                 verbose=False,
-                external_data=False,  # one file, whole or not at all
                 input_names=["images"],
                 output_names=["logits"],
+                dynamic_shapes=(axes,),
             )
         except torch.onnx.errors.OnnxExporterError as error:
             raise UserError(f"{path}: cannot be written as ONNX ({_first_cause(error)})") from error
+        assert written is not None
+        written.model.metadata_props.update(metadata or {})
+        written.save(draft, external_data=False)  # one file, whole or not at all
 
 
-def _program(network: nn.Module, input_size: InputSize) -> ExportedProgram:
+def _program(network: nn.Module, input_size: InputSize, any_size: bool) -> ExportedProgram:
     """Traced on torch's layers: its own operators are what other programs know, our gradients nobody asks for there."""
     twin = convert(copy.deepcopy(network), to="torch").eval()
     like = next(twin.parameters(), torch.empty(0))
     images = torch.zeros(2, *input_size, dtype=like.dtype, device=like.device)  # one image would fix the batch at one
+    sides = "×".join(map(str, input_size[1:]))
+    one_size = UserError(f"any_size=true: the layers of {type(network).__name__} take images of {sides} alone")
+    if any_size:  # what torch.export lets through unseen
+        try:
+            with torch.no_grad():
+                twin(F.interpolate(images, scale_factor=2))
+        except RuntimeError as error:
+            raise one_size from error
     try:
-        return torch.export.export(twin, (images,), dynamic_shapes=({0: Dim("batch")},))
+        sizes = {2: Dim.AUTO, 3: Dim.AUTO} if any_size else {}
+        program = torch.export.export(twin, (images,), dynamic_shapes=({0: Dim("batch"), **sizes},))
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"input_size={input_size}: {type(network).__name__} cannot take it ({reason})") from error
+    taken = next(node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
+    if any_size and any(isinstance(side, int) for side in taken.shape[2:]):
+        raise one_size
+    return program
 
 
 def _without_divisor(

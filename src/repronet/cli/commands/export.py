@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -34,20 +35,23 @@ def run(config: DictConfig, console: Console) -> Path:
     classifier = of_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint])
     ending = ENDINGS[config.to]
     path = Path(config.out).expanduser() if config.out else folder / f"{classifier.config['model']['name']}{ending}"
+    if config.any_size and config.to not in ("onnx", "torch_export"):
+        raise UserError(f"any_size=true: to={config.to} holds no graph; leave it out")
     if path.suffix != ending:
         raise UserError(f"out={path}: to={config.to} is written as {ending}")
     transform = classifier.transform
     with writing("out", path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
         trial = Path(draft) / path.name
-        _write(classifier, config.to, trial)
-        difference = _difference(classifier, trial)
+        _write(classifier, config.to, trial, config.any_size)
+        sides = (transform.size, 2 * transform.size) if config.any_size else (transform.size,)
+        difference = max(_difference(classifier, trial, side) for side in sides)
         if difference > AGREEMENT:
             raise UserError(f"to={config.to}: what was written answers otherwise, by {difference:.1e}; nothing is kept")
         trial.replace(path)
     console.print(f"{path}: {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
     console.print(f"tried on 4 pictures: logits differ by {difference:.0e} at most")
     console.print(f"shown of a picture: {_framed(transform)}", soft_wrap=True)
-    size = f"{transform.channels}, {transform.size}, {transform.size}"
+    size = ", ".join([str(transform.channels), *(["H, W"] if config.any_size else [str(transform.size)] * 2)])
     console.print(f"takes images (N, {size}), pixels {_in_words(transform.pixel_map)}", soft_wrap=True)
     console.print(f"answers logits (N, {len(transform.classes)}) of {', '.join(transform.classes)}", markup=False)
     return path
@@ -69,20 +73,31 @@ def _in_words(pixel_map: Preprocessing) -> str:
     return f"in [0, 1] times {gain} plus {offset}"
 
 
-def _write(classifier: Classifier, to: str, path: Path) -> None:
+def _write(classifier: Classifier, to: str, path: Path, any_size: bool) -> None:
     size = (classifier.transform.channels, classifier.transform.size, classifier.transform.size)
     if to == "onnx":
-        weights.export_onnx(classifier.network, path, size)
+        weights.export_onnx(classifier.network, path, size, any_size, _said(classifier.transform))
     elif to == "torch_export":
-        weights.export_program(classifier.network, path, size)
+        weights.export_program(classifier.network, path, size, any_size)
     else:
         weights.save(classifier.network, path, classifier.transform.to_json())
 
 
-def _difference(classifier: Classifier, path: Path) -> float:
-    """The largest difference of logits, in relation to the largest of them."""
+def _said(transform: EvalTransform) -> dict[str, str]:
+    """What a program needs beside the graph: class names, and how pixels in [0, 1] become the graph's numbers."""
+    said = {"classes": json.dumps(transform.classes, ensure_ascii=False), "shown": _framed(transform)}
+    if not isinstance(transform.pixel_map, PixelMap):
+        return {**said, "pixels": _in_words(transform.pixel_map)}
+    pairs = list(zip(transform.pixel_map.gain, transform.pixel_map.offset, strict=True))
+    # gain · x + offset = (x − mean) / std
+    mean, std = [-offset / gain for gain, offset in pairs], [1 / gain for gain, _ in pairs]
+    return {**said, "mean": json.dumps(mean), "std": json.dumps(std)}
+
+
+def _difference(classifier: Classifier, path: Path, side: int) -> float:
+    """The largest difference of logits, in relation to the largest of them, to pictures of ``side`` pixels."""
     transform, drawn = classifier.transform, torch.Generator().manual_seed(0)
-    images = torch.randn(4, transform.channels, transform.size, transform.size, generator=drawn)
+    images = torch.randn(4, transform.channels, side, side, generator=drawn)
     with torch.inference_mode():
         expected = classifier.network(images)
     found = _reader(classifier, path)(images)
