@@ -51,6 +51,12 @@ class PixelMap:
         gain = tuple(1 / std if std > 0 else 1.0 for std in statistics.std)
         return cls(gain, tuple(-mean * g for mean, g in zip(statistics.mean, gain, strict=True)))
 
+    @property
+    def statistics(self) -> PixelStatistics:
+        """Mean and std of which it is the :meth:`standardize`: gain · x + offset = (x − mean) / std."""
+        pairs = list(zip(self.gain, self.offset, strict=True))
+        return PixelStatistics(tuple(-offset / gain for gain, offset in pairs), tuple(1 / gain for gain, _ in pairs))
+
     @classmethod
     def scale(cls, low: float, high: float, channels: int) -> PixelMap:
         """Pixel 0 becomes ``low`` and pixel 255 ``high``; LeNet-5's paper has −0.1 and 1.175 (section II.B)."""

@@ -6,6 +6,7 @@ from functools import cache
 from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
+from ssl import SSLError
 from threading import Thread
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +15,7 @@ from urllib.request import Request, urlopen
 
 from torchvision.models import get_model_weights
 
-from repronet.data.preprocessing import PixelStatistics
+from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.errors import UserError
 from repronet.runs import BEST
 from repronet.weights.files import plain_content
@@ -82,13 +83,13 @@ def _answers(url: str) -> bool:
                 found.append(True)
         except (HTTPError, HTTPException):
             found.append(True)
-        except (OSError, ValueError):
-            return
+        except (OSError, ValueError) as error:  # URLError for one; the hub's own client may know other certificates
+            found.append(isinstance(getattr(error, "reason", None), SSLError))
 
     asking = Thread(target=ask, daemon=True)  # to look a name up may take longer than any timeout of a connection
     asking.start()
     asking.join(PATIENCE)
-    return bool(found)
+    return found == [True]
 
 
 def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | None:
@@ -104,10 +105,8 @@ def _of_run(folder: Path) -> PixelStatistics | None:
     """Out of its best checkpoint; None where it did more than to shift and to scale each channel."""
     try:
         wanted = plain_content(folder / BEST)["ImageDataModule"]["lens"]["pixel_map"]
-        pairs = list(zip(wanted["gain"], wanted["offset"], strict=True))
+        found = PixelMap(wanted["gain"], wanted["offset"]).statistics
     except (UserError, KeyError, TypeError):
         return None
-    # gain · x + offset = (x − mean) / std
-    mean, std = tuple(-offset / gain for gain, offset in pairs), tuple(1 / gain for gain, _ in pairs)
-    stated = all(0 <= value <= 1 for value in mean) and all(value > 0 for value in std)
-    return PixelStatistics(mean, std) if stated else None
+    stated = all(0 <= value <= 1 for value in found.mean) and all(value > 0 for value in found.std)
+    return found if stated else None

@@ -88,10 +88,8 @@ def _said(transform: EvalTransform) -> dict[str, str]:
     said = {"classes": json.dumps(transform.classes, ensure_ascii=False), "shown": _framed(transform)}
     if not isinstance(transform.pixel_map, PixelMap):
         return {**said, "pixels": _in_words(transform.pixel_map)}
-    pairs = list(zip(transform.pixel_map.gain, transform.pixel_map.offset, strict=True))
-    # gain · x + offset = (x − mean) / std
-    mean, std = [-offset / gain for gain, offset in pairs], [1 / gain for gain, _ in pairs]
-    return {**said, "mean": json.dumps(mean), "std": json.dumps(std)}
+    found = transform.pixel_map.statistics
+    return {**said, "mean": json.dumps(found.mean), "std": json.dumps(found.std)}
 
 
 def _difference(classifier: Classifier, path: Path, side: int) -> float:
