@@ -28,7 +28,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     # a file of this folder: the networks in it, each a function of that name
     "lenet": ("lenet5", "lenet5_1998"),
     "baselines": ("lecture_net", "locally_connected", "mlp"),
-    "alexnet": ("alexnet", "alexnet_owt"),
+    "alexnet": ("alexnet", "alexnet_abutting", "alexnet_owt"),
     "four_layer": (
         *("four_layer_13pct", "four_layer_11pct", "four_layer_18pct"),
         *("four_layer", "four_layer_tanh", "four_layer_abutting"),

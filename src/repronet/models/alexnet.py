@@ -4,16 +4,18 @@ A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convo
 section 3 and figure 2. A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks",
 arXiv:1404.5997, 2014.
 
-============ ============ ==================================================================================
-name          parameters  what it is
-============ ============ ==================================================================================
-alexnet       60,965,224  the paper's: two towers (groups), local response normalisation, overlapping pooling
-alexnet_owt   61,100,840  one tower, fewer filters, as torchvision builds it: without normalisation
-============ ============ ==================================================================================
+================ ============ ==============================================================================
+name              parameters  what it is
+================ ============ ==============================================================================
+alexnet           60,965,224  the paper's: two towers (groups), local response normalisation, overlapping pooling
+alexnet_abutting  60,965,224  pools of 2×2, which do not overlap, for those of 3×3: section 3.4's comparison
+alexnet_owt       61,100,840  one tower, fewer filters, as torchvision builds it: without normalisation
+================ ============ ==============================================================================
 """
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 
 from torch import Tensor, nn
@@ -40,7 +42,7 @@ class AlexNet(FixedSize):
     The paper says that its pictures are 224 pixels wide; its 55 × 55 maps come from 227, or from 224 with two pixels of
     padding on one side and one on the other. Weights start normal with σ = 0.01; biases are 1 in the second, fourth
     and fifth convolution and the hidden fully connected layers, else 0 (section 5). Dropout stands on the outputs of
-    the first two fully connected layers (section 4.2).
+    the first two fully connected layers (section 4.2). ``window`` is the side of the pools' windows, which move by two.
 
     Shapes: (N, in_channels, 227, 227) → logits (N, num_classes).
     """
@@ -48,7 +50,13 @@ class AlexNet(FixedSize):
     input_size = 227
     sizes = 227, 258
 
-    def __init__(self, num_classes: int = 1000, in_channels: int = 3, layers: ModuleType = repronet.layers):
+    def __init__(
+        self,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        layers: ModuleType = repronet.layers,
+        window: int = 3,
+    ):
         super().__init__()
         self.conv1 = layers.Conv2d(in_channels, 96, kernel_size=11, stride=4)
         self.norm1 = response_norm(layers)
@@ -57,7 +65,7 @@ class AlexNet(FixedSize):
         self.conv3 = layers.Conv2d(256, 384, kernel_size=3, padding=1)
         self.conv4 = layers.Conv2d(384, 384, kernel_size=3, padding=1, groups=2)
         self.conv5 = layers.Conv2d(384, 256, kernel_size=3, padding=1, groups=2)
-        self.pool = layers.MaxPool2d(kernel_size=3, stride=2)  # windows overlap: section 3.4
+        self.pool = layers.MaxPool2d(kernel_size=window, stride=2)  # windows overlap: section 3.4
         self.relu = layers.ReLU(inplace=True)
         self.dropout = layers.Dropout(0.5)
         self.fc6 = layers.Linear(256 * 6 * 6, 4096)
@@ -129,6 +137,12 @@ class OneTowerAlexNet(nn.Module):
 
 
 alexnet = variant("alexnet", AlexNet, "AlexNet of 2012: 60,965,224 parameters.", num_classes=1000)
+alexnet_abutting = variant(
+    "alexnet_abutting",
+    partial(AlexNet, window=2),
+    "AlexNet with 2×2 pools, which do not overlap and leave maps of the same sizes: section 3.4.",
+    num_classes=1000,
+)
 alexnet_owt = variant(
     "alexnet_owt", OneTowerAlexNet, "The one-tower AlexNet of torchvision: 61,100,840.", num_classes=1000
 )

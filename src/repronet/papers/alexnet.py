@@ -104,6 +104,8 @@ def _released_local(title: str, maps: int, parameters: int, macs: int, error: Er
     )
 
 
+_ALEXNET_STAGES = "conv1 96×55×55, conv2 256×27×27, conv3 384×13×13, conv4 384×13×13, conv5 256×13×13"
+
 NETWORKS = {
     "alexnet": Facts(
         ALEXNET,
@@ -118,7 +120,7 @@ NETWORKS = {
         ),
         printed=cut("60 M"),
         macs=724_406_816,
-        stages=stages("conv1 96×55×55, conv2 256×27×27, conv3 384×13×13, conv4 384×13×13, conv5 256×13×13"),
+        stages=stages(_ALEXNET_STAGES),
         receptive_field=("conv5", 163),
         errors=(
             *both(40.7, 18.2, "10-crop", _nips("table 2")),
@@ -133,6 +135,17 @@ NETWORKS = {
             " epochs; crops of 224 from 256, flips, PCA colour",
             _nips("sections 4 and 5"),
         ),
+    ),
+    "alexnet_abutting": Facts(
+        ALEXNET,
+        "AlexNet with pools that do not overlap, for section 3.4",
+        60_965_224,
+        (3, 227, 227),
+        1000,
+        modern=True,
+        deviations=("2×2 pools for 3×3, which do not overlap; section 3.4 prints the difference alone",),
+        macs=724_406_816,
+        stages=stages(_ALEXNET_STAGES),
     ),
     "alexnet_owt": Facts(
         ONE_WEIRD_TRICK,

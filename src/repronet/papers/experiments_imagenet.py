@@ -55,6 +55,9 @@ def _first() -> Runs:
     he = "weights start as in He et al. 2015, not with"
     return {
         "alexnet_imagenet": _large("AlexNet of 2012", "alexnet", 40.7, *pixels, crops),
+        "alexnet_abutting_imagenet": _large(
+            "AlexNet with pools that do not overlap", "alexnet_abutting", None, *pixels, crops
+        ),
         "alexnet_no_norm_imagenet": _large(
             "AlexNet without its response norm",
             "alexnet",
