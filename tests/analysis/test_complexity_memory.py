@@ -151,7 +151,10 @@ def test_a_network_that_can_only_be_tested():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"input_size": (1, 8, 8)}, r"input=1,8,8: LeNet5 cannot take images of this size: .*[Kk]ernel"),
+        (
+            {"input_size": (1, 8, 8)},
+            r"input=1,8,8: LeNet5 cannot take images of this size: LeNet5 takes images of 32 to 35",
+        ),
         ({"optimizer": "lion"}, "optimizer=lion: must be one of sgd, momentum, adam"),
         ({"batch": 0}, "batch=0: must be at least 1"),
     ],

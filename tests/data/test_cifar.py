@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from repronet.data import cifar
+from repronet.data.module import fitted_splits
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError
-from repronet.papers.datasets import OFFICIAL_TEST
+from repronet.papers.datasets import OFFICIAL_MIDDLE, OFFICIAL_TEST
 
 COUNTS = {"train": 40, "test": 20}
 CLASSES = ("cat", "dog")
@@ -161,3 +162,4 @@ def test_the_official_cifar10(tmp_path):
     assert [round(value, 4) for value in whole.std] == [0.2470, 0.2435, 0.2616]
     assert torch.bincount(data.val.labels).tolist() == [500] * 10
     assert data.test.fingerprint() == OFFICIAL_TEST["cifar10"]
+    assert fitted_splits(data, 24, "crop").test.fingerprint() == OFFICIAL_MIDDLE["cifar10"]

@@ -149,5 +149,5 @@ def test_who_waits_is_told_why_once(cache, monkeypatch, caplog):
         ask(Sleepers(a=5, b=6), ("slow",))
         ask(Sleepers(a=5, b=6), ("slow too",))
     assert [record.getMessage() for record in caplog.records] == [
-        "measuring which algorithm is the fastest for each layer, once for this machine (algorithm=auto)"
+        "measuring the fastest algorithm of each layer, once a machine (algorithm=auto)"
     ]

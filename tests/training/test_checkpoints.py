@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
 
 from repronet.errors import UserError
+from repronet.training.callbacks.checkpoints import BestAndLast
 from repronet.training.checkpoints import load_weights, read_checkpoint
 
 
@@ -61,3 +64,20 @@ def test_weights_of_another_network_are_refused(finished_run):
     parts = assemble(compose("train", ["model=lenet5_1998", "preprocessing=lecun"]))
     with pytest.raises(UserError, match="weights are of another network"):
         load_weights(parts.task, finished_run / "checkpoints" / "best.ckpt")
+
+
+def test_a_checkpoint_says_what_a_service_calls_its_run_and_nothing_of_folders(tmp_path):
+    class Service(WandbLogger):
+        version, failed = "a1b2", False
+
+        def __init__(self):
+            pass
+
+    loggers = [Service(), TensorBoardLogger(tmp_path, name="", version="run"), CSVLogger(tmp_path)]
+    best_and_last = BestAndLast(tmp_path, {}, None, None, 5.0)
+    checkpoint = {}
+    best_and_last.on_save_checkpoint(SimpleNamespace(loggers=loggers), None, checkpoint)
+    assert checkpoint["repronet"]["logged"] == {"Service": "a1b2"}
+    loggers[0].failed = True  # what no longer works is not gone on with
+    best_and_last.on_save_checkpoint(SimpleNamespace(loggers=loggers), None, checkpoint)
+    assert checkpoint["repronet"]["logged"] == {}

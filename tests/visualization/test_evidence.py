@@ -97,5 +97,5 @@ def test_the_effective_field_lies_within_the_theoretical():
     assert heat["c1"].max() == 1
     assert torch.count_nonzero(heat["c1"]) <= 25
     inside = heat["c1"][14:19, 14:19]
-    assert inside.sum() == heat["c1"].sum()
+    assert torch.count_nonzero(inside) == torch.count_nonzero(heat["c1"])
     assert 25 < torch.count_nonzero(heat["c3"]) <= 14 * 14

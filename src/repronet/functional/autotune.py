@@ -96,7 +96,7 @@ def _measure_and_log(candidates: Candidates, device: torch.device) -> dict[str, 
     seconds = measure(candidates, device)
     _measured_seconds += time.perf_counter() - begun
     if before < _QUIET_SECONDS <= _measured_seconds:
-        log.info("measuring which algorithm is the fastest for each layer, once for this machine (algorithm=auto)")
+        log.info("measuring the fastest algorithm of each layer, once a machine (algorithm=auto)")
     return seconds
 
 

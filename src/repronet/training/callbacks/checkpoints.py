@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loggers import MLFlowLogger, WandbLogger
 
 from repronet import runs
 from repronet.errors import UserError
@@ -98,7 +99,8 @@ class BestAndLast(Checkpoint):
         self._saved = time.monotonic()
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict) -> None:
-        at_work = [logger for logger in trainer.loggers if not getattr(logger, "failed", False)]
+        services = [logger for logger in trainer.loggers if isinstance(logger, WandbLogger | MLFlowLogger)]
+        at_work = [logger for logger in services if not getattr(logger, "failed", False)]
         checkpoint["repronet"] = {
             "config": self.config,
             "position": dict(self._position),
