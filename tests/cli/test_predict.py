@@ -110,7 +110,7 @@ def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path,
         (["run=RUN", "images=x", "top=0"], "top=0: must be"),
         (
             ["run=RUN", "images=x", "protocol=five"],
-            "protocol=five: must be one of center, ten_crop, multi_scale, crops_144",
+            "protocol=five: must be one of center, ten_crop, multi_scale, crops_144, dense",
         ),
         (
             ["run=RUN", "images=RUN/confusion.csv", "out=RUN/result.json/p.csv"],

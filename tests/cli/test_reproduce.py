@@ -97,10 +97,10 @@ def test_a_paper_that_took_ten_crops_is_tested_so(repronet, tmp_path, monkeypatc
 
 def test_every_published_protocol_is_one_of_ours_or_a_single_view():
     from repronet.cli.commands.reproduce import PROTOCOLS
-    from repronet.data.eval_transform import VIEWS
+    from repronet.data.eval_transform import DENSE, VIEWS
 
     assert {*get_args(Protocol)} == {*PROTOCOLS, "1-crop", "test images"}
-    assert {*PROTOCOLS.values()} == {*VIEWS} - {"center"}
+    assert {*PROTOCOLS.values()} == {*VIEWS, *DENSE} - {"center", "multi_scale"}
 
 
 def test_a_run_from_before_there_were_budgets_is_read(repronet, finished_run, tmp_path):

@@ -15,7 +15,7 @@ from repronet import runs
 from repronet.config.build import assemble
 from repronet.config.compose import compose
 from repronet.config.schema_commands import PROTOCOLS
-from repronet.data.eval_transform import PIXEL_MAPS, VIEWS, EvalTransform, ten_crops
+from repronet.data.eval_transform import DENSE, PIXEL_MAPS, VIEWS, EvalTransform, ten_crops
 from repronet.data.preprocessing import PixelMap
 from repronet.errors import UserError
 from repronet.session.run import train
@@ -61,7 +61,7 @@ def test_every_protocol_has_its_views_for_any_size(protocol, count, shape):
 
 
 def test_the_protocols_are_those_that_can_be_asked_for():
-    assert (*VIEWS,) == PROTOCOLS
+    assert (*VIEWS, *DENSE) == PROTOCOLS
     assert list(VIEWS.values()) == [1, 10, 50, 144]
 
 

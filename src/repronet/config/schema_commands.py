@@ -18,7 +18,8 @@ from repronet.errors import nearest
 from repronet.models import INITIALIZATIONS
 
 BUDGETS = ("smoke", "minutes", "hour", "paper")  # of repronet.papers.experiments
-PROTOCOLS = ("center", "ten_crop", "multi_scale", "crops_144")  # VIEWS of repronet.data.eval_transform
+# VIEWS and DENSE of repronet.data.eval_transform
+PROTOCOLS = ("center", "ten_crop", "multi_scale", "crops_144", "dense", "dense_multi_scale")
 LAYERS = one_of("custom", "torch")
 RUN = Constraint(bool, "a run folder", "DIR")
 CHECKPOINT = one_of("best", "last")

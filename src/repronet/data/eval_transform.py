@@ -21,6 +21,7 @@ PIXEL_MAPS: dict[str, type] = {
 }
 LUMA = (0.299, 0.587, 0.114)  # of ITU-R 601, as Pillow makes grey out of colours
 VIEWS = {"center": 1, "ten_crop": 10, "multi_scale": 50, "crops_144": 144}
+DENSE = ("dense", "dense_multi_scale")  # whole images, through networks that take any size
 SCALES = (224, 256, 384, 480, 640)  # He et al. 2016, section 4.1, in proportion to a network of 224 pixels
 SQUARED = (256, 288, 320, 352)  # Szegedy et al. 2015, section 7, in the same proportion
 
@@ -131,6 +132,21 @@ class EvalTransform:
         if self.native is None:
             return numbers
         return F.interpolate(numbers, (self.size, self.size), mode="bilinear", align_corners=False)
+
+    def whole(self, picture: Tensor, protocol: str) -> list[Tensor]:
+        """uint8 (3, H, W) of any size → a float32 (2, channels, h, w) a size: the whole picture and its mirror image.
+
+        ``dense``: one size, that of which ``center`` takes the middle (Simonyan and Zisserman 2015, section 3.2).
+        ``dense_multi_scale``: five sizes (He et al. 2016, section 3.4).
+
+        Raises:
+            UserError: where the pixel map was fitted to images of one size.
+        """
+        if self.native is not None or isinstance(self.pixel_map, PerPixelMean | Zca):
+            raise UserError(f"protocol={protocol}: the images of this run are of one size; take center or ten_crop")
+        sides = [round(self.size * scale / 224) for scale in SCALES] if protocol == DENSE[1] else [self.short_side]
+        resized = [resize_short_side(self._coloured(picture), max(side, self.size)) for side in sides]
+        return [self.pixel_map(torch.stack((one, one.flip(-1)))) for one in resized]
 
     @property
     def _side(self) -> int:

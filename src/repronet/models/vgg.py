@@ -16,12 +16,14 @@ vgg16_c                      column C: the third convolution of each late stage 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from types import ModuleType
 
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
 import repronet.layers
 from repronet.models.alexnet import response_norm
@@ -92,6 +94,20 @@ class VGG(nn.Module):
         x = self.features(images)  # (N, C, 224, 224) → (N, 64, 112, 112) → … → (N, 512, 7, 7)
         x = self.avgpool(x).flatten(1)  # → (N, 25088)
         return self.classifier(x)  # → (N, 4096) → (N, 4096) → (N, classes)
+
+    def densely(self, images: Tensor) -> Tensor:
+        """The mean of the logits over all places where the network fits: (N, C, H, W), any size → (N, classes).
+
+        Fully connected layers become convolutions, the first one of 7×7 (section 3.2).
+        """
+        x = self.features(images)  # (N, C, H, W) → (N, 512, H/32, W/32)
+        for module in self.classifier:
+            if isinstance(module, nn.Linear):
+                side = math.isqrt(module.in_features // x.shape[1])
+                x = conv2d(x, module.weight.view(module.out_features, -1, side, side), module.bias)
+            else:
+                x = module(x)
+        return x.mean((2, 3))  # (N, classes, H/32 − 6, W/32 − 6) → (N, classes)
 
 
 def _features(column: Column, in_channels: int, layers: ModuleType) -> Iterator[nn.Module]:

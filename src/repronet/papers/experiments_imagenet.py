@@ -26,10 +26,10 @@ def _large(
     return Experiment(f"{title} on ImageNet", network, "imagenet", error, None, None, held, comparable, also=also)
 
 
-def _all_large(figures: dict[str, tuple[str, float]], *deviations: str, comparable: bool = True) -> Runs:
+def _all_large(figures: dict[str, tuple[str, float]], *deviations: str) -> Runs:
     """Runs of networks, each with its title and its error."""
     return {
-        f"{network}_imagenet": _large(title, network, percent, *deviations, comparable=comparable)
+        f"{network}_imagenet": _large(title, network, percent, *deviations)
         for network, (title, percent) in figures.items()
     }
 
@@ -43,7 +43,6 @@ def _first() -> Runs:
     vgg = (
         _PLATEAU,
         "pixels with a mean and deviation a channel, in place of a mean alone",
-        "tested over ten crops at five sizes, not densely",
     )
     deeper = {
         "vgg11_lrn": ("VGG-11 with response norm, column A-LRN,", 29.7),
@@ -67,8 +66,8 @@ def _first() -> Runs:
             "the paper prints no figure but the gain",
         ),
         **_all_large(zfnets, *pixels, anywhere, "weight decay is AlexNet's"),
-        "vgg11_imagenet": _large("VGG-11, column A,", "vgg11", 29.6, *vgg, f"{he} σ = 0.1", comparable=False),
-        **_all_large(deeper, *vgg, f"{he} the weights of network A", comparable=False),
+        "vgg11_imagenet": _large("VGG-11, column A,", "vgg11", 29.6, *vgg, f"{he} σ = 0.1"),
+        **_all_large(deeper, *vgg, f"{he} the weights of network A"),
         "vgg16_bn_imagenet": _large(
             "VGG-16 with batch norm, torchvision's run,",
             "vgg16_bn",

@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from repronet import models, runs, weights
-from repronet.data.eval_transform import VIEWS, EvalTransform, mean_probabilities
+from repronet.data.eval_transform import DENSE, VIEWS, EvalTransform, mean_probabilities
 from repronet.data.preprocessing import PixelMap
 from repronet.data.reading import Picture
 from repronet.errors import UserError
+from repronet.models.fixed_size import FixedSize
 from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.visualization.embedding import features
 from repronet.weights import published
@@ -51,8 +52,11 @@ class Classifier:
 
         Args:
             pictures: paths, PIL images, arrays (H, W) or (H, W, C) or tensors (C, H, W) of bytes.
-            protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each picture.
+            protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each picture;
+                "dense" or "dense_multi_scale": over all places of the whole picture, of one size or five.
         """
+        if protocol in DENSE:
+            return torch.stack([self._dense(self.transform.opened(one), protocol) for one in listed(pictures)])
         found, those = [], listed(pictures)
         step = max(AT_ONCE // VIEWS[protocol], 1)
         for start in range(0, len(those), step):
@@ -61,6 +65,19 @@ class Classifier:
             logits = self.network(torch.cat(views))
             found += [mean_probabilities(part) for part in logits.split([len(view) for view in views])]
         return torch.stack(found) if found else torch.zeros(0, len(self.classes))
+
+    def _dense(self, picture: Tensor, protocol: str) -> Tensor:
+        """The mean probabilities over sizes and mirror images, (classes,).
+
+        Raises:
+            UserError: for a network that takes images of one size.
+        """
+        network = self.network
+        if isinstance(network, FixedSize):
+            raise UserError(f"protocol={protocol}: {type(network).__name__} takes images of one size; take ten_crop")
+        # A network that ends in the mean over all places is dense as it is: its last layer is linear.
+        logits_of = getattr(network, "densely", network)
+        return mean_probabilities(torch.cat([logits_of(views) for views in self.transform.whole(picture, protocol)]))
 
     def predict(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> list[str]:
         """The likeliest class of each picture, or of the one that was given."""

@@ -33,7 +33,10 @@ from repronet.session.run import resume, train
 log = logging.getLogger("repronet.train")
 RUNS = Path("runs") / "reproduced"
 # Of papers, by our names; else one view of the middle. What is dense there is ten crops at five sizes here.
-PROTOCOLS = {"10-crop": "ten_crop", "144-crop": "crops_144", "dense": "multi_scale", "multi-scale dense": "multi_scale"}
+PROTOCOLS = {
+    **{"10-crop": "ten_crop", "144-crop": "crops_144"},
+    **{"dense": "dense", "multi-scale dense": "dense_multi_scale"},
+}
 FROM_RESULT = (
     *("epochs", "steps", "parameters", "best_epoch", "best_val_error", "last_val_error", "last_train_error"),
     *("test_error", "test_images", "val_images", "train_seconds", "finished", "versions", "hardware"),
