@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,10 +74,20 @@ def test_a_checkpoint_and_an_exported_file_classify_alike(finished_run, digits, 
     assert exported.classes == load(finished_run).classes
 
 
-@pytest.mark.parametrize("name", ["nowhere", "resnet18/NO_SUCH_WEIGHTS", "no_such_net/IMAGENET1K_V1"])
-def test_what_is_not_there_is_one_line(name):
-    with pytest.raises(UserError):
+MISSING = ["nowhere", "runs/nope", "/tmp/nope", "runs/nope/checkpoints/best.ckpt", "no_such_net/IMAGENET1K_V1"]
+
+
+@pytest.mark.parametrize("name", [*MISSING, "lenet5", Path("runs/nope")])
+def test_what_is_not_there_is_no_folder_or_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{name}: no such folder or file, nor NETWORK/WEIGHTS") as said:
         repronet.load(name)
+    assert "\n" not in str(said.value)
+
+
+def test_weights_that_a_known_network_does_not_have():
+    with pytest.raises(UserError, match="NO_SUCH_WEIGHTS"):
+        repronet.load("resnet18/NO_SUCH_WEIGHTS")
 
 
 def test_the_data_is_a_lightning_data_module():

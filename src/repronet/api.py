@@ -108,10 +108,12 @@ def load(source: str | Path) -> Classifier:
     if path.is_dir():
         plugins.require_for(path)
         return classifier.of_run(path)
-    if path.suffix == ".ckpt":
-        plugins.require_for(path.parent.parent)  # the run folder, if it still lies there
-        return classifier.of_checkpoint(path)
-    return classifier.of_file(path) if path.is_file() else classifier.of_published(str(source))
+    if not path.is_file():
+        return classifier.of_published(str(source))
+    if path.suffix != ".ckpt":
+        return classifier.of_file(path)
+    plugins.require_for(path.parent.parent)  # the run folder, if it still lies there
+    return classifier.of_checkpoint(path)
 
 
 def data(name: str, *overrides: str) -> ImageDataModule:

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from repronet import load
+from repronet.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +43,41 @@ def test_one_picture_alone_or_several_of_any_kind(classifier, pixels, tmp_path, 
 def test_no_picture(classifier):
     assert classifier.probabilities([]).shape == (0, 10)
     assert classifier.predict([]) == []
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_an_array_with_its_channels_first_is_a_picture_where_nothing_else_can_be_meant(classifier, channels):
+    pictures = torch.randint(0, 256, (5, channels, 28, 30), dtype=torch.uint8)
+    expected = classifier.probabilities(pictures)
+    assert torch.equal(classifier.probabilities(pictures.numpy()), expected)
+    torch.testing.assert_close(classifier.probabilities(pictures[0].numpy()), expected[:1])
+    assert torch.equal(classifier.probabilities(pictures.movedim(1, -1).numpy()), expected)
+
+
+def test_an_array_whose_first_and_last_axes_could_be_channels_has_them_last(classifier):
+    strip = torch.randint(0, 256, (3, 28, 3), dtype=torch.uint8)  # three rows of RGB
+    assert torch.equal(classifier.probabilities(strip.numpy()), classifier.probabilities(strip.movedim(-1, 0)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (np.zeros((2, 28, 28, 5), np.uint8), r"not ndarray of uint8, \(28, 28, 5\)$"),
+        (np.zeros((1, 28, 28), np.float32), r"not ndarray of float32, \(1, 28, 28\)$"),
+        (np.zeros((28,), np.uint8), r"not ndarray of uint8, \(28,\)$"),
+        (torch.zeros(1, 28, 28), r"not Tensor of float32, \(1, 28, 28\)$"),
+        (torch.zeros(28, 28, 3, dtype=torch.uint8), r"not Tensor of uint8, \(28, 28, 3\)$"),
+        (None, "not NoneType$"),
+        ([None], "not NoneType$"),
+        (7, "not int$"),
+    ],
+)
+def test_what_is_no_picture_is_named_as_it_was_given(classifier, wrong, said):
+    with pytest.raises(UserError, match=said) as error:
+        classifier.predict(wrong)
+    assert str(error.value).startswith("a picture must be")
+
+
+def test_a_folder_is_no_picture(classifier, tmp_path):
+    with pytest.raises(UserError, match="a folder; give its files"):
+        classifier.predict(tmp_path)

@@ -49,6 +49,8 @@ PIXEL_LIMIT = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
 LONGEST = 50  # times as long as wide: more is a strip, of which no crop shows anything
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1
+CHANNELS = (1, 3)  # grey and RGB
+WANTED = "a picture must be bytes (uint8) in 1 or 3 channels, (C, H, W) or in numpy also (H, W) or (H, W, C)"
 
 # A picture whose header promises more than the limit is refused before it is decoded. Pillow only warns up to twice
 # the limit; the filter makes that the same refusal in every thread.
@@ -110,6 +112,8 @@ def read(path: Path, short_side: int | None = None) -> Reading:
     name = shown(path)
     try:
         content = path.read_bytes()
+    except IsADirectoryError as error:
+        raise PictureError(name, "unreadable", "a folder; give its files") from error
     except OSError as error:
         raise PictureError(name, "unreadable", error.strerror or str(error)) from error
     return decode(content, name, short_side)
@@ -226,6 +230,9 @@ def centre_crop(picture: Tensor, size: int) -> Tensor:
 def opened(picture: Picture, short_side: int | None = None) -> Tensor:
     """A picture as uint8 (C, H, W), C = 1 or 3; one in a file as :func:`read_picture` reads it.
 
+    Args:
+        picture: a NumPy array is (H, W), (H, W, C), or (C, H, W) where only its first axis can be channels.
+
     Raises:
         UserError: for what is no picture: another shape, or numbers that are no bytes.
     """
@@ -233,10 +240,16 @@ def opened(picture: Picture, short_side: int | None = None) -> Tensor:
         return read_picture(Path(picture).expanduser(), short_side)
     if isinstance(picture, Image.Image):
         picture = _rgb(ImageOps.exif_transpose(picture), "picture")
-    if isinstance(picture, np.ndarray):
-        picture = torch.from_numpy(np.array(picture))  # a copy: it may be read-only
-        picture = picture[..., None].movedim(-1, 0) if picture.ndim == 2 else picture.movedim(-1, 0)  # → (C, H, W)
-    if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] not in (1, 3):
-        found = f"{picture.dtype} {tuple(picture.shape)}"
-        raise UserError(f"a picture must be bytes (uint8), (C, H, W) or in numpy (H, W, C), grey or RGB; not {found}")
+    if not isinstance(picture, np.ndarray | Tensor):
+        raise UserError(f"a picture must be a path, a PIL image, an array or a tensor; not {type(picture).__name__}")
+    found = f"{type(picture).__name__} of {str(picture.dtype).removeprefix('torch.')}, {tuple(picture.shape)}"
+    if isinstance(picture, np.ndarray) and picture.dtype == np.uint8 and picture.ndim in (2, 3):
+        pixels = torch.from_numpy(np.array(picture))  # a copy: it may be read-only
+        pixels = pixels[None] if pixels.ndim == 2 else pixels  # (H, W) → (1, H, W)
+        leading = pixels.shape[0] in CHANNELS and (picture.ndim == 2 or pixels.shape[-1] not in CHANNELS)
+        picture = pixels if leading else pixels.movedim(-1, 0)  # → (C, H, W)
+    if not isinstance(picture, Tensor) or picture.dtype != torch.uint8 or picture.ndim != 3:
+        raise UserError(f"{WANTED}; not {found}")
+    if picture.shape[0] not in CHANNELS or 0 in picture.shape:
+        raise UserError(f"{WANTED}; not {found}")
     return picture

@@ -51,7 +51,8 @@ class Classifier:
         """Probabilities (N, classes) of one picture or several, of any sizes.
 
         Args:
-            pictures: paths, PIL images, arrays (H, W) or (H, W, C) or tensors (C, H, W) of bytes.
+            pictures: paths, PIL images, arrays (H, W), (H, W, C) or (C, H, W), or tensors (C, H, W) of bytes; several
+                of one size also as one array or tensor with a first axis N.
             protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each picture;
                 "dense" or "dense_multi_scale": over all places of the whole picture, of one size or five.
         """
@@ -90,10 +91,15 @@ class Classifier:
 
 
 def listed(pictures: Picture | Iterable[Picture]) -> list[Picture]:
-    """One picture or several, as a list."""
+    """One picture or several, as a list.
+
+    Raises:
+        UserError: for what is neither.
+    """
     if isinstance(pictures, np.ndarray | Tensor):
         return list(pictures) if pictures.ndim == 4 else [pictures]
-    return [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+    alone = isinstance(pictures, str | Path | Image.Image) or not isinstance(pictures, Iterable)
+    return [pictures] if alone else list(pictures)  # type: ignore[list-item]
 
 
 def of_run(folder: str | Path, which: str = runs.BEST, layers: str = "custom") -> Classifier:
@@ -150,8 +156,8 @@ def of_published(name: str) -> Classifier:
         UserError: when torchvision has none of that name for the network, or they cannot be had.
     """
     architecture, _, entry = name.partition("/")
-    if not entry:
-        raise UserError(f"{name}: no such run folder or file, and no published weights (resnet18/IMAGENET1K_V1 is)")
+    if architecture not in models.MODELS or not entry:
+        raise UserError(f"{name}: no such folder or file, nor NETWORK/WEIGHTS, as resnet18/IMAGENET1K_V1 is")
     network = models.create(architecture)
     weights.load(network, entry)
     found = published.entry(entry, architecture)
