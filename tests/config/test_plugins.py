@@ -284,6 +284,8 @@ def test_a_file_is_the_same_plugin_imported_or_given(mine, tmp_path, monkeypatch
 
 def test_a_run_that_is_loaded_in_python_asks_for_it(tmp_path):
     (tmp_path / "config.yaml").write_text("plugins: [my_module]\n")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/best.ckpt").touch()
     for source in (tmp_path, tmp_path / "checkpoints/best.ckpt"):
         with pytest.raises(UserError, match=r"was trained with --plugin my_module; give it again"):
             load(source)

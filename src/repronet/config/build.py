@@ -16,18 +16,20 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from repronet import models
+from repronet.config import plugins
 from repronet.config.build_data import data_module, dataset
 from repronet.config.build_weights import PLAN_KEYS, distillation, fill, shapes_of_weights, with_wanted_pixels
 from repronet.config.compose import checked
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
-from repronet.errors import UserError
+from repronet.errors import UserError, first_line
 from repronet.layers import set_algorithm
 from repronet.models.dropout import set_dropout
 from repronet.models.initialization import initialize
 from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.training.classifier import built
 from repronet.training.distillation import LearningWithoutForgetting
+from repronet.training.losses import logits_of
 from repronet.training.module import ImageClassifier
 
 
@@ -70,6 +72,7 @@ def run_name(config: DictConfig) -> str:
     return config.experiment or f"{config.model.name}-{config.data.name}"
 
 
+@plugins.naming_parts()
 def assemble(config: DictConfig, begins: bool = True) -> Parts:
     """Data, network and task of ``config``, with the weights that its seed gives.
 
@@ -98,8 +101,10 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
     if begins:
         _refuse_a_batch_of_one(config, images, size)
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    net = network(config, images)
+    net, twin = network(config, images), vendor_twin(config, images)
     if begins:
+        if isinstance(models.MODELS.get(config.model.name), models.Own):
+            _refuse_wrong_logits(config, twin, images, size)
         fill(net, config)
     statistics = images.train.statistics()
     config = with_wanted_pixels(config, statistics, size)
@@ -108,7 +113,7 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
         raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
     kept = distillation(config, net, images.train.channels, begins)
     task = classifier(config, net, len(images.classes), kept)
-    return Parts(task, data, vendor_twin(config, images), plain(config))
+    return Parts(task, data, twin, plain(config))
 
 
 def _refuse_several_processes(config: DictConfig) -> None:
@@ -144,6 +149,23 @@ def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int) 
         return
 
 
+def _refuse_wrong_logits(config: DictConfig, twin: nn.Module, images: ImageDataset, size: int) -> None:
+    """Raises: UserError, where a network of the user's fails on an image or gives another number of logits."""
+    shape, classes, name = (1, images.train.channels, size, size), len(images.classes), config.model.name
+    try:
+        with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+            logits = logits_of(twin.eval()(torch.zeros(shape)))
+    except Exception as error:
+        place = plugins.place_in(error)
+        reason = f"{type(error).__name__}: {first_line(error)}" + (f" ({place})" if place else "")
+        raise UserError(f"model={name}: fails on an image {shape}: {reason}") from error
+    if tuple(logits.shape) == (1, classes):
+        return
+    given = f"{logits.shape[1]} logits" if logits.ndim == 2 else f"{tuple(logits.shape)} for one image"
+    raise UserError(f"model={name}: gives {given}, the data have {classes} classes")
+
+
+@plugins.naming_parts()
 def data_of(config: DictConfig) -> ImageDataModule:
     """The data that a config describes, without a network.
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
@@ -20,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from repronet.errors import UserError, first_line
+from repronet.errors import Fault, UserError, first_line
 
 ENTRY_POINTS = "repronet.plugins"
 KINDS = ("model", "data", "optimizer", "loss", "augmentation_step", "callback")
@@ -212,3 +214,39 @@ def require_for(run: Path) -> None:
         return
     if isinstance(config, dict):
         require(config, str(run))
+
+
+@contextmanager
+def naming_parts(hint: str = "") -> Iterator[None]:
+    """Name the part and the line where code of a plugin's fails.
+
+    Args:
+        hint: what stands behind the error.
+
+    Raises:
+        Fault: in place of an exception that came out of a plugin's code; all others pass.
+    """
+    try:
+        yield
+    except (UserError, Fault):
+        raise
+    except Exception as error:
+        place = place_in(error)
+        if place is None:
+            raise
+        raise Fault(f"{place}: {type(error).__name__}: {first_line(error)}{hint}") from error
+
+
+def place_in(error: Exception) -> str | None:
+    """The part and the last line of a plugin's that an exception went through; None where it went through none."""
+    parts = [(getattr(sys.modules.get(p.build.__module__), "__file__", None), p) for p in PARTS.values()]
+    files = {file for file, _ in parts}
+    frames = [(f.f_code, line) for f, line in traceback.walk_tb(error.__traceback__) if f.f_code.co_filename in files]
+    if not frames:
+        return None
+    code, line = frames[-1]
+    owner = (code.co_filename, code.co_qualname.partition(".")[0])
+    names = [
+        f"{part.kind.replace('_', ' ')} {part.name}, " for file, part in parts if (file, part.build.__name__) == owner
+    ]
+    return f"{names[0] if names else ''}{Path(code.co_filename).name}:{line}"

@@ -78,10 +78,19 @@ def dataset(name: str, keys: type | None = None) -> Callable[[T], T]:
 
     def register(build: T) -> T:
         _choice("data", name, build, {"name": name, **usual}, OneSize, ("root", "val"), keys)
-        from repronet.data.sources import SOURCES
+        from repronet.data.sources import SOURCES, ImageDataset, Request
 
         wanted = {"root", "val"} & inspect.signature(build).parameters.keys()
-        SOURCES[name] = lambda request: build(**{key: getattr(request, key) for key in wanted}, **request.options)
+
+        def made(request: Request) -> ImageDataset:
+            images = build(**{key: getattr(request, key) for key in wanted}, **request.options)
+            if not isinstance(images, ImageDataset):
+                place = f"{PARTS['data', name].plugin}, {build.__name__}"
+                needed = "return a repronet.data.splits.ImageDataset"
+                raise UserError(f"data={name}: {place} gives {type(images).__name__}; {needed}")
+            return images
+
+        SOURCES[name] = made
         return build
 
     return register

@@ -20,10 +20,11 @@ from repronet.runs.stopping import StopRequested, StopSwitch
 
 def resume_hint(folder: Path) -> str:
     """What to say when the run is interrupted."""
-    return f"interrupted; go on with: {_command(folder)}"
+    return f"interrupted; go on with: {command(folder)}"
 
 
-def _command(folder: Path) -> str:
+def command(folder: Path) -> str:
+    """What goes on with the run in ``folder``."""
     return f"repronet train resume={shlex.quote(str(folder))}"
 
 
@@ -46,11 +47,11 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
             raise
         raise switch.interruption(resume_hint(folder)) from stop
     except Fault as fault:
-        raise Fault(f"{fault}; go on with: {_command(folder)}") from fault
+        raise Fault(f"{fault}; go on with: {command(folder)}") from fault
     except (RuntimeError, MemoryError) as error:
         if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
             raise Fault(
-                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {_command(folder)}"
+                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {command(folder)}"
             ) from error
         if not _is_want_of_memory(error):
             raise

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from repronet import runs
+from repronet.config import plugins
 from repronet.config.build import Parts, assemble, plain, run_name, written_config
 from repronet.config.build_weights import with_old_classes
 from repronet.config.compose import checked
@@ -22,7 +23,7 @@ from repronet.errors import UserError
 from repronet.functional.autotune import recorded_in
 from repronet.runs.stopping import StopSwitch
 from repronet.session.console import log_to_file, quiet_lightning, remembered
-from repronet.session.faults import explained
+from repronet.session.faults import command, explained
 from repronet.session.forgetting import old_task
 from repronet.session.run_summary import announce, make_result, report
 from repronet.session.trainer import Resumed, make_session, require_loggers
@@ -148,8 +149,9 @@ def _run(
         announce(config, parts, folder)
         quiet_lightning()
         parts.task.save_hyperparameters({}, logger=False)  # the run's config goes to the loggers instead
-        session = make_session(config, parts, folder, console, switch, resumed)
-        with explained(config, folder, switch), closing(parts.data), switch.deferring():
+        mended = plugins.naming_parts(f"; when it is mended, go on with: {command(folder)}")
+        with mended, explained(config, folder, switch), closing(parts.data), switch.deferring():
+            session = make_session(config, parts, folder, console, switch, resumed)
             _fit(session.trainer, parts, resumed)
             test_seconds = _test(session.trainer, parts, folder, session.history)
             if config.trainer.board == "full":

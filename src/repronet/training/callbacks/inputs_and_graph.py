@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from contextlib import redirect_stdout
 
 import pytorch_lightning as pl
 import torch
@@ -37,6 +39,6 @@ class InputsAndGraph(pl.Callback):
         draw(trainer, lambda writer: self._add_graph(writer, images[:1].cpu()))
 
     def _add_graph(self, writer: SummaryWriter, images: torch.Tensor) -> None:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(io.StringIO()):  # prints what it raises
             warnings.simplefilter("ignore")  # tracing warns about uses of the trace that this is not
             writer.add_graph(self.graph_network.eval(), images)
