@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from PIL import Image
 
-from repronet import load
+from repronet import ImageClassifier, load, models
+from repronet.data.module import ImageDataModule
+from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
+from repronet.session.console import quiet_lightning
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +85,36 @@ def test_what_is_no_picture_is_named_as_it_was_given(classifier, wrong, said):
 def test_a_folder_is_no_picture(classifier, tmp_path):
     with pytest.raises(UserError, match="a folder; give its files"):
         classifier.predict(tmp_path)
+
+
+def saved_by_a_plain_trainer(network, folder, datamodule):
+    images = torch.randint(0, 256, (20, 1, 28, 28), dtype=torch.uint8)
+    split = Split(images, torch.arange(20) % 2)
+    data = ImageDataModule(ImageDataset("two", split, split, split, ("a", "b")), image_size=32, batch_size=10)
+    quiet_lightning()
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    trainer = pl.Trainer(max_steps=1, enable_model_summary=False, **quiet)
+    model = ImageClassifier(network, 2)
+    given = (data,) if datamodule else (data.train_dataloader(), data.val_dataloader())
+    trainer.fit(model, *given)
+    trainer.save_checkpoint(folder / "own.ckpt")
+    return model.network.eval(), images
+
+
+def test_a_plain_trainers_checkpoint_classifies(tmp_path):
+    network, images = saved_by_a_plain_trainer(models.create("lenet5", num_classes=2, in_channels=1), tmp_path, True)
+    loaded = load(tmp_path / "own.ckpt")
+    assert loaded.classes == ("a", "b")
+    prepared = torch.stack([loaded.transform(image) for image in images])
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.probabilities(images), network(prepared).softmax(dim=1))
+
+
+def test_a_plain_trainers_checkpoint_that_lacks_something_says_what_loads_it(tmp_path):
+    saved_by_a_plain_trainer(models.create("lenet5", num_classes=2, in_channels=1), tmp_path, False)
+    with pytest.raises(UserError, match=r"how its pictures .* ImageClassifier.load_from_checkpoint\(path\)$"):
+        load(tmp_path / "own.ckpt")
+    own = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 2))
+    saved_by_a_plain_trainer(own, tmp_path, True)
+    with pytest.raises(UserError, match=r"which network .*load_from_checkpoint\(path, network=…\)$"):
+        load(tmp_path / "own.ckpt")

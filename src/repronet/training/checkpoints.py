@@ -64,10 +64,23 @@ def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of ``path``: tensors and plain values only.
+    """The content of a run's checkpoint: tensors and plain values only.
 
     Raises:
-        UserError: when the file is damaged or holds anything else, which is then not loaded.
+        UserError: when the file is damaged, another Trainer's, or holds anything else, which is then not loaded.
+    """
+    content = read_any(path)
+    if lacking := sorted(_NEEDED - content.keys()):
+        hint = "" if CHECKSUM in content else "; of a plain Trainer's: ImageClassifier.load_from_checkpoint(path)"
+        raise UserError(f"{path}: not a checkpoint of a run; it lacks {', '.join(lacking)}{hint}")
+    return content
+
+
+def read_any(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint, a run's or that of a Trainer of the user's own: tensors and plain values only.
+
+    Raises:
+        UserError: as :func:`read_checkpoint`.
     """
     try:
         with warnings.catch_warnings():
@@ -77,9 +90,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: refused, it holds more than tensors and plain values, or is damaged") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"{path}: damaged or no checkpoint ({type(error).__name__} while reading it)") from error
-    if not isinstance(content, dict) or not content.keys() >= _NEEDED:
-        raise UserError(f"{path}: not a checkpoint of a run; it lacks one of {', '.join(sorted(_NEEDED))}")
-    if content[CHECKSUM] != checksum(content):
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise UserError(f"{path}: not a checkpoint of a run; it lacks a state_dict")
+    if CHECKSUM in content and content[CHECKSUM] != checksum(content):
         raise UserError(f"{path}: damaged, its checksum is another")
     return content
 

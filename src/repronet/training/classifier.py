@@ -17,9 +17,9 @@ from repronet import models, runs, weights
 from repronet.data.eval_transform import DENSE, VIEWS, EvalTransform, mean_probabilities
 from repronet.data.preprocessing import PixelMap
 from repronet.data.reading import Picture
-from repronet.errors import UserError
+from repronet.errors import UserError, first_line
 from repronet.models.fixed_size import FixedSize
-from repronet.training.checkpoints import config_in, read_checkpoint
+from repronet.training.checkpoints import CHECKSUM, config_in, network_weights, read_any
 from repronet.visualization.embedding import features
 from repronet.weights import published
 from repronet.weights.pixels import pixels_of
@@ -112,13 +112,16 @@ def of_run(folder: str | Path, which: str = runs.BEST, layers: str = "custom") -
 
 
 def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
-    """The network of a checkpoint of ``repronet train``.
+    """The network of a checkpoint of ``repronet train``, or of a Trainer's that was given an ImageDataModule.
 
     Raises:
         UserError: when the file is damaged, or says nothing of its network or its pictures.
     """
-    content = read_checkpoint(path)
-    config, plain = config_in(content, path), content.get("ImageDataModule", {}).get("lens")
+    content = read_any(path)
+    plain = content.get("ImageDataModule", {}).get("lens")
+    if CHECKSUM not in content:
+        return _of_plain_trainer(content, plain, path, layers)
+    config = config_in(content, path)
     if not isinstance(plain, dict):
         raise UserError(f"{path}: does not say how its pictures are prepared")
     side = plain["short_side"] if config["data"].get("resize", "original") != "original" else None
@@ -126,6 +129,21 @@ def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
     network = built(config, len(transform.classes), transform.channels, layers)
     weights.load(network, path)
     return Classifier(network.eval(), transform, config)
+
+
+def _of_plain_trainer(content: dict[str, Any], plain: Any, path: Path, layers: str) -> Classifier:
+    """The network of an ImageClassifier's checkpoint that Lightning wrote itself."""
+    blueprint = content.get("hyper_parameters", {}).get("network")
+    if not isinstance(plain, dict) or not isinstance(blueprint, dict):
+        lacking = "how its pictures are prepared" if isinstance(blueprint, dict) else "which network it is of"
+        take = f"ImageClassifier.load_from_checkpoint(path{'' if isinstance(blueprint, dict) else ', network=…'})"
+        raise UserError(f"{path}: made by a plain Trainer, does not say {lacking}; take {take}")
+    try:
+        network = models.create(**{**blueprint, "layers": layers})
+        network.load_state_dict(network_weights(content))
+    except (TypeError, RuntimeError) as error:
+        raise UserError(f"{path}: its weights are of another network ({first_line(error)})") from error
+    return Classifier(network.eval(), EvalTransform.of(plain), {})
 
 
 def of_file(path: Path) -> Classifier:
