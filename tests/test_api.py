@@ -35,6 +35,22 @@ def test_bad_words_are_the_command_lines_errors():
         repronet.train("resume=x", "seed=1")
 
 
+@pytest.mark.parametrize(
+    ("words", "keys"), [([{"model": "lenet5"}], {}), ([], {"model": "lenet5"}), ([["model=lenet5"]], {})]
+)
+def test_what_is_no_word_is_told_the_word(words, keys):
+    with pytest.raises(
+        UserError, match=r'^train takes the words of the command line: repronet.train\("model=lenet5"\)$'
+    ):
+        repronet.train(*words, **keys)
+
+
+def test_results_and_classifiers_are_shown_in_a_line(finished_run):
+    assert repr(repronet.load(finished_run)) == "Classifier(lenet5, 10 classes, 32×32)"
+    result = repronet.Result(finished_run, {"test_error": 0.25}, [{"epoch": 1}])
+    assert repr(result) == f"Result(run_dir={str(finished_run)!r}, test_error=0.25, epochs=1)"
+
+
 @pytest.fixture(scope="module")
 def digits() -> list[np.ndarray]:
     images = repronet.data("mnist5k").test.images[:12]  # type: ignore[operator]
@@ -102,6 +118,9 @@ def test_importing_the_package_imports_nothing_heavy():
     code = "import sys, repronet; dir(repronet); print([m for m in ('torch', 'numpy', 'hydra') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
     assert {"train", "load", "ImageClassifier", "ImageDataModule", "register"} <= set(dir(repronet))
+    assert not {"annotations", "sys", "import_module", "ModuleType", "_PLACES"} & set(dir(repronet))
+    code = "import repronet; print(repronet.layers.Conv2d.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "Conv2d\n"
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         repronet.nothing  # noqa: B018
 

@@ -38,7 +38,12 @@ _PLACES = {
 }
 
 
+_PACKAGES = ("data", "functional", "layers", "models", "papers", "weights")  # without an import of their own
+
+
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"repronet.{name}")
     if name not in _PLACES:
         raise AttributeError(f"module 'repronet' has no attribute {name!r}")
     module = import_module(_PLACES[name])
@@ -46,7 +51,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*_PLACES, *_PACKAGES, "__version__"])
 
 
 class _DataPackage(ModuleType):

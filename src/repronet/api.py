@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from repronet.training.classifier import Classifier
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a finished run came to.
 
@@ -34,6 +34,9 @@ class Result:
     run_dir: Path
     values: Mapping[str, Any]
     history: list[dict[str, float]]
+
+    def __repr__(self) -> str:
+        return f"Result(run_dir={str(self.run_dir)!r}, test_error={self.test_error}, epochs={len(self.history)})"
 
     @property
     def test_error(self) -> float | None:
@@ -56,13 +59,14 @@ class Result:
         return self.values["last_val_error"]
 
 
-def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = False) -> Result:
+def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = False, **keys: Any) -> Result:
     """Train and test a network as ``repronet train OVERRIDES`` does.
 
     Args:
         overrides: words of the command line: ``"model=resnet20"``, ``"optimizer.lr=0.05"``, or ``"resume=DIR"`` alone.
         config_dir: a folder of your own config files.
         quiet: print nothing; everything also stands in the run folder's ``train.log``.
+        keys: none; they are refused with the word that is meant.
 
     Raises:
         UserError: for words, data or weights that do not fit, before anything is written.
@@ -77,6 +81,10 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
     from repronet.session import run
     from repronet.session.console import speaking_to
 
+    given = keys | {str(key): value for word in overrides if isinstance(word, Mapping) for key, value in word.items()}
+    if given or not all(isinstance(word, str) for word in overrides):
+        words = ", ".join(f'"{key}={value}"' for key, value in given.items()) or '"model=lenet5"'
+        raise UserError(f"train takes the words of the command line: repronet.train({words})")
     refuse_several()
     console = Console(highlight=False, quiet=quiet)
     resumed = [word.removeprefix("resume=") for word in overrides if word.startswith("resume=")]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from collections.abc import Iterable
 
 
@@ -27,12 +29,13 @@ def nearest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
 def closest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
     """The valid name that is most like ``word``, or an empty string when none is like it.
 
-    A name with dots is also near when the word is like what stands behind its last dot.
+    A name with dots is also near when the word is like what stands behind its last dot. Of names that are equally like
+    it, the one with the nearest number is meant: resnet20 for resnet21.
 
     Args:
         at_least: the likeness, from 0 to 1, of which there must be.
     """
-    near = max(valid, key=lambda name: _likeness(word, name), default="")
+    near = max(valid, key=lambda name: (_likeness(word, name), -_number_apart(word, name)), default="")
     return near if near and _likeness(word, near) >= at_least else ""
 
 
@@ -42,6 +45,11 @@ def _likeness(word: str, name: str) -> float:
         return 1.0
     names = {name} if "." in word else {name, tail}
     return max(difflib.SequenceMatcher(None, word, other).ratio() for other in names)
+
+
+def _number_apart(word: str, name: str) -> float:
+    numbers = [re.search(r"\d+", text) for text in (word, name)]
+    return abs(int(numbers[0][0]) - int(numbers[1][0])) if numbers[0] and numbers[1] else math.inf
 
 
 def first_line(error: Exception) -> str:

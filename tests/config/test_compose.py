@@ -74,6 +74,8 @@ def test_no_default_breaks_its_rule():
     [
         ("lr", ["optimizer.lr", "seed"], "; nearest: optimizer.lr"),
         ("sede", ["optimizer.lr", "seed"], "; nearest: seed"),
+        ("resnet21", ["resnet18", "resnet20", "resnet110"], "; nearest: resnet20"),
+        ("vgg15", ["vgg11", "vgg13", "vgg16", "vgg19"], "; nearest: vgg16"),
         ("nosuch", ["bench", "train", "eval"], ""),
         ("anything", [], ""),
     ],

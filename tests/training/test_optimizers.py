@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from repronet.errors import UserError
 from repronet.training import optimizers
 
 W, G = 2.0, 0.5
@@ -69,3 +70,8 @@ def test_decay_of_weights_alone_spares_biases_and_norms():
     assert "weight_decay" not in weights
     optimizer = optimizers.sgd(0.1, 0.0, 0.5, False)([weights, others])
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]
+
+
+def test_a_value_that_the_row_does_not_take_has_its_nearest_key():
+    with pytest.raises(UserError, match=r"^optimizer=sgd: .*'lrr'.*; nearest: lr$"):
+        optimizers.optimizer_builder({"name": "sgd", "lrr": 1})

@@ -34,7 +34,7 @@ def _pairs() -> dict[Class, Class]:
     return {getattr(nn, name): ours for name, ours in _ours().items() if hasattr(nn, name)}
 
 
-def convert(model: nn.Module, to: str) -> nn.Module:
+def convert(model: nn.Module, to: str = "custom") -> nn.Module:
     """Swap the layers of a network, in place, and return it.
 
     Every module that is exactly one of torch.nn's layers becomes ours of that name, or the other way round. Only the

@@ -27,7 +27,7 @@ from repronet.weights.pixels import pixels_of
 AT_ONCE = 64  # views that go through the network together, but all of a picture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Classifier:
     """Classifies pictures.
 
@@ -40,6 +40,10 @@ class Classifier:
     network: nn.Module
     transform: EvalTransform
     config: dict[str, Any]
+
+    def __repr__(self) -> str:
+        name = getattr(self.network, "architecture", type(self.network).__name__)
+        return f"Classifier({name}, {len(self.classes)} classes, {self.transform.size}×{self.transform.size})"
 
     @property
     def classes(self) -> tuple[str, ...]:

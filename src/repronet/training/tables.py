@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from repronet.errors import UserError
+from repronet.errors import UserError, nearest
 
 
 def row_of(table: Mapping[str, Callable[..., Any]], what: str, name: Any, values: Mapping[str, Any]) -> Any:
@@ -20,5 +21,6 @@ def row_of(table: Mapping[str, Callable[..., Any]], what: str, name: Any, values
     try:
         return table[name](**settled)
     except TypeError as error:
-        reason = str(error).partition(") ")[2] or str(error)
-        raise UserError(f"{what}={name}: {reason}") from error
+        reason, keys = str(error).partition(") ")[2] or str(error), inspect.signature(table[name]).parameters
+        hints = [nearest(key, keys) for key in settled if key not in keys]
+        raise UserError(f"{what}={name}: {reason}{hints[0] if hints else ''}") from error
