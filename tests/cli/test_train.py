@@ -267,6 +267,7 @@ def test_a_folder_with_a_run_is_not_used_again(repronet, finished_run):
     outcome = repronet("train", f"resume={finished_run}")
     assert outcome.code == 2
     assert "the run has ended" in outcome.err
+    assert "to train longer, begin a new run with a larger trainer.max_epochs" in outcome.err
     assert before == sorted(path.stat().st_mtime_ns for path in finished_run.rglob("*"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from importlib import import_module
 from importlib.metadata import EntryPoint
@@ -163,7 +164,27 @@ def test_a_run_with_parts_of_ones_own(repronet, tmp_path, mine):
     assert repronet("eval", "run=r", "--plugin", str(mine)).code == 0
     plugins.PARTS.clear()
     plugins._LOADED.clear()
-    assert repronet("eval", "run=r").err == "repronet: run r was trained with --plugin my_parts.py; give it again\n"
+    assert (
+        repronet("eval", "run=r").err == "repronet: run r was trained with --plugin my_parts.py; give it again "
+        "(in Python: import my_parts first)\n"
+    )
+
+
+def test_the_lines_that_say_how_to_go_on_run_as_they_stand(repronet, tmp_path, mine, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    words = [*CHOSEN[:4], "augmentation=none", "data.batch_size=10", "trainer.max_epochs=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("repronet.training.module.ImageClassifier.test_step", interrupt)
+        stopped = repronet("train", *words, "run_dir=r", "--plugin", str(mine))
+    assert stopped.err == f"repronet: interrupted; go on with: repronet train resume=r --plugin {mine}\n"
+    gone_on = repronet(*shlex.split(stopped.err.partition("go on with: repronet ")[2]))
+    assert gone_on.code == 0, gone_on.err
+    again = (tmp_path / "r/train.log").read_text().rpartition("repronet eval ")[2].splitlines()[0]
+    assert again == f"run=r --plugin {mine}"
+    tested = repronet("eval", *shlex.split(again))
+    assert tested.code == 0, tested.err
 
 
 def test_a_network_without_a_size_is_refused(mine):
@@ -237,7 +258,10 @@ def test_a_run_asks_for_its_plugin(repronet, tmp_path, words):
     (tmp_path / "r/config.yaml").write_text("plugins: [my_module]\n")
     outcome = repronet(*words)
     assert outcome.code == 2
-    assert outcome.err == "repronet: run r was trained with --plugin my_module; give it again\n"
+    assert (
+        outcome.err == "repronet: run r was trained with --plugin my_module; give it again "
+        "(in Python: import my_module first)\n"
+    )
 
 
 @pytest.mark.parametrize(

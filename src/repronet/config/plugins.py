@@ -9,6 +9,7 @@ holds is the name of a part or of a plugin, and never loads anything. Parts are 
 from __future__ import annotations
 
 import inspect
+import shlex
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -52,6 +53,7 @@ class Part:
 
 PARTS: dict[tuple[str, str], Part] = {}
 _LOADED: dict[str, ModuleType] = {}  # by the name that is recorded
+_given: dict[str, str] = {}  # by its recorded name, what was given with --plugin: a path from the working folder
 _loading: list[str] = []  # the plugin whose code is running
 _asked_for: list[str] = []
 
@@ -183,6 +185,12 @@ def give(names: list[str]) -> None:
     for name in names:
         load(name)
     _asked_for[:] = [Path(name).name if name.endswith(".py") else name for name in names]
+    _given.update(zip(_asked_for, names, strict=True))
+
+
+def words(config: Mapping[str, Any]) -> str:
+    """``" --plugin my_parts.py"``, to be said behind a command that works on a run of that config; or nothing."""
+    return "".join(f" --plugin {shlex.quote(_given.get(name, name))}" for name in config.get("plugins") or ())
 
 
 def require(config: Mapping[str, Any], run: str | None = None) -> None:
@@ -199,7 +207,7 @@ def require(config: Mapping[str, Any], run: str | None = None) -> None:
         if _stem(name) not in loaded:
             whose = f"run {run}" if run else "this config"
             said = "was trained with" if run else "needs"
-            raise UserError(f"{whose} {said} --plugin {name}; give it again")
+            raise UserError(f"{whose} {said} --plugin {name}; give it again (in Python: import {_stem(name)} first)")
 
 
 def require_for(run: Path) -> None:

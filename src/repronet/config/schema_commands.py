@@ -270,7 +270,7 @@ class Report:
 @dataclass
 class Export:
     """Writes the network in eval mode, reads the file back as another program would, and keeps it only if both give the
-    same output. onnx is a graph for other frameworks and needs `pip install 'repronet[onnx]'`; torch_export is a
+    same output. onnx is a graph for other frameworks and needs `pip install onnx onnxscript`; torch_export is a
     torch.export program (.pt2); safetensors has the weights and the network's name; torchvision has the weights under
     torchvision's keys (.pth).
     """

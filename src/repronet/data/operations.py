@@ -154,7 +154,7 @@ def _library(name: str, op: str) -> ModuleType:
         return import_module(name)
     except ImportError as error:
         package = {"skimage": "scikit-image"}.get(name.partition(".")[0], name.partition(".")[0])
-        raise UserError(f"augmentation: {op} needs {package}: pip install 'repronet[augmentation]'") from error
+        raise UserError(f"augmentation: {op} needs {package}: pip install {package}") from error
 
 
 def _as_bytes(values: Tensor) -> Tensor:

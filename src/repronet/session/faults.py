@@ -12,20 +12,21 @@ import torch
 from omegaconf import DictConfig
 
 from repronet import runs
+from repronet.config import plugins
 from repronet.config.build_data import usual_processes
 from repronet.data.streaming import LOST_WORKER, lost_worker
 from repronet.errors import Fault
 from repronet.runs.stopping import StopRequested, StopSwitch
 
 
-def resume_hint(folder: Path) -> str:
+def resume_hint(folder: Path, config: DictConfig) -> str:
     """What to say when the run is interrupted."""
-    return f"interrupted; go on with: {command(folder)}"
+    return f"interrupted; go on with: {command(folder, config)}"
 
 
-def command(folder: Path) -> str:
+def command(folder: Path, config: DictConfig) -> str:
     """What goes on with the run in ``folder``."""
-    return f"repronet train resume={shlex.quote(str(folder))}"
+    return f"repronet train resume={shlex.quote(str(folder))}{plugins.words(config)}"
 
 
 @contextmanager
@@ -39,19 +40,19 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
     try:
         yield
     except StopRequested as stop:
-        raise switch.interruption(resume_hint(folder)) from stop
+        raise switch.interruption(resume_hint(folder, config)) from stop
     except KeyboardInterrupt as stop:
-        raise type(stop)(resume_hint(folder)) from stop
+        raise type(stop)(resume_hint(folder, config)) from stop
     except SystemExit as stop:  # what Lightning makes of a KeyboardInterrupt and of SIGTERM
         if switch.received is None and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        raise switch.interruption(resume_hint(folder)) from stop
+        raise switch.interruption(resume_hint(folder, config)) from stop
     except Fault as fault:
-        raise Fault(f"{fault}; go on with: {command(folder)}") from fault
+        raise Fault(f"{fault}; go on with: {command(folder, config)}") from fault
     except (RuntimeError, MemoryError) as error:
         if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
             raise Fault(
-                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {command(folder)}"
+                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {command(folder, config)}"
             ) from error
         if not _is_want_of_memory(error):
             raise

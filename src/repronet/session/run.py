@@ -64,7 +64,10 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
         Fault, KeyboardInterrupt: as :func:`train`.
     """
     if (folder / runs.RESULT).exists():
-        raise UserError(f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}")
+        raise UserError(
+            f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}; to train longer, "
+            "begin a new run with a larger trainer.max_epochs"
+        )
     switch = StopSwitch()
     with switch.listening():
         with remembered() as said:
@@ -162,7 +165,7 @@ def _run(
         if parts.data.test is not None:
             runs.write_confusion(folder, parts.data.classes, parts.task.evaluation.confusion.compute().tolist())
         runs.write_result(folder, result)
-        report(result, folder)
+        report(result, folder, config)
     if switch.received is not None:  # too late for this run, but not for those after it
         raise switch.interruption("the run had just ended")
     return {**result, "run_dir": str(folder)}

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 
 from repronet.analysis.interval import interval
+from repronet.config import plugins
 from repronet.config.advice import advise
 from repronet.config.build import Parts, run_name
 from repronet.data.splits import LabelledPictures, Split
@@ -107,7 +108,7 @@ def _tested(parts: Parts) -> dict[str, Any]:
     }
 
 
-def report(result: dict[str, Any], folder: Path) -> None:
+def report(result: dict[str, Any], folder: Path, config: DictConfig) -> None:
     """The result in a few lines, with the commands that come next."""
     tested, validated = result["test_images"], result["val_images"]
     best = result["best_epoch"]
@@ -144,7 +145,7 @@ def report(result: dict[str, Any], folder: Path) -> None:
         f"training time     {result['train_seconds']:6.1f} s  {epochs}, {result['steps']:,} steps",
         "",
         f"see the curves:  tensorboard --logdir {shlex.quote(str(folder))}",
-        f"test it again:   repronet eval run={shlex.quote(str(folder))}",
+        f"test it again:   repronet eval run={shlex.quote(str(folder))}{plugins.words(config)}",
     ]
     for line in lines:
         log.info(line)

@@ -178,6 +178,7 @@ def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, resumed: R
     return MLFlowLogger(run_name=folder.name, run_id=known, **given)
 
 
+_PACKAGE_OF = {"wandb": "wandb", "mlflow": "mlflow-skinny"}  # what pip installs
 LOGGERS = {"tensorboard": _tensorboard, "csv": _csv, "wandb": _wandb, "mlflow": _mlflow}
 
 
@@ -188,5 +189,5 @@ def require_loggers(config: DictConfig) -> None:
         UserError: for one whose package is missing.
     """
     for package in config.logger:
-        if package in ("wandb", "mlflow") and find_spec(package) is None:
-            raise UserError(f"logger={package}: the package is missing; pip install 'repronet[{package}]'")
+        if package in _PACKAGE_OF and find_spec(package) is None:
+            raise UserError(f"logger={package}: the package is missing; pip install {_PACKAGE_OF[package]}")
