@@ -3,7 +3,7 @@
 After an interruption the same command resumes from the latest checkpoint.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -48,4 +48,6 @@ def main(epochs: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("epochs", nargs="?", type=int, default=20, metavar="EPOCHS")
+    main(parser.parse_args().epochs)
