@@ -137,7 +137,7 @@ def test_an_input_that_the_network_cannot_take_is_one_line(tmp_path):
 
 def test_a_missing_onnx_is_named_with_the_command_that_brings_it(tmp_path, monkeypatch):
     monkeypatch.setattr(export, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"ONNX needs onnx and onnxscript: pip install 'repronet\[onnx\]'"):
+    with pytest.raises(UserError, match=r"ONNX needs onnx and onnxscript: pip install onnx onnxscript"):
         weights.export_onnx(drawn("tiny"), tmp_path / "net.onnx", (3, 8, 8))
 
 

@@ -108,7 +108,7 @@ def export_onnx(
     path = _ending_in(".onnx", path)
     missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
     if missing:
-        raise UserError(f"{path}: ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
+        raise UserError(f"ONNX needs {' and '.join(missing)}: pip install {' '.join(missing)}")
     in_terms_of_onnx: dict[Any, Any] = {_AVG_POOL: _without_divisor, _ADAPTIVE_MAX_POOL: _in_windows_of_one_size}
     program = _program(network, input_size, any_size).run_decompositions(in_terms_of_onnx)
     axes = {0: "batch", 2: "height", 3: "width"} if any_size else {0: "batch"}
