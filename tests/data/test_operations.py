@@ -291,5 +291,5 @@ def test_another_process_makes_the_same_pictures():
 
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "kornia.contrib", None)
-    with pytest.raises(UserError, match=r"fog needs kornia: pip install 'repronet\[augmentation\]'"):
+    with pytest.raises(UserError, match=r"fog needs kornia: pip install kornia"):
         changed(ramp(), "fog")
