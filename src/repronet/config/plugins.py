@@ -190,7 +190,7 @@ def give(names: list[str]) -> None:
 
 def words(config: Mapping[str, Any]) -> str:
     """``" --plugin my_parts.py"``, to be said behind a command that works on a run of that config; or nothing."""
-    return "".join(f" --plugin {shlex.quote(_given.get(name, name))}" for name in config.get("plugins") or ())
+    return "".join(f" --plugin {shlex.quote(_given.get(name, name))}" for name in map(str, config.get("plugins") or ()))
 
 
 def require(config: Mapping[str, Any], run: str | None = None) -> None:

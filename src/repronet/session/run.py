@@ -152,7 +152,7 @@ def _run(
         announce(config, parts, folder)
         quiet_lightning()
         parts.task.save_hyperparameters({}, logger=False)  # the run's config goes to the loggers instead
-        mended = plugins.naming_parts(f"; when it is mended, go on with: {command(folder)}")
+        mended = plugins.naming_parts(f"; when it is mended, go on with: {command(folder, config)}")
         with mended, explained(config, folder, switch), closing(parts.data), switch.deferring():
             session = make_session(config, parts, folder, console, switch, resumed)
             _fit(session.trainer, parts, resumed)
