@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 BAD = [
@@ -226,3 +229,18 @@ def test_hydra_settings_in_a_config_file_are_not_acted_on(repronet, tmp_path, mo
     assert "os.system" not in outcome.out
     assert "hydra" not in outcome.out
     assert "callbacks: []" in outcome.out
+
+
+@pytest.mark.parametrize(
+    "words", [("eval",), ("predict", "images=x.png"), ("export", "to=onnx"), ("visualize", "what=filters")]
+)
+def test_a_run_that_is_not_there_is_said_before_torch_is_imported(words, tmp_path):
+    code = (
+        "import sys; from repronet.cli import main\n"
+        f"sys.argv[1:] = {[words[0], 'run=runs/nope', *words[1:]]!r}\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    assert done.stderr == "repronet: run=runs/nope: no run there; give the folder that holds config.yaml\n"

@@ -96,6 +96,14 @@ def _options(name: str, spoken: str, words: list[str]) -> argparse.Namespace:
     return options
 
 
+def _require_folder(folder: Path, given: str) -> None:
+    """Raises: UserError, where there is no such folder; said before torch is imported, which takes seconds."""
+    from repronet.runs.folder import CONFIG
+
+    if not folder.is_dir():
+        raise UserError(f"run={given}: no run there; give the folder that holds {CONFIG}")
+
+
 def _run(name: str, options: argparse.Namespace) -> int:
     """Call ``run`` of the command's file, which is imported once the config is known to be right."""
     from omegaconf import OmegaConf
@@ -120,7 +128,8 @@ def _run(name: str, options: argparse.Namespace) -> int:
         if options.cfg:
             print(OmegaConf.to_yaml(config), end="")
             return 0
-        if "run" in config:
+        if config.get("run"):
+            _require_folder(Path(config.run).expanduser(), config.run)
             plugins.require_for(Path(config.run).expanduser())
         work = import_module(f"repronet.cli.commands.{name}").run
         words = [options.words] if COMMANDS[name].takes_words else []
