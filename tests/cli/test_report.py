@@ -68,14 +68,11 @@ def test_names_are_no_markup(page):
 
 def test_the_terminal_has_the_figures_under_their_headings(page, finished_run):
     lines = page[1].splitlines()
-    assert re.split(r" {2,}", lines[0].strip()) == [
-        "run", "test error", "95 % interval", "published", "best validation", "epochs",
-    ]  # fmt: skip
+    assert re.split(r" {2,}", lines[0].strip()) == ["run", "test error", "published", "best validation", "epochs"]
     result = runs.read_result(finished_run)
     best, test = (f"{100 * result[name]:.2f} %" for name in ("best_val_error", "test_error"))
-    assert re.split(r" {2,}", lines[1].strip())[1:] == [
-        test, interval(result["test_error"], 1000), "-", best, "2",
-    ]  # fmt: skip
+    assert re.split(r" {2,}", lines[1].strip())[1:] == [test, "-", best, "2"]
+    assert interval(result["test_error"], 1000) in page[0]
     assert max(map(len, lines)) <= 80
     assert lines[-1].startswith("report.html: 2 runs, ")
 
@@ -92,7 +89,7 @@ def test_a_run_that_has_not_ended(repronet, tmp_path, finished_run):
     shutil.copytree(finished_run, tmp_path / "r", ignore=shutil.ignore_patterns(runs.RESULT, runs.HISTORY))
     outcome = repronet("report", "r")
     assert outcome.code == 0
-    assert "0 of 2 epochs" in outcome.out
+    assert "0/2" in outcome.out
     assert "No epoch is finished yet." in (tmp_path / "report.html").read_text()
 
 

@@ -39,6 +39,7 @@ PAPER_SPLITS = {
     "cifar100": "CIFAR-100 test",
     "imagenet": "ImageNet val",
 }
+LONGEST_NAME = 30  # of a run, that is kept whole in a terminal of 80 columns
 MOST_CURVES = 12  # runs in one chart
 LARGEST_PICTURE = 3_000_000  # bytes of a file that is taken into the page
 
@@ -197,7 +198,7 @@ def _interval(run: Run) -> str:
 
 def _status(run: Run) -> str:
     wanted = run.config.get("trainer.max_epochs", 0)
-    return f"{len(run.rows)} of {wanted} epochs" if run.result is None else f"{run.result['epochs']}"
+    return f"{len(run.rows)}/{wanted}" if run.result is None else f"{run.result['epochs']}"
 
 
 COLUMNS = (
@@ -214,7 +215,7 @@ COLUMNS = (
     ("epochs", _status),
     ("time", lambda run: f"{run.rows[-1]['seconds']:,.0f} s" if run.rows else "-"),
 )
-IN_PAGE_ALONE = ("model", "data", "training", "time")
+IN_PAGE_ALONE = ("model", "data", "95 % interval", "training", "time")
 OF_MANY_CLASSES = ("top-5 error", "published top-5")
 
 
@@ -225,8 +226,9 @@ def _columns(found: Sequence[Run]) -> list[tuple[str, Callable[[Run], str]]]:
 
 def _table(found: Sequence[Run]) -> Table:
     cells = {heading: cell for heading, cell in _columns(found) if heading not in IN_PAGE_ALONE}
-    columns = (Column(head, justify="left" if head == "run" else "right", overflow="fold") for head in cells)
-    table = Table(*columns, box=None, pad_edge=False)
+    names = min(max((len(run.name) for run in found), default=0), LONGEST_NAME)
+    others = (Column(head, justify="right", overflow="fold") for head in [*cells][1:])
+    table = Table(Column("run", min_width=names, overflow="fold"), *others, box=None, pad_edge=False)
     for run in found:
         table.add_row(*(cell(run) for cell in cells.values()))
     return table
