@@ -103,7 +103,8 @@ def heads() -> Iterator[Any]:
 @pytest.mark.parametrize("experiment", list(heads()))
 def test_no_experiment_of_ours_is_odd(experiment):
     config = compose("train", [f"experiment={experiment}", "layers=torch"])
-    config.data = OmegaConf.merge(compose("train", []).data, {"batch_size": config.data.batch_size})
+    fit = "crop" if config.data.get("fit") == "crop" else "pad"
+    config.data = OmegaConf.merge(compose("train", []).data, {"batch_size": config.data.batch_size, "fit": fit})
     said_of_it = list(advise(config, assemble(config)))
     # 3,500 digits stand for a million pictures here, which make more steps.
     assert [line for line in said_of_it if not line.startswith("data.batch_size=")] == []
