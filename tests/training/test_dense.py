@@ -66,6 +66,10 @@ def test_a_network_that_ends_in_a_mean_sees_whole_pictures_and_their_mirror_imag
     torch.testing.assert_close(whole[0][0].flip(-1), whole[0][1])
 
 
+def test_no_picture_has_no_answer():
+    assert classifier("resnet20", 32, 40).probabilities([], "dense").shape == (0, 3)
+
+
 def test_networks_and_pixels_of_one_size_are_refused():
     with pytest.raises(UserError, match="protocol=dense: AlexNet takes images of one size; take ten_crop"):
         classifier("alexnet", 227, 256).probabilities(picture(256, 256), "dense")

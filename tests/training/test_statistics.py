@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytorch_lightning as pl
 import torch
 from torch import nn
@@ -41,3 +43,10 @@ def test_statistics_stay_in_the_last_epochs_alone_while_gains_learn():
     assert torch.equal(second, third)
     assert torch.equal(third, fourth)
     assert not torch.equal(seen.gains[1], seen.gains[3])
+
+
+def test_a_run_that_is_resumed_within_an_epoch_freezes_before_its_first_step():
+    for epoch, trains in ((1, True), (2, False)):
+        network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 2, 1)).train()
+        FrozenStatistics(2).on_train_start(SimpleNamespace(max_epochs=4, current_epoch=epoch), network)
+        assert [part.training for part in network] == [trains, True]

@@ -96,14 +96,6 @@ def _options(name: str, spoken: str, words: list[str]) -> argparse.Namespace:
     return options
 
 
-def _require_folder(folder: Path, given: str) -> None:
-    """Raises: UserError, where there is no such folder; said before torch is imported, which takes seconds."""
-    from repronet.runs.folder import CONFIG
-
-    if not folder.is_dir():
-        raise UserError(f"run={given}: no run there; give the folder that holds {CONFIG}")
-
-
 def _run(name: str, options: argparse.Namespace) -> int:
     """Call ``run`` of the command's file, which is imported once the config is known to be right."""
     from omegaconf import OmegaConf
@@ -112,6 +104,7 @@ def _run(name: str, options: argparse.Namespace) -> int:
     from repronet.config import plugins
     from repronet.config.compose import compose
     from repronet.config.schema import COMMANDS
+    from repronet.runs.folder import CONFIG, require_run
     from repronet.runs.processes import refuse_several
     from repronet.runs.stopping import StopSwitch
     from repronet.session.console import speaking_to
@@ -129,8 +122,10 @@ def _run(name: str, options: argparse.Namespace) -> int:
             print(OmegaConf.to_yaml(config), end="")
             return 0
         if config.get("run"):
-            _require_folder(Path(config.run).expanduser(), config.run)
-            plugins.require_for(Path(config.run).expanduser())
+            folder = Path(config.run).expanduser()
+            if not folder.is_dir():  # said before torch is imported, which takes seconds
+                require_run(folder, CONFIG, "run")
+            plugins.require_for(folder)
         work = import_module(f"repronet.cli.commands.{name}").run
         words = [options.words] if COMMANDS[name].takes_words else []
         return 1 if work(config, console, *words) is False else 0

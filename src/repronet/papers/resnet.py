@@ -262,6 +262,10 @@ def _cifar_networks() -> dict[str, Facts]:
     return options | plain
 
 
+def _bottlenecks(parameters: int, macs: Printed, field: int, *errors: Error) -> Facts:
+    return _imagenet(_HE, parameters, macs, *errors, expansion=4, field=field, notes=(_POOL,))
+
+
 NETWORKS = {
     "resnet18": _imagenet("option B", 11_689_512, Printed("1.814 G"), *_facebook(30.43, 28.22), field=435),
     "resnet34": _imagenet(
@@ -271,33 +275,9 @@ NETWORKS = {
         *(*_ten_crop(24.52, 7.46), *_dense(21.84, 5.71), *_facebook(26.73, 24.76)),
         field=899,
     ),
-    "resnet50": _imagenet(
-        _HE,
-        25_557_032,
-        cut("3.8 G"),
-        *(*_ten_crop(22.85, 6.71), *_dense(20.74, 5.25)),
-        field=483,
-        expansion=4,
-        notes=(_POOL,),
-    ),
-    "resnet101": _imagenet(
-        _HE,
-        44_549_160,
-        Printed("7.6 G"),
-        *(*_ten_crop(21.75, 6.05), *_dense(19.87, 4.60)),
-        field=1027,
-        expansion=4,
-        notes=(_POOL,),
-    ),
-    "resnet152": _imagenet(
-        _HE,
-        60_192_808,
-        Printed("11.3 G"),
-        *(*_ten_crop(21.43, 5.71), *_dense(19.38, 4.49)),
-        field=1507,
-        expansion=4,
-        notes=(_POOL,),
-    ),
+    "resnet50": _bottlenecks(25_557_032, cut("3.8 G"), 483, *_ten_crop(22.85, 6.71), *_dense(20.74, 5.25)),
+    "resnet101": _bottlenecks(44_549_160, Printed("7.6 G"), 1027, *_ten_crop(21.75, 6.05), *_dense(19.87, 4.60)),
+    "resnet152": _bottlenecks(60_192_808, Printed("11.3 G"), 1507, *_ten_crop(21.43, 5.71), *_dense(19.38, 4.49)),
     "resnet50_caffe": _caffe(25_557_032, 3_857_973_248, 24.7, 7.8),
     "resnet101_caffe": _caffe(44_549_160, 7_570_194_432, 23.6, 7.1),
     "resnet152_caffe": _caffe(60_192_808, 11_282_415_616, 23.0, 6.7),

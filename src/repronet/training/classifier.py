@@ -60,10 +60,11 @@ class Classifier:
             protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each picture;
                 "dense" or "dense_multi_scale": over all places of the whole picture, of one size or five.
         """
+        those = listed(pictures)
         if protocol in DENSE:
-            return torch.stack([self._dense(self.transform.opened(one), protocol) for one in listed(pictures)])
-        found, those = [], listed(pictures)
-        step = max(AT_ONCE // VIEWS[protocol], 1)
+            found = [self._dense(self.transform.opened(one), protocol) for one in those]
+            return torch.stack(found) if found else torch.zeros(0, len(self.classes))
+        found, step = [], max(AT_ONCE // VIEWS[protocol], 1)
         for start in range(0, len(those), step):
             opened = map(self.transform.opened, those[start : start + step])
             views = [self.transform.views(picture, protocol) for picture in opened]
