@@ -7,7 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from repronet import algorithms, native
+
 Operator = Callable[..., Any]
+NATIVE = [] if native.missing() else ["native"]  # the algorithm that needs a C compiler
+ALGORITHMS = [name for name in algorithms.ALGORITHMS if name != "native" or NATIVE]
 
 
 def random(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:

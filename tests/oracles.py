@@ -58,6 +58,37 @@ def conv2d_gradients(
     return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(gb)
 
 
+def conv_transpose2d(x, w, bias=None, stride=(1, 1), padding=(0, 0), beyond=(0, 0), dilation=(1, 1), groups=1):
+    """y[n, o, r·S−P+a·D, c·S−P+b·D] += x[n,i,r,c]·w[i,o,a,b], and bias[o]; `beyond` is the output padding."""
+    x, w = _numbers(x), _numbers(w)
+    (N, C, H, W), (_, per_group, kh, kw) = x.shape, w.shape
+    Ho = (H - 1) * stride[0] - 2 * padding[0] + dilation[0] * (kh - 1) + 1 + beyond[0]
+    Wo = (W - 1) * stride[1] - 2 * padding[1] + dilation[1] * (kw - 1) + 1 + beyond[1]
+    y = np.zeros((N, per_group * groups, Ho, Wo))
+    for n, i, r, c in np.ndindex(N, C, H, W):
+        first = i // (C // groups) * per_group  # the first filter of this channel's group
+        for o, a, b in np.ndindex(per_group, kh, kw):
+            h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+            if 0 <= h < Ho and 0 <= v < Wo:
+                y[n, first + o, h, v] += x[n, i, r, c] * w[i, o, a, b]
+    return torch.from_numpy(y if bias is None else y + _numbers(bias)[:, None, None])
+
+
+def conv_transpose2d_gradients(g, x, w, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+    """Gradients for input, weight and bias: every product of the forward sum hands its share back."""
+    g, x, w = _numbers(g), _numbers(x), _numbers(w)
+    (N, C, H, W), (_, per_group, kh, kw) = x.shape, w.shape
+    gx, gw = np.zeros_like(x), np.zeros_like(w)
+    for n, i, r, c in np.ndindex(N, C, H, W):
+        first = i // (C // groups) * per_group
+        for o, a, b in np.ndindex(per_group, kh, kw):
+            h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
+            if 0 <= h < g.shape[2] and 0 <= v < g.shape[3]:
+                gx[n, i, r, c] += g[n, first + o, h, v] * w[i, o, a, b]
+                gw[i, o, a, b] += g[n, first + o, h, v] * x[n, i, r, c]
+    return torch.from_numpy(gx), torch.from_numpy(gw), torch.from_numpy(g.sum((0, 2, 3)))
+
+
 def _window(size: Pair, r: int, c: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
     """Positions inside the picture that window (r, c) covers, in scan order."""
     for a, b in np.ndindex(*kernel):

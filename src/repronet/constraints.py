@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,18 @@ MEANS = Constraint(lambda xs: bool(xs) and all(0 <= x <= 1 for x in xs), "one or
 RATES = Constraint(lambda xs: bool(xs) and all(x > 0 for x in xs), "one or more numbers above 0")
 LENGTHS = Constraint(lambda xs: bool(xs) and all(x >= 1 for x in xs), "one or more whole numbers of at least 1")
 SEED = Constraint(lambda x: 0 <= x < 2**32, "a whole number from 0 to 4294967295")
+
+
+def some_of(names: Sequence[str], example: str) -> Constraint:
+    """The value must be a list of one or more of ``names``."""
+    return Constraint(
+        lambda xs: bool(xs) and set(xs) <= set(names), f"a list, such as [{example}], of {', '.join(names)}"
+    )
+
+
+def is_side(x: Any) -> bool:
+    """Whether a GAN can generate images of this height and width."""
+    return type(x) is int and x >= 8 and x & (x - 1) == 0
 
 
 def one_of(*choices: str) -> Constraint:

@@ -12,7 +12,7 @@ from repronet import functional, layers
 from repronet.analysis.gradient_cases import all_cases
 
 # torch.func.jvp loads what torch has compiled in a way that it warns of.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")
+pytestmark = [pytest.mark.field, pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:FutureWarning")]
 
 CASES = all_cases("own", seed=0)
 by_case = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.layer}, {case.label}")

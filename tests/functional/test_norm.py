@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 import oracles
 from differential import (
+    NATIVE,
     assert_proved,
     assert_rejected_alike,
     assert_same,
@@ -46,7 +47,7 @@ def evaluated_by(algorithm):
     )
 
 
-ALGORITHMS = ["own", "vendor", "auto"]
+ALGORITHMS = ["own", "vendor", "auto", *NATIVE]
 MODES = [
     *(pytest.param(by(name), id=f"training-{name}") for name in ALGORITHMS),
     *(pytest.param(evaluated_by(name), id=f"evaluation-{name}") for name in ALGORITHMS),
@@ -183,7 +184,7 @@ def test_a_tiny_variance_is_kept(algorithm):
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
 
 
-@pytest.mark.parametrize("algorithm", ["own", "vendor"])
+@pytest.mark.parametrize("algorithm", ["own", "vendor", *NATIVE])
 def test_the_input_is_left_alone(algorithm):
     """The fast formulas write into memory of their own."""
     x, g = random(4, C, 3, 3).requires_grad_(), random(4, C, 3, 3, seed=1)
@@ -275,3 +276,34 @@ def test_gradient_ignores_shift_and_scale_of_the_batch():
     (gradient,) = torch.autograd.grad((y * random(4, C, 3, 3, seed=9)).sum(), x)
     torch.testing.assert_close(gradient.sum((0, 2, 3)), torch.zeros(C).double(), rtol=0, atol=1e-12)
     torch.testing.assert_close((gradient * y).sum((0, 2, 3)), torch.zeros(C).double(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_half_types_are_summed_in_float32(layout, train, algorithm):
+    """Also where input and gradient lie in memory in two ways, where torch's kernel sums in bfloat16."""
+    x, g = random(8, 16, 9, 7, dtype=torch.bfloat16), random(8, 16, 9, 7, dtype=torch.bfloat16, seed=1)
+    x, parameters = x.contiguous(memory_format=layout), [torch.ones(16).requires_grad_() for _ in range(2)]
+    y = batch_norm(x, torch.zeros(16), torch.ones(16), *parameters, training=train, algorithm=algorithm)
+    _, of_bias = torch.autograd.grad(y, parameters, g)
+    torch.testing.assert_close(of_bias, g.double().sum((0, 2, 3)).float(), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_types_keep_no_more_for_backward_than_torch_does(dtype, training):
+    input = torch.randn(4, 3, 16, 16, dtype=dtype, requires_grad=True)
+    kept = []
+    for function in (batch_norm, F.batch_norm):
+        found: dict[int, torch.UntypedStorage] = {}
+
+        def keep(tensor: torch.Tensor, found: dict[int, torch.UntypedStorage] = found) -> torch.Tensor:
+            found[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            weight, bias = torch.ones(3, requires_grad=True), torch.zeros(3, requires_grad=True)
+            function(input, torch.zeros(3), torch.ones(3), weight, bias, training=training)
+        kept.append(sum(storage.nbytes() for storage in found.values()))
+    assert kept[0] <= kept[1] + 100  # a few numbers a channel

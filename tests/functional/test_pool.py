@@ -1,4 +1,3 @@
-import json
 from functools import partial
 
 import pytest
@@ -9,7 +8,7 @@ from torch.nn import functional as F
 
 import oracles
 from differential import assert_proved, assert_rejected_alike, assert_same, assert_transforms, random
-from repronet.functional import autotune, max_pool, pool
+from repronet.functional import max_pool, pool
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.windows import Geometry
 
@@ -242,16 +241,32 @@ def test_strides_far_beyond_the_input():
         assert_same(lambda t: avg_pool2d(t, *how, algorithm="own"), lambda t: F.avg_pool2d(t, *how), x)  # noqa: B023
 
 
-def test_auto_chooses_for_output_and_gradient(monkeypatch, tmp_path):
-    monkeypatch.setenv("REPRONET_CACHE", str(tmp_path))
-    autotune.forget()
-    x = random(2, 3, 8, 8).requires_grad_()
-    max_pool2d(x, 2).sum().backward()
-    avg_pool2d(x, 2).sum().backward()
-    (file,) = tmp_path.iterdir()
-    kinds = [name.split("'")[1] for name in json.loads(file.read_text())]
-    assert kinds == ["max_pool2d", "avg_pool2d forward", "avg_pool2d input_gradient"]
-    autotune.forget()
+def bits(algorithm, layout):
+    """Output and gradient of an average pool, to the last bit."""
+    x = random(2, 3, 8, 8, dtype=torch.float32).to(memory_format=layout).requires_grad_()
+    output = avg_pool2d(x, 3, 2, 1, algorithm=algorithm)
+    grad_output = random(*output.shape, dtype=torch.float32).to(memory_format=layout)
+    return output, *torch.autograd.grad(output, x, grad_output)
+
+
+@pytest.mark.parametrize(
+    ("layout", "takes"), [(torch.contiguous_format, "own"), (torch.channels_last, "vendor")], ids=["rows", "channels"]
+)
+def test_auto_averages_by_rule(layout, takes):
+    found = {name: bits(name, layout) for name in ("auto", "own", "vendor")}
+    assert not torch.equal(found["own"][0], found["vendor"][0])  # else nothing is seen here
+    assert all(torch.equal(*pair) for pair in zip(found["auto"], found[takes], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "differentiated", "own"),
+    [((2,), False, True), ((2,), True, False), ((3, 1, 1), True, True), ((3, 1, 1), False, True)],
+)
+def test_auto_takes_the_maximum_by_rule(settings, differentiated, own, monkeypatch):
+    called = []
+    monkeypatch.setattr(max_pool, "_vendor", lambda *args: called.append("vendor") or max_pool._own(*args, False))
+    max_pool2d(random(2, 3, 8, 8).requires_grad_(differentiated), *settings)
+    assert called == ([] if own else ["vendor"])
 
 
 def test_global_average_takes_no_memory_for_its_gradient():

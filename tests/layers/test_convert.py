@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 from torchvision.models.feature_extraction import create_feature_extractor
 
-from differential import random
+from differential import ALGORITHMS, random
 from repronet import layers, models
-from repronet.algorithms import ALGORITHMS
 from repronet.layers import convert, set_algorithm, unconverted
 
 

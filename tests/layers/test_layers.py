@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ LAYERS = [
     ("Conv2d", (4, 6, 3), {"padding": 2, "padding_mode": "reflect"}),
     ("Conv2d", (4, 6, 3), {"padding": (1, 2), "padding_mode": "circular", "stride": 2}),
     ("Conv2d", (4, 6, 3), {"padding": "same", "padding_mode": "replicate"}),
+    ("ConvTranspose2d", (4, 6, 4), {"stride": 2, "padding": 1}),
+    ("ConvTranspose2d", (4, 6, (3, 2)), {"groups": 2, "bias": False, "dilation": 2, "output_padding": 1}),
     ("MaxPool2d", (3,), {"stride": 2, "padding": 1}),
     ("MaxPool2d", (2,), {"ceil_mode": True, "dilation": 2}),
     ("MaxPool2d", (2,), {"return_indices": True}),
@@ -94,6 +97,27 @@ def test_a_missing_layer_is_missing():
     """A fall-back to torch.nn would run a vendor's layer unseen."""
     with pytest.raises(AttributeError):
         layers.LSTM  # noqa: B018
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 5, 6), (4, 5, 6)])
+@pytest.mark.parametrize("size", [(9, 11), (10, 12), [2, 6, 10, 11], (8, 11), (11, 11), (9, 13), (9,)])
+def test_the_output_size_of_a_transposed_convolution_is_chosen_in_the_call(shape, size):
+    """Inputs of several sizes convolve to 5×6; other sizes are refused, and so is another padding mode."""
+    ours, theirs = pair_of_layers("ConvTranspose2d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1})
+    x = random(*shape)
+    try:
+        expected = theirs(x, output_size=size)
+    except ValueError as refused:
+        with pytest.raises(ValueError, match=re.escape(str(refused))):
+            ours(x, output_size=size)
+        return
+    assert ours(x, size).shape[-2:] == torch.Size(size[-2:])
+    torch.testing.assert_close(ours(x, output_size=size), expected)
+
+
+def test_a_transposed_convolution_pads_with_zeros_alone():
+    with pytest.raises(ValueError, match='Only "zeros" padding mode is supported for ConvTranspose2d'):
+        layers.ConvTranspose2d(1, 1, 3, padding_mode="reflect")
 
 
 def test_batch_norm_counts_its_batches():

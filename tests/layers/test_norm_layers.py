@@ -1,11 +1,13 @@
 import copy
+from collections import Counter
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from differential import random
-from repronet import functional, layers
+from repronet import functional, layers, models
 
 LAYERS = [
     ("BatchNorm1d", (4,), {}, (5, 4)),
@@ -96,3 +98,31 @@ def test_local_contrast_norm():
     assert not layer.state_dict()
     x = random(2, 3, 6, 6)
     assert torch.equal(layer(x), functional.local_contrast_norm(x, 5, 1.5))
+
+
+class _Conversions(TorchDispatchMode):
+    """Counts, by shape, the maps of a batch of 5 that are copied into another dtype."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: Counter[tuple[int, ...]] = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_):
+            source = args[func.overloadpacket is torch.ops.aten.copy_]
+            if source.shape[:1] == (5,) and source.dtype != result.dtype:
+                self.found[tuple(source.shape)] += 1
+        return result
+
+
+@pytest.mark.parametrize("lower", [torch.bfloat16, torch.float16])
+def test_under_autocast_no_activation_is_copied_into_another_dtype(lower):
+    """As on torch's layers: the image before the first convolution, the logits before the loss and after it."""
+    network = models.create("resnet20").to(memory_format=torch.channels_last)
+    images = torch.randn(5, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    with _Conversions() as conversions:
+        with torch.autocast("cpu", dtype=lower):
+            loss = nn.functional.cross_entropy(network(images), torch.arange(5))
+        loss.backward()
+    assert conversions.found == {(5, 3, 32, 32): 1, (5, 10): 2}

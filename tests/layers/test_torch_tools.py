@@ -9,9 +9,10 @@ from torch import fx, nn
 from torch.fx.experimental.optimization import fuse
 from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
+from differential import NATIVE
 from repronet import functional, layers, models
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit.*. is deprecated:FutureWarning")
+pytestmark = [pytest.mark.field, pytest.mark.filterwarnings("ignore:.torch.jit.*. is deprecated:FutureWarning")]
 
 
 def lenet(of) -> nn.Sequential:
@@ -19,9 +20,10 @@ def lenet(of) -> nn.Sequential:
     return nn.Sequential(*convolutions, of.Conv2d(4, 6, 3), of.Tanh(), of.AvgPool2d(2), nn.Flatten(), of.Linear(24, 5))
 
 
-TRACED = [
-    (layers.Conv2d(3, 4, 3, padding=1, stride=2, algorithm=algorithm), (3, 8, 8))
-    for algorithm in ("auto", "own", "direct", "im2col", "adjoint", "fft", "vendor")
+TRACED: list[tuple[nn.Module, tuple[int, ...]]] = [
+    (layer(3, 4, 3, padding=1, stride=2, algorithm=algorithm), (3, 8, 8))
+    for layer in (layers.Conv2d, layers.ConvTranspose2d)
+    for algorithm in ("auto", "own", "direct", "im2col", "adjoint", "fft", "vendor", *NATIVE)
 ]
 TRACED += [
     (layers.Conv2d(3, 4, 3, algorithm="winograd"), (3, 8, 8)),
@@ -32,6 +34,7 @@ TRACED += [
     (layers.AdaptiveMaxPool2d(3, algorithm="own"), (3, 8, 8)),
     (layers.LPPool2d(2, 3, 2), (3, 8, 8)),
     (layers.BatchNorm2d(3, algorithm="own"), (3, 8, 8)),
+    *((layers.BatchNorm2d(3, algorithm=algorithm), (3, 8, 8)) for algorithm in NATIVE),
     (layers.GroupNorm(1, 3), (3, 8, 8)),
     (layers.LayerNorm(8), (3, 8, 8)),
     (layers.LocalResponseNorm(3), (3, 8, 8)),
@@ -136,7 +139,7 @@ def test_functions_are_one_node_each():
 
 
 def test_fusing_takes_torchs_layers():
-    """What the README says of tools that look layers up by their class."""
+    """What docs/guide/layers.md says of tools that look layers up by their class."""
     network, x = lenet(layers).train(), torch.randn(3, 1, 14, 14)
     network(x)
     expected = network.eval()(x)

@@ -20,9 +20,10 @@ import torch
 from torch import Tensor
 
 import repronet.functional
+from differential import NATIVE
 
 POOLS = ("own", "vendor")
-CONVOLUTIONS = ("direct", "im2col", "adjoint", "vendor")
+CONVOLUTIONS = ("direct", "im2col", "adjoint", "vendor", *NATIVE)
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ class Operator:
 
 OPERATORS = (
     Operator("conv2d", images=True, algorithms=CONVOLUTIONS),
+    Operator("conv_transpose2d", images=True, algorithms=CONVOLUTIONS),
     Operator("linear", algorithms=POOLS),
     Operator("max_pool2d", images=True, algorithms=POOLS, many=True),
     Operator("avg_pool2d", images=True, algorithms=POOLS),
     Operator("adaptive_avg_pool2d", images=True),
     Operator("adaptive_max_pool2d", images=True, algorithms=POOLS),
-    Operator("batch_norm", images=True, algorithms=POOLS),
+    Operator("batch_norm", images=True, algorithms=(*POOLS, *NATIVE)),
     Operator("layer_norm"),
     Operator("group_norm", images=True),
     Operator("local_response_norm"),

@@ -6,7 +6,6 @@ the dtype (less for float64), or, where torch itself is farther off than that, t
 
 from __future__ import annotations
 
-import random as dice
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
@@ -29,7 +28,6 @@ from proof.operators import (
     theirs,
     without_elements,
 )
-from repronet.functional import autotune
 
 # rtol and atol. Those of the smaller dtypes are from the table in the documentation of torch.testing.assert_close; its
 # 1e-7 for float64 would not see an operator that computes in float32 on the way.
@@ -219,36 +217,6 @@ def configurations() -> Iterator:
 def test_every_sample(operator, algorithm, dtype, layout):
     function = ours(operator, algorithm)
     prove(operator, function, theirs(operator), dtype, laid_out(operator, dtype, layout))
-
-
-@pytest.fixture
-def tossed(monkeypatch, tmp_path):
-    """Instead of the fastest algorithm, "auto" takes any: the same in every run, another for every operation."""
-    die = dice.Random(0)
-
-    def seconds(candidates, device):
-        return {name: die.random() for name in candidates}
-
-    monkeypatch.setenv("REPRONET_CACHE", str(tmp_path))
-    monkeypatch.setattr(autotune, "measure", seconds)
-    monkeypatch.setattr(autotune, "_write", lambda *entry: None)
-    autotune.forget()
-    yield
-    autotune.forget()
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
-@pytest.mark.parametrize(
-    "operator",
-    [
-        pytest.param(operator, marks=pytest.mark.thorough if operator.many else pytest.mark.slow, id=operator.name)
-        for operator in OPERATORS
-        if operator.algorithms
-    ],
-)
-def test_every_sample_by_mixed_algorithms(operator, dtype, tossed):
-    """Output and gradients may each be computed by another algorithm."""
-    prove(operator, ours(operator), theirs(operator), dtype, laid_out(operator, dtype, "as made"))
 
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)

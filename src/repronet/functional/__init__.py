@@ -7,6 +7,7 @@ Each operator stands with its gradients side by side: `conv2d_forward`, `conv2d_
 from repronet.functional.adaptive_pool import adaptive_avg_pool2d, adaptive_max_pool2d
 from repronet.functional.binary_loss import binary_cross_entropy_with_logits
 from repronet.functional.conv import conv2d
+from repronet.functional.conv_transpose import conv_transpose2d
 from repronet.functional.cross_entropy import cross_entropy
 from repronet.functional.dropout import dropout, dropout2d
 from repronet.functional.hinge_loss import multiclass_hinge
@@ -26,6 +27,7 @@ from repronet.functional.lp_pool import feature_pool, lp_pool2d
 from repronet.functional.maxout import maxout
 from repronet.functional.nll_loss import nll_loss
 from repronet.functional.norm import batch_norm
+from repronet.functional.norm_relu import batch_norm_relu
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.rectifier import elu, leaky_relu, prelu, relu, relu6
 from repronet.functional.sigmoidal import hardsigmoid, hardswish, scaled_tanh, sigmoid, silu, tanh
@@ -36,8 +38,10 @@ __all__ = [
     "adaptive_max_pool2d",
     "avg_pool2d",
     "batch_norm",
+    "batch_norm_relu",
     "binary_cross_entropy_with_logits",
     "conv2d",
+    "conv_transpose2d",
     "cross_entropy",
     "divisive_norm",
     "dropout",

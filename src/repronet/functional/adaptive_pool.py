@@ -21,9 +21,9 @@ from torch import Tensor
 from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.convolution.conv_spec import room_for
 from repronet.functional.function import differentiable, overridable
-from repronet.functional.max_pool import Maxima, Ways, fastest_maximum, max_pool2d
+from repronet.functional.max_pool import Maxima, max_pool2d, pooled
 from repronet.functional.pool import avg_pool2d
-from repronet.functional.pool_windows import COLUMNS, ROWS, chosen, fold_batch
+from repronet.functional.pool_windows import COLUMNS, ROWS, fold_batch
 from repronet.functional.precision import accumulation_dtype, require_input, require_real_floating
 from repronet.functional.windows import Pair, image_size, of_pictures, pair, size_in
 
@@ -84,23 +84,18 @@ def adaptive_avg_pool2d_input_gradient(grad_output: Tensor, size: Pair) -> Tenso
 
 
 def _forward(input: Tensor, output_size: Pair, algorithm: str) -> Tensor:
-    candidates = {
-        "vendor": lambda: torch.ops.aten._adaptive_avg_pool2d(input, output_size),
-        "own": lambda: adaptive_avg_pool2d_forward(input, output_size),
-    }
-    return candidates[chosen("adaptive_avg_pool2d forward", algorithm, input, (output_size,), candidates)]()
+    if algorithm == "own":
+        return adaptive_avg_pool2d_forward(input, output_size)
+    return torch.ops.aten._adaptive_avg_pool2d(input, output_size)
 
 
 def _input_gradient(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
-    def vendor() -> Tensor:
-        # Of the input, only shape and layout are looked at.
-        input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)
-        return torch.ops.aten._adaptive_avg_pool2d_backward(grad_output, input)
-
     if grad_output.numel() == 0:
         return grad_output.new_zeros((*grad_output.shape[:2], *size))
-    candidates = {"vendor": vendor, "own": lambda: adaptive_avg_pool2d_input_gradient(grad_output, size)}
-    return candidates[chosen("adaptive_avg_pool2d input_gradient", algorithm, grad_output, (size,), candidates)]()
+    if algorithm == "own":
+        return adaptive_avg_pool2d_input_gradient(grad_output, size)
+    input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)  # only its shape and layout count
+    return torch.ops.aten._adaptive_avg_pool2d_backward(grad_output, input)
 
 
 _adaptive_avg_pool2d = differentiable(
@@ -145,8 +140,8 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str =
     Args:
         input: (N, C, H, W) or (C, H, W), floating point.
         output_size: (Ho, Wo), None for the input's; or one integer for both.
-        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two,
-            measured once a shape, apart for the output and the gradient.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two: ours
+            where one window is the whole map, the vendor's elsewhere.
 
     Returns:
         (N, C, Ho, Wo) or (C, Ho, Wo).
@@ -188,7 +183,7 @@ def adaptive_max_pool2d(
         output_size: (Ho, Wo), None for the input's; or one integer for both.
         return_indices: also return where each maximum stood, as h·W + w.
         algorithm: "own" for the computation above, "vendor" for torch's kernels, "auto" for the faster of the two,
-            measured once a shape.
+            the vendor's but where one pool of equal windows does it.
 
     Returns:
         (N, C, Ho, Wo) or (C, Ho, Wo), with the indices of that shape if asked for.
@@ -205,12 +200,9 @@ def adaptive_max_pool2d(
     kernel = _even_kernel(image_size(input), size)
     if kernel is not None:
         return max_pool2d(input, kernel, return_indices=return_indices, algorithm=algorithm)
-    ways: Ways = {
-        "vendor": lambda x: torch.ops.aten.adaptive_max_pool2d(x, size),
-        "own": lambda x: _maximum_side_by_side(x, size, return_indices),
-    }
-    algorithm = "own" if 0 in size else own_or_vendor(algorithm)  # torch has no gradient for an empty output
-    return fastest_maximum("adaptive_max_pool2d", algorithm, input, (size,), ways, return_indices)
+    if own_or_vendor(algorithm) == "own" or 0 in size:  # torch has no gradient for an empty output
+        return pooled(lambda batch: _maximum_side_by_side(batch, size, return_indices), input, return_indices)
+    return pooled(lambda batch: torch.ops.aten.adaptive_max_pool2d(batch, size), input, return_indices)
 
 
 def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool) -> Maxima:

@@ -17,56 +17,41 @@ algorithm computes their numbers (`repronet.functional.convolution`, one file an
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from repronet.functional.algorithms import ALGORITHMS
-from repronet.functional.autotune import Candidates, fastest
 from repronet.functional.convolution import ALGORITHMS as FILES
-from repronet.functional.convolution import ConvSpec, fft, vendor, winograd
+from repronet.functional.convolution import ConvSpec, fft, native, vendor, winograd
 from repronet.functional.function import Operator, by_batch, differentiable, is_plain, overridable
 from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, remembered, size_in
 
-# What "auto" and "own" measure, the preferred one first. Winograd in torch's operations and the Fourier transform never
-# won here, and need much memory; adjoint's forward is the vendor's.
-_CANDIDATES = {
-    ("auto", "forward"): ("vendor", "im2col", "direct"),
-    ("auto", "input_gradient"): ("vendor", "adjoint", "im2col", "direct"),
-    ("auto", "weight_gradient"): ("vendor", "adjoint", "im2col", "direct"),
-    ("own", "forward"): ("adjoint", "im2col", "direct"),
-    ("own", "input_gradient"): ("adjoint", "im2col", "direct"),
-    ("own", "weight_gradient"): ("adjoint", "im2col", "direct"),
-}
+
+def _algorithm(step: str, spec: ConvSpec) -> str:
+    """The algorithm that is asked for. "auto" and "own" follow rules, so that the bits are the same everywhere.
+
+    In the shapes of ResNet-20 and ResNet-50 nothing beat the vendor's kernels beyond noise (`repronet bench conv`). Of
+    ours, a gradient is fastest as a convolution, but for strides: there `adjoint` convolves with the zeros between.
+    """
+    if spec.algorithm == "auto":
+        return "vendor"
+    if spec.algorithm == "own":
+        return "adjoint" if step == "forward" or spec.geometry.stride == (1, 1) else "im2col"
+    return spec.algorithm
 
 
-def _algorithm(step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> str:
-    """The algorithm that is asked for, or the fastest one for these tensors."""
-    if spec.algorithm not in ("auto", "own"):
-        return spec.algorithm
-    names = _CANDIDATES[spec.algorithm, step]
-    if first.device.type == "meta":
-        return names[0]
-
-    def candidates() -> Candidates:
-        return {name: partial(_call, FILES[name], step, first, second, extra, spec) for name in names}
-
-    return fastest(f"conv2d {step}", (*_layout(first), *_layout(second), spec), first.device, candidates)
+def algorithm_here(step: str, first: Tensor, second: Tensor, spec: ConvSpec) -> str:
+    """The algorithm that computes a step for these operands: where our compiled kernels do not pay, the vendor's."""
+    name = _algorithm(step, spec)
+    return "vendor" if name == "native" and native.kernel_for(step, first, second, spec) is None else name
 
 
 def _compute(step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> Tensor:
     """Run one of the three functions of the algorithm."""
-    return _call(FILES[_algorithm(step, first, second, extra, spec)], step, first, second, extra, spec)
-
-
-def _layout(tensor: Tensor) -> tuple[object, ...]:
-    return tuple(tensor.shape), tensor.stride(), tensor.dtype
-
-
-def _call(file: Any, step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> Tensor:
+    file: Any = FILES[algorithm_here(step, first, second, spec)]
     if step == "weight_gradient":
         return file.weight_gradient(first, second, spec)
     return getattr(file, step)(first, second, extra, spec)
@@ -106,8 +91,8 @@ def _conv2d_gradients(
         return _gradients(grad_output, input, weight, spec, needs)
     needs_input, needs_weight, needs_bias, _ = needs
     return (
-        _input_gradient(grad_output, weight, image_size(input), spec) if needs_input else None,
-        _weight_gradient(grad_output, input, spec) if needs_weight else None,
+        input_gradient(grad_output, weight, image_size(input), spec) if needs_input else None,
+        weight_gradient(grad_output, input, spec) if needs_weight else None,
         conv2d_bias_gradient(grad_output) if needs_bias else None,
     )
 
@@ -115,13 +100,13 @@ def _conv2d_gradients(
 def _gradients(
     grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, needs: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients that are needed, when nothing will differentiate them: each by its algorithm, chosen once.
+    """The gradients that are needed, when nothing will differentiate them.
 
     If both fall to the vendor, its one call for all three saves a step.
     """
     size, (needs_input, needs_weight, needs_bias, *_) = image_size(input), needs
-    for_input = _algorithm("input_gradient", grad_output, weight, size, spec) if needs_input else None
-    for_weight = _algorithm("weight_gradient", grad_output, input, None, spec) if needs_weight else None
+    for_input = algorithm_here("input_gradient", grad_output, weight, spec) if needs_input else None
+    for_weight = algorithm_here("weight_gradient", grad_output, input, spec) if needs_weight else None
     if for_input == for_weight == "vendor":
         return vendor.gradients(grad_output, input, weight, spec, needs_bias)
     return (
@@ -141,34 +126,35 @@ def _out_of_channels(maps: Tensor, many: int) -> Tensor:
     return maps.unflatten(1, (many, -1)).transpose(0, 1)
 
 
-def _as_groups(
+def as_groups(
     operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any
 ) -> tuple[Tensor, int]:
-    """torch.func.vmap for all three operators: B convolutions are one with B times the groups."""
+    """torch.func.vmap for all these operators: B convolutions are one with B times the groups."""
     many, (first, second, *extra, spec) = info.batch_size, args
     grouped = ConvSpec(spec.geometry, spec.groups * many, spec.algorithm)
     first, second = by_batch(first, in_dims[0], many), by_batch(second, in_dims[1], many)
-    if operator is _weight_gradient:
+    if operator is weight_gradient:
         return operator(_in_channels(first), _in_channels(second), grouped).unflatten(0, (many, -1)), 0
-    bias, size = (extra[0], None) if operator is _conv2d else (None, extra[0])
-    output = operator(_in_channels(first), second.flatten(0, 1), size, grouped)  # the bias comes after, if any
+    bias = extra[0] if isinstance(extra[0], Tensor) else None  # which comes after
+    sizes = extra if bias is None else [None, *extra[1:]]
+    output = operator(_in_channels(first), second.flatten(0, 1), *sizes, grouped)
     output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo), or (B, N, C, H, W) for the gradient
     return (output if bias is None else output + by_batch(bias, in_dims[2], many)[:, None, :, None, None]), 0
 
 
 # The derivatives of each of the three are the other two.
-_conv2d = differentiable(conv2d_forward, _conv2d_gradients, vmap=_as_groups)
-_input_gradient = differentiable(
+convolve = differentiable(conv2d_forward, _conv2d_gradients, vmap=as_groups)
+input_gradient = differentiable(
     conv2d_input_gradient,
-    grad_output=lambda grad, weight, spec: _conv2d(grad, weight, None, spec),
-    weight=lambda grad, grad_output, spec: _weight_gradient(grad_output, grad, spec),
-    vmap=_as_groups,
+    grad_output=lambda grad, weight, spec: convolve(grad, weight, None, spec),
+    weight=lambda grad, grad_output, spec: weight_gradient(grad_output, grad, spec),
+    vmap=as_groups,
 )
-_weight_gradient = differentiable(
+weight_gradient = differentiable(
     conv2d_weight_gradient,
-    grad_output=lambda grad, input, spec: _conv2d(input, grad, None, spec),
-    input=lambda grad, grad_output, input_shape, spec: _input_gradient(grad_output, grad, size_in(input_shape), spec),
-    vmap=_as_groups,
+    grad_output=lambda grad, input, spec: convolve(input, grad, None, spec),
+    input=lambda grad, grad_output, input_shape, spec: input_gradient(grad_output, grad, size_in(input_shape), spec),
+    vmap=as_groups,
 )
 
 
@@ -192,9 +178,8 @@ def conv2d(
         stride: S, one integer or (height, width); so are `padding` P and `dilation` D.
         padding: zeros on every side; also "valid" for none, "same" for an output as large as the input.
         groups: number of channel groups that do not see each other.
-        algorithm: "direct", "im2col", "adjoint", "winograd", "fft" or "vendor", the same numbers computed in another
-            way; "auto" for the fastest of all, measured once a shape, apart for the output and both gradients; "own"
-            for the fastest without torch's backward kernels.
+        algorithm: "direct", "im2col", "adjoint", "winograd", "fft", "native" or "vendor", the same numbers computed in
+            another way; "auto" for the vendor's, "own" for the fastest without torch's backward kernels.
 
     Returns:
         (N, O, Ho, Wo), or (O, Ho, Wo); Ho = (H − D·(kh−1) − 1 + 2P)/S + 1, rounded down.
@@ -206,27 +191,37 @@ def conv2d(
         NotImplementedError: for complex tensors.
     """
     require_operands("conv2d", input, weight, bias)
-    if not isinstance(groups, int):
-        raise TypeError(f"groups must be an integer, got {groups!r}")
     input, weight, bias = autocast(input, weight, bias)
-    _check_operands(input, weight, bias, groups)
+    check_operands("conv2d", input, weight, bias, groups)
     kernel, strides, dilations = (weight.shape[2], weight.shape[3]), pair(stride, "stride"), pair(dilation, "dilation")
     pads, surplus = _padding(padding, kernel, strides, dilations)
-    spec = _spec(kernel, strides, pads, dilations, groups, algorithm)
-    reason = refusal(algorithm, spec.geometry, input.dtype)
-    if reason is not None:
-        raise ValueError(f"algorithm={algorithm!r} does not apply: {reason}")
+    spec = spec_for(kernel, strides, pads, dilations, groups, algorithm, input.dtype)
     batch = input if input.dim() == 4 else input.unsqueeze(0)
     if surplus != (0, 0):
         batch = torch.constant_pad_nd(batch, (0, surplus[1], 0, surplus[0]))
     spec.geometry.output_size(image_size(batch))  # refuses windows larger than the input
-    output = _conv2d(batch, weight, bias, spec)
+    output = convolve(batch, weight, bias, spec)
     return output if input.dim() == 4 else output.squeeze(0)
+
+
+def spec_for(
+    kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str, dtype: torch.dtype
+) -> ConvSpec:
+    """The checked settings of a layer.
+
+    Raises:
+        RuntimeError: for windows that cannot be.
+        ValueError: for an unknown algorithm, or one that does not apply to these windows or numbers.
+    """
+    spec = _spec(kernel, stride, padding, dilation, groups, algorithm)
+    reason = refusal(algorithm, spec.geometry, dtype)
+    if reason is not None:
+        raise ValueError(f"algorithm={algorithm!r} does not apply: {reason}")
+    return spec
 
 
 @remembered
 def _spec(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str) -> ConvSpec:
-    """The checked settings of a layer."""
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
     return ConvSpec(Geometry(kernel, stride, padding, dilation), groups, algorithm)
@@ -235,6 +230,7 @@ def _spec(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int
 _REFUSALS: dict[str, Callable[[Geometry, torch.dtype], str | None]] = {
     "winograd": winograd.refusal,
     "fft": fft.refusal,
+    "native": native.refusal,
 }
 
 
@@ -258,24 +254,42 @@ def _padding(padding: str | IntOrPair, kernel: Pair, stride: Pair, dilation: Pai
     return (total[0] // 2, total[1] // 2), (total[0] % 2, total[1] % 2)
 
 
-def _check_operands(input: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+def check_operands(
+    name: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool = False
+) -> None:
+    """Refuse shapes and dtypes that do not go together.
+
+    Args:
+        name: of the function.
+        transposed: whether the filters lead from O back to C: weight (C, O/groups, kh, kw), not (O, C/groups, kh, kw).
+
+    Raises:
+        RuntimeError: for shapes or dtypes that do not go together.
+        TypeError: if `groups` is no integer.
+        NotImplementedError: for complex or bool tensors.
+    """
+    first, second, whole = ("C", "O", "channels") if transposed else ("O", "C", "filters")
+    if not isinstance(groups, int):
+        raise TypeError(f"groups must be an integer, got {groups!r}")
     if input.dim() not in (3, 4):
-        raise RuntimeError(f"conv2d needs an input (N, C, H, W) or (C, H, W), got shape {tuple(input.shape)}")
+        raise RuntimeError(f"{name} needs an input (N, C, H, W) or (C, H, W), got shape {tuple(input.shape)}")
     if weight.dim() != 4 or weight.shape[0] == 0:
-        raise RuntimeError(f"conv2d needs a weight (O, C/groups, kh, kw), got shape {tuple(weight.shape)}")
+        raise RuntimeError(f"{name} needs a weight ({first}, {second}/groups, kh, kw), got shape {tuple(weight.shape)}")
     if groups < 1 or weight.shape[0] % groups:
         raise RuntimeError(
-            f"groups must divide the number of filters, got groups={groups} for {weight.shape[0]} filters"
+            f"groups must divide the number of {whole}, got groups={groups} for {weight.shape[0]} {whole}"
         )
-    channels, expected = input.shape[-3], weight.shape[1] * groups
-    if channels != expected:
+    filters, channels = weight.shape[0], weight.shape[1] * groups
+    if transposed:
+        filters, channels = channels, filters
+    if input.shape[-3] != channels:
         raise RuntimeError(
-            f"weight {tuple(weight.shape)} with groups={groups} needs {expected} input channels,"
-            f" got {channels} in {tuple(input.shape)}"
+            f"weight {tuple(weight.shape)} with groups={groups} needs {channels} input channels,"
+            f" got {input.shape[-3]} in {tuple(input.shape)}"
         )
-    if bias is not None and bias.shape != weight.shape[:1]:
-        raise RuntimeError(f"bias must have shape ({weight.shape[0]},), one per filter, got {tuple(bias.shape)}")
-    require_real("conv2d", input)
+    if bias is not None and bias.shape != (filters,):
+        raise RuntimeError(f"bias must have shape ({filters},), one per filter, got {tuple(bias.shape)}")
+    require_real(name, input)
     if input.dtype == torch.bool:
-        raise NotImplementedError("conv2d needs numbers, got torch.bool")
-    require_same_dtype("conv2d", input, weight, bias)
+        raise NotImplementedError(f"{name} needs numbers, got torch.bool")
+    require_same_dtype(name, input, weight, bias)

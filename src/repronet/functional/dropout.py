@@ -17,11 +17,28 @@ from repronet.functional.elementwise import applied
 from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import require_real
 
+_share: list[tuple[slice, int]] = []  # of a batch that several processes share, while they do
+
+
+def draw_as_share(rows: slice | None, total: int = 0) -> None:
+    """From now on draw masks for `rows` of a batch of `total` as one process does for all; None: for what comes.
+
+    What the rows get is then the same whatever the number of processes. Inputs with another number of rows are drawn
+    for as they are.
+    """
+    _share[:] = [] if rows is None else [(rows, total)]
+
 
 def dropout_mask(like: Tensor, p: float) -> Tensor:
     """m: 0 with probability p, else 1/(1 − p), of the shape and dtype of `like`; the draws of torch's on a CPU."""
     if p == 1:
         return torch.zeros_like(like)
+    for rows, total in _share:
+        if len(like) == rows.stop - rows.start:
+            innermost = like.dim() == 4 and not like.is_contiguous()
+            order = torch.channels_last if innermost else torch.contiguous_format
+            whole = torch.empty((total, *like.shape[1:]), dtype=like.dtype, device=like.device, memory_format=order)
+            return whole.bernoulli_(1 - p)[rows].div_(1 - p)
     return torch.empty_like(like).bernoulli_(1 - p).div_(1 - p)
 
 

@@ -18,7 +18,7 @@ from repronet.functional.algorithms import own_or_vendor
 from repronet.functional.convolution.conv_spec import room_for
 from repronet.functional.function import differentiable, overridable
 from repronet.functional.max_pool import max_pool2d
-from repronet.functional.pool_windows import Axis, axes, chosen, fold_batch, pool_geometry
+from repronet.functional.pool_windows import Axis, axes, fold_batch, own_wins, pool_geometry
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, size_in
 
@@ -114,6 +114,10 @@ class _AvgPoolSpec:
     divisor_override: int | None
     algorithm: str
 
+    def is_own(self, maps: Tensor) -> bool:
+        """Whether our formulas compute it: "auto" takes them where they are faster, up to twice or three times."""
+        return self.algorithm == "own" or (self.algorithm == "auto" and own_wins(maps))
+
     def divisor(self, size: Pair, device: torch.device) -> int | Tensor:
         return avg_pool2d_divisor(size, self.geometry, self.count_include_pad, self.divisor_override, device)
 
@@ -124,24 +128,16 @@ class _AvgPoolSpec:
 
 
 def _forward(input: Tensor, spec: _AvgPoolSpec) -> Tensor:
-    candidates = {
-        "vendor": lambda: torch.ops.aten.avg_pool2d(input, *spec.for_torch),
-        "own": lambda: avg_pool2d_forward(input, spec.geometry, spec.divisor(image_size(input), input.device)),
-    }
-    return candidates[chosen("avg_pool2d forward", spec.algorithm, input, (spec,), candidates)]()
+    if spec.is_own(input):
+        return avg_pool2d_forward(input, spec.geometry, spec.divisor(image_size(input), input.device))
+    return torch.ops.aten.avg_pool2d(input, *spec.for_torch)
 
 
 def _input_gradient(grad_output: Tensor, size: Pair, spec: _AvgPoolSpec) -> Tensor:
-    def vendor() -> Tensor:
-        # Of the input, only shape and layout are looked at.
-        input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)
-        return torch.ops.aten.avg_pool2d_backward(grad_output, input, *spec.for_torch)
-
-    def own() -> Tensor:
+    if spec.is_own(grad_output):
         return avg_pool2d_input_gradient(grad_output, size, spec.geometry, spec.divisor(size, grad_output.device))
-
-    candidates = {"vendor": vendor, "own": own}
-    return candidates[chosen("avg_pool2d input_gradient", spec.algorithm, grad_output, (size, spec), candidates)]()
+    input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)  # only its shape and layout count
+    return torch.ops.aten.avg_pool2d_backward(grad_output, input, *spec.for_torch)
 
 
 _avg_pool2d = differentiable(
@@ -175,8 +171,7 @@ def avg_pool2d(
         ceil_mode: keep a last window that runs over the edge; what lies beyond the padding is not counted in m.
         count_include_pad: whether m counts the zeros of the padding.
         divisor_override: use this m for every window.
-        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two,
-            measured once a shape, apart for the output and the gradient.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two.
 
     Returns:
         (N, C, Ho, Wo) or (C, Ho, Wo).

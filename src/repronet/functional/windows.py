@@ -120,6 +120,12 @@ class Geometry:
             )
         return rows, columns
 
+    def transposed_size(self, size: Pair) -> Pair:
+        """Size of the smallest picture on which so many windows lie: (n − 1)·S + D·(F−1) + 1 − 2P."""
+        sides = zip(size, self.stride, self.span, self.padding, strict=True)
+        rows, columns = ((n - 1) * s + f - 2 * p for n, s, f, p in sides)
+        return rows, columns
+
     def receptive_field(self, field: Pair = (1, 1)) -> Pair:
         """Side of the input region behind `field` neighbouring outputs: r(l−1) = s·r(l) + (f − s)."""
         (sh, sw), (fh, fw) = self.stride, self.span

@@ -24,7 +24,7 @@ from repronet.layers.activation import (
     Softmax,
     Tanh,
 )
-from repronet.layers.conv import Conv2d
+from repronet.layers.conv import Conv2d, ConvTranspose2d
 from repronet.layers.convert import convert, set_algorithm, unconverted
 from repronet.layers.dropout import Dropout, Dropout2d
 from repronet.layers.linear import Linear
@@ -51,6 +51,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout2d",

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from repronet.functional.conv import conv2d
+from repronet.functional.conv_transpose import conv_transpose2d
 from repronet.layers.has_algorithm import HasAlgorithm
 
 
@@ -23,3 +24,26 @@ class Conv2d(HasAlgorithm, torch.nn.Conv2d):
             input = torch.nn.functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
         return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups, self.algorithm)
+
+
+class ConvTranspose2d(HasAlgorithm, torch.nn.ConvTranspose2d):
+    """torch.nn.ConvTranspose2d computed by `repronet.functional.conv_transpose2d`: (N, C, H, W) → (N, O, Ho, Wo).
+
+    `algorithm` names how, see there; it may be set at any time. `output_size`, given to a call, takes the place of the
+    layer's `output_padding`.
+    """
+
+    def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
+        windows = self.stride, self.padding, self.kernel_size
+        beyond = self._output_padding(input, output_size, *windows, 2, self.dilation)  # type: ignore[arg-type]
+        return conv_transpose2d(
+            input,
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,  # type: ignore[arg-type]
+            beyond,
+            self.groups,
+            self.dilation,
+            self.algorithm,
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, Signature, signature
 from typing import Any
 
 from repronet.algorithms import ALGORITHMS
@@ -26,6 +27,18 @@ class HasAlgorithm(Layer):
     """
 
     algorithm: str = "auto"
+    __signature__: Signature
+
+    def __init_subclass__(cls, **kwargs: Any):
+        """Tells who asks for the signature, as editors and torch.nn.utils.skip_init do, that of torch and ours."""
+        super().__init_subclass__(**kwargs)
+        order = [base for base in cls.__mro__ if "__init__" in vars(base)]
+        if order[0] is HasAlgorithm:
+            own = Parameter("algorithm", Parameter.KEYWORD_ONLY, default="auto", annotation=str)
+            found = signature(order[1].__init__).parameters.values()
+            cls.__signature__ = Signature([*list(found)[1:], own])
+        else:
+            cls.__signature__ = Signature(list(signature(order[0].__init__).parameters.values())[1:])
 
     def __init__(self, *args: Any, algorithm: str = "auto", **kwargs: Any):
         require_algorithm(algorithm)

@@ -11,6 +11,8 @@ from repronet.functional.local_norm import (
     local_response_norm_within_maps,
 )
 from repronet.functional.norm import batch_norm
+from repronet.functional.norm_relu import batch_norm_relu
+from repronet.functional.synchronized_norm import several_processes, synchronized_batch_norm
 from repronet.layers.has_algorithm import HasAlgorithm
 from repronet.layers.layer import Layer
 
@@ -19,24 +21,38 @@ class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
     """torch.nn's batch normalisation computed by `repronet.functional.batch_norm`.
 
     `momentum=None` keeps the cumulative average of all batches. Without running statistics, those of the batch serve
-    in evaluation too. `algorithm` names how, see there; it may be set at any time.
+    in evaluation too. `algorithm` names how, see there; it may be set at any time. `synchronized` takes the statistics
+    of training over the batches of all processes, by `repronet.functional.synchronized_batch_norm`.
     """
 
+    synchronized = False
+
     def forward(self, input: Tensor) -> Tensor:
+        running_mean, running_var, use_batch, momentum = self._settings(input)
+        if self.synchronized and self.training and several_processes():
+            return synchronized_batch_norm(input, running_mean, running_var, self.weight, self.bias, momentum, self.eps)
+        return batch_norm(
+            input, running_mean, running_var, self.weight, self.bias, use_batch, momentum, self.eps, self.algorithm
+        )
+
+    def with_relu(self, input: Tensor, residual: Tensor | None) -> Tensor:
+        """max(0, forward(input) + residual), by `repronet.functional.batch_norm_relu`; hooks do not see it."""
+        running_mean, running_var, use_batch, momentum = self._settings(input)
+        parameters = self.weight, self.bias, residual
+        how = use_batch, momentum, self.eps, self.algorithm
+        return batch_norm_relu(input, running_mean, running_var, *parameters, *how)
+
+    def _settings(self, input: Tensor) -> tuple[Tensor | None, Tensor | None, bool, float]:
+        """Running statistics, whether the batch's own are used, and the momentum."""
         self._check_input_dim(input)
         tracking = self.training and self.track_running_stats
         use_batch = self.training or (self.running_mean is None and self.running_var is None)
         keep_running = not self.training or self.track_running_stats
-        return batch_norm(
-            input,
+        return (
             self.running_mean if keep_running else None,
             self.running_var if keep_running else None,
-            self.weight,
-            self.bias,
             use_batch,
             self._count_batch() if tracking else self.momentum or 0.0,
-            self.eps,
-            self.algorithm,
         )
 
     def _count_batch(self) -> float:

@@ -15,9 +15,10 @@ They compute plain numbers and need not be differentiable: the derivative of eac
 | winograd | small transforms that trade multiplications for additions; 3×3, stride 1, dilation 1                  |
 | fft      | products of spectra                                                                                   |
 | vendor   | torch's own kernels, backward ones included                                                           |
+| native   | sums over tiles that stay in registers, compiled for this processor                                   |
 """
 
-from repronet.functional.convolution import adjoint, direct, fft, im2col, vendor, winograd
+from repronet.functional.convolution import adjoint, direct, fft, im2col, native, vendor, winograd
 from repronet.functional.convolution.conv_spec import ConvSpec
 
 ALGORITHMS = {
@@ -27,6 +28,7 @@ ALGORITHMS = {
     "winograd": winograd,
     "fft": fft,
     "vendor": vendor,
+    "native": native,
 }
 
 __all__ = ["ALGORITHMS", "ConvSpec"]

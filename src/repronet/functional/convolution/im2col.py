@@ -7,6 +7,8 @@ picture, 363×3025 (the CS231n notes on convolutional networks; Chellapilla et a
 neural networks for document processing", 2006).
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -48,29 +50,40 @@ def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
     return maps.flatten(0, 1).unflatten(1, (-1, *output_size)).transpose(0, 1)
 
 
+def _in_pieces(
+    compute: Callable[[Tensor], Tensor], maps: Tensor, shape: Sequence[int], weight: Tensor, many: int
+) -> Tensor:
+    """What `compute` makes of the maps, `many` pictures at a time, in the layout of the operands."""
+    if is_traced():  # another batch may have more pieces
+        return compute(maps).contiguous(memory_format=layout_of(maps, weight))
+    found = room_for(shape, maps, weight)
+    for part, result in zip(maps.split(many), found.split(many), strict=True):
+        result.copy_(compute(part))
+    return found
+
+
 def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     output_size = spec.geometry.output_size(image_size(input))
-    filters = _filters(weight, spec.groups)
-    if is_traced():  # another batch may have more pieces
-        maps = _from_maps(filters @ _columns(input, spec), output_size)
-        return with_bias(maps.contiguous(memory_format=layout_of(input, weight)), bias)
-    output = room_for((input.shape[0], weight.shape[0], *output_size), input, weight)
-    pictures = _pictures_at_once(input.device, input.shape[1], output_size, spec.geometry)
-    for part, result in zip(input.split(pictures), output.split(pictures), strict=True):
-        result.copy_(_from_maps(filters @ _columns(part, spec), output_size))  # (n, O, Ho, Wo)
-    return with_bias(output, bias)
+    filters, shape = _filters(weight, spec.groups), (input.shape[0], weight.shape[0], *output_size)
+    many = _pictures_at_once(input.device, input.shape[1], output_size, spec.geometry)
+
+    def maps(part: Tensor) -> Tensor:
+        return _from_maps(filters @ _columns(part, spec), output_size)  # (n, O, Ho, Wo)
+
+    return with_bias(_in_pieces(maps, input, shape, weight, many), bias)
 
 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     filters, channels = _filters(weight, spec.groups).mT, weight.shape[1] * spec.groups  # (G, C/G·kh·kw, O/G)
-    gradient = room_for((grad_output.shape[0], channels, *size), grad_output, weight)
-    pictures = _pictures_at_once(grad_output.device, channels, image_size(grad_output), spec.geometry)
-    for grad, result in zip(grad_output.split(pictures), gradient.split(pictures), strict=True):
+    many = _pictures_at_once(grad_output.device, channels, image_size(grad_output), spec.geometry)
+
+    def gradient(grad: Tensor) -> Tensor:
         columns = (filters @ _maps(grad, spec.groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)
-        result.copy_(col2im(columns, grad.shape[0], size, spec.geometry))  # (n, C, H, W)
-    return gradient
+        return col2im(columns, grad.shape[0], size, spec.geometry)  # (n, C, H, W)
+
+    return _in_pieces(gradient, grad_output, (grad_output.shape[0], channels, *size), weight, many)
 
 
 def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:

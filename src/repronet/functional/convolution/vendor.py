@@ -4,13 +4,20 @@ import torch
 from torch import Tensor
 
 from repronet.functional.convolution.conv_spec import ConvSpec, room_for
-from repronet.functional.windows import Pair
+from repronet.functional.windows import Pair, image_size
 
 
 def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     g = spec.geometry
     return torch.convolution(input, weight, bias, g.stride, g.padding, g.dilation, False, (0, 0), spec.groups)
+
+
+def transposed(input: Tensor, weight: Tensor, bias: Tensor | None, size: Pair, spec: ConvSpec) -> Tensor:
+    """`input_gradient` and a bias in one step: (N, C, H, W) → (N, O, Ho, Wo) with (Ho, Wo) = `size`."""
+    g = spec.geometry
+    beyond = [n - least for n, least in zip(size, g.transposed_size(image_size(input)), strict=True)]
+    return torch.convolution(input, weight, bias, g.stride, g.padding, g.dilation, True, beyond, spec.groups)
 
 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
