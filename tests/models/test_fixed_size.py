@@ -31,6 +31,35 @@ def test_the_sizes_that_are_named_are_all_that_it_takes(name, layers):
             network(images(height, width))
 
 
+# name, in training, and the least and largest size: found by trying all
+LIMITS = [
+    ("vgg11", False, 32, None),
+    ("vgg11_32px", False, 32, 63),
+    ("alexnet_owt", False, 63, None),
+    ("nin", True, 4, None),
+    ("googlenet", False, 31, None),
+    ("googlenet", True, 223, 270),
+    ("googlenet_bn", True, 15, None),
+    ("inception_v3", False, 75, None),
+    ("inception_v3", True, 299, None),
+    ("densenet121", False, 29, None),
+    ("densenet40_12", False, 4, None),
+]
+
+
+@pytest.mark.parametrize(("name", "training", "least", "largest"), LIMITS)
+def test_networks_that_end_in_a_mean_name_their_least_size(name, training, least, largest):
+    with torch.device("meta"):
+        network = models.create(name).train(training)
+    words = f"{least} to {largest}" if largest else f"at least {least}"
+    network(torch.zeros(2, 3, least, least, device="meta"))
+    if largest:
+        network(torch.zeros(2, 3, largest, largest, device="meta"))
+    for side in (least - 1, *([largest + 1] if largest else [])):
+        with pytest.raises(RuntimeError, match=rf"^\w+ takes images of {words} pixels a side, got {side}×{side}$"):
+            network(torch.zeros(2, 3, side, side, device="meta"))
+
+
 def test_other_errors_are_left_as_they_are():
     with pytest.raises(RuntimeError, match="needs 1 input channels, got 3"):
         models.create("lenet5")(torch.zeros(2, 3, 32, 32))

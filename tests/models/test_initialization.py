@@ -61,7 +61,7 @@ def test_a_convolution_without_a_bias_gets_none():
 
 
 def test_weights_of_another_form_are_refused():
-    with pytest.raises(UserError, match=r"initialization=he: lenet5_1998 draws its own weights; leave paper"):
+    with pytest.raises(UserError, match=r"initialization=he: lenet5_1998 sets its own initial weights; keep paper"):
         initialize(models.create("lenet5_1998"), "he")
 
 
@@ -99,5 +99,5 @@ def test_dropout_of_a_network_is_set_and_of_another_is_added():
 def test_a_network_without_a_place_for_dropout_says_so():
     nowhere = nn.Conv2d(1, 1, 1)
     nowhere.architecture = "nowhere"
-    with pytest.raises(UserError, match=r"dropout=0.5: nowhere has no place for it; leave dropout=null"):
+    with pytest.raises(UserError, match=r"dropout=0.5: nowhere has no dropout layer to set; keep dropout=null"):
         set_dropout(nowhere, 0.5)

@@ -8,8 +8,7 @@ from torch import nn
 
 from repronet import models
 from repronet.errors import UserError
-from repronet.models.lenet import C3_TABLE
-from repronet.models.lenet_codes import digit_codes
+from repronet.models.lenet import C3_TABLE, digit_codes
 
 
 def trainable(network: nn.Module) -> int:

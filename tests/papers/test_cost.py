@@ -13,14 +13,14 @@ from repronet.papers.cost import WORKLOADS, cost, duration
 
 def test_the_cost_of_resnet20_by_hand():
     # 352 steps of 128 in 45,000 images; 40,551,040 MACs, three times, 182 epochs of them; a core does 2.5e10 a second
-    assert cost("resnet20", "cifar10", 182, 128) == (
+    assert str(cost("resnet20", "cifar10", 182, 128)) == (
         "64,064 steps of 128; 3 × 40.6 M MACs × 45,000 images × 182 epochs = 1.0e15: "
         "11 h on a core (25 G a second), 8 min on a GPU (an assumed 2 T)"
     )
 
 
 def test_small_batches_are_not_for_a_gpu():
-    assert cost("lenet5", "mnist", 20, 64).endswith("= 1.4e12: 9 min on a core (2.5 G a second)")
+    assert str(cost("lenet5", "mnist", 20, 64)).endswith("= 1.4e12: 9 min on a core (2.5 G a second)")
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,20 @@
 """The networks, one file per paper family, found by name.
 
 A name is looked up in :data:`MODELS` and its file is imported only then, so that listing the names needs no torch.
+Names with a slash are those of other libraries' networks, see :mod:`repronet.models.foreign`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from repronet.errors import UserError, nearest
+from repronet.models import foreign
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,18 +76,13 @@ USUAL = {"num_classes": 10, "in_channels": 3}  # of a network from outside the p
 
 @dataclass(frozen=True)
 class Own:
-    """A network from outside the package.
+    """A network from outside the package."""
 
-    Attributes:
-        plugin: the module or file that it comes from.
-        build: makes it of ``num_classes`` and ``in_channels``, of ``layers`` (a module) if it takes that, and of keys
-            of its own.
-        input_size: height and width of its images, where the network does not say.
-    """
-
-    plugin: str
+    plugin: str  #: the module or file that it comes from
+    #: makes it of ``num_classes`` and ``in_channels``, of ``layers`` (a module) if it takes that, and of keys of
+    #: its own
     build: Callable[..., nn.Module]
-    input_size: int | None
+    input_size: int | None  #: height and width of its images, where the network does not say
 
     def network(self, name: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
         """The network, with what all of ours have.
@@ -111,7 +108,11 @@ MODELS: dict[str, str | Own] = {name: family for family, names in _FAMILIES.item
 
 def own_keys(group: Mapping[str, Any]) -> dict[str, Any]:
     """What a config says of a network beside its name and loss: arguments of one from outside the package."""
-    return {key: value for key, value in group.items() if key not in ("name", "loss")}
+    own = {key: value for key, value in group.items() if key not in ("name", "loss")}
+    return {
+        key: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        for key, value in own.items()
+    }
 
 
 def create(
@@ -126,7 +127,7 @@ def create(
     """Build the network ``name`` with fresh weights drawn from torch's global generator.
 
     Args:
-        name: a key of :data:`MODELS`.
+        name: a key of :data:`MODELS`, or ``timm/NAME`` or ``torchvision/NAME``.
         num_classes: outputs of the last layer; None for as many as the paper's dataset has.
         in_channels: planes of the input image, 1 for grey and 3 for colour; None for the paper's.
         layers: ``"custom"`` for this project's layers, ``"torch"`` for :mod:`torch.nn`'s. The same seed gives the same
@@ -148,7 +149,9 @@ def create(
         shown = ", ".join(f"{key}={value!r}" for key, value in wrong.items())
         raise UserError(f"model={name}: {shown}: must be a whole number of at least 1")
     family = layer_family(layers)
-    own = MODELS[name]
+    own = MODELS.get(name)
+    if own is None and normalization is not None:
+        raise UserError(f"normalization={normalization}: networks of other libraries keep their own; use paper")
     if isinstance(own, Own):
         network = own.network(name, {**counts, "layers": family}, options or {})
         if layers == "custom":
@@ -167,6 +170,18 @@ def create(
     return _identified(network, {"name": name, **chosen, "layers": layers})
 
 
+def without_memory(name: str) -> nn.Module:
+    """The network ``name`` of torch's layers on the meta device; on the CPU where its construction needs numbers."""
+    import torch  # here, because listing networks needs none
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return create(name, layers="torch")
+        except (NotImplementedError, RuntimeError):  # lenet5_1998's connection table
+            return create(name, layers="torch")
+
+
 def _identified(network: nn.Module, blueprint: dict[str, Any]) -> nn.Module:
     """The network with the arguments of :func:`create` that build it again, which travel in checkpoints."""
     network.architecture = blueprint["name"]
@@ -180,18 +195,25 @@ def _renormalize(network: nn.Module, normalization: str, family: ModuleType) -> 
     renormalize(network, normalization, family)
 
 
-def builder(name: str):
+def builder(name: str) -> Callable[..., nn.Module]:
     """The function that builds the network ``name``; its signature holds the paper's classes and channels.
 
     Raises:
         UserError: for an unknown name.
     """
+    if foreign.is_foreign(name):
+        return foreign.builder(name)
     if name not in MODELS:
         raise UserError(
             f"model={name}: no such network{nearest(name, MODELS)} (`repronet list models` names all {len(MODELS)})"
         )
     family = MODELS[name]
     return family.build if isinstance(family, Own) else getattr(import_module(f"repronet.models.{family}"), name)
+
+
+def is_known(name: str) -> bool:
+    """Whether :func:`create` builds a network of that name: one of :data:`MODELS`, or another library's."""
+    return name in MODELS or (foreign.is_foreign(name) and name in foreign.names(name.partition("/")[0]))
 
 
 def usual_channels(name: str) -> int:

@@ -21,7 +21,7 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
-from repronet.models.fixed_size import FixedSize
+from repronet.models.fixed_size import FixedSize, LimitedSize
 from repronet.models.variant import variant
 
 
@@ -90,7 +90,7 @@ class AlexNet(FixedSize):
         return self.fc8(x)  # → (N, classes)
 
 
-class OneTowerAlexNet(nn.Module):
+class OneTowerAlexNet(LimitedSize):
     """torchvision's version of the network of "One weird trick", section 5, footnote 1.
 
     The paper's keeps response norm behind the first two convolutions, drops the outputs of both hidden layers where
@@ -102,6 +102,7 @@ class OneTowerAlexNet(nn.Module):
     """
 
     input_size = 224
+    sizes = 63, None
 
     def __init__(self, num_classes: int = 1000, in_channels: int = 3, layers: ModuleType = repronet.layers):
         super().__init__()
@@ -136,13 +137,6 @@ class OneTowerAlexNet(nn.Module):
         return self.classifier(x.flatten(1))  # → (N, classes)
 
 
-alexnet = variant("alexnet", AlexNet, "AlexNet of 2012: 60,965,224 parameters.", num_classes=1000)
-alexnet_abutting = variant(
-    "alexnet_abutting",
-    partial(AlexNet, window=2),
-    "AlexNet with 2×2 pools, which do not overlap and leave maps of the same sizes: section 3.4.",
-    num_classes=1000,
-)
-alexnet_owt = variant(
-    "alexnet_owt", OneTowerAlexNet, "The one-tower AlexNet of torchvision: 61,100,840.", num_classes=1000
-)
+alexnet = variant("alexnet", AlexNet, num_classes=1000)
+alexnet_abutting = variant("alexnet_abutting", partial(AlexNet, window=2), num_classes=1000)  # maps of the same sizes
+alexnet_owt = variant("alexnet_owt", OneTowerAlexNet, num_classes=1000)

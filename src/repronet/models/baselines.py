@@ -27,8 +27,8 @@ class LectureNet(FixedSize):
     """5×5 (6 maps) → ReLU → pool → 5×5 (12 maps) → ReLU → pool → 120 → 60 → classes.
 
     Args:
-        shared: whether every position of a map has the same weights (a convolution), or weights of its own. torch has
-            no locally connected layer, so that one is ours whatever `layers` is.
+        shared: whether every position of a map has the same weights (a convolution), or its own. torch has no locally
+            connected layer, so that one is always ours.
 
     Shapes: (N, in_channels, 28, 28) → logits (N, num_classes).
     """
@@ -78,14 +78,6 @@ class MultilayerPerceptron(FixedSize):
         return self.output(x)  # → (N, classes)
 
 
-lecture_net = variant("lecture_net", LectureNet, "32,998 parameters.", num_classes=10, in_channels=1)
-mlp = variant("mlp", MultilayerPerceptron, "266,610 parameters.", num_classes=10, in_channels=1)
-
-
-locally_connected = variant(
-    "locally_connected",
-    partial(LectureNet, shared=False),
-    "`lecture_net` with no weight shared.",
-    num_classes=10,
-    in_channels=1,
-)
+lecture_net = variant("lecture_net", LectureNet, num_classes=10, in_channels=1)
+locally_connected = variant("locally_connected", partial(LectureNet, shared=False), num_classes=10, in_channels=1)
+mlp = variant("mlp", MultilayerPerceptron, num_classes=10, in_channels=1)

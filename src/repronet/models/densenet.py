@@ -24,28 +24,21 @@ import torch
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.layers.norm_relu import norm_relu
+from repronet.models.fixed_size import LimitedSize
 from repronet.models.variant import Build, variant
 
 
 @dataclass(frozen=True)
 class Design:
-    """What sets one dense network apart from another.
+    """What sets one dense network apart from another."""
 
-    Args:
-        depths: dense layers in each block.
-        growth: k, the planes that each layer adds.
-        stem: planes that leave the stem.
-        bottleneck: whether 1×1 convolutions to 4k planes stand before the 3×3 (the B of BC).
-        compression: θ, the share of planes that leaves a transition (1/2 is the C of BC).
-        input_size: 224, or 32 for a stem of one 3×3 convolution.
-    """
-
-    depths: tuple[int, ...]
-    growth: int
-    stem: int
-    bottleneck: bool = True
-    compression: float = 0.5
-    input_size: int = 224
+    depths: tuple[int, ...]  #: dense layers in each block
+    growth: int  #: k, the planes that each layer adds
+    stem: int  #: planes that leave the stem
+    bottleneck: bool = True  #: whether 1×1 convolutions to 4k planes stand before the 3×3 (the B of BC)
+    compression: float = 0.5  #: θ, the share of planes that leaves a transition (1/2 is the C of BC)
+    input_size: int = 224  #: 224, or 32 for a stem of one 3×3 convolution
 
 
 class DenseLayer(nn.Module):
@@ -69,9 +62,11 @@ class DenseLayer(nn.Module):
         self.dropout = layers.Dropout(0.0)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.dropout(self.conv1(self.relu1(self.norm1(x))))  # (N, C, H, W) → (N, 4k, H, W), or (N, k, H, W)
+        y = norm_relu(self.norm1, self.relu1, x)  # (N, C, H, W)
+        y = self.dropout(self.conv1(y))  # → (N, 4k, H, W), or (N, k, H, W)
         if self.bottleneck:
-            y = self.dropout(self.conv2(self.relu2(self.norm2(y))))  # → (N, k, H, W)
+            y = norm_relu(self.norm2, self.relu2, y)
+            y = self.dropout(self.conv2(y))  # → (N, k, H, W)
         return y
 
 
@@ -93,7 +88,7 @@ class DenseBlock(nn.Module):
         return x
 
 
-class DenseNet(nn.Module):
+class DenseNet(LimitedSize):
     """Stem → dense blocks with transitions between them → BN → ReLU → mean of every plane → one fully connected layer.
 
     Convolutions start normal with variance 2/(k·k·planes out), as in the authors' release, the last layer's bias at 0.
@@ -107,6 +102,7 @@ class DenseNet(nn.Module):
     def __init__(self, design: Design, num_classes: int, in_channels: int = 3, layers: ModuleType = repronet.layers):
         super().__init__()
         self.input_size = design.input_size
+        self.sizes = (4 if design.input_size == 32 else 29), None
         channels = design.stem
         if design.input_size == 32:
             stem = {"conv0": layers.Conv2d(in_channels, channels, kernel_size=3, padding=1, bias=False)}
@@ -157,20 +153,18 @@ def cifar_design(depth: int, growth: int, *, bc: bool) -> Design:
     return Design((each, each, each), growth, stem, bottleneck=bc, compression=0.5 if bc else 1.0, input_size=32)
 
 
-def _network(name: str, design: Design, doc: str) -> Build[DenseNet]:
-    return variant(name, partial(DenseNet, design), doc, num_classes=10 if design.input_size == 32 else 1000)
+def _network(name: str, design: Design) -> Build[DenseNet]:
+    return variant(name, partial(DenseNet, design), num_classes=10 if design.input_size == 32 else 1000)
 
 
-densenet121 = _network("densenet121", Design((6, 12, 24, 16), 32, 64), "Table 1: 7,978,856 parameters.")
-densenet169 = _network("densenet169", Design((6, 12, 32, 32), 32, 64), "Table 1: 14,149,480 parameters.")
-densenet201 = _network("densenet201", Design((6, 12, 48, 32), 32, 64), "Table 1: 20,013,928 parameters.")
-densenet161 = _network("densenet161", Design((6, 12, 36, 24), 48, 96), "Table 3, k = 48: 28,681,000 parameters.")
-
-_PLAIN = "Table 2, L = {}, k = {}: {:,} parameters."
-densenet40_12 = _network("densenet40_12", cifar_design(40, 12, bc=False), _PLAIN.format(40, 12, 1_019_722))
-densenet100_12 = _network("densenet100_12", cifar_design(100, 12, bc=False), _PLAIN.format(100, 12, 6_979_642))
-
-_BC = "Table 2, DenseNet-BC, L = {}, k = {}: {:,} parameters."
-densenet_bc_100_12 = _network("densenet_bc_100_12", cifar_design(100, 12, bc=True), _BC.format(100, 12, 769_162))
-densenet_bc_250_24 = _network("densenet_bc_250_24", cifar_design(250, 24, bc=True), _BC.format(250, 24, 15_324_406))
-densenet_bc_190_40 = _network("densenet_bc_190_40", cifar_design(190, 40, bc=True), _BC.format(190, 40, 25_624_430))
+densenet121 = _network("densenet121", Design((6, 12, 24, 16), 32, 64))
+densenet169 = _network("densenet169", Design((6, 12, 32, 32), 32, 64))
+densenet201 = _network("densenet201", Design((6, 12, 48, 32), 32, 64))
+densenet161 = _network("densenet161", Design((6, 12, 36, 24), 48, 96))
+densenet40_12, densenet100_12 = (
+    _network(f"densenet{depth}_12", cifar_design(depth, 12, bc=False)) for depth in (40, 100)
+)
+densenet_bc_100_12, densenet_bc_250_24, densenet_bc_190_40 = (
+    _network(f"densenet_bc_{depth}_{growth}", cifar_design(depth, growth, bc=True))
+    for depth, growth in ((100, 12), (250, 24), (190, 40))
+)

@@ -30,6 +30,6 @@ def set_dropout(network: nn.Module, p: float) -> None:
         place.p = p
     linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
     if not places and not linear:
-        raise UserError(f"dropout={p}: {network.architecture} has no place for it; leave dropout=null")
+        raise UserError(f"dropout={p}: {network.architecture} has no dropout layer to set; keep dropout=null")
     if not places:
         linear[-1].register_forward_pre_hook(_DropBefore(p))

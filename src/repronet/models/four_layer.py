@@ -173,7 +173,7 @@ def _normalization(name: str, channels: int, layers: ModuleType) -> nn.Module:
     return normalization_2d(name, channels, layers)
 
 
-def _network(name: str, doc: str, activation: str = "ReLU", window: int = OVERLAPPING) -> Callable[..., FourLayer]:
+def _network(name: str, activation: str = "ReLU", window: int = OVERLAPPING) -> Callable[..., FourLayer]:
     def build(
         num_classes: int = 10,
         in_channels: int = 3,
@@ -185,35 +185,14 @@ def _network(name: str, doc: str, activation: str = "ReLU", window: int = OVERLA
         return network
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = doc
+    build.__doc__ = f"{name}: see the table of this module."
     return build
 
 
-four_layer = _network(
-    "four_layer",
-    "ReLU and overlapping pools: 89,578 parameters; not in the paper.",
-)
-four_layer_tanh = _network(
-    "four_layer_tanh",
-    "tanh for ReLU, and the same fresh weights, as figure 1 compares; not in the paper.",
-    activation="Tanh",
-)
-four_layer_abutting = _network(
-    "four_layer_abutting", "Pools of 2×2, which do not overlap, for those of 3×3; not in the paper.", window=ABUTTING
-)
+four_layer = _network("four_layer")
+four_layer_tanh = _network("four_layer_tanh", activation="Tanh")  # with the same fresh weights, as figure 1 compares
+four_layer_abutting = _network("four_layer_abutting", window=ABUTTING)
 
-four_layer_13pct = variant(
-    "four_layer_13pct",
-    partial(ReleasedLocal, 32, False),
-    "The released network of 13 % without response norm: 1,116,490 parameters.",
-    num_classes=10,
-)
-four_layer_11pct = variant(
-    "four_layer_11pct",
-    partial(ReleasedLocal, 64, True),
-    "The released network of 11 % with response norm: 2,112,970 parameters.",
-    num_classes=10,
-)
-four_layer_18pct = variant(
-    "four_layer_18pct", Released18, "The released network of 18 %, unaugmented: 89,578 parameters.", num_classes=10
-)
+four_layer_13pct = variant("four_layer_13pct", partial(ReleasedLocal, 32, False), num_classes=10)
+four_layer_11pct = variant("four_layer_11pct", partial(ReleasedLocal, 64, True), num_classes=10)
+four_layer_18pct = variant("four_layer_18pct", Released18, num_classes=10)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 import repronet.layers
 from repronet.models.alexnet import response_norm
+from repronet.models.fixed_size import LimitedSize
 
 
 class GoogLeNetOutput(NamedTuple):
@@ -132,7 +133,7 @@ _MODULES = {
 }
 
 
-class GoogLeNet(nn.Module):
+class GoogLeNet(LimitedSize):
     """Stem → nine inception modules with pools between them → mean → dropout → classes; heads after 4a and 4d.
 
     Pools round up, as in the authors' release. Weights start normal with σ = 0.01, cut off at two σ, which is
@@ -159,6 +160,9 @@ class GoogLeNet(nn.Module):
     ):
         super().__init__()
         self.architecture = "googlenet_bn" if batch_norm else "googlenet"
+        self.sizes = (15 if batch_norm else 31), None
+        if aux_logits and not batch_norm:
+            self.sizes_in_training = 223, 270  # whose auxiliary heads see 4×4 places
         convolution = partial(Convolution, layers=layers, batch_norm=batch_norm)
         pool = partial(layers.MaxPool2d, stride=2, ceil_mode=True)
         self.conv1 = convolution(in_channels, 64, 7, stride=2)

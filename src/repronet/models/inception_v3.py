@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.models.fixed_size import LimitedSize
 
 Sides = int | tuple[int, int]
 
@@ -181,7 +182,7 @@ class AuxiliaryHead(nn.Module):
         return self.fc(self.average(x).flatten(1))  # → (N, classes)
 
 
-class InceptionV3(nn.Module):
+class InceptionV3(LimitedSize):
     """Stem → three A → reduction → four C → reduction → two E → mean → dropout → classes; a head after the last C.
 
     Weights start normal, cut off at ±2, with σ = 0.1, but 0.01 and 0.001 in the auxiliary head, as in torchvision,
@@ -191,6 +192,7 @@ class InceptionV3(nn.Module):
     """
 
     input_size = 299
+    sizes = 75, None
     architecture = "inception_v3"
     aux_weight = 0.4  # of the auxiliary loss in the sum, as in the authors' release; the paper does not say
 
@@ -203,6 +205,8 @@ class InceptionV3(nn.Module):
         aux_logits: bool = True,
     ):
         super().__init__()
+        if aux_logits:
+            self.sizes_in_training = 299, None
         conv = partial(Convolution, layers=layers)
         self.Conv2d_1a_3x3 = conv(in_channels, 32, kernel_size=3, stride=2)
         self.Conv2d_2a_3x3 = conv(32, 32, kernel_size=3)

@@ -54,7 +54,7 @@ def initialize(network: nn.Module, scheme: str) -> None:
         UserError: when the network has weights of another form, which no scheme knows.
     """
     if any(nn.utils.parametrize.is_parametrized(module) for module in network.modules()):
-        raise UserError(f"initialization={scheme}: {network.architecture} draws its own weights; leave paper")
+        raise UserError(f"initialization={scheme}: {network.architecture} sets its own initial weights; keep paper")
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear | LocallyConnected2d)]
     for layer in layers:
         SCHEMES[scheme](layer.weight)

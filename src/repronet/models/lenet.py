@@ -22,7 +22,6 @@ from torch.nn.utils import parametrize
 import repronet.layers
 from repronet.errors import UserError
 from repronet.models.fixed_size import FixedSize
-from repronet.models.lenet_codes import CODE_SIZE, digit_codes
 from repronet.models.normalization import normalization_2d
 
 # Table I of the paper: for each of the 16 maps of C3, the maps of S2 that it is connected to. 60 connections.
@@ -129,6 +128,31 @@ class ScaledTanh(nn.Module):
         return self.tanh(x) if self.is_one_layer else 1.7159 * self.tanh(x * (2.0 / 3.0))
 
 
+# The targets of the output layer are stylised pictures of the characters, 7 × 12, so that similar ones are near each
+# other. Ours are drawn after figure 3, in which alone the paper prints its own: # is +1 and . is −1.
+_CODES = """
+..###.. ...##.. .#####. .#####. .##..## ####### ..####. ####### .#####. .#####.
+.##.##. ..###.. ##...## ##...## .##..## ##..... .##.... ##...## ##...## ##...##
+##...## .####.. .....## .....## .##..## ##..... ##..... .....## ##...## ##...##
+##...## ...##.. .....## .....## ##...## ##..... ##..... ....##. ##...## ##...##
+##...## ...##.. ....##. ....##. ##...## ######. ######. ....##. .##.##. ##...##
+##...## ...##.. ...##.. ..###.. ##...## .....## ##...## ...##.. ..###.. .######
+##...## ...##.. ..##... ....##. ####### .....## ##...## ...##.. .##.##. .....##
+##...## ...##.. .##.... .....## .....## .....## ##...## ..##... ##...## .....##
+##...## ...##.. ##..... .....## .....## .....## ##...## ..##... ##...## .....##
+##...## ...##.. ##..... .....## .....## .....## ##...## ..##... ##...## .....##
+.##.##. ...##.. ##..... ##...## .....## ##...## ##...## .##.... ##...## ....##.
+..###.. .###### ####### .#####. .....## .#####. .#####. .##.... .#####. .####..
+"""
+
+
+def digit_codes() -> Tensor:
+    """The ten codes as rows of ±1, shape (10, 84)."""
+    rows = [line.split() for line in _CODES.strip().splitlines()]
+    pictures = ["".join(row[digit] for row in rows) for digit in range(10)]
+    return torch.tensor([[1.0 if pixel == "#" else -1.0 for pixel in picture] for picture in pictures])
+
+
 class EuclideanRBF(nn.Module):
     """The output layer: y_i = Σ_j (x_j − w_ij)², the squared distance to the fixed code of class i (equation 7).
 
@@ -171,7 +195,7 @@ class LeNet5of1998(FixedSize):
         self.c3 = layers.Conv2d(6, 16, kernel_size=5)
         self.s4 = Subsampling(16, layers)
         self.c5 = layers.Conv2d(16, 120, kernel_size=5)
-        self.f6 = layers.Linear(120, CODE_SIZE)
+        self.f6 = layers.Linear(120, 7 * 12)
         self.output = EuclideanRBF(digit_codes())
 
         def uniform(tensor: Tensor, fan_in: float | Tensor) -> None:
@@ -200,20 +224,13 @@ class LeNet5of1998(FixedSize):
 
 
 def lenet5(
-    num_classes: int = 10,
-    in_channels: int = 1,
-    layers: ModuleType = repronet.layers,
-    normalization: str = "none",
+    num_classes: int = 10, in_channels: int = 1, layers: ModuleType = repronet.layers, normalization: str = "none"
 ) -> LeNet5:
     """The modern LeNet-5: 61,706 parameters for one input channel and ten classes, 62,006 for three channels."""
     return LeNet5(num_classes, in_channels, layers, normalization)
 
 
-def lenet5_1998(
-    num_classes: int = 10,
-    in_channels: int = 1,
-    layers: ModuleType = repronet.layers,
-) -> LeNet5of1998:
+def lenet5_1998(num_classes: int = 10, in_channels: int = 1, layers: ModuleType = repronet.layers) -> LeNet5of1998:
     """The LeNet-5 of the paper, for ten digits on one channel: its output codes are pictures of the digits."""
     if num_classes != 10 or in_channels != 1:
         raise UserError(

@@ -12,10 +12,11 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.models.fixed_size import LimitedSize
 from repronet.models.variant import variant
 
 
-class NetworkInNetwork(nn.Module):
+class NetworkInNetwork(LimitedSize):
     """Three blocks of a convolution and two 1×1 convolutions, each with ReLU; then the mean of one map a class.
 
     A 1×1 convolution is a fully connected layer that slides over the maps: the paper's mlpconv. No layer but
@@ -26,6 +27,7 @@ class NetworkInNetwork(nn.Module):
     """
 
     input_size = 32
+    sizes = 4, None
 
     def __init__(self, num_classes: int = 10, in_channels: int = 3, layers: ModuleType = repronet.layers):
         super().__init__()
@@ -60,4 +62,4 @@ def _mlpconv(layers: ModuleType, channels: int, kernel: int, maps: tuple[int, in
     )
 
 
-nin = variant("nin", NetworkInNetwork, "Network in Network for CIFAR-10: 966,986 parameters.", num_classes=10)
+nin = variant("nin", NetworkInNetwork, num_classes=10)

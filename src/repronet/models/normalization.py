@@ -57,7 +57,7 @@ def renormalize(network: nn.Module, name: str, layers: ModuleType) -> None:
     """
     places = _places(network, nn.BatchNorm2d) or _places(network, nn.LocalResponseNorm)
     if not places:
-        raise UserError(f"normalization={name}: {network.architecture} has no normalization; leave normalization=paper")
+        raise UserError(f"normalization={name}: {network.architecture} has no normalization; keep normalization=paper")
     for path, channels in places:
         parent, _, child = path.rpartition(".")
         network.get_submodule(parent)._modules[child] = normalization_2d(name, channels, layers)

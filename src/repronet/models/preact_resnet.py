@@ -13,6 +13,7 @@ from types import ModuleType
 from torch import Tensor, nn
 
 import repronet.layers
+from repronet.layers.norm_relu import norm_relu
 from repronet.models.residual import SqueezeExcitation
 from repronet.models.variant import Build, variant
 
@@ -49,11 +50,11 @@ class PreActBlock(nn.Module):
         self.projection = layers.Conv2d(channels, planes, kernel_size=1, stride=stride, bias=False) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.norms[0](x))  # (N, C, H, W)
+        y = norm_relu(self.norms[0], self.relu, x)  # (N, C, H, W)
         around = x if self.projection is None else self.projection(y)  # → (N, planes, H/s, W/s)
         y = self.convolutions[0](y)  # → (N, width, H/s, W/s)
         for norm, convolution in list(zip(self.norms, self.convolutions, strict=True))[1:]:
-            y = convolution(self.relu(norm(y)))  # → (N, width, H/s, W/s), (N, planes, H/s, W/s)
+            y = convolution(norm_relu(norm, self.relu, y))  # → (N, width, H/s, W/s), (N, planes, H/s, W/s)
         return self.se(y) + around
 
 
@@ -99,20 +100,20 @@ class PreActResNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = self.stem(images)  # (N, C, 32, 32) → (N, 16, 32, 32)
         x = self.stages(x)  # → (N, 4·16, 32, 32) → (N, 4·32, 16, 16) → (N, 4·64, 8, 8)
-        x = self.relu(self.norm(x))
+        x = norm_relu(self.norm, self.relu, x)
         return self.fc(self.avgpool(x).flatten(1))  # → (N, 4·64) → (N, classes)
 
 
-def network(name: str, depth: int, doc: str, *, bottleneck: bool, reduction: int | None = None) -> Build[PreActResNet]:
-    """The network of so many layers, with squeeze and excitation if there is a reduction."""
+def network(name: str, depth: int, reduction: int | None = None) -> Build[PreActResNet]:
+    """The network of so many layers, with squeeze and excitation if there is a reduction.
+
+    That of 110 layers has blocks of two 3×3 convolutions (table 2), deeper ones have bottlenecks (tables 3 and 4).
+    """
+    bottleneck = depth > 110
     blocks = (depth - 2) // (9 if bottleneck else 6)
-    return variant(name, partial(PreActResNet, blocks, bottleneck, reduction=reduction), doc, num_classes=10)
+    return variant(name, partial(PreActResNet, blocks, bottleneck, reduction=reduction), num_classes=10)
 
 
-preact_resnet110 = network(
-    "preact_resnet110", 110, "110 layers, blocks of two 3×3 convolutions, table 2.", bottleneck=False
+preact_resnet110, preact_resnet164, preact_resnet1001 = (
+    network(f"preact_resnet{depth}", depth) for depth in (110, 164, 1001)
 )
-preact_resnet164 = network(
-    "preact_resnet164", 164, "164 layers, bottlenecks, tables 3 and 4: 1,703,258 parameters.", bottleneck=True
-)
-preact_resnet1001 = network("preact_resnet1001", 1001, "1001 layers, bottlenecks, tables 3 and 4.", bottleneck=True)

@@ -11,10 +11,11 @@ from functools import partial
 from types import ModuleType
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, pad
 
 import repronet.layers
+from repronet.layers.norm_relu import norm_relu
 from repronet.models.variant import Build, variant
 
 Stem = Literal["224px", "224px_ceil", "224px_deep", "32px"]
@@ -23,35 +24,23 @@ Shortcut = Literal["A", "B", "C", "3x3", "none"]
 
 @dataclass(frozen=True)
 class Design:
-    """What sets one residual network apart from another.
+    """What sets one residual network apart from another."""
 
-    Args:
-        depths: blocks in each stage; every stage but the first begins by halving the picture.
-        widths: planes of each stage, before a bottleneck's expansion.
-        bottleneck: blocks of 1×1, 3×3 and 1×1 (He et al. 2015, figure 5 right) for blocks of two 3×3.
-        stem: "224px" is 7×7/2 and a padded 3×3/2 max-pool, "224px_ceil" the same with the unpadded pool of Caffe, which
-            rounds up; "224px_deep" three 3×3 for the 7×7; "32px" one 3×3 and no pool.
-        shortcut: where the shape changes, "A" subsamples and pads with planes of zeros, "B" projects by 1×1,
-            "3x3" projects by 3×3 from the second stage on; "C" projects everywhere; "none" leaves a plain network.
-        stride_on_3x3: whether the 3×3 of a bottleneck halves the picture, or its first 1×1.
-        groups: groups of the 3×3, ResNeXt's cardinality.
-        width_per_group: planes of each group in a stage of 64.
-        half_first: the first 1×1 of a bottleneck has half the planes of the 3×3.
-        reduction: r of squeeze and excitation, or None for blocks without.
-        dropout: share dropped before the last layer.
-    """
-
-    depths: tuple[int, ...]
-    widths: tuple[int, ...]
-    bottleneck: bool
+    depths: tuple[int, ...]  #: blocks in each stage; every stage but the first begins by halving the picture
+    widths: tuple[int, ...]  #: planes of each stage, before a bottleneck's expansion
+    bottleneck: bool  #: blocks of 1×1, 3×3 and 1×1 (He et al. 2015, figure 5 right) for blocks of two 3×3.
+    #: "224px" is 7×7/2 and a padded 3×3/2 max-pool, "224px_ceil" the same with the unpadded pool of Caffe, which
+    #: rounds up; "224px_deep" three 3×3 for the 7×7; "32px" one 3×3 and no pool
     stem: Stem
+    #: where the shape changes, "A" subsamples and pads with planes of zeros, "B" projects by 1×1, "3x3" projects
+    #: by 3×3 from the second stage on; "C" projects everywhere; "none" leaves a plain network
     shortcut: Shortcut = "B"
-    stride_on_3x3: bool = False
-    groups: int = 1
-    width_per_group: int = 64
-    half_first: bool = False
-    reduction: int | None = None
-    dropout: float = 0.0
+    stride_on_3x3: bool = False  #: whether the 3×3 of a bottleneck halves the picture, or its first 1×1
+    groups: int = 1  #: groups of the 3×3, ResNeXt's cardinality
+    width_per_group: int = 64  #: planes of each group in a stage of 64
+    half_first: bool = False  #: the first 1×1 of a bottleneck has half the planes of the 3×3
+    reduction: int | None = None  #: r of squeeze and excitation, or None for blocks without
+    dropout: float = 0.0  #: share dropped before the last layer
 
     @property
     def expansion(self) -> int:
@@ -98,10 +87,10 @@ class PaddedShortcut(nn.Module):
         self.behind = planes - channels - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x[:, :, :: self.stride, :: self.stride]  # (N, C, H, W) → (N, C, H/stride, W/stride)
-        zeros = x.new_zeros(x.shape[0], 1, x.shape[2], x.shape[3])
-        before, behind = (zeros.expand(-1, planes, -1, -1) for planes in (self.before, self.behind))
-        return torch.cat((before, x, behind), dim=1)  # → (N, planes, H/stride, W/stride)
+        # Both keep the channels innermost where they are so, forward and backward, which slices and cat do not: one
+        # gradient in another layout makes every layer before it copy or crawl.
+        x = avg_pool2d(x, 1, self.stride)  # (N, C, H, W) → (N, C, H/stride, W/stride)
+        return pad(x, (0, 0, 0, 0, self.before, self.behind))  # → (N, planes, H/stride, W/stride)
 
 
 class BasicBlock(nn.Module):
@@ -118,9 +107,8 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(design, channels, planes, stride, layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))  # (N, C, H, W) → (N, planes, H/s, W/s)
-        y = self.se(self.bn2(self.conv2(y)))  # → the same
-        return self.relu(y if self.downsample is None else y + self.downsample(x))
+        y = norm_relu(self.bn1, self.relu, self.conv1(x))  # (N, C, H, W) → (N, planes, H/s, W/s)
+        return _last_of_block(self, self.bn2, self.conv2(y), x)  # → the same
 
 
 class Bottleneck(nn.Module):
@@ -148,10 +136,18 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(design, channels, out, stride, layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.relu(self.bn1(self.conv1(x)))  # (N, C, H, W) → (N, first, H, W), or halved here
-        y = self.relu(self.bn2(self.conv2(y)))  # → (N, width, H/s, W/s)
-        y = self.se(self.bn3(self.conv3(y)))  # → (N, 4·planes, H/s, W/s)
-        return self.relu(y if self.downsample is None else y + self.downsample(x))
+        y = norm_relu(self.bn1, self.relu, self.conv1(x))  # (N, C, H, W) → (N, first, H, W), or halved here
+        y = norm_relu(self.bn2, self.relu, self.conv2(y))  # → (N, width, H/s, W/s)
+        return _last_of_block(self, self.bn3, self.conv3(y), x)  # → (N, 4·planes, H/s, W/s)
+
+
+def _last_of_block(block: BasicBlock | Bottleneck, norm: nn.Module, y: Tensor, x: Tensor) -> Tensor:
+    """BN (→ SE), plus the shortcut, ReLU: what leaves the last convolution, and the block's input → its output."""
+    shortcut = None if block.downsample is None else partial(block.downsample, x)
+    if isinstance(block.se, nn.Identity):
+        return norm_relu(norm, block.relu, y, shortcut)
+    y = block.se(norm(y))
+    return block.relu(y if shortcut is None else y + shortcut())
 
 
 def _shortcut(design: Design, channels: int, planes: int, stride: int, layers: ModuleType) -> nn.Module | None:
@@ -227,7 +223,8 @@ class ResNet(nn.Module):
         return [self.get_submodule(f"layer{stage + 1}") for stage in range(len(self.design.depths))]
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.relu(self.bn1(self.conv1(images)))  # (N, C, 224, 224) → (N, 64, 112, 112); (N, 16, 32, 32) for CIFAR
+        x = self.conv1(images)  # (N, C, 224, 224) → (N, 64, 112, 112); (N, 16, 32, 32) for CIFAR
+        x = norm_relu(self.bn1, self.relu, x)
         x = self.maxpool(x)  # → (N, 64, 56, 56)
         for stage in self.stages:
             x = stage(x)  # → (N, 4·64, 56, 56), (N, 4·128, 28, 28), (N, 4·256, 14, 14), (N, 4·512, 7, 7)
@@ -235,6 +232,6 @@ class ResNet(nn.Module):
         return self.fc(self.dropout(x))  # → (N, classes)
 
 
-def network(name: str, design: Design, doc: str) -> Build[ResNet]:
+def network(name: str, design: Design) -> Build[ResNet]:
     """The network of that design, with ImageNet's classes or, for 32 pixels, CIFAR-10's."""
-    return variant(name, partial(ResNet, design), doc, num_classes=10 if design.input_size == 32 else 1000)
+    return variant(name, partial(ResNet, design), num_classes=10 if design.input_size == 32 else 1000)

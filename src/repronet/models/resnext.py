@@ -21,17 +21,7 @@ def resnext29_design(groups: int) -> Design:
     return Design((3, 3, 3), (64, 128, 256), True, "32px", stride_on_3x3=True, groups=groups, width_per_group=64)
 
 
-resnext50_32x4d = network("resnext50_32x4d", RESNEXT50, "ResNeXt-50, table 1: 25,028,904 parameters.")
-resnext101_32x8d = network(
-    "resnext101_32x8d",
-    replace(RESNEXT101, groups=32, width_per_group=8),
-    "ResNeXt-101 with 32 groups of 8, torchvision's; not in the paper. 88,791,336 parameters.",
-)
-resnext101_64x4d = network(
-    "resnext101_64x4d",
-    replace(RESNEXT101, groups=64, width_per_group=4),
-    "ResNeXt-101 with 64 groups of 4, tables 4 and 5: 83,455,272 parameters.",
-)
-_29 = "ResNeXt-29 with {} groups of 64, table 7: {:,} parameters."
-resnext29_8x64d = network("resnext29_8x64d", resnext29_design(8), _29.format(8, 34_426_698))
-resnext29_16x64d = network("resnext29_16x64d", resnext29_design(16), _29.format(16, 68_155_210))
+resnext50_32x4d = network("resnext50_32x4d", RESNEXT50)
+resnext101_32x8d = network("resnext101_32x8d", replace(RESNEXT101, groups=32, width_per_group=8))  # torchvision's
+resnext101_64x4d = network("resnext101_64x4d", replace(RESNEXT101, groups=64, width_per_group=4))
+resnext29_8x64d, resnext29_16x64d = (network(f"resnext29_{groups}x64d", resnext29_design(groups)) for groups in (8, 16))

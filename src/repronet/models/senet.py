@@ -12,20 +12,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from repronet.models import preact_resnet
-from repronet.models.residual import Design, ResNet, network
+from repronet.models.residual import Design, network
 from repronet.models.resnet import RESNET50, RESNET101, RESNET152, cifar_design
 from repronet.models.resnext import RESNEXT50
-from repronet.models.variant import Build
 
 
 def se_design(design: Design) -> Design:
     """The same with squeeze and excitation, r = 16, behind the unpadded pool."""
     return replace(design, reduction=16, stem="224px_ceil" if design.stem == "224px" else design.stem)
-
-
-def _cifar(layers: int) -> Build[ResNet]:
-    doc = f"ResNet-{layers} for CIFAR, option A, with squeeze and excitation; not in the paper."
-    return network(f"se_resnet{layers}", se_design(cifar_design(layers)), doc)
 
 
 # Appendix: 64 groups, 1×1 convolutions of half the width before them, 3×3 for the projections and the stem, dropout.
@@ -40,28 +34,16 @@ SENET154 = replace(
     dropout=0.2,
 )
 
-se_resnet50 = network("se_resnet50", se_design(RESNET50), "SE-ResNet-50, table 1: 28,088,024 parameters.")
-se_resnet50_v1_5 = network(
-    "se_resnet50_v1_5",
-    replace(RESNET50, reduction=16, stride_on_3x3=True),
-    "SE-ResNet-50 with the stride on the 3×3 and a padded pool, as timm's seresnet50; not in the paper.",
+se_resnet50, se_resnet101, se_resnet152 = (
+    network(f"se_resnet{depth}", se_design(design))
+    for depth, design in ((50, RESNET50), (101, RESNET101), (152, RESNET152))
 )
-se_resnet101 = network("se_resnet101", se_design(RESNET101), "SE-ResNet-101, table 2.")
-se_resnet152 = network("se_resnet152", se_design(RESNET152), "SE-ResNet-152, table 2.")
-se_resnext50_32x4d = network(
-    "se_resnext50_32x4d", se_design(RESNEXT50), "SE-ResNeXt-50, table 1: 27,559,896 parameters."
+se_resnet50_v1_5 = network("se_resnet50_v1_5", replace(RESNET50, reduction=16, stride_on_3x3=True))  # timm's seresnet50
+se_resnext50_32x4d = network("se_resnext50_32x4d", se_design(RESNEXT50))
+senet154 = network("senet154", SENET154)
+se_preact_resnet110, se_preact_resnet164 = (
+    preact_resnet.network(f"se_preact_resnet{depth}", depth, reduction=16) for depth in (110, 164)
 )
-senet154 = network("senet154", SENET154, "SENet-154, section 6: 115,088,984 parameters.")
-
-se_preact_resnet110 = preact_resnet.network(
-    "se_preact_resnet110", 110, "SE-ResNet-110 of table 4: pre-activation.", bottleneck=False, reduction=16
+se_resnet20, se_resnet32, se_resnet44, se_resnet56, se_resnet110 = (
+    network(f"se_resnet{layers}", se_design(cifar_design(layers))) for layers in (20, 32, 44, 56, 110)
 )
-se_preact_resnet164 = preact_resnet.network(
-    "se_preact_resnet164", 164, "SE-ResNet-164 of table 4: pre-activation, bottlenecks.", bottleneck=True, reduction=16
-)
-
-se_resnet20 = _cifar(20)
-se_resnet32 = _cifar(32)
-se_resnet44 = _cifar(44)
-se_resnet56 = _cifar(56)
-se_resnet110 = _cifar(110)

@@ -3,35 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
+from typing import TypeAlias
 
 import torch
 from torch import nn
 
 from repronet import models
 from repronet.errors import UserError
+from repronet.models import foreign
 
-_CONTAINERS = ("features", "stages", "classifier")  # whose children are stages, not they themselves
+# Whose children are stages, not they themselves; the later ones are torchvision's.
+_CONTAINERS = ("features", "stages", "classifier", "trunk_output", "blocks", "layers", "encoder", "heads")
 _POOLING = (nn.MaxPool2d, nn.AvgPool2d)
+_NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 _LETTERED = re.compile(r"^(.*?\d+)[a-z]\b|^(Conv2d_\d|Mixed_\d)[a-z]")  # inception3a and 3b are one stage
+
+HEAD = -1  # the number of what depends on the classes, among timm's of stages
+
+Part: TypeAlias = nn.Module | nn.Parameter
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Consecutive modules of a network.
+    """Consecutive modules of a network."""
 
-    Attributes:
-        name: where its first module stands in the network.
-        modules: each with its place, in the order of definition.
-    """
+    name: str  #: where its first module stands in the network
+    #: modules, and parameters outside of these, each with its place, in the order of definition
+    parts: tuple[tuple[str, Part], ...]
 
-    name: str
-    modules: tuple[tuple[str, nn.Module], ...]
+    @property
+    def modules(self) -> Iterator[nn.Module]:
+        return (part for _, part in self.parts if isinstance(part, nn.Module))
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        for _, module in self.modules:
-            yield from module.parameters()
+        return (parameter for _, part in self.parts for parameter in _parameters(part))
 
     @property
     def size(self) -> int:
@@ -40,63 +48,113 @@ class Stage:
 
 
 def stages(network: nn.Module) -> list[Stage]:
-    """The stages of one of our networks, the head last.
+    """The stages of a network, the head last.
 
     The head is every layer whose size depends on the classes, with the rest of an auxiliary classifier. Before it, a
-    stage is a group of blocks (``layer1``, ``denseblock1``, ``inception3``), or in networks without such, the
-    convolutions between two poolings, or a single layer. Normalisation and transitions belong to what precedes them.
+    stage is what timm groups, or in any other network a group of blocks (``layer1``, ``denseblock1``, ``inception3``),
+    or in networks without such, the convolutions between two poolings, or a single layer. Normalisation, transitions
+    and parameters outside of modules belong to what precedes them.
+
+    Raises:
+        UserError: for a network with weights that stand in two stages.
     """
     heads = class_layers(network)
-    grouped: dict[str, list[tuple[str, nn.Module]]] = {}
-    head: list[tuple[str, nn.Module]] = []
-    key, pooled = "", False
-    for path, module in _opened(network, heads):
-        pooled |= isinstance(module, _POOLING)
-        if not any(True for _ in module.parameters()):
+    numbers = foreign.stage_numbers(network)
+    numbers |= {name: HEAD for name in numbers if name.rpartition(".")[0] in heads}
+    grouped: dict[str | int, list[tuple[str, Part]]] = {}
+    head: list[tuple[str, Part]] = []
+    key: str | int = ""
+    pooled = False
+    for path, part in _opened(network, heads, numbers):
+        pooled |= isinstance(part, _POOLING)
+        if not _parameters(part):
             continue
-        belongs = isinstance(module, nn.BatchNorm2d | nn.GroupNorm) or "transition" in path
-        within = path.startswith("features.") and isinstance(module, nn.Conv2d) and not pooled
+        within = path.startswith("features.") and isinstance(part, nn.Conv2d) and not pooled
         pooled = False
         if any(layer == path or layer.startswith(f"{path}.") for layer in heads):
-            head.append((path, module))
+            head.append((path, part))
             continue
-        if not grouped or not (belongs or within):
-            match = _LETTERED.match(path)
-            key = (match.group(1) or match.group(2)) if match else path
-        grouped.setdefault(key, []).append((path, module))
+        before = grouped.get(key, [])
+        if numbers and not (before and isinstance(part, _NORMS)):
+            key = numbers[_first_parameter(path, part)]
+        elif not (before and (within or _belongs(path, part, before))):
+            key = _name(path)
+        grouped.setdefault(key, []).append((path, part))
     head = head or grouped.pop(key)
-    return [*(Stage(name, tuple(modules)) for name, modules in grouped.items()), Stage("head", tuple(head))]
+    if numbers:
+        grouped = {grouped[number][0][0]: grouped[number] for number in sorted(grouped)}
+    found = [*(Stage(str(name), tuple(parts)) for name, parts in grouped.items()), Stage("head", tuple(head))]
+    held = [id(parameter) for stage in found for parameter in stage.parameters()]
+    if len(held) > len(set(held)):
+        raise UserError(f"finetune: stages of {network.architecture} share weights; keep finetune=none")
+    return found
 
 
 def class_layers(network: nn.Module) -> set[str]:
     """The layers whose size depends on how many classes there are: the output, and those of auxiliary classifiers.
 
-    None for a network that is made for one number of classes. Of a module that is none of :mod:`repronet.models`, the
+    None for a network that is made for one number of classes. Of a module that is none of :mod:`repronet.models`'s, the
     last layer with weights.
     """
     name = getattr(network, "architecture", None)
-    if name not in models.MODELS:
+    if not models.is_known(str(name)):
         weighted = [path for path, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
         return set(weighted[-1:])
     first = next((module for module in network.modules() if isinstance(module, nn.Conv2d)), None)
     channels = first.in_channels if first is not None else None
+    found = _remembered if foreign.is_foreign(str(name)) else _depending_on_classes
+    return found(str(name), channels)
+
+
+def _depending_on_classes(name: str, channels: int | None) -> set[str]:
+    """The layers of the network ``name`` whose shapes differ when it is built for other classes."""
     shapes = []
     for classes in (3, 4):
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             try:
-                twin = models.create(name, num_classes=classes, in_channels=channels, layers="torch")  # type: ignore[arg-type]
+                twin = models.create(name, num_classes=classes, in_channels=channels, layers="torch")
             except UserError:
                 return set()
         shapes.append({key: tensor.shape for key, tensor in twin.state_dict().items()})
     return {key.rpartition(".")[0] for key in shapes[0] if shapes[0][key] != shapes[1][key]}
 
 
-def _opened(network: nn.Module, heads: set[str], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The network's children; in place of a container, or of a sequence that ends in the head, its children."""
+_remembered = cache(_depending_on_classes)  # of other libraries' networks, which nobody registers anew
+
+
+def _opened(
+    network: nn.Module, heads: set[str], numbers: Mapping[str, int], prefix: str = ""
+) -> Iterator[tuple[str, Part]]:
+    """The network's own parameters and its children; in place of one that holds several stages, what is in that."""
+    yield from ((f"{prefix}{name}", parameter) for name, parameter in network.named_parameters(recurse=False))
     for name, child in network.named_children():
         path = f"{prefix}{name}"
-        holds_head = any(layer.startswith(f"{path}.") for layer in heads)
-        if isinstance(child, nn.Sequential) and (name in _CONTAINERS or holds_head):
-            yield from _opened(child, heads, f"{path}.")
+        if numbers:
+            several = len({numbers[f"{path}.{inner}"] for inner, _ in child.named_parameters()}) > 1
+        else:
+            holds_head = isinstance(child, nn.Sequential) and any(layer.startswith(f"{path}.") for layer in heads)
+            several = holds_head or (name in _CONTAINERS and next(child.children(), None) is not None)
+        if several:
+            yield from _opened(child, heads, numbers, f"{path}.")
         else:
             yield path, child
+
+
+def _belongs(path: str, part: Part, before: list[tuple[str, Part]]) -> bool:
+    """Whether a part goes with what precedes it, as a module does with the parameters alone before it."""
+    alone = all(isinstance(other, nn.Parameter) for _, other in before)
+    return alone or isinstance(part, (nn.Parameter, *_NORMS)) or "transition" in path
+
+
+def _name(path: str) -> str:
+    """The stage that a part begins."""
+    match = _LETTERED.match(path)
+    return (match.group(1) or match.group(2)) if match else path
+
+
+def _first_parameter(path: str, part: Part) -> str:
+    return path if isinstance(part, nn.Parameter) else f"{path}.{next(part.named_parameters())[0]}"
+
+
+def _parameters(part: Part) -> list[nn.Parameter]:
+    return [part] if isinstance(part, nn.Parameter) else list(part.parameters())

@@ -20,12 +20,11 @@ class Build(Protocol[Network]):
 
 
 def variant(
-    name: str, make: Callable[[int, int, ModuleType], Network], doc: str, *, num_classes: int, in_channels: int = 3
+    name: str, make: Callable[[int, int, ModuleType], Network], *, num_classes: int, in_channels: int = 3
 ) -> Build[Network]:
     """The function called ``name`` that calls ``make(num_classes, in_channels, layers)``.
 
     Args:
-        doc: its docstring: which table of the paper, and what is not as there.
         num_classes, in_channels: its defaults, the paper's.
     """
 
@@ -33,9 +32,9 @@ def variant(
         num_classes: int = num_classes, in_channels: int = in_channels, layers: ModuleType = repronet.layers
     ) -> Network:
         network = make(num_classes, in_channels, layers)
-        network.architecture = name  # type: ignore[assignment]  # a plain value: it tells weights whose they are
+        network.architecture = name  # type: ignore[assignment]  # files of weights record it
         return network
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = doc
+    build.__doc__ = f"The network {name}; `repronet list model` says what it is."
     return build

@@ -27,6 +27,7 @@ from torch.nn.functional import conv2d
 
 import repronet.layers
 from repronet.models.alexnet import response_norm
+from repronet.models.fixed_size import LimitedSize
 from repronet.models.variant import Build, variant
 
 _PLANES = (64, 128, 256, 512, 512)
@@ -34,19 +35,12 @@ _PLANES = (64, 128, 256, 512, 512)
 
 @dataclass(frozen=True)
 class Column:
-    """A column of table 1.
+    """A column of table 1."""
 
-    Args:
-        depths: convolutions in each of the five stages.
-        last_1x1: stages (from 0) whose last convolution is 1×1.
-        normalization: "none", "batch" after each convolution, or "local_response" after the first.
-        input_size: 224, or 32 for pictures that five halvings bring down to one pixel.
-    """
-
-    depths: tuple[int, int, int, int, int]
-    last_1x1: tuple[int, ...] = ()
-    normalization: str = "none"
-    input_size: int = 224
+    depths: tuple[int, int, int, int, int]  #: convolutions in each of the five stages
+    last_1x1: tuple[int, ...] = ()  #: stages (from 0) whose last convolution is 1×1
+    normalization: str = "none"  #: "none", "batch" after each convolution, or "local_response" after the first
+    input_size: int = 224  #: 224, or 32 for pictures that five halvings bring down to one pixel
 
 
 A = Column((1, 1, 2, 2, 2))
@@ -56,7 +50,7 @@ D = Column((2, 2, 3, 3, 3))
 E = Column((2, 2, 4, 4, 4))
 
 
-class VGG(nn.Module):
+class VGG(LimitedSize):
     """Five stages of 3×3 convolutions and a 2×2 max-pool, then three fully connected layers; torchvision's names.
 
     Convolutions start normal with variance 2/(9·planes out), fully connected layers with σ = 0.01, biases at 0. The
@@ -70,6 +64,7 @@ class VGG(nn.Module):
     ):
         super().__init__()
         self.input_size = column.input_size
+        self.sizes = (32, 63) if column.input_size == 32 else (32, None)
         self.features = nn.Sequential(*_features(column, in_channels, layers))
         if column.input_size == 32:
             self.avgpool = nn.Identity()
@@ -125,36 +120,22 @@ def _features(column: Column, in_channels: int, layers: ModuleType) -> Iterator[
         yield layers.MaxPool2d(kernel_size=2, stride=2)
 
 
-def _network(name: str, column: Column, doc: str, num_classes: int = 1000) -> Build[VGG]:
-    return variant(name, partial(VGG, column), doc, num_classes=num_classes)
+def _network(name: str, column: Column) -> Build[VGG]:
+    return variant(name, partial(VGG, column), num_classes=10 if column.input_size == 32 else 1000)
 
 
-def _bn(column: Column) -> Column:
-    return replace(column, normalization="batch")
+_COLUMNS = {11: A, 13: B, 16: D, 19: E}
 
-
-def _32px(column: Column) -> Column:
-    return replace(column, input_size=32)
-
-
-vgg11 = _network("vgg11", A, "Column A: 132,863,336 parameters.")
-vgg11_lrn = _network("vgg11_lrn", replace(A, normalization="local_response"), "Column A-LRN: 132,863,336 parameters.")
-vgg13 = _network("vgg13", B, "Column B: 133,047,848 parameters.")
-vgg16_c = _network("vgg16_c", C, "Column C: 133,638,952 parameters.")
-vgg16 = _network("vgg16", D, "Column D: 138,357,544 parameters.")
-vgg19 = _network("vgg19", E, "Column E: 143,667,240 parameters.")
-
-vgg11_bn = _network("vgg11_bn", _bn(A), "Column A with batch norm; not in the paper.")
-vgg13_bn = _network("vgg13_bn", _bn(B), "Column B with batch norm; not in the paper.")
-vgg16_bn = _network("vgg16_bn", _bn(D), "Column D with batch norm; not in the paper. 138,365,992 parameters.")
-vgg19_bn = _network("vgg19_bn", _bn(E), "Column E with batch norm; not in the paper.")
-
-_SMALL = "Column {} for pictures of 32 pixels{}; not in the paper."
-vgg11_32px = _network("vgg11_32px", _32px(A), _SMALL.format("A", ""), 10)
-vgg13_32px = _network("vgg13_32px", _32px(B), _SMALL.format("B", ""), 10)
-vgg16_32px = _network("vgg16_32px", _32px(D), _SMALL.format("D", ""), 10)
-vgg19_32px = _network("vgg19_32px", _32px(E), _SMALL.format("E", ""), 10)
-vgg11_bn_32px = _network("vgg11_bn_32px", _32px(_bn(A)), _SMALL.format("A", ", with batch norm"), 10)
-vgg13_bn_32px = _network("vgg13_bn_32px", _32px(_bn(B)), _SMALL.format("B", ", with batch norm"), 10)
-vgg16_bn_32px = _network("vgg16_bn_32px", _32px(_bn(D)), _SMALL.format("D", ", with batch norm"), 10)
-vgg19_bn_32px = _network("vgg19_bn_32px", _32px(_bn(E)), _SMALL.format("E", ", with batch norm"), 10)
+vgg11, vgg13, vgg16, vgg19 = (_network(f"vgg{depth}", column) for depth, column in _COLUMNS.items())
+vgg11_lrn = _network("vgg11_lrn", replace(A, normalization="local_response"))
+vgg16_c = _network("vgg16_c", C)
+vgg11_bn, vgg13_bn, vgg16_bn, vgg19_bn = (
+    _network(f"vgg{depth}_bn", replace(column, normalization="batch")) for depth, column in _COLUMNS.items()
+)
+vgg11_32px, vgg13_32px, vgg16_32px, vgg19_32px = (
+    _network(f"vgg{depth}_32px", replace(column, input_size=32)) for depth, column in _COLUMNS.items()
+)
+vgg11_bn_32px, vgg13_bn_32px, vgg16_bn_32px, vgg19_bn_32px = (
+    _network(f"vgg{depth}_bn_32px", replace(column, normalization="batch", input_size=32))
+    for depth, column in _COLUMNS.items()
+)

@@ -75,10 +75,5 @@ class ZFNet(FixedSize):
         return self.fc8(x)  # → (N, classes)
 
 
-zfnet = variant("zfnet", partial(ZFNet, (384, 384, 256)), "ZFNet of figure 3: 62,357,608 parameters.", num_classes=1000)
-zfnet_wide = variant(
-    "zfnet_wide",
-    partial(ZFNet, (512, 1024, 512)),
-    "ZFNet with 512, 1024 and 512 maps in layers 3 to 5, table 2.",
-    num_classes=1000,
-)
+zfnet = variant("zfnet", partial(ZFNet, (384, 384, 256)), num_classes=1000)
+zfnet_wide = variant("zfnet_wide", partial(ZFNet, (512, 1024, 512)), num_classes=1000)

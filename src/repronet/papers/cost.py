@@ -14,17 +14,11 @@ from repronet.papers.tables import golden, short
 
 @dataclass(frozen=True)
 class Workload:
-    """A dataset, and how fast the networks for its pictures are trained.
+    """A dataset, and how fast the networks for its pictures are trained."""
 
-    Args:
-        images: that are trained on, validation left out.
-        core: multiplications a second of one core of an AMD EPYC without AVX-512, measured.
-        gpu: the same of a GPU such as an H100, assumed; None where batches are too small for one.
-    """
-
-    images: int
-    core: float
-    gpu: float | None
+    images: int  #: that are trained on, validation left out
+    core: float  #: multiplications a second of one core of an AMD EPYC without AVX-512, measured
+    gpu: float | None  #: the same of a GPU such as an H100, assumed; None where batches are too small for one
 
 
 WORKLOADS = {
@@ -36,22 +30,34 @@ WORKLOADS = {
 }
 
 
-def multiplications(network: str, dataset: str, epochs: int) -> int:
-    """Of a whole training."""
-    return 3 * golden()[network]["macs"] * WORKLOADS[dataset].images * epochs
+def multiplications(network: str, dataset: str, epochs: int, images: int | None = None) -> int:
+    """Of a whole training, on so many ``images`` or all that the dataset has for it."""
+    return 3 * golden()[network]["macs"] * (images or WORKLOADS[dataset].images) * epochs
 
 
-def cost(network: str, dataset: str, epochs: int, batch_size: int) -> str:
+@dataclass(frozen=True)
+class Cost:
+    """What a training takes, in words and as the time of one core."""
+
+    text: str
+    core_seconds: float
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def cost(network: str, dataset: str, epochs: int, batch_size: int, images: int | None = None) -> Cost:
     """What the training takes: its steps of ``batch_size`` images, its multiplications, and how long they last."""
     work, macs = WORKLOADS[dataset], golden()[network]["macs"]
-    total = multiplications(network, dataset, epochs)
-    steps = epochs * math.ceil(work.images / batch_size)
-    times = [f"{duration(total / work.core)} on a core ({work.core / 1e9:g} G a second)"]
+    total, images = multiplications(network, dataset, epochs, images), images or work.images
+    steps = epochs * math.ceil(images / batch_size)
+    seconds = total / work.core
+    times = [f"{duration(seconds)} on a core ({work.core / 1e9:g} G a second)"]
     if work.gpu is not None:
         times.append(f"{duration(total / work.gpu)} on a GPU (an assumed {work.gpu / 1e12:g} T)")
     power = f"{total:.1e}".replace("e+", "e")
-    product = f"3 × {short(macs)} MACs × {work.images:,} images × {epochs} epochs"
-    return f"{steps:,} steps of {batch_size}; {product} = {power}: {', '.join(times)}"
+    product = f"3 × {short(macs)} MACs × {images:,} images × {epochs} epochs"
+    return Cost(f"{steps:,} steps of {batch_size}; {product} = {power}: {', '.join(times)}", seconds)
 
 
 def duration(seconds: float) -> str:

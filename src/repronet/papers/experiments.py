@@ -1,19 +1,39 @@
 """The runs of papers: what each config of ``configs/experiment/`` reproduces, and what a reader must know of it.
 
-The configs hold the recipes alone. What is said here is shown by ``repronet list experiment NAME``, the pages of the
-networks and ``results/README.md``. Needs no torch.
+The configs hold the recipes alone. What experiments.csv says is shown by ``repronet list experiment NAME``, the pages
+of the networks and ``results/README.md``. Needs no torch.
+
+A smaller budget buys as many epochs as :mod:`repronet.papers.cost` says it pays for: five minutes of two processor
+cores, or an hour of one, since two that share caches and memory seldom do twice as much for an hour. Runs that are
+compared have as many epochs as the longest of them can have; five minutes are a little short for 56 layers.
 """
 
 from __future__ import annotations
 
-from repronet.papers import NETWORKS
+from repronet.papers import NETWORKS, published
 from repronet.papers.cost import cost
-from repronet.papers.experiments_imagenet import IMAGENET
-from repronet.papers.experiments_small import SMALL
 from repronet.papers.records import Error, Experiment
+from repronet.papers.sheets import number, rows, texts
 from repronet.papers.tables import where
 
-EXPERIMENTS: dict[str, Experiment] = {**SMALL, **IMAGENET}
+# An error is found by its percent among those of ``of``, or without that of the network itself.
+EXPERIMENTS: dict[str, Experiment] = {
+    row["name"]: Experiment(
+        row["title"],
+        row["network"],
+        row["dataset"],
+        published(row["of"] or row["network"], float(row["published"])) if row["published"] else None,
+        number(row["minutes"]),
+        number(row["hour"]),
+        texts(row["deviations"]),
+        row["comparable"] == "yes",
+        row["section"],
+        row["also"],
+        row["context"],
+        number(row["images"]),
+    )
+    for row in rows("experiments")
+}
 
 
 def described(name: str, epochs: int, batch_size: int, normalization: str) -> dict[str, str]:
@@ -35,7 +55,7 @@ def described(name: str, epochs: int, batch_size: int, normalization: str) -> di
         "paper": "; ".join(filter(None, (cited, run.also))),
         "command": f"repronet reproduce {name}",
         "published": "; ".join(filter(None, (figure, run.context, beside))),
-        "cost": cost(run.network, run.dataset, epochs, batch_size),
+        "cost": str(cost(run.network, run.dataset, epochs, batch_size, run.images)),
         "epochs": ", ".join(f"{budget} {count or 'none'}" for budget, count in epochs_of.items()),
         "deviations": "; ".join((*run.deviations, *facts.deviations_with(normalization))),
     }

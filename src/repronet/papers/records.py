@@ -9,37 +9,21 @@ from typing import Literal
 Protocol = Literal["1-crop", "10-crop", "144-crop", "dense", "multi-scale dense", "test images"]
 Source = Literal["torchvision", "paper", "computed"]
 SourceKind = Literal["paper text", "authors' repository", "secondary"]
-Stages = tuple[tuple[str, tuple[int, ...]], ...]
+Shape = tuple[int, int, int]  # channels, height, width
+Stages = tuple[tuple[str, Shape], ...]
 
-# Images (C, H, W) and classes.
-IMAGENET = ((3, 224, 224), 1000)
-CIFAR = ((3, 32, 32), 10)
-
-# What errors are of.
-TOP1, TOP5 = "ImageNet val top-1", "ImageNet val top-5"
-CIFAR10_TEST, CIFAR100_TEST = "CIFAR-10 test", "CIFAR-100 test"
-
-RESPONSE_NORM_ALPHA = (
-    "α of the response norm times the sum of squares, as AlexNet's formula reads; cuda-convnet and Caffe have it times"
-    " the mean: normalization=local_response_mean"
-)
+TOP5 = "ImageNet val top-5"  # what an error is of
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A number as it is printed, "0.724 G" for instance.
+    """A number as it is printed, "0.724 G" for instance."""
 
-    Args:
-        text: the digits and the unit, k, M, G or none.
-        truncated: whether its digits were cut off and not rounded.
-        without_batch_norm: whether it leaves out the gains and shifts of batch normalisation.
-    """
-
-    text: str
-    truncated: bool = False
-    without_batch_norm: bool = False
+    text: str  #: the digits and the unit, k, M, G or none
+    truncated: bool = False  #: whether its digits were cut off and not rounded
+    without_batch_norm: bool = False  #: whether it leaves out the gains and shifts of batch normalisation
 
     def __str__(self) -> str:
         cut_off = ", its digits cut off" if self.truncated else ""
@@ -56,29 +40,13 @@ class Printed:
         return shown <= scaled < shown + 1 if self.truncated else abs(scaled - shown) <= 0.5
 
 
-def cut(text: str) -> Printed:
-    """A number whose digits are cut off and not rounded."""
-    return Printed(text, truncated=True)
-
-
-def stages(text: str) -> Stages:
-    """``c1 6×28×28, s2 6×14×14``: names of modules and the shapes that leave them."""
-    pairs = (stage.split() for stage in text.split(","))
-    return tuple((name, tuple(map(int, shape.split("×")))) for name, shape in pairs)
-
-
 @dataclass(frozen=True)
 class Citation:
-    """Where a fact was read.
+    """Where a fact was read."""
 
-    Args:
-        document: with its version: "arXiv:1512.03385v1", or a repository.
-        where: table, figure, section or file.
-        kind: the text of the paper, its authors' own repository (for library weights, the library's), or a copy.
-    """
-
-    document: str
-    where: str
+    document: str  #: with its version: "arXiv:1512.03385v1", or a repository
+    where: str  #: table, figure, section or file
+    #: the text of the paper, its authors' own repository (for library weights, the library's), or a copy
     kind: SourceKind = "paper text"
 
     def __str__(self) -> str:
@@ -86,21 +54,14 @@ class Citation:
         return f"{self.document}, {self.where}{kind}"
 
 
-TORCHVISION = Citation("torchvision 0.29.1", "metadata of IMAGENET1K_V1", "authors' repository")
-
-
 @dataclass(frozen=True)
 class Statistic:
-    """Which figure of how many runs is printed.
+    """Which figure of how many runs is printed."""
 
-    Args:
-        kind: "one run" where the source names no other.
-        runs: how many.
-        mean, deviation: of those runs, in percent, where they are printed beside the best or the median.
-    """
-
+    #: "one run" where the source names no other
     kind: Literal["one run", "best", "median", "mean", "ensemble"] = "one run"
-    runs: int = 1
+    runs: int = 1  #: how many
+    #: mean, deviation: of those runs, in percent, where they are printed beside the best or the median
     mean: float | None = None
     deviation: float | None = None
 
@@ -118,27 +79,16 @@ ONE_RUN = Statistic()
 
 @dataclass(frozen=True)
 class Error:
-    """A published error.
+    """A published error."""
 
-    Args:
-        percent: the error.
-        of: "ImageNet val top-1", "CIFAR-10 test", …
-        protocol: which views of an image were averaged. Errors of different protocols are never compared.
-        citation: where it was read.
-        statistic: which figure of how many runs it is.
-        images: how many images it counts, where not all of the set.
-        note: what else must be known of it: the scale, no augmentation.
-        unconfirmed: what of it could not be read at its source, and why; "" where all was.
-    """
-
-    percent: float
-    of: str
-    protocol: Protocol
-    citation: Citation
-    statistic: Statistic = ONE_RUN
-    images: int | None = None
-    note: str = ""
-    unconfirmed: str = ""
+    percent: float  #: the error
+    of: str  #: "ImageNet val top-1", "CIFAR-10 test", …
+    protocol: Protocol  #: which views of an image were averaged. Errors of different protocols are never compared.
+    citation: Citation  #: where it was read
+    statistic: Statistic = ONE_RUN  #: which figure of how many runs it is
+    images: int | None = None  #: how many images it counts, where not all of the set
+    note: str = ""  #: what else must be known of it: the scale, no augmentation
+    unconfirmed: str = ""  #: what of it could not be read at its source, and why; "" where all was
 
     @property
     def expected(self) -> float | None:
@@ -160,37 +110,12 @@ class Error:
         return " †" if self.unconfirmed else ""
 
 
-def cifar10_error(percent: float, citation: Citation, note: str = "", statistic: Statistic = ONE_RUN) -> Error:
-    """An error on the test images of CIFAR-10, each seen once."""
-    return Error(percent, CIFAR10_TEST, "test images", citation, statistic, note=note)
-
-
-def both(
-    top1: float,
-    top5: float,
-    protocol: Protocol,
-    citation: Citation,
-    note: str = "",
-    statistic: Statistic = ONE_RUN,
-    images: int | None = None,
-    unconfirmed: str = "",
-) -> tuple[Error, Error]:
-    """The two errors that a row of a table on ImageNet prints."""
-    shared = (protocol, citation, statistic, images, note, unconfirmed)
-    return Error(top1, TOP1, *shared), Error(top5, TOP5, *shared)
-
-
 @dataclass(frozen=True)
 class Recipe:
-    """How the paper trained.
+    """How the paper trained."""
 
-    Args:
-        text: optimizer, batch, rates, decay, length, augmentation.
-        citation: where it was read; what is of another source is said in `text`.
-    """
-
-    text: str
-    citation: Citation
+    text: str  #: optimizer, batch, rates, decay, length, augmentation
+    citation: Citation  #: where it was read; what is of another source is said in `text`
 
 
 @dataclass(frozen=True)
@@ -206,49 +131,31 @@ class Paper:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was published about one network.
+    """What was published about one network."""
 
-    Args:
-        paper: where.
-        title: what it is, in a few words.
-        parameters: trainable parameters, to the last digit.
-        input: channels, height, width.
-        classes: outputs of the last layer.
-        source: where the number of parameters comes from: "torchvision" (its published metadata), "paper", or
-            "computed" from the paper's table.
-        modern: whether it deviates from its paper knowingly; then `deviations` says how.
-        deviations: each in a few words.
-        of_response_norm: those that a run has only where the network keeps its own local response norm.
-        notes: what else the sources say otherwise than each other, or than a count of ours.
-        printed: the size as printed in the paper, if it is.
-        macs: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers:
-            as the paper or torchvision prints them, or where neither does, computed from the paper's table.
-        with_heads: parameters together with the auxiliary classifiers.
-        stages: names of modules and the shape (C, H, W) that leaves them, from the paper's table.
-        receptive_field: (module, side in pixels) of what one of its outputs sees.
-        connections: as printed in the paper: (module, or "" for all, connections).
-        errors: the published errors.
-        recipe: how it was trained.
-    """
-
-    paper: Paper
-    title: str
-    parameters: int
-    input: tuple[int, int, int]
-    classes: int
+    paper: Paper  #: where
+    title: str  #: what it is, in a few words
+    parameters: int  #: trainable parameters, to the last digit
+    input: Shape
+    classes: int  #: outputs of the last layer
+    #: where the number of parameters comes from: "torchvision" (its published metadata), "paper", or "computed"
+    #: from the paper's table
     source: Source = "computed"
-    modern: bool = False
-    deviations: tuple[str, ...] = ()
+    modern: bool = False  #: whether it deviates from its paper knowingly; then `deviations` says how
+    deviations: tuple[str, ...] = ()  #: each in a few words
+    #: those that a run has only where the network keeps its own local response norm
     of_response_norm: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    printed: Printed | None = None
+    notes: tuple[str, ...] = ()  #: what else the sources say otherwise than each other, or than a count of ours
+    printed: Printed | None = None  #: the size as printed in the paper, if it is
+    #: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers:
+    #: as the paper or torchvision prints them, or where neither does, computed from the paper's table
     macs: Printed | int | None = None
-    with_heads: int | None = None
-    stages: Stages = ()
-    receptive_field: tuple[str, int] | None = None
-    connections: tuple[tuple[str, int], ...] = ()
-    errors: tuple[Error, ...] = ()
-    recipe: Recipe | None = None
+    with_heads: int | None = None  #: parameters together with the auxiliary classifiers
+    stages: Stages = ()  #: names of modules and the shape (C, H, W) that leaves them, from the paper's table
+    receptive_field: tuple[str, int] | None = None  #: (module, side in pixels) of what one of its outputs sees
+    connections: tuple[tuple[str, int], ...] = ()  #: as printed in the paper: (module, or "" for all, connections)
+    errors: tuple[Error, ...] = ()  #: the published errors
+    recipe: Recipe | None = None  #: how it was trained
 
     def deviations_with(self, normalization: str) -> tuple[str, ...]:
         """How a run with ``normalization``, a name of ``repronet.models.normalization``, or "paper", deviates."""
@@ -258,31 +165,20 @@ class Facts:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run of ``configs/experiment/NAME.yaml`` reproduces and is held against.
+    """What a run of ``configs/experiment/NAME.yaml`` reproduces and is held against."""
 
-    Args:
-        title: what it is, in a line.
-        network: a key of ``repronet.papers.NETWORKS``, whose paper it reproduces.
-        dataset: a key of ``repronet.papers.cost.WORKLOADS``.
-        published: the error in the paper, of `network`, or of another network and then `deviations` say so; None where
-            it prints none.
-        minutes: epochs that about five minutes of two cores pay for; None where not even one fits.
-        hour: the same for an hour of one core.
-        deviations: from the paper, each in a few words; those of the network are its own.
-        comparable: whether the published figure is of such a run: the same network and length, and a test of its kind.
-        section: where the paper tells of it; "" for where it tells the network's recipe.
-        also: what it is taken from besides.
-        context: what the paper says beside the figure, or for want of one.
-    """
-
-    title: str
-    network: str
-    dataset: str
+    title: str  #: what it is, in a line
+    network: str  #: a key of ``repronet.papers.NETWORKS``, whose paper it reproduces
+    dataset: str  #: a key of ``repronet.papers.cost.WORKLOADS``
+    #: the error in the paper, of `network`, or of another network and then `deviations` say so; None where it
+    #: prints none
     published: Error | None
-    minutes: int | None
-    hour: int | None
-    deviations: tuple[str, ...]
+    minutes: int | None  #: epochs that about five minutes of two cores pay for; None where not even one fits
+    hour: int | None  #: the same for an hour of one core
+    deviations: tuple[str, ...]  #: from the paper, each in a few words; those of the network are its own
+    #: whether the published figure is of such a run: the same network and length, and a test of its kind
     comparable: bool = True
-    section: str = ""
-    also: str = ""
-    context: str = ""
+    section: str = ""  #: where the paper describes it; "" for the section of the network's recipe
+    also: str = ""  #: what it is taken from besides
+    context: str = ""  #: what the paper says beside the figure, or in place of one
+    images: int | None = None  #: that are trained on; None for all that the dataset has for it

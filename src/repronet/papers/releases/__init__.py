@@ -5,7 +5,7 @@ Nothing here imports torch. ``repronet verify source=release`` holds our network
 
 from __future__ import annotations
 
-from repronet.papers.releases import caffe, cuda_convnet, densenet, inception, lenet, resnet, senet
+from repronet.papers.releases import caffe, cuda_convnet, densenet, inception, lenet, resnet
 from repronet.papers.releases.notation import Difference, Operator, Release
 
 RELEASES: dict[str, Release] = {
@@ -15,7 +15,6 @@ RELEASES: dict[str, Release] = {
     **inception.RELEASES,
     **resnet.RELEASES,
     **densenet.RELEASES,
-    **senet.RELEASES,
 }
 
 # Of these the authors are not known to have released a definition.

@@ -27,17 +27,11 @@ RULES: dict[str, Callable[[int, int], float]] = {
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of a release.
+    """One operator of a release."""
 
-    Args:
-        kind: what it does.
-        settings: what the file states about it, by name.
-        branches: chains whose outputs it joins; an empty one passes the maps on as they are.
-    """
-
-    kind: str
-    settings: Mapping[str, Value] = field(default_factory=dict)
-    branches: tuple[Chain, ...] = ()
+    kind: str  #: what it does
+    settings: Mapping[str, Value] = field(default_factory=dict)  #: what the file states about it, by name
+    branches: tuple[Chain, ...] = ()  #: chains whose outputs it joins; an empty one passes the maps on as they are
 
 
 Chain = tuple[Operator, ...]
@@ -46,11 +40,6 @@ Chain = tuple[Operator, ...]
 def chain(*parts: Operator | Chain) -> Chain:
     """Operators and chains, one behind the other."""
     return tuple(operator for part in parts for operator in ((part,) if isinstance(part, Operator) else part))
-
-
-def repeat(count: int, *parts: Operator | Chain) -> Chain:
-    """The same chain so many times in a row."""
-    return chain(*parts) * count
 
 
 def _stated(kind: str, **settings: Value | None) -> Operator:
@@ -216,19 +205,15 @@ def shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between a release and our network that is meant.
+    """A difference between a release and our network that is meant."""
 
-    Args:
-        what: the setting, or "operator" for one that only one of them has, or that is of another kind.
-        theirs, ours: its values. An operator is written as the command prints it, and "none".
-        why: the reason.
-        at: where it stands in our network, with ``*`` and ``?``; for an operator of theirs alone, behind which of ours.
-    """
-
-    what: str
+    what: str  #: the setting, or "operator" for one that only one of them has, or that is of another kind
+    #: theirs, ours: its values. An operator is written as the command prints it, and "none".
     theirs: Value
     ours: Value
-    why: str
+    why: str  #: the reason
+    #: where it stands in our network, with ``*`` and ``?``; for an operator of theirs alone, behind which of
+    #: ours
     at: str = "*"
 
     def __str__(self) -> str:
@@ -242,18 +227,10 @@ def differences(why: str, *found: tuple[str, Value, Value], at: str = "*") -> tu
 
 @dataclass(frozen=True)
 class Release:
-    """What the authors of a network, or those who stand for them here, published as its definition.
+    """What the authors of a network, or those who stand for them here, published as its definition."""
 
-    Args:
-        source: repository and path.
-        operators: the network, from the image to the scores, without softmax and loss.
-        differences: of our network from it.
-        note: what must be known of the source: a copy, a reproduction, a variant.
-        dropout: what our network is told to drop, where it drops nothing by itself.
-    """
-
-    source: str
-    operators: Chain
-    differences: tuple[Difference, ...] = ()
-    note: str = ""
-    dropout: float | None = None
+    source: str  #: repository and path
+    operators: Chain  #: the network, from the image to the scores, without softmax and loss
+    differences: tuple[Difference, ...] = ()  #: of our network from it
+    note: str = ""  #: what must be known of the source: a copy, a reproduction, a variant
+    dropout: float | None = None  #: what our network is set to drop, where it drops nothing by default

@@ -1,0 +1,69 @@
+"""Figures of papers that records draw again: which runs, which of their curves, and what the paper prints. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from repronet.papers.records import Citation
+
+Curve = Literal["train_error", "val_error"]
+
+
+@dataclass(frozen=True)
+class Redrawn:
+    """A figure of a paper."""
+
+    title: str  #: what it shows
+    citation: Citation  #: where it stands
+    experiments: tuple[str, ...]  #: whose records have its curves, in the order of its legend
+    #: of each, training error dashed and validation error, for the paper's test error, solid
+    curves: tuple[Curve, ...] = ("train_error", "val_error")
+    #: errors that the text or a table prints for it, in percent, by what they are of; those of the experiments
+    #: stand in ``repronet.papers.experiments``
+    levels: tuple[tuple[str, float], ...] = ()
+    note: str = ""  #: what is other than in the paper
+
+
+FIGURES: dict[str, Redrawn] = {
+    "he_6": Redrawn(
+        "Plain and residual networks on CIFAR-10",
+        Citation("arXiv:1512.03385v1", "figure 6"),
+        (
+            *(f"plain{depth}_cifar10" for depth in (20, 32, 44, 56)),
+            *(f"resnet{depth}_cifar10" for depth in (20, 32, 44, 56, 110)),
+        ),
+        note="validation error of 5,000 training images for the paper's test error",
+    ),
+    "krizhevsky_1": Redrawn(
+        "A four-layer network with ReLU and with tanh",
+        Citation("NIPS 2012", "figure 1"),
+        ("four_layer_relu_cifar10", "four_layer_tanh_cifar10"),
+        ("train_error",),
+        (("the paper's mark", 25.0),),
+        note="a network of this suite's own, as the paper does not say which",
+    ),
+    "ioffe_2": Redrawn(
+        "With batch normalization and without",
+        Citation("arXiv:1502.03167", "figure 2"),
+        ("four_layer_bn_cifar10", "four_layer_relu_cifar10"),
+        ("val_error",),
+        note="a four-layer network on CIFAR-10 for Inception on ImageNet",
+    ),
+    "lecun_5": Redrawn(
+        "LeNet-5 by passes through the training set",
+        Citation("LeCun et al. 1998", "figure 5", "secondary"),
+        ("lenet5_1998_mnist",),
+        note="validation error of 5,000 training digits for the paper's test error",
+    ),
+    **{
+        f"recipes_{network}": Redrawn(
+            f"{shown} by the recipes of five years",
+            Citation("their papers: repronet list experiment recipe_1998 and so on", ""),
+            tuple(f"recipe_{year}{suffix}" for year in (1998, 2012, 2015, 2021, 2024)),
+            ("val_error",),
+            note="500 images of each class and 20 epochs, so no paper's error stands beside them",
+        )
+        for network, shown, suffix in (("resnet20", "ResNet-20", ""), ("lenet5", "LeNet-5", "_lenet5"))
+    },
+}
