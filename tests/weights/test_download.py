@@ -67,7 +67,7 @@ def host_of(tmp_path, monkeypatch) -> Iterator[object]:
             IMAGENET1K_V1 = Weights(url=host.url(name), transforms=torch.nn.Identity, meta={})
 
         monkeypatch.setattr(published, "BUILDERS", {"tiny": "tiny"})
-        monkeypatch.setattr(published, "get_model_weights", {"tiny": TinyWeights}.__getitem__)
+        monkeypatch.setattr("torchvision.models.get_model_weights", {"tiny": TinyWeights}.__getitem__)
         return host
 
     yield serve

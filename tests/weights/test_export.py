@@ -15,6 +15,8 @@ from tiny_networks import drawn, install
 
 import repronet
 from repronet import layers, weights
+from repronet.data.preprocessing import PixelMap
+from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Zca
 from repronet.errors import UserError
 from repronet.weights import export
 
@@ -214,6 +216,36 @@ def test_what_onnx_cannot_say_is_refused(tmp_path):
     network = torch.nn.Sequential(torch.nn.AvgPool2d(3, 2, ceil_mode=True, divisor_override=4))
     with pytest.raises(UserError, match="ONNX has no average pooling with divisor_override and ceil_mode"):
         onnx_outputs(network, tmp_path / "net.onnx", [torch.randn(2, 3, 8, 8)])
+
+
+@pytest.mark.parametrize(
+    "pixel_map",
+    [
+        PixelMap((4.0, 3.0, 2.0), (-1.0, 0.0, 0.5)),
+        PerPixelMean(torch.rand(3, 8, 8, generator=torch.Generator().manual_seed(0))),
+        PerImage(),
+        GlobalContrast(scale=2.0, regularizer=0.1),
+        LocalContrast(size=5),
+        Zca(torch.zeros(192), torch.eye(192) * 3),
+    ],
+    ids=lambda pixel_map: type(pixel_map).__name__,
+)
+@pytest.mark.parametrize("enlarged_to", [None, 16])
+def test_onnx_takes_pixels_with_the_preprocessing_in_the_graph(pixel_map, enlarged_to, tmp_path):
+    pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
+    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    network = drawn("tiny").eval()
+    weights.export_onnx(weights.OnPixels(network, pixel_map, enlarged_to), tmp_path / "net.onnx", (3, 8, 8))
+    session = runtime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    assert (taken.name, taken.type, taken.shape) == ("pixels", "tensor(uint8)", ["batch", 3, 8, 8])
+    for batch in (1, 5):
+        pixels = torch.randint(0, 256, (batch, 3, 8, 8), dtype=torch.uint8)
+        images = pixel_map(pixels)
+        if enlarged_to:
+            images = torch.nn.functional.interpolate(images, (16, 16), mode="bilinear")
+        found = torch.from_numpy(session.run(None, {"pixels": pixels.numpy()})[0])
+        torch.testing.assert_close(found, network(images).detach(), rtol=1e-4, atol=1e-4)
 
 
 def test_height_and_width_may_be_any(tmp_path):

@@ -16,6 +16,8 @@ from repronet import models, runs, weights
 from repronet.errors import UserError
 from repronet.training.checkpoints import read_checkpoint
 
+pytestmark = pytest.mark.field
+
 MARKER = "it ran"
 
 

@@ -23,6 +23,8 @@ from repronet import weights
 from repronet.errors import UserError
 from repronet.weights import files
 
+pytestmark = pytest.mark.field
+
 
 @pytest.fixture(autouse=True)
 def zoo(monkeypatch):
@@ -145,6 +147,14 @@ WRITTEN = {
     "AveragedModel in a wrapper": lambda: {"state_dict": averaged()},
     "AveragedModel in Lightning": lambda: {"state_dict": {f"ema.{key}": value for key, value in averaged().items()}},
     "compiled and in parallel": lambda: {"model": under("_orig_mod.module.")},
+    "fastai": lambda: {"model": state(), "opt": {"state": [], "hypers": [{"lr": 0.1}]}},
+    "DeepSpeed": lambda: {"module": under("module."), "global_steps": 3, "ds_version": "0.14"},
+    "mmpretrain": lambda: {"meta": {"epoch": 3, "CLASSES": ["cat"]}, "state_dict": under("backbone.")},
+    "Composer": lambda: {"state": {"model": under("module."), "timestamp": {"epoch": 3}}, "rng": []},
+    "detectron2": lambda: {"model": under("module."), "iteration": 3, "__author__": "someone"},
+    "Lightning around a compiled one": lambda: {"state_dict": under("model._orig_mod.")},
+    "FSDP": lambda: {"model": under("_fsdp_wrapped_module."), "step": 3},
+    "activation checkpoints": lambda: {"model": under("_checkpoint_wrapped_module.")},
     "only the mean": lambda: {"state_dict_ema": state(), "epoch": 3},
     "only the mean, torchvision": lambda: {"model_ema": {"n_averaged": torch.tensor(3), **under("module.")}},
 }

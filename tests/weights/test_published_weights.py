@@ -34,7 +34,9 @@ def server(tmp_path, monkeypatch) -> Path:
 
     monkeypatch.setattr(published, "BUILDERS", {"tiny_v1_5": "tiny"})
     monkeypatch.setattr(published, "OTHERWISE_NAMED", {"tiny": "tiny_v1_5"})
-    monkeypatch.setattr(published, "get_model_weights", {"tiny": TinyWeights}.__getitem__)
+    monkeypatch.setattr(
+        "torchvision.models.get_model_weights", lambda builder: TinyWeights if builder == "tiny" else ()
+    )
     return folder
 
 

@@ -36,7 +36,7 @@ def _builder(name: str, first_stride: int, width: int):
     def make(num_classes: int, in_channels: int, layers: ModuleType) -> Tiny:
         return Tiny(num_classes, in_channels, layers, first_stride, width)
 
-    return variant(name, make, "A network of the tests.", num_classes=10)
+    return variant(name, make, num_classes=10)
 
 
 def install(patch: pytest.MonkeyPatch) -> None:

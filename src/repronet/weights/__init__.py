@@ -10,8 +10,8 @@ Loading is all or nothing: every tensor of the source finds its place and every 
 do not and the network is as it was. No file is ever unpickled into anything but tensors and plain values.
 """
 
-from repronet.weights.export import export_onnx, export_program, save
+from repronet.weights.export import OnPixels, export_onnx, export_program, save
 from repronet.weights.files import metadata
 from repronet.weights.loading import Loaded, load, shapes
 
-__all__ = ["Loaded", "export_onnx", "export_program", "load", "metadata", "save", "shapes"]
+__all__ = ["Loaded", "OnPixels", "export_onnx", "export_program", "load", "metadata", "save", "shapes"]

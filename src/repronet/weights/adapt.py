@@ -13,23 +13,16 @@ from repronet.weights.files import listed, printable
 
 @dataclass(frozen=True)
 class Differences:
-    """What keeps a state dict from filling a network.
+    """What keeps a state dict from filling a network."""
 
-    Attributes:
-        missing: keys of the network that the state dict lacks; counters of batch normalisation may be absent.
-        unexpected: keys of the state dict that the network lacks.
-        stem: the weight of the first convolution, if it differs in its input channels alone.
-        heads: the weights and biases of output layers, auxiliary ones too, if they differ in their classes alone.
-        unlike: every other key of both whose tensors differ in shape or kind.
-        shapes: of stem, heads and unlike: theirs and the network's, in words.
-    """
-
+    # keys of the network that the state dict lacks; counters of batch normalisation may be absent
     missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    stem: str | None
+    unexpected: tuple[str, ...]  # keys of the state dict that the network lacks
+    stem: str | None  # the weight of the first convolution, if it differs in its input channels alone
+    # the weights and biases of output layers, auxiliary ones too, if they differ in their classes alone
     heads: tuple[str, ...]
-    unlike: tuple[str, ...]
-    shapes: Mapping[str, str]
+    unlike: tuple[str, ...]  # every other key of both whose tensors differ in shape or kind
+    shapes: Mapping[str, str]  # of stem, heads and unlike: theirs and the network's, in words
 
     @property
     def beyond_the_ends(self) -> bool:

@@ -22,7 +22,7 @@ import torch
 
 
 class Unbuilt:
-    """Stands for a value of another type: takes whatever that is made of, and keeps nothing of it."""
+    """Stands for a value of another type; accepts any arguments and keeps none."""
 
     def __new__(cls, *_: Any) -> Unbuilt:
         return super().__new__(cls)

@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -32,6 +32,28 @@ _ONNX_NEEDS = ("onnx", "onnxscript")
 
 _AVG_POOL = torch.ops.aten.avg_pool2d.default
 _ADAPTIVE_MAX_POOL = torch.ops.aten.adaptive_max_pool2d.default
+
+
+class OnPixels(nn.Module):
+    """A network behind its preprocessing, for programs that have pixels: uint8 (N, C, H, W), 0 to 255 → its outputs.
+
+    Args:
+        network: takes float images.
+        pixel_map: uint8 (N, C, H, W) → float32 of the same shape.
+        enlarged_to: height and width that images are enlarged to behind ``pixel_map``; None: they stay as they are.
+    """
+
+    def __init__(
+        self, network: nn.Module, pixel_map: Callable[[Tensor], Tensor], enlarged_to: int | None = None
+    ) -> None:
+        super().__init__()
+        self.network, self.pixel_map, self.enlarged_to = network, pixel_map, enlarged_to
+
+    def forward(self, pixels: Tensor) -> Any:
+        images = self.pixel_map(pixels)
+        if self.enlarged_to is not None:
+            images = F.interpolate(images, (self.enlarged_to, self.enlarged_to), mode="bilinear", align_corners=False)
+        return self.network(images)
 
 
 def save(network: nn.Module, path: str | Path, transform: str | None = None) -> None:
@@ -76,7 +98,8 @@ def export_program(network: nn.Module, path: str | Path, input_size: InputSize, 
     """Write the network in eval mode as a ``torch.export`` program (.pt2), for batches of any size.
 
     Args:
-        network: its layers may be ours or torch's; what is written is on torch's, with the same parameters.
+        network: its layers may be ours or torch's; what is written is on torch's, with the same parameters. Behind
+            :class:`OnPixels` the program takes uint8 pixels.
         input_size: (C, H, W) of the images, the one size that the program takes.
         any_size: let height and width be any, where the network takes any.
 
@@ -95,12 +118,15 @@ def export_onnx(
     input_size: InputSize,
     any_size: bool = False,
     metadata: Mapping[str, str] | None = None,
+    outputs: Sequence[str] = ("logits",),
 ) -> None:
     """Write the network in eval mode as ONNX, for batches of any size: ``images`` (batch, C, H, W) → ``logits``.
 
     Args:
         network, input_size, any_size: as in :func:`export_program`; the axes are then called ``height`` and ``width``.
+            Behind :class:`OnPixels` the input is called ``pixels``.
         metadata: what the file says beside the graph, in its ``metadata_props``.
+        outputs: names of what the network gives.
 
     Raises:
         UserError: as in :func:`export_program`; when onnx or onnxscript is missing, or ONNX has no such layer.
@@ -118,8 +144,8 @@ def export_onnx(
                 program,
                 dynamo=True,
                 verbose=False,
-                input_names=["images"],
-                output_names=["logits"],
+                input_names=["pixels" if isinstance(network, OnPixels) else "images"],
+                output_names=list(outputs),
                 dynamic_shapes=(axes,),
             )
         except torch.onnx.errors.OnnxExporterError as error:
@@ -133,9 +159,11 @@ def _program(network: nn.Module, input_size: InputSize, any_size: bool) -> Expor
     """Traced on torch's layers: its own operators are what other programs know, our gradients nobody asks for there."""
     twin = convert(copy.deepcopy(network), to="torch").eval()
     like = next(twin.parameters(), torch.empty(0))
-    images = torch.zeros(2, *input_size, dtype=like.dtype, device=like.device)  # one image would fix the batch at one
+    dtype = torch.uint8 if isinstance(network, OnPixels) else like.dtype
+    images = torch.zeros(2, *input_size, dtype=dtype, device=like.device)  # one image would fix the batch at one
+    name = type(network.network if isinstance(network, OnPixels) else network).__name__
     sides = "×".join(map(str, input_size[1:]))
-    one_size = UserError(f"any_size=true: the layers of {type(network).__name__} take images of {sides} alone")
+    one_size = UserError(f"any_size=true: the layers of {name} take images of {sides} alone")
     if any_size:  # what torch.export lets through unseen
         try:
             with torch.no_grad():
@@ -147,7 +175,7 @@ def _program(network: nn.Module, input_size: InputSize, any_size: bool) -> Expor
         program = torch.export.export(twin, (images,), dynamic_shapes=({0: Dim("batch"), **sizes},))
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"input_size={input_size}: {type(network).__name__} cannot take it ({reason})") from error
+        raise UserError(f"input_size={input_size}: {name} cannot take it ({reason})") from error
     taken = next(node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs)
     if any_size and any(isinstance(side, int) for side in taken.shape[2:]):
         raise one_size
@@ -202,11 +230,7 @@ def _ending_in(suffix: str, path: str | Path) -> Path:
 
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to, which becomes ``path`` once all is written.
-
-    Raises:
-        UserError: when the system refuses.
-    """
+    """A name beside ``path`` to write to, which becomes ``path`` once all is written."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: cannot be written, there is no folder {path.parent}")
     draft = path.with_name(f".{secrets.token_hex(3)}.{path.name}")  # ends as path does: writers go by that

@@ -20,7 +20,7 @@ from repronet.weights.beside import STAND_INS
 
 # Where training programs put the state dict: ours, Lightning's, timm's and akamaster's; torchvision's references; the
 # tutorials'. The first of these that is there; a moving mean only where it stands alone.
-_WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "model_state")
+_WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "model_state", "state")
 _MEANS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
 _DEPTH = 3  # of wrappers in wrappers
 
@@ -30,17 +30,11 @@ _SHOWN = 80  # characters of a name out of a file; a damaged or hostile one may 
 
 @dataclass(frozen=True)
 class Source:
-    """Named tensors, and what is known of where they come from.
+    """Named tensors, and what is known of where they come from."""
 
-    Attributes:
-        origin: what an error calls them: a path, or torchvision's name.
-        tensors: under the keys of whoever wrote them.
-        network: the name of the network that they say they belong to, or None where they do not say.
-    """
-
-    origin: str
-    tensors: dict[str, Tensor]
-    network: str | None = None
+    origin: str  # what an error calls them: a path, or torchvision's name
+    tensors: dict[str, Tensor]  # under the keys of whoever wrote them
+    network: str | None = None  # the name of the network that they say they belong to, or None where they do not say
 
 
 def read(path: Path) -> Source:
@@ -65,11 +59,7 @@ def read(path: Path) -> Source:
 
 
 def _unwrapped(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
-    """The state dict in a checkpoint: under a customary name, or else the one mapping of tensors that it holds.
-
-    Raises:
-        UserError: when there are several, none under a customary name.
-    """
+    """The state dict in a checkpoint: under a customary name, or else the one mapping of tensors that it holds."""
     for _ in range(_DEPTH):
         inner = {key: value for key, value in content.items() if isinstance(value, Mapping)}
         plain = [key for key, value in inner.items() if value and all(isinstance(v, Tensor) for v in value.values())]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from repronet import models
@@ -25,9 +24,9 @@ def counts(network: nn.Module) -> tuple[int | None, int | None]:
 
 
 def name_of(network: nn.Module) -> str | None:
-    """The name under which :mod:`repronet.models` built this network; None when it is none of ours."""
+    """The name under which :mod:`repronet.models` built this network; None when it built none such."""
     name = getattr(network, "architecture", None)
-    return name if isinstance(name, str) and name in models.MODELS else None
+    return name if isinstance(name, str) and models.is_known(name) else None
 
 
 def fitting(tensors: Mapping[str, Tensor]) -> list[str]:
@@ -35,14 +34,8 @@ def fitting(tensors: Mapping[str, Tensor]) -> list[str]:
 
     Every network is built on the meta device for this, some hundredths of a second each: only worth it for an error.
     """
-    found = []
-    with torch.random.fork_rng(devices=[]):
-        for name in models.MODELS:
-            try:
-                with torch.device("meta"):
-                    ours = models.create(name, layers="torch").state_dict()
-            except (NotImplementedError, RuntimeError):  # lenet5_1998's connection table needs numbers
-                ours = models.create(name, layers="torch").state_dict()
-            if not differences(convert(tensors, ours.keys()), ours).beyond_the_ends:
-                found.append(name)
-    return found
+    ours = (name for name, family in models.MODELS.items() if isinstance(family, str))
+    states = {name: models.without_memory(name).state_dict() for name in ours}
+    return [
+        name for name, state in states.items() if not differences(convert(tensors, state.keys()), state).beyond_the_ends
+    ]

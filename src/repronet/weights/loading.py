@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from repronet import zoo
 from repronet.errors import UserError
 from repronet.weights import files, identity, published
 from repronet.weights.adapt import Differences, differences, with_input_channels
@@ -18,20 +19,13 @@ from repronet.weights.files import Source
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came from where.
+    """What came from where."""
 
-    Attributes:
-        origin: the path, torchvision's name, or "the given state dict".
-        network: the network that the source said it belongs to, or None where it said nothing.
-        fresh: keys of the heads that were left as they were, for want of the same classes.
-        reshaped: the first convolution's key where its input channels were adapted, else None.
-        aside: keys of the source that stand beside the network: a criterion's, a metric's, a counter.
-    """
-
-    origin: str
-    network: str | None
-    fresh: tuple[str, ...] = ()
-    reshaped: str | None = None
+    origin: str  # the path, torchvision's name, or "the given state dict"
+    network: str | None  # the network that the source said it belongs to, or None where it said nothing
+    fresh: tuple[str, ...] = ()  # keys of the heads that were left as they were, because the classes differ
+    reshaped: str | None = None  # the first convolution's key where its input channels were adapted, else None
+    # keys of the source that stand beside the network: a criterion's, a metric's, a counter
     aside: tuple[str, ...] = ()
 
 
@@ -47,14 +41,16 @@ def load(
     Args:
         network: any module; its parameters keep their device and dtype. One on the meta device gets memory on the CPU.
         source: the path of a file of :func:`repronet.weights.save` or of ``torch.save``; a run folder, for its best
-            checkpoint; torchvision's name of published weights, such as ``"IMAGENET1K_V1"``; or a state dict. Keys may
-            be torchvision's, timm's of its SENets, old or new, or akamaster's CIFAR ResNets', below any prefix.
+            checkpoint; ``"repronet/NAME"`` of ``repronet list weights``; torchvision's name of published weights, such
+            as ``"IMAGENET1K_V1"``; or a state dict. Keys may
+            be torchvision's, timm's of its SENets, old or new, or akamaster's CIFAR ResNets', below any prefix; for a
+            network of timm's or torchvision's, its library's.
         adapt_head: leave output layers as they were drawn, auxiliary ones too, where the classes are others.
         adapt_input: make the first convolution fit other input channels, as
             :func:`repronet.weights.adapt.with_input_channels` says.
 
-    A state dict without a name fills every network of its keys and shapes, for nothing in it tells resnet50 from
-    resnet50_v1_5. Published files, those of :func:`save` as .safetensors and those of our runs do say what they are.
+    A state dict without a name fills every network of its keys and shapes: nothing in it distinguishes resnet50 from
+    resnet50_v1_5. Published files, those of :func:`save` as .safetensors and those of our runs name their network.
 
     Raises:
         UserError: when the source cannot be read, says that it belongs to another network, or does not fit key by key;
@@ -109,9 +105,12 @@ def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Sour
     path, name = Path(source).expanduser(), identity.name_of(network)
     if isinstance(source, str) and published.is_a_name(source) and not path.exists():
         return published.fetch(source, name)
-    read = files.read(path)
-    found = Source(read.origin, read.tensors, read.network or published.network_of(path))
-    if name is not None and found.network not in (None, name):  # others' networks have none: keys and shapes decide
+    named = zoo.is_named(source)
+    read = files.read(zoo.path_of(str(source)) if named else path)
+    found = Source(
+        f"weights={source}" if named else read.origin, read.tensors, read.network or published.network_of(path)
+    )
+    if name is not None and found.network is not None and not published.are_alike(found.network, name):
         theirs = files.printable(found.network)
         raise UserError(f"{found.origin}: holds weights of model={theirs}, not of model={name}")
     return found
@@ -130,4 +129,6 @@ def _put(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None
                 f"{origin}: nothing in it fills {key}, and the network is on the meta device; build it on the CPU"
             )
         network.to_empty(device="cpu")
-    network.load_state_dict(tensors)
+    state = network.state_dict()  # with its layers' versions, without which torchvision's MnasNet takes none
+    state.update(tensors)
+    network.load_state_dict(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from http.client import HTTPException
 from importlib.util import find_spec
@@ -13,24 +14,26 @@ from unittest.mock import patch
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from torchvision.models import get_model_weights
-
+from repronet import zoo
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.errors import UserError
+from repronet.models.foreign import is_foreign
 from repronet.runs import BEST
-from repronet.weights.files import plain_content
-from repronet.weights.published import BUILDERS, is_a_name, network_of
+from repronet.weights.files import metadata, plain_content
+from repronet.weights.published import builder_of, entries_for, is_a_name, network_of
 
 TIMM = "timm/"  # before a name of timm's
 PATIENCE = 6  # seconds that a host has to answer
 
 # torchvision's builders of these turn the pixels of the others into their own, which a state dict cannot.
 _HALVES = PixelStatistics((0.5,) * 3, (0.5,) * 3)
-_OF_HALVES = ("googlenet_bn", "inception_v3")
+_OF_HALVES = ("googlenet", "inception_v3")
 
 
 def pixels_of(source: str, network: str) -> PixelStatistics | None:
     """Mean and deviation that the weights want subtracted and divided by; None where nothing says so.
+
+    Of a file for a network of timm's or torchvision's that does not say it, what the library's own weights want.
 
     Args:
         source: as :func:`repronet.weights.load` takes it, or a run folder.
@@ -42,10 +45,12 @@ def pixels_of(source: str, network: str) -> PixelStatistics | None:
         return PixelStatistics(tuple(wanted["mean"]), tuple(wanted["std"]))
     if is_a_name(source) and not path.exists():
         return _of_torchvision(network, source)
+    if zoo.is_named(source):
+        return _stated(json.loads(metadata(zoo.path_of(source))["transform"]))
     if path.is_dir():
         return _of_run(path)
     builder = network_of(path) if path.is_file() else None
-    return _of_torchvision(builder) if builder else None
+    return _of_torchvision(builder) if builder else _of_library(network)
 
 
 @cache
@@ -53,7 +58,7 @@ def of_timm(name: str) -> Any:
     """timm's network of that name with its published weights, ``resnet50.a1_in1k`` for instance.
 
     Raises:
-        UserError: when timm is not installed, or the weights cannot be had.
+        UserError: when timm is not installed, or the weights cannot be downloaded.
     """
     if find_spec("timm") is None:
         raise UserError(f"weights={TIMM}{name}: needs timm: pip install timm")
@@ -63,7 +68,7 @@ def of_timm(name: str) -> Any:
         raise UserError(f"weights={TIMM}{name}: timm has no network of that name")
     from huggingface_hub import constants  # which timm downloads from
 
-    # Without a network the hub is asked again and again for minutes, even for what lies here already.
+    # Without a network the hub's client retries for minutes, even for files that are here already.
     offline = constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT)
     try:
         with patch.object(constants, "HF_HUB_OFFLINE", offline):
@@ -92,21 +97,41 @@ def _answers(url: str) -> bool:
     return found == [True]
 
 
-def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | None:
-    if network in _OF_HALVES:
-        return _HALVES
-    if network not in BUILDERS or name not in get_model_weights(BUILDERS[network]).__members__:
+def _of_library(network: str) -> PixelStatistics | None:
+    """Those of the weights that its library publishes first; None for a network of our own."""
+    if not is_foreign(network):
         return None
-    wanted = get_model_weights(BUILDERS[network])[name].transforms()
+    if not network.startswith(TIMM):
+        return _of_torchvision(network)
+    import timm
+
+    wanted = timm.get_pretrained_cfg(network.removeprefix(TIMM))
+    return PixelStatistics(tuple(wanted.mean), tuple(wanted.std)) if wanted else None
+
+
+def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | None:
+    if builder_of(network) in _OF_HALVES:
+        return _HALVES
+    if name not in entries_for(network):
+        return None
+    wanted = entries_for(network)[name].transforms()
     return PixelStatistics(tuple(wanted.mean), tuple(wanted.std))
 
 
 def _of_run(folder: Path) -> PixelStatistics | None:
-    """Out of its best checkpoint; None where it did more than to shift and to scale each channel."""
+    """Out of its best checkpoint."""
     try:
-        wanted = plain_content(folder / BEST)["ImageDataModule"]["lens"]["pixel_map"]
-        found = PixelMap(wanted["gain"], wanted["offset"]).statistics
-    except (UserError, KeyError, TypeError):
+        return _stated(plain_content(folder / BEST)["ImageDataModule"]["lens"])
+    except (UserError, KeyError):
+        return None
+
+
+def _stated(transform: Any) -> PixelStatistics | None:
+    """Those of a transform's plain values; None where it does more than to shift and to scale each channel."""
+    try:
+        wanted = transform["pixel_map"]
+        found = PixelMap(tuple(wanted["gain"]), tuple(wanted["offset"])).statistics
+    except (KeyError, TypeError):
         return None
     stated = all(0 <= value <= 1 for value in found.mean) and all(value > 0 for value in found.std)
     return found if stated else None

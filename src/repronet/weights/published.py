@@ -13,13 +13,17 @@ import sys
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
 from torch import Tensor, hub
-from torchvision.models import WeightsEnum, get_model_weights
 
+from repronet import models
 from repronet.errors import UserError
 from repronet.weights.files import Source, from_mapping
+
+if TYPE_CHECKING:
+    from torchvision.models import WeightsEnum
 
 # Our network: torchvision's builder of the same. Where one name means two networks, ours is the paper's.
 BUILDERS: dict[str, str] = {
@@ -36,7 +40,9 @@ BUILDERS: dict[str, str] = {
 # torchvision's name that is another network here: our name of torchvision's.
 OTHERWISE_NAMED: dict[str, str] = {builder: name for name, builder in BUILDERS.items() if builder not in BUILDERS}
 
-ATTEMPTS = 3  # a download that was cut off is asked for again
+_OWN = "torchvision/"  # before the name of a network that is torchvision's itself
+
+ATTEMPTS = 3  # of a download that is cut off
 
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # torch.hub puts the first digits of the file's SHA-256 into its name
 
@@ -46,10 +52,31 @@ def is_a_name(source: str) -> bool:
     return re.fullmatch(r"[A-Z][A-Z0-9_]*", source) is not None
 
 
+def builder_of(network: str) -> str | None:
+    """torchvision's builder of a network of ours, or of its own; None where it has no such network."""
+    return network.removeprefix(_OWN) if network.startswith(_OWN) else BUILDERS.get(network)
+
+
+def are_alike(network: str, other: str) -> bool:
+    """Whether weights of ``network`` may be weights of ``other``: of the same, or of torchvision's same one.
+
+    Of torchvision's for a network of timm's keys and shapes decide.
+    """
+    builder = builder_of(network)
+    return network == other or (builder is not None and (other.startswith("timm/") or builder == builder_of(other)))
+
+
+def entries_for(network: str) -> Mapping[str, WeightsEnum]:
+    """torchvision's weights for a network by their names; none where it has no such network."""
+    from torchvision.models import get_model_weights
+
+    builder = builder_of(network)
+    return get_model_weights(builder).__members__ if builder else {}
+
+
 def names_for(network: str) -> list[str]:
-    """torchvision's names of weights for our ``network``; none where it has no such network."""
-    entries = get_model_weights(BUILDERS[network]).__members__ if network in BUILDERS else {}
-    return [entry for entry in entries if entry != "DEFAULT"]
+    """torchvision's names of weights for ``network``; none where it has no such network."""
+    return [entry for entry in entries_for(network) if entry != "DEFAULT"]
 
 
 def fetch(name: str, network: str | None) -> Source:
@@ -58,8 +85,8 @@ def fetch(name: str, network: str | None) -> Source:
     The SHA-256 of the file is held against its name at every call, not at the download alone.
 
     Raises:
-        UserError: when torchvision has none of that name for the network, they cannot be had, or the file is damaged; a
-            damaged one in torch.hub's folder is removed.
+        UserError: when torchvision has none of that name for the network, they cannot be downloaded, or the file is
+            damaged; a damaged one in torch.hub's folder is removed.
     """
     url = entry(name, network).url
     file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
@@ -73,11 +100,7 @@ def fetch(name: str, network: str | None) -> Source:
 
 
 def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> Mapping[str, Tensor]:
-    """The state dict at ``url``, asked for again where it came cut off or damaged.
-
-    Raises:
-        UserError: when it does not come whole, or is no state dict.
-    """
+    """The state dict at ``url``, asked for again where it came cut off or damaged."""
     try:
         return hub.load_state_dict_from_url(
             url, map_location="cpu", progress=sys.stderr.isatty(), check_hash=True, weights_only=True
@@ -93,16 +116,21 @@ def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> 
 
 
 def network_of(file: Path) -> str | None:
-    """Our name of the network whose weights torchvision publishes under this file name; None for any other file.
+    """The network whose weights torchvision publishes under this file name, by our name for it if it has one.
+
+    None for any other file.
 
     Raises:
         UserError: when the file has such a name and another content.
     """
     if _HASH.search(file.name) is None:
         return None
+    from torchvision.models import get_model_weights
+
+    foreign = {name: name.removeprefix(_OWN) for name in models.foreign.names("torchvision")}
     names = [
         name
-        for name, builder in BUILDERS.items()
+        for name, builder in (*BUILDERS.items(), *foreign.items())
         if any(urlparse(entry.url).path.endswith(f"/{file.name}") for entry in get_model_weights(builder))
     ]
     if names and not _hash_holds(file):
@@ -118,9 +146,9 @@ def entry(name: str, network: str | None) -> WeightsEnum:
     if network in OTHERWISE_NAMED:
         ours = OTHERWISE_NAMED[network]
         raise UserError(f"weights={name}: torchvision's {network} is not model={network} here; it is model={ours}")
-    if network not in BUILDERS:
+    entries = entries_for(network)
+    if not entries:
         raise UserError(f"weights={name}: torchvision has no weights for model={network}; give the path of a file")
-    entries = get_model_weights(BUILDERS[network]).__members__
     if name not in entries:
         choices = ", ".join(names_for(network))
         raise UserError(f"weights={name}: torchvision has none of that name for model={network} (choices: {choices})")

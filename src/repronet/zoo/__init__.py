@@ -1,0 +1,73 @@
+"""Weights that this suite trained, each beside the record of its run: ``repronet/lenet5-mnist`` and the like.
+
+``NAME.safetensors`` holds network, preprocessing and weights, ``NAME.json`` the record: config, seed, commit, every
+epoch and the SHA-256 of the weights. `repronet reproduce publish` writes both. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from repronet.errors import UserError, nearest
+from repronet.reproduction import record as records
+
+PREFIX = "repronet/"
+FOLDER = Path(__file__).parent
+MOST = 1_500_000  # bytes of one file of weights
+
+
+def is_named(source: object) -> bool:
+    """Whether ``source`` is a name of the zoo, and no folder or file of the user's."""
+    return isinstance(source, str) and source.startswith(PREFIX) and not Path(source).exists()
+
+
+def names() -> list[str]:
+    """All of them, with their prefix."""
+    return [f"{PREFIX}{path.stem}" for path in sorted(FOLDER.glob("*.safetensors"))]
+
+
+@cache
+def path_of(name: str) -> Path:
+    """The file of weights, which is what its record says.
+
+    Raises:
+        UserError: when there is none of that name, or it is damaged.
+    """
+    if name not in names():
+        there = f" (choices: {', '.join(names())})" if names() else ""
+        raise UserError(f"weights={name}: no such weights{nearest(name, names())}{there}")
+    path, said = FOLDER / f"{name.removeprefix(PREFIX)}.safetensors", record_of(name)["weights"]["sha256"]
+    if sha256(path) != said:
+        raise UserError(f"weights={name}: damaged, {path.name} has not the SHA-256 of its record; install it again")
+    return path
+
+
+def record_of(name: str) -> records.Record:
+    """The record of the run that gave the weights.
+
+    Raises:
+        UserError: when it is not what its run wrote.
+    """
+    return records.read(FOLDER / f"{name.removeprefix(PREFIX)}.json")
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """The config of that run, without the places of its machine."""
+    record = record_of(name)
+    return {**record["config"], "seed": record["seed"]}
+
+
+def command(record: records.Record) -> str:
+    """The line that trains them again."""
+    budget = "" if record["budget"] == "paper" else f" budget={record['budget']}"
+    seeds = "" if record["seed"] == 0 else f" seeds=[{record['seed']}]"
+    return f"repronet reproduce {record['experiment']}{budget}{seeds} threads={record['hardware']['torch_threads']}"
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
