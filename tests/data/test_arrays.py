@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from repronet.data.sources import Request, load
+from repronet.data.splits import of_classes
 from repronet.errors import UserError
+
+pytestmark = pytest.mark.field
 
 RNG = np.random.default_rng(0)
 PIXELS = RNG.integers(0, 256, (40, 8, 6), dtype=np.uint8)
@@ -83,6 +86,24 @@ def test_bytes_of_another_type_are_taken_exactly(tmp_path, kind):
     assert np.array_equal(data.test.images[:, 0].numpy(), PIXELS)
 
 
+def test_rows_of_zeros_and_ones_are_several_labels_once_one_picture_has_not_one_label(tmp_path):
+    bits = np.eye(4, dtype=np.uint8)[LABELS]
+    bits[3] = 0
+    data = loaded(tmp_path, x_train=PIXELS, y_train=bits, x_test=PIXELS[:4], y_test=np.eye(4)[[0, 1, 2, 3]])
+    assert data.multilabel
+    assert data.classes == ("0", "1", "2", "3")
+    assert data.train.labels.shape == (36, 4)
+    assert data.test.labels.tolist() == np.eye(4).tolist()
+    known = {image.tobytes(): row.tolist() for image, row in zip(PIXELS, bits, strict=True)}
+    for split in (data.train, data.val):
+        images = split.images[:, 0].numpy()
+        assert [known[np.ascontiguousarray(image).tobytes()] for image in images] == split.labels.tolist()
+    chosen = of_classes(data, ["2", "0"])
+    assert torch.equal(chosen.train.labels, data.train.labels[:, [2, 0]])
+    with pytest.raises(UserError, match=r"train_labels \(40, 4\).*several labels a picture must be so in every split"):
+        loaded(tmp_path, x_train=PIXELS, y_train=bits, x_test=PIXELS[:4], y_test=LABELS[:4])
+
+
 @pytest.mark.parametrize(
     "labels", [np.eye(4)[LABELS], np.eye(4, dtype=int)[LABELS], np.eye(4, dtype=bool)[LABELS], LABELS.astype(float)]
 )
@@ -103,8 +124,8 @@ def test_one_hot_rows_and_whole_floats_are_labels(tmp_path, labels):
         ({"train_images": PIXELS, "train_labels": LABELS[:9]}, "40 train_images and 9 train_labels"),
         ({"train_images": PIXELS, "train_labels": LABELS - 1}, "has -1, which is below 0"),
         ({"train_images": PIXELS, "train_labels": LABELS + 1}, "no training image has label 0.*; subtract 1"),
-        ({"train_images": PIXELS, "train_labels": np.ones((40, 14), int)}, r"\(40, 14\), several labels a picture"),
-        ({"train_images": PIXELS, "train_labels": np.zeros((40, 14), int)}, r"\(40, 14\), several labels a picture"),
+        ({"train_images": PIXELS, "train_labels": np.full((40, 14), 2)}, r"\(40, 14\) and not all 0 or 1"),
+        ({"train_images": PIXELS, "train_labels": np.zeros((40, 14), int)}, r"no training image has label 0$"),
         ({"train_images": PIXELS, "train_labels": LABELS / 2}, "float64 with 0.5; labels are whole numbers"),
         ({"train_images": PIXELS, "train_labels": LABELS * np.nan}, "float64 with nan; labels are whole numbers"),
         ({"train_images": PIXELS, "train_labels": LABELS.astype(str)}, r"are words; .*return_inverse=True"),

@@ -116,21 +116,32 @@ def test_a_loader_without_a_trainer_counts_its_epochs(split):
     assert [order(loader) for _ in range(3)] == [order(batches(split, epoch=epoch)) for epoch in range(3)]
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, 3, 8])
 def test_processes_share_every_batch(split, processes):
-    whole = [set(labels.tolist()) for _, labels in batches(split)]
-    parts = []
+    """The last batch of 6 images has none for two of eight processes."""
+    policy, parts = PlanarAffine(2, 0.1, 0.1, 10, 10), []
     for rank in range(processes):
-        loader = batches(split)
+        loader = batches(split, augmentation=policy, chunk=1)
         loader.dealing = replace(loader.dealing, rank=rank, world_size=processes)
-        parts.append([labels.tolist() for _, labels in loader])
-    for number, batch in enumerate(whole):
-        shared = [label for part in parts for label in part[number]]
-        assert len(shared) == len(batch)
-        assert set(shared) == batch
+        parts.append(list(loader))
+    whole = list(batches(split, augmentation=policy))
+    assert {len(part) for part in parts} == {len(whole)}
+    for shares_of_batch, (images, labels) in zip(zip(*parts, strict=True), whole, strict=True):
+        sizes = [len(its_labels) for _, its_labels in shares_of_batch]
+        assert max(sizes) - min(sizes) <= 1
+        assert torch.equal(torch.cat([its_labels for _, its_labels in shares_of_batch]), labels)
+        torch.testing.assert_close(torch.cat([its_images for its_images, _ in shares_of_batch]), images)
 
 
 @pytest.mark.parametrize(("count", "processes"), [(70, 2), (70, 3), (2, 3), (64, 4)])
 def test_evaluation_counts_every_image_once_over_all_processes(count, processes):
     rows = [row for rank in range(processes) for share in shares(count, 16, rank, processes) for row in share]
     assert sorted(rows) == list(range(count))
+    assert {len(shares(count, 16, rank, processes)) for rank in range(processes)} == {-(-count // 16)}
+
+
+def test_evaluation_by_processes_is_evaluation_by_one(split):
+    parts = [list(TensorEvaluation(split, IDENTITY, batch_size=32, rank=rank, world_size=7)) for rank in range(7)]
+    for number, (images, labels) in enumerate(TensorEvaluation(split, IDENTITY, batch_size=32)):
+        assert torch.equal(torch.cat([part[number][0] for part in parts]), images)
+        assert torch.equal(torch.cat([part[number][1] for part in parts]), labels)

@@ -14,7 +14,7 @@ from rich.console import Console
 from repronet import runs
 from repronet.config.build import assemble
 from repronet.config.compose import compose
-from repronet.config.schema_commands import PROTOCOLS
+from repronet.config.schema_runs import PROTOCOLS
 from repronet.data.eval_transform import DENSE, PIXEL_MAPS, VIEWS, EvalTransform, ten_crops
 from repronet.data.preprocessing import PixelMap
 from repronet.errors import UserError
@@ -116,7 +116,7 @@ def test_the_corners_of_144_crops_are_four():
 @pytest.mark.parametrize("damage", [{"classes": None}, {"pixel_map": {"kind": "os.system"}}, {"extra": 1}])
 def test_anything_else_is_refused(damage):
     plain = EvalTransform(("a", "b"), 1, 4, 4, False, PixelMap.scale(0.0, 1.0, 1)).plain()
-    with pytest.raises(UserError, match="does not say how its pictures are prepared"):
+    with pytest.raises(UserError, match="does not record the preprocessing of its images"):
         EvalTransform.of({**plain, **damage})
     assert set(PIXEL_MAPS) == {"PixelMap", "PerPixelMean", "PerImage", "GlobalContrast", "LocalContrast", "Zca"}
 
@@ -134,6 +134,7 @@ def photos(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.mark.field
 @pytest.mark.parametrize("memory", [4, 0])
 @pytest.mark.parametrize("resize", ["null", "40", "original"])
 def test_a_file_is_read_as_the_validation_s_were(photos, resize, memory):

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from odd_pictures import write_good
-from repronet.data.folders import WHOLE, files_below, read_layout
+from repronet.data.folders import WHOLE, files_below, read_layout, require_whole_groups
 from repronet.data.scan import scan
 from repronet.errors import UserError
+
+pytestmark = pytest.mark.field
 
 
 def labelled(layout, split: str) -> list[tuple[str, int]]:
@@ -187,3 +189,16 @@ def test_links_that_lead_everywhere_end(tmp_path):
     found = [file for file, label in labelled(layout, WHOLE) if label == 0]
     assert len(found) == 3  # its own, the dog's through the first link, and the link to itself
     assert {finding.what for finding in scan(tmp_path).findings} >= {"unreadable", "link that leads back"}
+
+
+def test_a_loose_picture_is_a_group_by_itself(tmp_path):
+    for path in ("train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "train/cat/anna/1.png", "train/dog/anna/2.png"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    (tmp_path / "val/dog").mkdir()
+    (tmp_path / "val/dog/3.png").touch()
+    layout = read_layout(tmp_path, "folder")
+    require_whole_groups(layout, "data.groups=folder")
+    groups = [file.group for files in layout.files.values() for file in files]
+    assert len(set(groups)) == 5
+    assert groups.count("anna") == 2

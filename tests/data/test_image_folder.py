@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from repronet.data import image_folder as module
+from repronet.data.cuts import Cut
 from repronet.data.decoded import log as decoding_log
 from repronet.data.image_folder import Reading, image_folder, imagenet, imagenette
 from repronet.data.pictures import PictureFiles, PictureStore, fits
@@ -43,14 +44,14 @@ def sizes(data) -> tuple[int, int, int | None]:
 
 def test_one_folder_of_classes_is_split_by_share_and_seed(tmp_path, reading):
     write(tmp_path / "photos")
-    data = image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+    data = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     assert sizes(data) == (11, 3, 6)
     assert data.classes == CLASSES
     assert torch.bincount(data.test.labels).tolist() == [3, 3]
     places = [set(split.index.tolist()) for split in (data.train, data.val, data.test)]
     assert set.union(*places) == set(range(20))
-    again = image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
-    other = image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=1)
+    again = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
+    other = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=1))
     assert torch.equal(again.test.index, data.test.index)
     assert not torch.equal(other.test.index, data.test.index)
 
@@ -58,32 +59,32 @@ def test_one_folder_of_classes_is_split_by_share_and_seed(tmp_path, reading):
 def test_the_folders_that_are_there_are_the_splits(tmp_path, reading):
     for split, count in (("train", 10), ("valid", 4), ("test", 3)):
         write(tmp_path / split, count)
-    assert sizes(image_folder(tmp_path, reading, 0.2, 0.3, seed=0)) == (20, 8, 6)
+    assert sizes(image_folder(tmp_path, reading, Cut(0.2, 0.3, seed=0))) == (20, 8, 6)
 
 
 def test_a_val_folder_alone_leaves_no_test(tmp_path, reading):
     write(tmp_path / "train")
     write(tmp_path / "val", 4)
-    assert sizes(image_folder(tmp_path, reading, 0.2, 0.3, seed=0)) == (20, 8, None)
+    assert sizes(image_folder(tmp_path, reading, Cut(0.2, 0.3, seed=0))) == (20, 8, None)
 
 
 def test_a_test_folder_alone_has_validation_carved(tmp_path, reading):
     write(tmp_path / "train")
     write(tmp_path / "test", 4)
-    assert sizes(image_folder(tmp_path, reading, 4, 0.3, seed=0)) == (16, 4, 8)
+    assert sizes(image_folder(tmp_path, reading, Cut(4, 0.3, seed=0))) == (16, 4, 8)
 
 
 def test_labels_follow_training_where_a_split_lacks_a_class(tmp_path, reading):
     write(tmp_path / "train")
     write(tmp_path / "val", 4)
     write(tmp_path / "test", 4, classes=("cat",))
-    assert image_folder(tmp_path, reading, 0.2, 0.3, seed=0).test.labels.tolist() == [1, 1, 1, 1]
+    assert image_folder(tmp_path, reading, Cut(0.2, 0.3, seed=0)).test.labels.tolist() == [1, 1, 1, 1]
 
 
 def test_memory_and_disk_give_the_same_pixels(tmp_path, reading):
     write(tmp_path / "photos")
-    kept = image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
-    left = image_folder(tmp_path / "photos", Reading(16, 0.0, reading.cache), 0.2, 0.3, seed=0)
+    kept = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
+    left = image_folder(tmp_path / "photos", Reading(16, 0.0, reading.cache), Cut(0.2, 0.3, seed=0))
     assert isinstance(kept.train.pictures, PictureStore)
     assert isinstance(left.train.pictures, PictureFiles)
     for index in range(len(kept.train)):
@@ -95,22 +96,22 @@ def test_memory_and_disk_give_the_same_pixels(tmp_path, reading):
 
 def test_pictures_are_decoded_once(tmp_path, reading, monkeypatch):
     write(tmp_path / "photos")
-    image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+    image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     monkeypatch.setattr("repronet.data.pictures.read_picture", lambda *_: pytest.fail("decoded again"))
-    image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+    image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
 
 
 def test_a_changed_picture_is_decoded_anew(tmp_path, reading):
     write(tmp_path / "photos")
-    image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+    image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     Image.new("RGB", (20, 20), (1, 2, 3)).save(tmp_path / "photos" / "bee" / "0.png")
-    whole = image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0).train.pictures
+    whole = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0)).train.pictures
     assert whole[0][:, 5, 5].tolist() == [1, 2, 3]
 
 
 def test_statistics_are_of_the_training_pixels_and_kept(tmp_path, reading, monkeypatch):
     write(tmp_path / "photos")
-    train = image_folder(tmp_path / "photos", Reading(None, 0.0, reading.cache), 0.2, 0.3, seed=0).train
+    train = image_folder(tmp_path / "photos", Reading(None, 0.0, reading.cache), Cut(0.2, 0.3, seed=0)).train
     flat = torch.cat([train.picture(index).flatten(1) for index in range(len(train))], dim=1)
     expected = PixelStatistics.of(flat[None, :, :, None])
     assert train.statistics() == expected
@@ -128,14 +129,14 @@ def test_a_bad_picture_is_named(tmp_path, reading):
     write(tmp_path / "photos")
     (tmp_path / "photos" / "bee" / "3.png").write_bytes(b"no picture")
     with pytest.raises(UserError, match=r"bee/3\.png: not a picture"):
-        image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+        image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
 
 
 def test_what_lies_among_the_pictures_is_said(tmp_path, reading, caplog):
     write(tmp_path / "photos")
     (tmp_path / "photos" / "bee" / "notes.txt").write_text("hello")
     with caplog.at_level("INFO", decoding_log.name.rpartition(".")[0]):
-        image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+        image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     assert any("left out" in record.getMessage() and "notes.txt" in record.getMessage() for record in caplog.records)
 
 
@@ -151,12 +152,12 @@ def test_what_lies_among_the_pictures_is_said(tmp_path, reading, caplog):
 def test_shares_that_leave_nothing(tmp_path, reading, val, test, message):
     write(tmp_path / "photos")
     with pytest.raises(UserError, match=message):
-        image_folder(tmp_path / "photos", reading, val, test, seed=0)
+        image_folder(tmp_path / "photos", reading, Cut(val, test, seed=0))
 
 
 def test_no_root(reading):
     with pytest.raises(UserError, match=r"data\.root must name the folder"):
-        image_folder(None, reading, 0.1, 0.1, seed=0)
+        image_folder(None, reading, Cut(0.1, 0.1, seed=0))
     with pytest.raises(UserError, match="asks for an account"):
         imagenet(None, reading, 0.1)
 
@@ -211,7 +212,7 @@ def test_all_pictures_that_cannot_be_read_are_named_at_once(tmp_path, reading):
     bad = ["cat/1.png", "cat/5.png", "bee/3.png"]
     spoil(tmp_path / "photos", *bad)
     with pytest.raises(UserError, match=r"^3 pictures cannot be read; data\.on_error=skip leaves them out: ") as caught:
-        image_folder(tmp_path / "photos", reading, 0.2, 0.3, seed=0)
+        image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     assert all(f"photos/{name} (not a picture)" in str(caught.value) for name in bad)
     assert "\n" not in str(caught.value)
 
@@ -225,7 +226,7 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, reading, 
     tolerant = replace(reading, max_skipped=0.2, memory=memory)
     for _ in range(2):  # looked for, and remembered
         caplog.clear()
-        data = image_folder(tmp_path / "photos", tolerant, 4, 4, seed=0)
+        data = image_folder(tmp_path / "photos", tolerant, Cut(4, 4, seed=0))
         assert sizes(data) == (10, 4, 4)
         assert all(data.train.picture(row).shape[0] == 3 for row in range(10))
         said = caplog.text
@@ -238,10 +239,10 @@ def test_too_many_pictures_that_cannot_be_read_are_refused(tmp_path, reading):
     spoil(tmp_path / "photos", "cat/1.png", "bee/3.png")
     for limit in (0.05, 1):
         with pytest.raises(UserError, match=rf"max_skipped={limit}: 2 of 20 pictures are worse: .*bee/3\.png"):
-            image_folder(tmp_path / "photos", replace(reading, max_skipped=limit), 4, 4, seed=0)
+            image_folder(tmp_path / "photos", replace(reading, max_skipped=limit), Cut(4, 4, seed=0))
     spoil(tmp_path / "photos", *(f"bee/{number}.png" for number in range(10)))
-    with pytest.raises(UserError, match=r"no picture in .*bee can be read; fill or remove that class"):
-        image_folder(tmp_path / "photos", replace(reading, max_skipped=0.9), 4, 4, seed=0)
+    with pytest.raises(UserError, match=r"no picture of the class of .*bee.* can be read; fill or remove that class"):
+        image_folder(tmp_path / "photos", replace(reading, max_skipped=0.9), Cut(4, 4, seed=0))
 
 
 def test_a_long_list_is_shortened(tmp_path, reading):
@@ -250,4 +251,4 @@ def test_a_long_list_is_shortened(tmp_path, reading):
     with pytest.raises(
         UserError, match=r"^25 pictures cannot be read; .*; and 5 more, which repronet data check lists"
     ):
-        image_folder(tmp_path / "photos", reading, 4, 4, seed=0)
+        image_folder(tmp_path / "photos", reading, Cut(4, 4, seed=0))

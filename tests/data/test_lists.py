@@ -9,6 +9,8 @@ import pytest
 from repronet.data.lists import names_in
 from repronet.errors import UserError
 
+pytestmark = pytest.mark.field
+
 NAMES = ["a/001.png", "caf\u00e9/\u732b.png", "with space.png"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from weakref import ref
 
 import pytest
@@ -131,3 +132,25 @@ def test_a_batch_that_is_on_the_device_is_not_made_anew():
     moved = data.transfer_batch_to_device(batch, torch.device("meta"), 0)
     assert [part.device.type for part in moved] == ["meta", "meta"]
     assert data.transfer_batch_to_device(batch[0], torch.device("meta"), 0).device.type == "meta"
+
+
+def test_other_processes_map_the_images_of_the_first(tmp_path):
+    data, other = module(dataset(32), 32), module(dataset(32, tested=False), 32)
+    data.write_tensors(tmp_path / "images")
+    for taking in (data, other):
+        taking.map_tensors(tmp_path / "images")
+        for split in (taking.train, taking.val):
+            assert isinstance(split, Split)
+            assert torch.equal(split.images, dataset(32).train.images)  # type: ignore[attr-defined]
+            assert mapped_from(split.images) == str(tmp_path / "images")
+
+
+def mapped_from(values: torch.Tensor) -> str:
+    """The file that the memory of a tensor is mapped from, as Linux tells it."""
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("this system does not say what its memory is mapped from")
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        first, last = (int(number, 16) for number in line.split()[0].split("-"))
+        if first <= values.data_ptr() < last:
+            return line.split(maxsplit=5)[5] if len(line.split()) > 5 else ""
+    return ""

@@ -70,30 +70,30 @@ def test_shares_and_numbers():
     assert validation_share("x", "paper", 5000) == 5000
 
 
-def test_a_set_of_another_size_is_refused(tmp_path):
-    known = replace(official.MNIST, read=lambda folder, train: (torch.zeros(3, 1, 28, 28, dtype=torch.uint8),) * 2)
+def test_a_set_of_another_size_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(official, "_read", lambda *given: (torch.zeros(3, 1, 28, 28, dtype=torch.uint8),) * 2)
     with pytest.raises(UserError, match=r"mnist there is 3×1×28×28, not 60000×1×28×28"):
-        load_official(known, tmp_path, tmp_path, 0.1)
+        load_official(official.MNIST, tmp_path, tmp_path, 0.1)
 
 
-def test_damage_is_told_from_absence(tmp_path):
-    def damaged(folder, train):
+def test_damage_is_told_from_absence(monkeypatch, tmp_path):
+    def damaged(source, folder, train):
         raise ValueError("wrong magic number")
 
+    monkeypatch.setattr(official, "_read", damaged)
     with pytest.raises(UserError, match=r"the files of svhn there are damaged \(wrong magic number\); remove them"):
-        load_official(replace(official.SVHN, read=damaged), tmp_path, tmp_path, 0.1)
+        load_official(official.SVHN, tmp_path, tmp_path, 0.1)
 
 
-def test_a_failed_download_leaves_nothing(tmp_path):
-    def absent(folder, train):
-        raise RuntimeError("Dataset not found.")
-
-    def cut(folder):
+def test_a_failed_download_leaves_nothing(monkeypatch, tmp_path):
+    def absent_and_cut_off(source, folder, train, download=False):
+        if not download:
+            raise RuntimeError("Dataset not found.")
         (tmp_path / folder / "half").write_bytes(b"x")
         raise OSError("connection\nreset")
 
-    known = replace(official.STL10, read=absent, download=cut)
+    monkeypatch.setattr(official, "_read", absent_and_cut_off)
     with pytest.raises(UserError, match=r"no copy under .* the download failed \(connection reset\)") as caught:
-        load_official(known, tmp_path, tmp_path, 0.1)
+        load_official(official.STL10, tmp_path, tmp_path, 0.1)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []

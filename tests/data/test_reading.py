@@ -14,6 +14,8 @@ from PIL import Image
 from odd_pictures import HEIGHT, READABLE, REFUSED, RGB, WIDTH, encoded, plain, ramp
 from repronet.data.reading import PictureError, centre_crop, decode, read_picture, resize_short_side
 
+pytestmark = pytest.mark.field
+
 
 def pixels(name: str) -> np.ndarray:
     return decode(READABLE[name][0](), name).pixels

@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from repronet.data.splits import Split, stratified_parts
+from repronet.data.cuts import stratified_parts
+from repronet.data.splits import Split
 
 
 @given(

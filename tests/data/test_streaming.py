@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -14,11 +14,13 @@ from torch import Tensor
 from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.batches import Dealing, TensorLoader
 from repronet.data.pictures import PictureFiles, PictureSplit, split_of
+from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError
 from repronet.data.splits import Split
 from repronet.data.streaming import Frame, PictureEvaluation, PictureLoader
+from repronet.errors import UserError
 
 COUNT, CPU = 37, torch.device("cpu")
 HALF = PixelMap((2.0,) * 3, (-1.0,) * 3)
@@ -29,6 +31,7 @@ class Jitter:
     """A change that depends on its seed and, if anything leaks, on the global generator."""
 
     mixing = None
+    size = 12
 
     def __call__(self, picture: Tensor, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
@@ -132,14 +135,52 @@ def test_mixing_sees_every_batch_with_a_seed_of_its_own(files, tmp_path):
     assert again.seeds == mixing.seeds
 
 
+@pytest.mark.parametrize("op", [None, "mixup", "cutmix"])
+@pytest.mark.parametrize("processes", [2, 6])
+def test_processes_share_every_batch_mixed_or_not(files, tmp_path, processes, op):
+    """Of the last batch of five pictures the sixth process has none; pictures are mixed with those of other shares."""
+    mixing = Policy([{"op": op, "alpha": 1.0}], 12).mixing if op else None
+    pictures, parts = split(files, tmp_path, keep=False), []
+    for rank in range(processes):
+        loader = batches(pictures, Jitter(), PadCropFlip(), mixing=mixing, chunk=1)
+        loader.dealing = replace(loader.dealing, rank=rank, world_size=processes)
+        parts.append(list(loader))
+    for number, (images, labels) in enumerate(batches(pictures, Jitter(), PadCropFlip(), mixing=mixing)):
+        assert torch.equal(torch.cat([part[number][1] for part in parts]), labels)
+        assert torch.equal(torch.cat([part[number][0] for part in parts]), images)
+
+
+def test_evaluation_by_processes_is_evaluation_by_one(files, tmp_path):
+    def evaluated(rank: int, size: int) -> list:
+        frame, given = Frame(16, 16), {"batch_size": 9, "workers": 0, "device": CPU}
+        return list(PictureEvaluation(split(files, tmp_path, False), frame, HALF, **given, rank=rank, world_size=size))
+
+    parts = [evaluated(rank, 4) for rank in range(4)]
+    for number, (images, labels) in enumerate(evaluated(0, 1)):
+        assert torch.equal(torch.cat([part[number][0] for part in parts]), images)
+        assert torch.equal(torch.cat([part[number][1] for part in parts]), labels)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_picture_that_cannot_be_read_ends_the_pass_in_one_line(files, tmp_path, workers):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"")
     paths = PictureFiles((*files.paths[:4], bad), 16)
     pictures = PictureSplit.of(paths, torch.zeros(5, dtype=torch.int64), "key", tmp_path)
-    with pytest.raises(PictureError, match=r"bad\.png: empty: the file has no bytes$"):
+    with pytest.raises(PictureError, match=r"bad\.png: empty: the file has no bytes; data\.on_error=skip leaves it"):
         list(batches(pictures, Frame(16, 16), workers=workers))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_all_pictures_of_a_batch_that_cannot_be_read_are_named(files, tmp_path, workers):
+    for name, content in (("bad.png", b""), ("worse.png", b"none")):
+        (tmp_path / name).write_bytes(content)
+    paths = PictureFiles((*files.paths[:4], tmp_path / "bad.png", tmp_path / "worse.png"), 16)
+    pictures = PictureSplit.of(paths, torch.zeros(6, dtype=torch.int64), "key", tmp_path)
+    with pytest.raises(UserError, match=r"^2 pictures cannot be read; data.on_error=skip leaves them out: ") as refused:
+        list(batches(pictures, Frame(16, 16), workers=workers))
+    assert "bad.png (empty)" in str(refused.value)
+    assert "worse.png (not a picture)" in str(refused.value)
 
 
 def test_evaluation_keeps_the_order_and_takes_the_middle(files, tmp_path):

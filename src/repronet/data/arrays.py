@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from repronet.data.splits import ImageDataset, Split, carve
+from repronet.data.cuts import Cut, partition
+from repronet.data.folders import SPLITS
+from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
 
 # The names under which archives hold a split's images and labels: MedMNIST's, then Keras'.
@@ -19,17 +21,13 @@ _NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
 _FORMS = "train_images and train_labels, or x_train and y_train"
 
 
-def load_npz(file: Path | None, val: float | int | str, test: float, seed: int) -> ImageDataset:
+def load_npz(file: Path | None, cut: Cut) -> ImageDataset:
     """The splits that ``file`` holds; what it lacks is carved from training.
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: whole numbers from 0 to 255 of any type, or uint16
-    and floats from 0 to 1, which are scaled to 0..255. Labels are whole numbers from 0, (N,) or (N, 1), or rows that
-    are one-hot. An array ``classes`` names the classes, if there is one.
-
-    Args:
-        val: the share or number of training images that validate where the archive has no validation split.
-        test: as much for the test split.
-        seed: of both.
+    and floats from 0 to 1, which are scaled to 0..255. Labels are whole numbers from 0, (N,) or (N, 1), or rows of
+    zeros and ones, (N, classes): one-hot, or several a picture. An array ``classes`` names the classes, if there is
+    one.
 
     Raises:
         UserError: when there is no such archive or it holds something else.
@@ -44,17 +42,12 @@ def load_npz(file: Path | None, val: float | int | str, test: float, seed: int) 
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"data.root={file}: cannot be read as a .npz archive of numbers ({reason})") from error
-    train = _split(arrays, "train", file)
-    if train is None:
+    given = {split: found for split in SPLITS if (found := _split(arrays, split, file)) is not None}
+    if "train" not in given:
         raise UserError(f"data.root={file}: holds {', '.join(sorted(arrays)) or 'nothing'}; it needs {_FORMS}")
-    tested = _split(arrays, "test", file)
-    if tested is None:
-        train, tested = carve(train, test, "data.test", seed)
-    validation = _split(arrays, "val", file)
-    if validation is None:
-        if val == "paper":
-            raise UserError("data.val=paper: an archive has no paper; give a share or a number, 0.1 or 500")
-        train, validation = carve(train, val, "data.val", seed)  # type: ignore[arg-type]
+    given = _one_hot_as_numbers(given, file)
+    train, validation, tested = partition(given, cut, tested=True)
+    assert tested is not None
     classes = _classes(arrays, file, train, validation, tested)
     return ImageDataset("npz", train, validation, tested, classes)
 
@@ -98,11 +91,7 @@ def _whole(values: np.ndarray) -> bool:
 
 
 def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
-    """int64 (N,) out of whole numbers of any type, (N,) or (N, 1), or one-hot rows (N, K).
-
-    Raises:
-        UserError: for several labels a picture, words, and numbers that are none.
-    """
+    """int64 (N,) out of whole numbers of any type, (N,) or (N, 1); or rows of zeros and ones, (N, classes)."""
 
     def refuse(what: str) -> NoReturn:
         raise UserError(f"data.root={file}: {name} {what}")
@@ -110,9 +99,9 @@ def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
     if values.dtype.kind in "USO":
         refuse("are words; labels are whole numbers from 0: np.unique(labels, return_inverse=True) gives both")
     if values.ndim == 2 and values.shape[1] > 1:
-        if not (np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()):
-            refuse(f"is {values.shape}, several labels a picture; there must be one label a picture, (N,)")
-        values = values.argmax(1)  # one-hot
+        if not np.isin(values, (0, 1)).all():
+            refuse(f"is {values.shape} and not all 0 or 1; several labels a picture are a 0 or 1 for each class")
+        return torch.from_numpy(values.astype(np.int64))
     if values.ndim == 2:
         values = values[:, 0]
     if values.ndim != 1:
@@ -125,19 +114,31 @@ def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
     return torch.from_numpy(values.astype(np.int64))
 
 
+def _one_hot_as_numbers(given: dict[str, Split], file: Path) -> dict[str, Split]:
+    """The splits, with the number of the class where no picture of any split has several, or none."""
+    rows = [split.labels for split in given.values() if split.labels.ndim == 2]
+    if all((labels.sum(dim=1) == 1).all() for labels in rows):
+        flat = {name: s.labels.argmax(dim=1) if s.labels.ndim == 2 else s.labels for name, s in given.items()}
+        return {name: split.relabelled(flat[name]) for name, split in given.items()}
+    if len({split.labels.shape[1:] for split in given.values()}) > 1:
+        shapes = ", ".join(f"{name}_labels {tuple(split.labels.shape)}" for name, split in given.items())
+        raise UserError(f"data.root={file}: {shapes}; several labels a picture must be so in every split")
+    return given
+
+
 def _classes(arrays: dict[str, np.ndarray], file: Path, train: Split, *others: Split) -> tuple[str, ...]:
-    count = int(train.labels.max()) + 1
-    strange = max(int(split.labels.max()) for split in others)
+    several = train.labels.ndim == 2
+    count = train.labels.shape[1] if several else int(train.labels.max()) + 1
+    strange = 0 if several else max(int(split.labels.max()) for split in others)
     if strange >= count:
         raise UserError(f"data.root={file}: label {strange} is in validation or test; training has 0 to {count - 1}")
     if count == 1:
         raise UserError(f"data.root={file}: all training images have label 0; there must be two classes or more")
-    absent = sorted(set(range(count)) - set(train.labels.tolist()))
+    there = train.labels.any(dim=0).nonzero().flatten() if several else train.labels
+    absent = sorted(set(range(count)) - set(there.tolist()))
     if absent:
-        hint = "; subtract 1" if absent == [0] else ""
-        raise UserError(
-            f"data.root={file}: no training image has label {absent[0]}; labels must be 0 to {count - 1}{hint}"
-        )
+        wanted = f"; labels must be 0 to {count - 1}{'; subtract 1' if absent == [0] else ''}" if not several else ""
+        raise UserError(f"data.root={file}: no training image has label {absent[0]}{wanted}")
     if any(split.images.shape[1:] != train.images.shape[1:] for split in others):
         raise UserError(f"data.root={file}: the images of its splits differ in size")
     names = arrays.get("classes")

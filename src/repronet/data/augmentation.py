@@ -108,7 +108,7 @@ class PlanarAffine:
         zero, one, cos, sin = torch.zeros_like(right), torch.ones_like(right), angle.cos(), angle.sin()
         stretch = _matrix(grown * squeezed, zero, zero, grown / squeezed)
         forward = _matrix(cos, -sin, sin, cos) @ _matrix(one, slant, zero, one) @ stretch  # (N, 2, 2)
-        half = torch.tensor([size[1] / 2, size[0] / 2], device=draws.device)  # (x, y)
+        half = torch.stack([draws.new_full((), size[1] / 2), draws.new_full((), size[0] / 2)])  # (x, y), no copy
         back = torch.linalg.inv(forward) * half / half.unsqueeze(1)  # pixels → [−1, 1] on both sides
         shift = torch.stack([right, down], dim=1) * self.translate / half  # (N, 2)
         return torch.cat([back, -back @ shift.unsqueeze(2)], dim=2)  # (N, 2, 2) and (N, 2, 1) → (N, 2, 3)

@@ -53,78 +53,63 @@ PIXELS = Constraint(lambda x: type(x) is int and 0 <= x < 2**15, "a whole number
 DEGREES = _up_to(180, "degrees")
 BELOW_HALF = Constraint(lambda x: 0 <= x < 0.5, "a number from 0 up to but not including 0.5")
 
-# name: (probability when nothing is said, values). In the order of the lectures' palette.
+
+def _op(p: float = 1, **values: tuple[Any, Constraint]) -> tuple[float, dict[str, Value]]:
+    """A step's probability when nothing is said, and its values."""
+    return p, {name: Value(*value) for name, value in values.items()}
+
+
+# In the order of the lectures' palette.
 OPERATIONS: dict[str, tuple[float, dict[str, Value]]] = {
     # geometry
-    "flip": (0.5, {}),
-    "flip_vertical": (0.5, {}),
-    "crop": (1, {}),
-    "centre_crop": (1, {}),
-    "pad_crop": (1, {"padding": Value(4, PIXELS)}),
-    "random_resized_crop": (
-        1,
-        {"scale": Value([0.08, 1], _range(0.001, 1)), "ratio": Value([3 / 4, 4 / 3], _range(0.01))},
+    "flip": _op(0.5),
+    "flip_vertical": _op(0.5),
+    "crop": _op(),
+    "centre_crop": _op(),
+    "pad_crop": _op(padding=(4, PIXELS)),
+    "random_resized_crop": _op(scale=([0.08, 1], _range(0.001, 1)), ratio=([3 / 4, 4 / 3], _range(0.01))),
+    "resize": _op(short_side=([256, 256], _range(1, 2**15))),
+    "crop_and_pad": _op(share=(0.1, BELOW_HALF)),
+    "rotate": _op(degrees=(15, DEGREES)),
+    "shear": _op(degrees=(10, ANGLE)),
+    "translate": _op(share=(0.1, PROBABILITY)),
+    "affine": _op(
+        degrees=(10, DEGREES), translate=(0.1, PROBABILITY), scale=([0.9, 1.1], _range(0.01)), shear=(5, ANGLE)
     ),
-    "resize": (1, {"short_side": Value([256, 256], _range(1, 2**15))}),
-    "crop_and_pad": (1, {"share": Value(0.1, BELOW_HALF)}),
-    "rotate": (1, {"degrees": Value(15, DEGREES)}),
-    "shear": (1, {"degrees": Value(10, ANGLE)}),
-    "translate": (1, {"share": Value(0.1, PROBABILITY)}),
-    "affine": (
-        1,
-        {
-            "degrees": Value(10, DEGREES),
-            "translate": Value(0.1, PROBABILITY),
-            "scale": Value([0.9, 1.1], _range(0.01)),
-            "shear": Value(5, ANGLE),
-        },
-    ),
-    "perspective": (1, {"distortion": Value(0.3, PROBABILITY)}),
-    "elastic": (1, {"alpha": Value(50, NOT_NEGATIVE), "sigma": Value(5, POSITIVE)}),
+    "perspective": _op(distortion=(0.3, PROBABILITY)),
+    "elastic": _op(alpha=(50, NOT_NEGATIVE), sigma=(5, POSITIVE)),
     # colour
-    "sharpen": (1, {"factor": Value(2, NOT_NEGATIVE)}),
-    "brighten": (1, {"factor": Value([0.7, 1.3], _range(0))}),
-    "contrast": (1, {"factor": Value([0.7, 1.3], _range(0))}),
-    "saturation": (1, {"factor": Value([0.7, 1.3], _range(0))}),
-    "hue": (1, {"turn": Value(0.05, Constraint(lambda x: 0 <= x <= 0.5, "a share of the circle from 0 to 0.5"))}),
-    "gamma": (1, {"gamma": Value([0.7, 1.5], _range(0.01))}),
-    "invert": (1, {}),
-    "grayscale": (1, {}),
-    "solarize": (1, {"threshold": Value(128, _up_to(256, "a pixel value"))}),
-    "posterize": (
-        1,
-        {"bits": Value(4, Constraint(lambda x: type(x) is int and 1 <= x <= 8, "a whole number from 1 to 8"))},
-    ),
-    "equalize": (1, {}),
-    "colour_cast": (1, {"shift": Value(0.15, PROBABILITY)}),
-    "pca_colour": (1, {"std": Value(0.1, NOT_NEGATIVE)}),
+    "sharpen": _op(factor=(2, NOT_NEGATIVE)),
+    "brighten": _op(factor=([0.7, 1.3], _range(0))),
+    "contrast": _op(factor=([0.7, 1.3], _range(0))),
+    "saturation": _op(factor=([0.7, 1.3], _range(0))),
+    "hue": _op(turn=(0.05, Constraint(lambda x: 0 <= x <= 0.5, "a share of the circle from 0 to 0.5"))),
+    "gamma": _op(gamma=([0.7, 1.5], _range(0.01))),
+    "invert": _op(),
+    "grayscale": _op(),
+    "solarize": _op(threshold=(128, _up_to(256, "a pixel value"))),
+    "posterize": _op(bits=(4, Constraint(lambda x: type(x) is int and 1 <= x <= 8, "a whole number from 1 to 8"))),
+    "equalize": _op(),
+    "colour_cast": _op(shift=(0.15, PROBABILITY)),
+    "pca_colour": _op(std=(0.1, NOT_NEGATIVE)),
     # texture
-    "blur": (1, {"sigma": Value([0.1, 2.0], _range(0.01))}),
-    "noise": (1, {"sigma": Value(0.05, NOT_NEGATIVE)}),
-    "salt": (1, {"share": Value(0.05, PROBABILITY), "grain": Value(8, COUNT)}),
-    "superpixels": (1, {"count": Value(100, COUNT)}),
-    "emboss": (1, {"strength": Value(0.5, PROBABILITY)}),
-    "erase": (1, {"length": Value(16, COUNT)}),
+    "blur": _op(sigma=([0.1, 2.0], _range(0.01))),
+    "noise": _op(sigma=(0.05, NOT_NEGATIVE)),
+    "salt": _op(share=(0.05, PROBABILITY), grain=(8, COUNT)),
+    "superpixels": _op(count=(100, COUNT)),
+    "emboss": _op(strength=(0.5, PROBABILITY)),
+    "erase": _op(length=(16, COUNT)),
     # weather
-    "clouds": (1, {"strength": Value(0.7, PROBABILITY)}),
-    "fog": (1, {"strength": Value(0.6, PROBABILITY)}),
-    "snow": (
-        1,
-        {"cover": Value(0.4, PROBABILITY), "brightness": Value(2.0, Constraint(lambda x: x >= 1, "at least 1"))},
-    ),
+    "clouds": _op(strength=(0.7, PROBABILITY)),
+    "fog": _op(strength=(0.6, PROBABILITY)),
+    "snow": _op(cover=(0.4, PROBABILITY), brightness=(2.0, Constraint(lambda x: x >= 1, "at least 1"))),
     # whole policies
-    "randaugment": (1, {"operations": Value(2, COUNT), "magnitude": Value(9, _up_to(30, "a magnitude"))}),
-    "trivial": (1, {}),
-    "augmix": (
-        1,
-        {
-            "severity": Value(3, Constraint(lambda x: type(x) is int and 1 <= x <= 10, "1 to 10")),
-            "width": Value(3, COUNT),
-        },
-    ),
+    "randaugment": _op(operations=(2, COUNT), magnitude=(9, _up_to(30, "a magnitude"))),
+    "trivial": _op(),
+    "augmix": _op(severity=(3, Constraint(lambda x: type(x) is int and 1 <= x <= 10, "1 to 10")), width=(3, COUNT)),
     # of two pictures and their labels
-    "mixup": (1, {"alpha": Value(0.2, POSITIVE)}),
-    "cutmix": (1, {"alpha": Value(1.0, POSITIVE)}),
+    "mixup": _op(alpha=(0.2, POSITIVE)),
+    "cutmix": _op(alpha=(1.0, POSITIVE)),
 }
 MIXING = ("mixup", "cutmix")
 

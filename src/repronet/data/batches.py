@@ -24,21 +24,17 @@ Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
 
 @dataclass(frozen=True)
 class Dealing:
-    """How a training split is dealt out.
+    """How a training split is dealt out."""
 
-    Attributes:
-        batch_size: images of a global batch, which all processes share; the last one may be smaller.
-        batches_per_chunk: batches that are prepared together.
-        seed: of order and augmentation, with the epoch.
-        epoch: the number of the pass that begins, counted from 0; None counts the passes.
-        rank, world_size: this process takes its share of every global batch. A last batch that has fewer images than
-            there are processes is left out.
-    """
-
-    batch_size: int
-    batches_per_chunk: int = 16
-    seed: int = 0
-    epoch: Callable[[], int] | None = None
+    batch_size: int  # images of a global batch, which all processes share; the last one may be smaller
+    batches_per_chunk: int = 16  # batches that are prepared together
+    seed: int = 0  # of order and augmentation, with the epoch
+    epoch: Callable[[], int] | None = None  # the number of the pass that begins, counted from 0; None counts the passes
+    # float64 (N,), how likely each image is in proportion; images are drawn with replacement then. None: each
+    # comes once an epoch.
+    chances: Tensor | None = None
+    # rank, world_size: this process takes its share of every global batch; of one that has fewer images than
+    # there are processes, some have none
     rank: int = 0
     world_size: int = 1
 
@@ -53,15 +49,16 @@ class TrainingLoader:
         images: size of the split.
     """
 
-    def __init__(self, images: int, dealing: Dealing):
+    def __init__(self, images: int, dealing: Dealing, augmentation: Augmentation, pixel_map: Preprocessing):
         self.images = images
         self.dealing = dealing
+        self.augmentation = augmentation
+        self.pixel_map = pixel_map
         self._position: tuple[int, int] | None = None  # epoch and batches handed out of the latest pass
         self._resumed = False
 
     def __len__(self) -> int:
-        whole, rest = divmod(self.images, self.dealing.batch_size)
-        return whole + (rest >= self.dealing.world_size)
+        return math.ceil(self.images / self.dealing.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         epoch, first = self._begin()
@@ -94,50 +91,64 @@ class TrainingLoader:
 
     def order(self, epoch: int) -> Tensor:
         """The images in the order of ``epoch``, int64 (N,)."""
-        return torch.randperm(self.images, generator=counter_generator("order", self.dealing.seed, epoch))
+        drawn, chances = counter_generator("order", self.dealing.seed, epoch), self.dealing.chances
+        if chances is None:
+            return torch.randperm(self.images, generator=drawn)
+        return torch.multinomial(chances, self.images, replacement=True, generator=drawn)
 
-    def chunks(self, epoch: int, first: int) -> Iterator[tuple[int, list[Tensor]]]:
+    def chunks(self, epoch: int, first: int) -> Iterator[tuple[int, list[Tensor], list[Tensor]]]:
         """The rows of this process's batches, a chunk at a time, each chunk with the number of its first batch.
 
-        Chunks always begin at multiples of ``batches_per_chunk``; in the first one the batches before ``first`` are
-        missing.
+        Beside the rows stands which of the epoch's random numbers augment them: an image's own, or, where an image may
+        come twice, those of its place. Chunks always begin at multiples of ``batches_per_chunk``; in the first one the
+        batches before ``first`` are missing.
         """
-        batches = [
-            rows.tensor_split(self.dealing.world_size)[self.dealing.rank]
-            for rows in self.order(epoch).split(self.dealing.batch_size)
-        ]
+        order = self.order(epoch)
+        batches = self._dealt(order)
+        draws = batches if self.dealing.chances is None else self._dealt(torch.arange(self.images, device=order.device))
         for start in range(0, len(self), self.dealing.batches_per_chunk):
             begin, end = max(start, first), min(start + self.dealing.batches_per_chunk, len(self))
             if begin < end:
-                yield begin, batches[begin:end]
+                yield begin, batches[begin:end], draws[begin:end]
+
+    def _changed(self, images: Tensor, draws: Tensor) -> Tensor:
+        """Augmented and mapped to numbers: uint8 (N, C, H, W) → float32, by the rows of ``draws``."""
+        if not len(images):  # not everything that changes images takes none
+            return self._changed(images.new_zeros(1, *images.shape[1:]), draws.new_zeros(1, *draws.shape[1:]))[:0]
+        return self.pixel_map(self.augmentation(images, draws))
+
+    def _dealt(self, rows: Tensor) -> list[Tensor]:
+        """This process's share of every batch."""
+        parts = rows.split(self.dealing.batch_size)
+        return [part[share_of(len(part), self.dealing.rank, self.dealing.world_size)] for part in parts]
 
 
 class TensorLoader(TrainingLoader):
     """Deals a training split that is one tensor."""
 
-    def __init__(
-        self,
-        split: Split,
-        augmentation: Augmentation,
-        pixel_map: Preprocessing,
-        dealing: Dealing,
-    ):
-        super().__init__(len(split), dealing)
+    def __init__(self, split: Split, augmentation: Augmentation, pixel_map: Preprocessing, dealing: Dealing):
+        super().__init__(len(split), dealing, augmentation, pixel_map)
         self.split = split
-        self.augmentation = augmentation
-        self.pixel_map = pixel_map
+
+    def order(self, epoch: int) -> Tensor:
+        """As any loader's, moved to where the images are: once an epoch and not with every chunk."""
+        return super().order(epoch).to(self.split.images.device)
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        draws = self.augmentation.draw(self.images, counter_generator("augmentation", self.dealing.seed, epoch))
-        for _, batches in self.chunks(epoch, first):
+        drawn_by = counter_generator("augmentation", self.dealing.seed, epoch)
+        draws = self.augmentation.draw(self.images, drawn_by).to(self.split.images.device)
+        for _, batches, drawn in self.chunks(epoch, first):
             rows = torch.cat(batches)
-            images = self.pixel_map(self.augmentation(self.split.images[rows], draws[rows]))  # (chunk, C, H, W)
+            images = self._changed(self.split.images[rows], draws[torch.cat(drawn)])  # (chunk, C, H, W)
             labels, sizes = self.split.labels[rows], [len(batch) for batch in batches]
             yield from zip(images.split(sizes), labels.split(sizes), strict=True)
 
 
 class TensorEvaluation:
-    """One pass over a split in its own order, unchanged but for the pixel map; every process takes its share."""
+    """One pass over a split in its own order, unchanged but for the pixel map; a process takes its share of each batch.
+
+    All have as many batches, the last of which may be empty.
+    """
 
     def __init__(self, split: Split, pixel_map: Preprocessing, *, batch_size: int, rank: int = 0, world_size: int = 1):
         self.split = split
@@ -146,16 +157,25 @@ class TensorEvaluation:
         self.rank, self.world_size = rank, world_size
 
     def __len__(self) -> int:
-        return len(shares(len(self.split), self.batch_size, self.rank, self.world_size))
+        return math.ceil(len(self.split) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         for share in shares(len(self.split), self.batch_size, self.rank, self.world_size):
             rows = slice(share.start, share.stop)
-            yield self.pixel_map(self.split.images[rows]), self.split.labels[rows]
+            if len(share):
+                yield self.pixel_map(self.split.images[rows]), self.split.labels[rows]
+            else:
+                yield self.pixel_map(self.split.images[:1])[:0], self.split.labels[:0]
+
+
+def share_of(count: int, rank: int, world_size: int) -> slice:
+    """Which of the ``count`` images of a batch are this process's: as many for each, the first have one more."""
+    least, rest = divmod(count, world_size)
+    start = rank * least + min(rank, rest)
+    return slice(start, start + least + (rank < rest))
 
 
 def shares(count: int, batch_size: int, rank: int, world_size: int) -> list[range]:
-    """The batches of one process: the rows are dealt to the processes in pieces, each row once."""
-    size = math.ceil(count / world_size)
-    rows = range(min(rank * size, count), min((rank + 1) * size, count))
-    return [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+    """This process's rows of each batch of a split in its own order; each row is one process's."""
+    batches = [range(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
+    return [batch[share_of(len(batch), rank, world_size)] for batch in batches]

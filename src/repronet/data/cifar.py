@@ -14,17 +14,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from repronet.data.cuts import carve
 from repronet.data.decoded import decoded, key_of, require_folder
 from repronet.data.downloads import fetch
 from repronet.data.official import validation_share
-from repronet.data.reading import progress
-from repronet.data.splits import ImageDataset, Split, carve
+from repronet.data.reading import FORMATS, progress
+from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -125,9 +127,9 @@ def _pixels(picture: Picture) -> tuple[str, np.ndarray]:
     """The picture's path and its pixels, (32, 32, 3) uint8."""
     path, content = picture
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             pixels = np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a picture ({error})") from error
     if pixels.shape != (32, 32, 3):
         height, width = pixels.shape[:2]
@@ -140,12 +142,16 @@ def _from_torchvision(name: str, folder: Path) -> tuple[dict[str, Tensor], tuple
     from torchvision.datasets import CIFAR10, CIFAR100
 
     dataset = CIFAR10 if name == "cifar10" else CIFAR100
+
+    def read() -> dict[str, Any]:
+        return {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
+
     try:
-        parts = {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
+        parts = read()
     except RuntimeError:
         holds = f"a folder that holds {name}/train/<class>/*.png or torchvision's files"
         fetch(name, 170, folder, lambda draft: dataset(draft, download=True), holds)
-        parts = {split: dataset(str(folder), train=split == "train", download=False) for split in _SPLITS}
+        parts = read()
     tensors = {}
     for split, part in parts.items():
         tensors[f"{split}_images"] = torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous()  # (N, 3, 32, 32)

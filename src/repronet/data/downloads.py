@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 def fetch(name: str, megabytes: int, folder: Path, download: Callable[[str], object], copy: str) -> None:
-    """Download into a folder of its own and move what came to ``folder`` when it is whole.
+    """Download into a temporary folder, and move the files to ``folder`` when all are there.
 
-    A failure leaves nothing behind, and what is there is never taken for more than it is.
+    A failure leaves nothing behind.
 
     Args:
         download: called with the folder to download to.

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.data.preprocessing import PixelMap, pad_to
-from repronet.data.reading import Picture, centre_crop, opened, resize_short_side
+from repronet.data.reading import Picture, centre_crop, opened, resize_short_side, squared
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 
@@ -28,29 +28,23 @@ SQUARED = (256, 288, 320, 352)  # Szegedy et al. 2015, section 7, in the same pr
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """How a picture is brought to what the network was trained on.
+    """How a picture is brought to what the network was trained on."""
 
-    Args:
-        classes: their names, in label order.
-        channels: 1 for grey, 3 for RGB.
-        size: height and width that the network takes.
-        short_side: what a picture's shorter side is brought to before its middle is taken.
-        pad: whether a smaller picture is laid on background instead, as digits are.
-        pixel_map: from pixels to numbers.
-        native: the size of the training images where they were smaller: a picture is brought to that, and enlarged
-            after the pixel map, as they were.
-        read_side: pixels that the shorter side of a file is reduced to as it is read, as the training's files were: a
-            JPEG is decoded at a fraction of its size, which gives other pixels. None: files are read as they are.
-    """
-
-    classes: tuple[str, ...]
-    channels: int
-    size: int
-    short_side: int
-    pad: bool
-    pixel_map: Preprocessing
+    classes: tuple[str, ...]  # their names, in label order
+    channels: int  # 1 for grey, 3 for RGB
+    size: int  # height and width that the network takes
+    short_side: int  # what a picture's shorter side is brought to before its middle is taken
+    pad: bool  # whether a smaller picture is laid on background instead, as digits are
+    pixel_map: Preprocessing  # from pixels to numbers
+    # the size of the training images where they were smaller: a picture is brought to that, and enlarged after
+    # the pixel map, as they were
     native: int | None = None
+    # pixels that the shorter side of a file is reduced to as it is read, as the training's files were: a JPEG is
+    # decoded at a fraction of its size, which gives other pixels. None: files are read as they are.
     read_side: int | None = None
+    # whether a picture may have several of the classes, each then has its own probability
+    multilabel: bool = False
+    fit: str = "crop"  # "crop", or how the whole picture was made a square, see :func:`repronet.data.reading.squared`
 
     def plain(self) -> dict[str, Any]:
         """Plain values and tensors alone."""
@@ -71,7 +65,7 @@ class EvalTransform:
             pixel_map = PIXEL_MAPS[values.pop("kind")](**values)
             return cls(**{**plain, "classes": tuple(plain["classes"]), "pixel_map": pixel_map})
         except (KeyError, TypeError) as error:
-            raise UserError(f"the checkpoint does not say how its pictures are prepared ({error})") from error
+            raise UserError(f"the checkpoint does not record the preprocessing of its images ({error})") from error
 
     def to_json(self) -> str:
         """What :meth:`of_json` reads, for the metadata of a file of weights."""
@@ -89,7 +83,7 @@ class EvalTransform:
                 text, object_hook=lambda found: torch.tensor(found["tensor"]) if "tensor" in found else found
             )
         except ValueError as error:
-            raise UserError(f"the file does not say how its pictures are prepared ({error})") from error
+            raise UserError(f"the file does not record the preprocessing of its images ({error})") from error
         return cls.of(plain)
 
     def __call__(self, picture: Picture) -> Tensor:
@@ -106,7 +100,8 @@ class EvalTransform:
         Raises:
             UserError: for what is no picture, or cannot be read.
         """
-        return opened(picture, self.read_side)
+        found = opened(picture, self.read_side, self.fit)
+        return found if self.fit == "crop" else squared(found, self.short_side, self.fit)
 
     def views(self, picture: Tensor, protocol: str) -> Tensor:
         """uint8 (3, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.
@@ -191,6 +186,11 @@ def twelve_crops(square: Tensor, size: int) -> Tensor:
     return torch.cat([crops, crops.flip(-1)])
 
 
-def mean_probabilities(logits: Tensor) -> Tensor:
+def probabilities_of(logits: Tensor, multilabel: bool) -> Tensor:
+    """Logits (N, classes) → probabilities, by softmax, or by the sigmoid where an image may have several classes."""
+    return torch.sigmoid(logits) if multilabel else F.softmax(logits, dim=-1)
+
+
+def mean_probabilities(logits: Tensor, multilabel: bool = False) -> Tensor:
     """The mean over views of what the network answers to each: (V, classes) → probabilities (classes,)."""
-    return F.softmax(logits.float(), dim=-1).mean(dim=0)
+    return probabilities_of(logits.float(), multilabel).mean(dim=0)

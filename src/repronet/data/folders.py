@@ -8,28 +8,45 @@ they govern validation and test. Hidden files and folders are passed over.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 from unicodedata import normalize
 
-from repronet.data.reading import SUFFIXES, shown
-from repronet.errors import UserError
+from repronet.errors import UserError, nearest
 
-SPLIT_NAMES = {
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
+    | {".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif"}
+)
+
+ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
+
+SPLIT_NAMES = {  # of folders, and in a table's column
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
+SPLITS = tuple(SPLIT_NAMES)
+SHOWN = 8  # names in an error
 WHOLE = "all"  # the one split of a folder that holds its classes directly
+
+
+class PictureFile(Protocol):
+    """A file of one picture, by itself or within another file; ``str`` is what a person knows it by."""
+
+    def read_bytes(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """A picture's file and the number of its class."""
+    """A picture's file, its class by number or, where there may be several, a zero or one for each, and its group."""
 
-    path: Path
-    label: int
+    path: Any  # a PictureFile; of folders and tables a Path
+    label: int | tuple[int, ...]
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,10 +57,21 @@ class Layout:
     classes: tuple[str, ...]
     files: dict[str, list[LabelledFile]]  # by split: train and maybe val and test, or all
     others: list[Path] = field(default_factory=list)  # not hidden, in a class, and not named like a picture
+    notes: list[str] = field(default_factory=list)  # what is to say of how a table was read
 
 
-def read_layout(root: Path) -> Layout:
+# What the group of a picture is, by its path below the folder of its class; "": it is one by itself.
+GROUPS: dict[str, Callable[[Path], str]] = {
+    "folder": lambda path: path.parent.as_posix() if len(path.parts) > 1 else "",
+    "prefix": lambda path: re.split(r"[_-]", path.stem, maxsplit=1)[0],
+}
+
+
+def read_layout(root: Path, groups: str | None = None) -> Layout:
     """The splits, classes and files below ``root``.
+
+    Args:
+        groups: a key of :data:`GROUPS`; None: there are none.
 
     Raises:
         UserError: when there is no such folder, no class, no picture, a class without a picture in training, two
@@ -52,8 +80,7 @@ def read_layout(root: Path) -> Layout:
     folders = split_folders(root)
     source = folders.get("train", root)
     classes = tuple(folder.name for folder in class_folders(source))
-    if not classes:
-        raise UserError(no_classes(root, source))
+    refuse_too_few(classes, root, source)
     labels = {name: label for label, name in enumerate(classes)}
     files: dict[str, list[LabelledFile]] = {split: [] for split in folders}
     others = []
@@ -64,11 +91,12 @@ def read_layout(root: Path) -> Layout:
                 twin = next((f"; it has {other}" for other in classes if looks(other) == looks(place.name)), "")
                 raise UserError(
                     f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not{twin} "
-                    f"(classes: {', '.join(classes[:8])}{' …' if len(classes) > 8 else ''})"
+                    f"(classes: {', '.join(classes[:SHOWN])}{' …' if len(classes) > SHOWN else ''})"
                 )
             for file in files_below(place):
                 if named_like_picture(file):
-                    files[split].append(LabelledFile(file, labels[name]))
+                    group = GROUPS[groups](file.relative_to(place)) or str(file) if groups else None
+                    files[split].append(LabelledFile(file, labels[name], group))
                 else:
                     others.append(file)
     training = files.get("train", files.get(WHOLE, []))
@@ -79,6 +107,55 @@ def read_layout(root: Path) -> Layout:
     return Layout(root, classes, files, others)
 
 
+def shown(path: Path) -> str:
+    """The path as text that can be printed: bytes that are no UTF-8 come out as \\xNN."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def classes_in(files: Iterable[LabelledFile]) -> set[int]:
+    """The numbers of the classes that some files have."""
+    found: set[int] = set()
+    for label in {file.label for file in files}:
+        found |= {label} if isinstance(label, int) else {number for number, bit in enumerate(label) if bit}
+    return found
+
+
+def refuse_untrained(files: Mapping[str, Sequence[LabelledFile]], classes: Sequence[str], said: str) -> None:
+    """Raises: UserError, for a class without a picture of training that is there; ``said`` names the data."""
+    training = classes_in(files.get("train", files.get(WHOLE, [])))
+    absent = [name for number, name in enumerate(classes) if number not in training]
+    if absent and any(files.values()):
+        raise UserError(f"{said}: no picture of {absent[0]} in training; add some, or leave that class out")
+
+
+def require_whole_groups(layout: Layout, key: str) -> None:
+    """Raises: UserError, for a group in two of the splits that the data have, or groups that are the classes."""
+    _refuse_groups_that_are_classes(layout, key)
+    place: dict[str, str] = {}
+    for split, files in layout.files.items():
+        for group in {file.group for file in files if file.group is not None}:
+            if group in place:
+                raise UserError(f"{key}: {group} is in {place[group]} and in {split}; it must be on one side")
+            place[group] = split
+
+
+def _refuse_groups_that_are_classes(layout: Layout, key: str) -> None:
+    of_class: dict[Any, set[str]] = {}
+    files = [file for file in layout.files.get("train", layout.files.get(WHOLE, [])) if file.group is not None]
+    for file in files:
+        of_class.setdefault(file.label, set()).add(str(file.group))
+    if len(files) > len(of_class) and all(len(groups) == 1 for groups in of_class.values()):
+        group, name = files[0].group, layout.classes[min(classes_in(files[:1]), default=0)]
+        raise UserError(
+            f"{key}: all pictures of {name} are of one group, {group}, and no class can be cut; leave it out"
+        )
+
+
+def too_many(count: int, total: int, limit: float | int) -> bool:
+    """Whether that is more than ``limit``, a number or a share."""
+    return count > (limit if isinstance(limit, int) else limit * total)
+
+
 def class_named(name: str, classes: Sequence[str]) -> str | None:
     """The one of ``classes`` that is ``name``, be its accents composed or not, as systems write them; or None."""
     if name in classes:
@@ -87,14 +164,34 @@ def class_named(name: str, classes: Sequence[str]) -> str | None:
     return same[0] if len(same) == 1 else None
 
 
+def chosen_classes(names: Iterable[Any], classes: Sequence[str], key: str = "data.classes") -> list[str]:
+    """Those of ``classes`` that ``key`` names.
+
+    Raises:
+        UserError: for a name that is none of them.
+    """
+    found = {str(name): class_named(str(name), classes) for name in names}
+    unknown = next((name for name, known in found.items() if known is None), None)
+    if unknown is not None:
+        some = f"{', '.join(classes[:SHOWN])}{' …' if len(classes) > SHOWN else ''}"
+        raise UserError(f"{key}={list(found)}: no class {unknown}{nearest(unknown, classes)} (classes: {some})")
+    return [name for name in found.values() if name is not None]
+
+
 def looks(name: str) -> str:
     """The same for names that a person takes for one: Cat and cat, accents composed or not, spaces around."""
     return " ".join(normalize("NFKC", name).casefold().split())
 
 
-def no_classes(root: Path, folder: Path) -> str:
-    """What is said of a ``folder`` without folders in it."""
-    return f"data.root={shown(root)}: no folders in {shown(folder)}; it needs one a class, <class>/<picture>"
+def refuse_too_few(classes: Sequence[str], root: Path, folder: Path, least: int = 2) -> None:
+    """Raises: UserError, for a ``folder`` with fewer than ``least`` folders of classes."""
+    wanted = "it needs one a class, <class>/<picture>"
+    if not classes:
+        packed = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in ARCHIVES), None)
+        hint = f"; unpack {packed.name}?" if packed else ""
+        raise UserError(f"data.root={shown(root)}: no folders in {shown(folder)}; {wanted}{hint}")
+    if len(classes) < least:
+        raise UserError(f"data.root={shown(root)}: {classes[0]} is the only folder in {shown(folder)}; {wanted}")
 
 
 def split_folders(root: Path) -> dict[str, Path]:
@@ -104,7 +201,8 @@ def split_folders(root: Path) -> dict[str, Path]:
         UserError: when ``root`` is no folder, a split has two folders, or there is val or test without train.
     """
     if not root.is_dir():
-        kind = "is a file; give the folder" if root.exists() else "no such folder"
+        packed = "an archive; unpack it and" if root.suffix.lower() in ARCHIVES else "a file;"
+        kind = f"is {packed} give the folder" if root.exists() else "no such folder"
         raise UserError(f"data.root={shown(root)}: {kind}")
     found = {}
     for split, names in SPLIT_NAMES.items():

@@ -7,11 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from repronet.data.cuts import Cut, carve, partition
+from repronet.data.decoded import key_of
 from repronet.data.downloads import fetch
-from repronet.data.folders import WHOLE, LabelledFile, read_layout, split_folders
+from repronet.data.folders import (
+    WHOLE,
+    LabelledFile,
+    Layout,
+    classes_in,
+    read_layout,
+    require_whole_groups,
+    split_folders,
+    too_many,
+)
+from repronet.data.hub import HubData, fingerprint, read_hub
 from repronet.data.pictures import PictureFiles, PictureSplit, fits, named, split_of, unreadable
-from repronet.data.splits import SPLIT_SEED, ImageDataset, carve
+from repronet.data.shards import read_shards
+from repronet.data.splits import SPLIT_SEED, ImageDataset
+from repronet.data.table import Columns, read_table
 from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -33,28 +48,24 @@ IMAGENETTE_CLASSES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How a folder's pictures are read.
+    """How a folder's pictures are read."""
 
-    Attributes:
-        short_side: pixels that each picture's shorter side is brought to; None leaves it as it is.
-        memory: gigabytes that decoded pictures may take; more are decoded anew whenever they are wanted.
-        cache: where decoded pictures are kept.
-        max_skipped: how many pictures that cannot be read may be left out, a share or a number; None: none.
-    """
-
-    short_side: int | None
-    memory: float
-    cache: Path
+    short_side: int | None  # pixels that each picture's shorter side is brought to; None leaves it as it is
+    memory: float  # gigabytes that decoded pictures may take; more are decoded anew whenever they are wanted
+    cache: Path  # where decoded pictures are kept
+    # how many pictures that cannot be read may be left out, a share or a number; None: none
     max_skipped: float | int | None = None
+    fit: str = "crop"  # "crop", or how pictures become squares, see :func:`repronet.data.reading.squared`
 
 
-def image_folder(
-    root: Path | None, reading: Reading, val: float | int | str, test: float | int, seed: int
-) -> ImageDataset:
+def image_folder(root: Path | None, reading: Reading, cut: Cut, groups: str | None = None) -> ImageDataset:
     """Any folder of pictures: ``root/train/<class>/…`` with ``val`` and ``test`` beside it, or ``root/<class>/…``.
 
-    What is not there is carved out of training, stratified: validation always, and test where there is neither a
-    ``val`` nor a ``test`` folder. With a ``val`` folder alone there is no test split.
+    What is not there is carved out of training, see :func:`repronet.data.cuts.partition`. With a ``val`` folder alone
+    there is no test split.
+
+    Args:
+        groups: what makes pictures a group, a key of :data:`repronet.data.folders.GROUPS`; None: there are none.
 
     Raises:
         UserError: for a layout that :func:`repronet.data.folders.read_layout` refuses, or a picture that cannot be
@@ -62,24 +73,47 @@ def image_folder(
     """
     if root is None:
         raise UserError("data=image_folder: data.root must name the folder of pictures")
-    if val == "paper":
-        raise UserError("data.val=paper: your own pictures have no paper; give a share or a number, 0.1 or 500")
-    layout = read_layout(root)
+    layout = read_layout(root, groups)
+    require_whole_groups(layout, f"data.groups={groups}")
     if layout.others:
-        log.info(
-            "%d files in the classes are not named like pictures and are left out, %s for one",
-            len(layout.others),
-            layout.others[0],
-        )
-    splits = _splits(layout.files, layout.root, "image_folder", reading)
-    train = splits.get("train") or splits[WHOLE]
-    tested = splits.get("test")
-    if tested is None and "val" not in splits:
-        train, tested = carve(train, test, "data.test", seed)
-    validation = splits.get("val")
-    if validation is None:
-        train, validation = carve(train, val, "data.val", seed)  # type: ignore[arg-type]
-    return ImageDataset("image_folder", train, validation, tested, layout.classes)
+        count, example = len(layout.others), layout.others[0]
+        log.info("%d files in the classes are not named like pictures and are left out, %s for one", count, example)
+    return _cut(layout, "image_folder", reading, cut)
+
+
+def picture_table(file: Path | None, columns: Columns, root: Path | None, reading: Reading, cut: Cut) -> ImageDataset:
+    """Pictures and labels in a table, see :mod:`repronet.data.table`; cut and read as those of a folder.
+
+    Args:
+        root: the folder of the pictures; None: that of the table.
+
+    Raises:
+        UserError: for a table that :func:`repronet.data.table.read_table` refuses, or a picture that cannot be read.
+    """
+    layout = read_table(file, root, columns, reading.max_skipped)
+    require_whole_groups(layout, f"data.group_column={columns.group}")
+    below = all(item.path.is_relative_to(layout.root) for items in layout.files.values() for item in items)
+    return _cut(layout if below else replace(layout, root=Path(layout.root.anchor)), "table", reading, cut)
+
+
+def shard_pictures(root: Path | None, label: str | None, reading: Reading, cut: Cut) -> ImageDataset:
+    """Pictures in tar files, see :func:`repronet.data.shards.read_shards`; cut and read as those of a folder."""
+    layout = read_shards(root, label, reading.cache / "shards")
+    shards = {file.path.shard for files in layout.files.values() for file in files}
+    return _cut(layout, "webdataset", reading, cut, key_of(shards, Path("/")))
+
+
+def hub_pictures(where: HubData, reading: Reading, cut: Cut) -> ImageDataset:
+    """Pictures in Arrow tables, see :func:`repronet.data.hub.read_hub`; cut and read as those of a folder."""
+    layout = read_hub(where)
+    return _cut(layout, "huggingface", reading, cut, fingerprint(layout))
+
+
+def _cut(layout: Layout, name: str, reading: Reading, cut: Cut, key: str | None = None) -> ImageDataset:
+    for note in layout.notes:
+        log.info(note)
+    splits = _splits(layout.files, layout.root, name, reading, key)
+    return ImageDataset(name, *partition(splits, cut), layout.classes)
 
 
 def imagenette(root: Path | None, default: Path, reading: Reading, val: float | int | str) -> ImageDataset:
@@ -141,10 +175,12 @@ def _published(name: str, root: Path, reading: Reading, val: float | int | str) 
     return ImageDataset(name, train, validation, splits["val"], layout.classes)
 
 
-def _splits(files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading) -> dict[str, PictureSplit]:
-    """One split for each folder; in memory when all of them fit."""
+def _splits(
+    files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading, key: str | None = None
+) -> dict[str, PictureSplit]:
+    """One split for each folder; in memory when all of them fit. ``key``: as of :func:`split_of`."""
     if reading.max_skipped is not None:
-        files = _readable(files, root, name, reading)
+        files = _readable(files, root, name, reading, key)
     count = sum(map(len, files.values()))
     keep = fits(count, reading.short_side, reading.memory)
     if not keep:
@@ -153,36 +189,41 @@ def _splits(files: dict[str, list[LabelledFile]], root: Path, name: str, reading
     for split, members in files.items():
         if not members:
             raise UserError(f"data.root={root}: no picture in {split}")
-        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side)
+        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side, reading.fit)
         labels = torch.tensor([file.label for file in members])
-        splits[split] = split_of(pictures, labels, root, f"{name}-{split}", reading.cache / "decoded", keep)
+        cut = split_of(pictures, labels, root, f"{name}-{split}", reading.cache / "decoded", keep, key)
+        splits[split] = replace(cut, groups=_numbered([file.group for file in members]))
     return splits
 
 
-def _readable(
-    files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading
-) -> dict[str, list[LabelledFile]]:
-    """The files without those that cannot be read, which are named.
+def _numbered(groups: list[str | None]) -> Tensor | None:
+    """A number for each group, int64 (N,); None where there are none."""
+    numbers = {group: number for number, group in enumerate(sorted({group for group in groups if group is not None}))}
+    return torch.tensor([numbers[group] for group in groups]) if numbers else None  # type: ignore[index]
 
-    Raises:
-        UserError: when they are more than ``reading.max_skipped``, or all of a class in training.
-    """
+
+def _readable(
+    files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading, key: str | None
+) -> dict[str, list[LabelledFile]]:
+    """The files without those that cannot be read, which are named."""
     kept, errors = {}, []
     for split, members in files.items():
-        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side)
-        bad = unreadable(pictures, root, f"{name}-{split}", reading.cache / "decoded")
+        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side, reading.fit)
+        bad = unreadable(pictures, root, f"{name}-{split}", reading.cache / "decoded", key)
         errors += bad.values()
         kept[split] = [file for row, file in enumerate(members) if row not in bad]
     total, limit = sum(map(len, files.values())), reading.max_skipped or 0
-    if len(errors) > (limit if isinstance(limit, int) else limit * total):
+    if too_many(len(errors), total, limit):
         raise UserError(f"data.max_skipped={limit}: {len(errors):,} of {total:,} pictures are worse: {named(errors)}")
     if errors:
         log.warning("left out: %s of %s pictures, which cannot be read", f"{len(errors):,}", f"{total:,}")
     for error in errors:
         log.warning("  %s", error)
     for split in files.keys() & {"train", WHOLE}:
-        gone = {file.label for file in files[split]} - {file.label for file in kept[split]}
+        gone = classes_in(files[split]) - classes_in(kept[split])
         if gone:
-            example = next(file.path.parent for file in files[split] if file.label in gone)
-            raise UserError(f"data.root={root}: no picture in {example} can be read; fill or remove that class")
+            example = next(file.path for file in files[split] if gone & classes_in([file]))
+            raise UserError(
+                f"data.root={root}: no picture of the class of {example} can be read; fill or remove that class"
+            )
     return kept

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.data.augmentation import Augmentation, NoAugmentation
+from repronet.data.balance import chances
 from repronet.data.batches import Batch, Dealing, TensorEvaluation, TensorLoader
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
@@ -87,11 +89,13 @@ class ImageDataModule(pl.LightningDataModule):
         policy: of training pictures, one at a time; instead of ``augmentation``.
         image_size: height and width that the network takes.
         short_side: what a picture's shorter side is brought to before the middle of it is taken, to be evaluated.
+        read_side, fit: how a file of a picture is read, see :class:`~repronet.data.eval_transform.EvalTransform`.
         pad: whether smaller images were laid on background to fit; kept for the evaluation transform.
         batch_size: images a training step, of all processes together.
         eval_batch_size: images a validation or test step; it changes speed and memory, not results.
         batches_per_chunk: training batches that are prepared together; see :mod:`repronet.data.batches`.
         workers: processes that make pictures; 0 makes them in this one.
+        balanced: draw training images with replacement, of every class as many.
         seed: of the order and the augmentation.
     """
 
@@ -106,27 +110,31 @@ class ImageDataModule(pl.LightningDataModule):
         image_size: int,
         short_side: int | None = None,
         read_side: int | None = None,
+        fit: str = "crop",
         pad: bool = False,
         batch_size: int = 64,
         eval_batch_size: int = 500,
         batches_per_chunk: int = 16,
         workers: int = 0,
+        balanced: bool = False,
         seed: int = 0,
     ):
         super().__init__()
         self.classes = dataset.classes
+        self.multilabel = dataset.multilabel
         self.statistics = statistics or dataset.train.statistics()
         self.train, self.val, self.test = dataset.train, dataset.val, dataset.test
         self.pixel_map = pixel_map or Enlarged(PixelMap.standardize(self.statistics), image_size)
         self.augmentation = augmentation or NoAugmentation()
         self.policy = policy
         self.frame = Frame(image_size, short_side or image_size)
-        self.read_side = read_side
+        self.read_side, self.fit = read_side, fit
         self.pad = pad
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.batches_per_chunk = batches_per_chunk
         self.workers = workers
+        self.chances = chances(dataset.train.labels, len(dataset.classes)) if balanced else None
         self.seed = seed
         self.device = torch.device("cpu")
         self._holding_processes: WeakSet[PictureLoader | PictureEvaluation] = WeakSet()  # those that are still in use
@@ -166,12 +174,32 @@ class ImageDataModule(pl.LightningDataModule):
             pixel_map,
             native,
             self.read_side,
+            self.multilabel,
+            self.fit,
         )
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches in one pass over the training split."""
         return -(-len(self.train) // self.batch_size)
+
+    def images_in_batch(self, number: int) -> int:
+        """Images of a training batch, of all processes together; ``number`` counts from 0."""
+        return min(self.batch_size, len(self.train) - number * self.batch_size)
+
+    def write_tensors(self, file: Path) -> None:
+        """Leave the splits that are tensors in a file, from which other processes map them."""
+        splits = {"train": self.train, "val": self.val, "test": self.test}
+        tensors = {name: split for name, split in splits.items() if isinstance(split, Split)}
+        torch.save({name: (split.images.cpu(), split.labels.cpu()) for name, split in tensors.items()}, file)
+
+    def map_tensors(self, file: Path) -> None:
+        """Take the splits that are tensors out of the file that :meth:`write_tensors` of the same data wrote.
+
+        The processes of a machine then have them once in memory.
+        """
+        for name, tensors in torch.load(file, mmap=True, weights_only=True).items():
+            setattr(self, name, Split(*tensors))
 
     def teardown(self, stage: str) -> None:
         """Lightning's word for the end of training or of a test."""
@@ -197,7 +225,7 @@ class ImageDataModule(pl.LightningDataModule):
         if trainer is not None and trainer.overfit_batches:  # type: ignore[attr-defined]  # the same images every epoch
             epoch = lambda: 0  # noqa: E731
         rank, world_size = self._processes
-        dealing = Dealing(self.batch_size, self.batches_per_chunk, self.seed, epoch, rank, world_size)
+        dealing = Dealing(self.batch_size, self.batches_per_chunk, self.seed, epoch, self.chances, rank, world_size)
         if isinstance(self.train, Split) and self.policy is None:
             return TensorLoader(self.train, self.augmentation, self.pixel_map, dealing)
         loader = PictureLoader(
@@ -215,27 +243,29 @@ class ImageDataModule(pl.LightningDataModule):
         return loader
 
     def first_training_batch(self) -> Batch:
-        """The first batch of the first epoch, made in this process."""
-        workers, self.workers = self.workers, 0
+        """The first batch of the first epoch, made in this process and without those that it would be prepared with."""
+        given = self.workers, self.batches_per_chunk
+        self.workers, self.batches_per_chunk = 0, 1
         try:
             return next(iter(self.train_dataloader()))
         finally:
-            self.workers = workers
+            self.workers, self.batches_per_chunk = given
 
     def val_dataloader(self) -> TensorEvaluation | PictureEvaluation:
-        return self._evaluation(self.val)
+        return self.in_order(self.val)
 
     def test_dataloader(self) -> TensorEvaluation | PictureEvaluation:
         """Raises: UserError, when the dataset has no test split."""
         if self.test is None:
             raise UserError("the dataset has no test split; validate it, or name a share with data.test=")
-        return self._evaluation(self.test)
+        return self.in_order(self.test)
 
     def predict_dataloader(self) -> TensorEvaluation | PictureEvaluation:
         """The test split, or where there is none the validation split."""
-        return self._evaluation(self.val if self.test is None else self.test)
+        return self.in_order(self.val if self.test is None else self.test)
 
-    def _evaluation(self, split: LabelledPictures) -> TensorEvaluation | PictureEvaluation:
+    def in_order(self, split: LabelledPictures) -> TensorEvaluation | PictureEvaluation:
+        """The batches of a split as they lie, without augmentation."""
         rank, world_size = self._processes
         if isinstance(split, Split):
             return TensorEvaluation(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -12,36 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from repronet.data.cuts import carve
 from repronet.data.decoded import require_folder
 from repronet.data.downloads import fetch
-from repronet.data.splits import ImageDataset, Split, carve
+from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
 
 
 @dataclass(frozen=True)
 class Official:
-    """What is known of a set.
-
-    Attributes:
-        counts: images of the official training and test sets.
-        shape: of one image (C, H, W).
-        validation: images carved from training by ``data.val=paper``; None where no paper carves any.
-        read: (folder, is it for training) → images (N, C, H, W) and labels, out of torchvision; its constructor raises
-            RuntimeError without the files.
-        holds: what ``data.root`` holds, in words.
-        marker: a file that lies in a root which is one folder too deep, relative to that root.
-    """
+    """What is known of a set."""
 
     name: str
-    counts: tuple[int, int]
-    shape: tuple[int, int, int]
+    source: str  # the class of torchvision.datasets that reads it; it raises RuntimeError without the files
+    counts: tuple[int, int]  # images of the official training and test sets
+    shape: tuple[int, int, int]  # of one image (C, H, W)
     classes: tuple[str, ...]
-    validation: int | None
     megabytes: int
-    read: Callable[[str, bool], tuple[Tensor, Tensor]]
-    download: Callable[[str], object]
-    holds: str
-    marker: str | None = None
+    holds: str  # what ``data.root`` holds, in words
+    marker: str | None = None  # a file that lies in a root which is one folder too deep, relative to that root
+    validation: int | None = None  # images carved from training by ``data.val=paper``; None where no paper carves any
 
 
 def load_official(known: Official, root: Path | None, cache: Path, val: float | int | str) -> ImageDataset:
@@ -81,14 +70,14 @@ def validation_share(name: str, val: float | int | str, paper: int | None) -> fl
 
 def _part(known: Official, folder: Path, train: bool) -> Split:
     try:
-        images, labels = known.read(str(folder), train)
+        images, labels = _read(known.source, str(folder), train)
     except (RuntimeError, ValueError, AssertionError, EOFError, OSError) as error:
         if "not found" not in str(error):
             raise UserError(
                 f"data.root={folder}: the files of {known.name} there are damaged ({error}); remove them"
             ) from error
-        fetch(known.name, known.megabytes, folder, known.download, known.holds)
-        images, labels = known.read(str(folder), train)
+        fetch(known.name, known.megabytes, folder, partial(_download, known.source), known.holds)
+        images, labels = _read(known.source, str(folder), train)
     expected = (known.counts[0 if train else 1], *known.shape)
     if images.shape != expected or len(labels) != len(images):
         found = "×".join(map(str, images.shape))
@@ -96,10 +85,10 @@ def _part(known: Official, folder: Path, train: bool) -> Split:
     return Split(images, labels)
 
 
-def _read(dataset: str, folder: str, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) and labels of torchvision's ``dataset``."""
-    build = getattr(import_module("torchvision.datasets"), dataset)
-    if dataset.endswith("MNIST"):
+def _read(source: str, folder: str, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W) and labels (N,) of torchvision's dataset ``source``."""
+    build = getattr(import_module("torchvision.datasets"), source)
+    if source.endswith("MNIST"):
         part = build(folder, train=train, download=download)
         images, labels = part.data.unsqueeze(1).numpy(), part.targets  # (N, 28, 28) → (N, 1, 28, 28)
     else:
@@ -108,58 +97,30 @@ def _read(dataset: str, folder: str, train: bool, download: bool = False) -> tup
     return torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(np.asarray(labels, np.int64))
 
 
-def _download(dataset: str, folder: str) -> None:
+def _download(source: str, folder: str) -> None:
     for train in (True, False):
-        _read(dataset, folder, train, download=True)
+        _read(source, folder, train, download=True)
 
 
 DIGITS = tuple("0123456789")
 
 MNIST = Official(
-    "mnist",
-    (60_000, 10_000),
-    (1, 28, 28),
-    DIGITS,
-    validation=None,
-    megabytes=11,
-    read=partial(_read, "MNIST"),
-    download=partial(_download, "MNIST"),
-    holds="a folder that holds MNIST/raw",
-    marker="raw/train-images-idx3-ubyte",
+    *("mnist", "MNIST", (60_000, 10_000), (1, 28, 28), DIGITS, 11),
+    *("a folder that holds MNIST/raw", "raw/train-images-idx3-ubyte"),
 )
 FASHION_MNIST = Official(
-    "fashion_mnist",
-    (60_000, 10_000),
-    (1, 28, 28),
+    *("fashion_mnist", "FashionMNIST", (60_000, 10_000), (1, 28, 28)),
     ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
-    validation=None,
-    megabytes=30,
-    read=partial(_read, "FashionMNIST"),
-    download=partial(_download, "FashionMNIST"),
-    holds="a folder that holds FashionMNIST/raw",
-    marker="raw/train-images-idx3-ubyte",
+    *(30, "a folder that holds FashionMNIST/raw", "raw/train-images-idx3-ubyte"),
 )
 SVHN = Official(
-    "svhn",
-    (73_257, 26_032),
-    (3, 32, 32),
-    DIGITS,
+    *("svhn", "SVHN", (73_257, 26_032), (3, 32, 32), DIGITS, 246),
+    "a folder that holds train_32x32.mat and test_32x32.mat",
     # Sermanet, Chintala and LeCun 2012 take 400 a class out of training, and 200 out of the extra set, unused here.
     validation=4_000,
-    megabytes=246,
-    read=partial(_read, "SVHN"),
-    download=partial(_download, "SVHN"),
-    holds="a folder that holds train_32x32.mat and test_32x32.mat",
 )
 STL10 = Official(
-    "stl10",
-    (5_000, 8_000),
-    (3, 96, 96),
+    *("stl10", "STL10", (5_000, 8_000), (3, 96, 96)),
     ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck"),
-    validation=None,
-    megabytes=2_640,
-    read=partial(_read, "STL10"),
-    download=partial(_download, "STL10"),
-    holds="a folder that holds stl10_binary",
-    marker="train_X.bin",
+    *(2_640, "a folder that holds stl10_binary", "train_X.bin"),
 )

@@ -145,11 +145,7 @@ def _colour_cast(picture: Tensor, shift: float) -> Tensor:
 
 
 def _library(name: str, op: str) -> ModuleType:
-    """``name``, one of the two libraries that only some steps need.
-
-    Raises:
-        UserError: when it is not installed.
-    """
+    """``name``, one of the two libraries that only some steps need."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from torch import Tensor
 from repronet.data.decoded import decoded, key_of
 from repronet.data.preprocessing import PixelStatistics, value_counts
 from repronet.data.randomness import counter_generator
-from repronet.data.reading import PictureError, progress, read_picture
+from repronet.data.reading import PictureError, progress, read_picture, shown
 from repronet.data.splits import SPLIT_SEED
 from repronet.errors import UserError
 
@@ -37,33 +37,30 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class PictureFiles:
-    """Pictures that stay on disk and are decoded whenever they are wanted.
+    """Pictures that stay on disk and are decoded whenever they are wanted."""
 
-    Args:
-        short_side: pixels that the shorter side is brought to; None leaves pictures as they are.
-    """
+    paths: tuple[Any, ...]  # their files, or what else has the bytes of one
+    short_side: int | None  # pixels that the shorter side is brought to; None leaves pictures as they are
+    fit: str = "crop"  # "crop", or how they become squares, see :func:`repronet.data.reading.squared`
 
-    paths: tuple[Path, ...]
-    short_side: int | None
+    @property
+    def way(self) -> str:
+        """Tells apart what the same files are decoded to."""
+        return f"{self.short_side}" if self.fit == "crop" else f"{self.short_side}-{self.fit}"
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        return read_picture(self.paths[index], self.short_side)
+        return read_picture(self.paths[index], self.short_side, self.fit)
 
 
 @dataclass(frozen=True)
 class PictureStore:
-    """Decoded pictures, one behind the other in one tensor that may be a file mapped into memory.
+    """Decoded pictures, one behind the other in one tensor that may be a file mapped into memory."""
 
-    Args:
-        pixels: uint8, all of them.
-        sizes: int64 (N, 2), each picture's height and width.
-    """
-
-    pixels: Tensor
-    sizes: Tensor
+    pixels: Tensor  # uint8, all of them
+    sizes: Tensor  # int64 (N, 2), each picture's height and width
 
     def __post_init__(self) -> None:
         ends = self.sizes.prod(1).cumsum(0) * 3
@@ -82,25 +79,20 @@ class PictureStore:
 
 @dataclass(frozen=True)
 class PictureSplit:
-    """A split of pictures.
+    """A split of pictures."""
 
-    Args:
-        pictures: where they come from; other splits may take theirs from the same.
-        labels: int64 (N,).
-        index: int64 (N,), which of ``pictures`` are in this split.
-        key: names the content of ``pictures``; what is computed of them is kept in ``cache`` under it.
-    """
-
-    pictures: Pictures
-    labels: Tensor
-    index: Tensor
-    key: str
+    pictures: Pictures  # where they come from; other splits may take theirs from the same
+    labels: Tensor  # int64 (N,), or (N, classes) of zeros and ones
+    index: Tensor  # int64 (N,), which of ``pictures`` are in this split
+    key: str  # names the content of ``pictures``; what is computed of them is kept in ``cache`` under it
     cache: Path
+    names: Sequence[str] = ()  # of all ``pictures``; none where they have only numbers
+    groups: Tensor | None = None  # int64 (N,), pictures of one of which no cut puts apart; or None
 
     @classmethod
-    def of(cls, pictures: Pictures, labels: Tensor, key: str, cache: Path) -> PictureSplit:
+    def of(cls, pictures: Pictures, labels: Tensor, key: str, cache: Path, names: Sequence[str] = ()) -> PictureSplit:
         """All of ``pictures``."""
-        return cls(pictures, labels, torch.arange(len(pictures)), key, cache)
+        return cls(pictures, labels, torch.arange(len(pictures)), key, cache, names)
 
     @property
     def channels(self) -> int:
@@ -112,9 +104,13 @@ class PictureSplit:
     def picture(self, index: int) -> Tensor:
         return self.pictures[int(self.index[index])]
 
+    def name(self, index: int) -> str:
+        return self.names[int(self.index[index])] if self.names else str(index)
+
     def rows(self, index: Tensor) -> PictureSplit:
         """The pictures and labels at ``index``."""
-        return replace(self, labels=self.labels[index], index=self.index[index])
+        groups = None if self.groups is None else self.groups[index]
+        return replace(self, labels=self.labels[index], index=self.index[index], groups=groups)
 
     def relabelled(self, labels: Tensor) -> PictureSplit:
         """The same pictures under other labels."""
@@ -141,8 +137,13 @@ def fits(count: int, short_side: int | None, gigabytes: float) -> bool:
     return short_side is not None and count * short_side * (short_side * 4 / 3) * 3 <= gigabytes * 1e9
 
 
-def split_of(files: PictureFiles, labels: Tensor, root: Path, name: str, cache: Path, keep: bool) -> PictureSplit:
+def split_of(
+    files: PictureFiles, labels: Tensor, root: Path, name: str, cache: Path, keep: bool, key: str | None = None
+) -> PictureSplit:
     """The pictures in ``files``: decoded, now or in an earlier run, when ``keep``; else left on disk.
+
+    Args:
+        key: changes with their content; None: made of their names, sizes and times of change.
 
     Raises:
         PictureError, UserError: for pictures that cannot be read right, as :func:`ahead`.
@@ -154,11 +155,16 @@ def split_of(files: PictureFiles, labels: Tensor, root: Path, name: str, cache: 
         sizes = torch.tensor([picture.shape[:2] for picture in flat])
         return {"pixels": torch.cat([picture.reshape(-1) for picture in flat]), "sizes": sizes}
 
-    key = f"{key_of(files.paths, root)}-{files.short_side}"
+    key = f"{key or key_of(files.paths, root)}-{files.way}"
+    whole = root == Path(root.anchor)  # of a table, whose files may be anywhere
+    names = [
+        shown(path if whole else path.relative_to(root)) if isinstance(path, Path) else str(path)
+        for path in files.paths
+    ]
     if not keep:
-        return PictureSplit.of(files, labels, key, cache)
+        return PictureSplit.of(files, labels, key, cache, names)
     tensors = decoded(cache, name, key, decode)
-    return PictureSplit.of(PictureStore(tensors["pixels"], tensors["sizes"]), labels, key, cache)
+    return PictureSplit.of(PictureStore(tensors["pixels"], tensors["sizes"]), labels, key, cache, names)
 
 
 def ahead(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
@@ -174,13 +180,25 @@ def ahead(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tens
             errors.append(picture)
         else:
             yield picture
-    if len(errors) == 1:
-        raise errors[0]
     if errors:
-        raise UserError(f"{len(errors):,} pictures cannot be read; data.on_error=skip leaves them out: {named(errors)}")
+        raise refusal(errors)
 
 
-def unreadable(files: PictureFiles, root: Path, name: str, cache: Path) -> dict[int, PictureError]:
+def refusal(errors: Sequence[PictureError]) -> UserError:
+    """What to raise where so many pictures cannot be read: of one, what is wrong with it; of several, their names."""
+    if len(errors) > 1:
+        return UserError(
+            f"{len(errors):,} pictures cannot be read; data.on_error=skip leaves them out: {named(errors)}"
+        )
+    # Not the object itself: its traceback would hold the caller's frame and the frame it, and loader processes would
+    # end whenever that circle is collected, in the middle of anything.
+    remedy = "; data.on_error=skip leaves it out"
+    return PictureError(errors[0].path, errors[0].kind, errors[0].detail.removesuffix(remedy) + remedy)
+
+
+def unreadable(
+    files: PictureFiles, root: Path, name: str, cache: Path, key: str | None = None
+) -> dict[int, PictureError]:
     """Which of ``files`` cannot be read, by their row; looked for once and remembered in ``cache``."""
 
     def look() -> dict[str, Tensor]:
@@ -188,7 +206,7 @@ def unreadable(files: PictureFiles, root: Path, name: str, cache: Path) -> dict[
         tried = _tried(files, range(len(files)), "reading")
         return {"rows": torch.tensor([row for row, one in enumerate(tried) if isinstance(one, PictureError)]).long()}
 
-    rows = decoded(cache, f"{name}-unreadable", f"{key_of(files.paths, root)}-{files.short_side}", look)[
+    rows = decoded(cache, f"{name}-unreadable", f"{key or key_of(files.paths, root)}-{files.way}", look)[
         "rows"
     ].tolist()
     found = zip(rows, _tried(files, rows, "reading"), strict=True)

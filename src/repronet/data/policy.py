@@ -19,12 +19,9 @@ from repronet.errors import UserError
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
     """Within, torch's global generator starts at ``seed``; afterwards it is as it was."""
-    state = torch.get_rng_state()
-    torch.default_generator.manual_seed(seed)
-    try:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         yield
-    finally:
-        torch.set_rng_state(state)
 
 
 class Mixing:

@@ -64,10 +64,15 @@ class PixelMap:
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 or float pixels 0..255, (N, C, H, W) → float32 of the same shape."""
-        gain = torch.tensor(self.gain, device=images.device).reshape(-1, 1, 1) / 255
-        offset = torch.tensor(self.offset, device=images.device).reshape(-1, 1, 1)
+        gain, offset = _by_channel(self.gain, images) / 255, _by_channel(self.offset, images)
         # In place on one copy: mixed types and a second copy would take two and a half times as long.
         return images.to(torch.float32, copy=True).mul_(gain).add_(offset)  # (N, C, H, W) · (C, 1, 1)
+
+
+def _by_channel(values: tuple[float, ...], images: Tensor) -> Tensor:
+    """float32 (C, 1, 1), filled in where the images are: a copy from the host would make a GPU wait."""
+    numbers = [torch.full((), value, dtype=torch.float32, device=images.device) for value in values]
+    return torch.stack(numbers).reshape(-1, 1, 1)
 
 
 def pad_to(images: Tensor, size: int) -> Tensor:

@@ -34,6 +34,7 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
+from repronet.data.folders import PictureFile, shown
 from repronet.errors import UserError
 
 Item = TypeVar("Item")
@@ -41,14 +42,11 @@ Picture = str | Path | Image.Image | np.ndarray | Tensor
 
 # Pillow also knows formats that it hands to other programs (EPS to Ghostscript): a dataset must not start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib", ".tif", ".tiff"}
-    | {".pbm", ".pgm", ".ppm", ".pnm", ".jp2", ".j2k", ".avif"}
-)
 PIXEL_LIMIT = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
 LONGEST = 50  # times as long as wide: more is a strip, of which no crop shows anything
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1
+GREY = 128  # what lies around a picture in a letterbox
 CHANNELS = (1, 3)  # grey and RGB
 WANTED = "a picture must be bytes (uint8) in 1 or 3 channels, (C, H, W) or in numpy also (H, W) or (H, W, C)"
 
@@ -77,29 +75,29 @@ class Reading:
     notes: tuple[str, ...]  # one for each rule of the table above that was used
 
 
-def shown(path: Path) -> str:
-    """The path as text that can be printed: bytes that are no UTF-8 come out as \\xNN."""
-    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
     """The items, under a progress bar on a terminal."""
     return track(items, what, total, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
-def read_picture(path: Path, short_side: int | None = None) -> Tensor:
+def read_picture(path: PictureFile, short_side: int | None = None, fit: str = "crop") -> Tensor:
     """The picture in ``path``: uint8 (3, H, W), its shorter side brought to ``short_side`` pixels when that is given.
 
     It lies in memory with the channels last, as files have it and as torch's 8-bit resizing is fast in.
+
+    Args:
+        fit: "crop" leaves the longer side longer, for others to crop; else see :func:`squared`.
 
     Raises:
         PictureError: when the file cannot be read right.
     """
     picture = torch.from_numpy(read(path, short_side).pixels).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
-    return picture if short_side is None else resize_short_side(picture, short_side)
+    if short_side is None:
+        return picture
+    return resize_short_side(picture, short_side) if fit == "crop" else squared(picture, short_side, fit)
 
 
-def read(path: Path, short_side: int | None = None) -> Reading:
+def read(path: PictureFile, short_side: int | None = None) -> Reading:
     """The picture in ``path`` and how it was read.
 
     Args:
@@ -109,7 +107,7 @@ def read(path: Path, short_side: int | None = None) -> Reading:
     Raises:
         PictureError: when the file cannot be read right.
     """
-    name = shown(path)
+    name = shown(path) if isinstance(path, Path) else str(path)
     try:
         content = path.read_bytes()
     except IsADirectoryError as error:
@@ -214,9 +212,31 @@ def resize_short_side(picture: Tensor, short_side: int) -> Tensor:
     if min(height, width) == short_side:
         return picture
     scale = short_side / min(height, width)
-    size = [max(short_side, round(height * scale)), max(short_side, round(width * scale))]
+    return _resized(picture, max(short_side, round(height * scale)), max(short_side, round(width * scale)))
+
+
+def squared(picture: Tensor, side: int, fit: str) -> Tensor:
+    """The whole of a uint8 picture (C, H, W) as a square (C, side, side).
+
+    Args:
+        fit: "squash" brings both sides to ``side``, whatever becomes of the proportions; "letterbox" the longer one,
+            with grey above and below or left and right.
+    """
+    height, width = picture.shape[-2:]
+    if height == width or fit == "squash":
+        return picture if height == width == side else _resized(picture, side, side)
+    scale = side / max(height, width)
+    inner = _resized(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+    board = torch.full((side, side, picture.shape[0]), GREY, dtype=torch.uint8).permute(2, 0, 1)  # → (C, side, side)
+    top, left = (side - inner.shape[1]) // 2, (side - inner.shape[2]) // 2
+    board[:, top : top + inner.shape[1], left : left + inner.shape[2]] = inner
+    return board
+
+
+def _resized(picture: Tensor, height: int, width: int) -> Tensor:
+    """Bilinear with antialiasing, the channels last in memory."""
     batch = picture.unsqueeze(0).contiguous(memory_format=torch.channels_last)
-    resized = F.interpolate(batch, size, mode="bilinear", antialias=True)
+    resized = F.interpolate(batch, (height, width), mode="bilinear", antialias=True)
     return resized.contiguous(memory_format=torch.channels_last)[0]
 
 
@@ -227,7 +247,7 @@ def centre_crop(picture: Tensor, size: int) -> Tensor:
     return picture[..., top : top + size, left : left + size]
 
 
-def opened(picture: Picture, short_side: int | None = None) -> Tensor:
+def opened(picture: Picture, short_side: int | None = None, fit: str = "crop") -> Tensor:
     """A picture as uint8 (C, H, W), C = 1 or 3; one in a file as :func:`read_picture` reads it.
 
     Args:
@@ -237,7 +257,7 @@ def opened(picture: Picture, short_side: int | None = None) -> Tensor:
         UserError: for what is no picture: another shape, or numbers that are no bytes.
     """
     if isinstance(picture, str | Path):
-        return read_picture(Path(picture).expanduser(), short_side)
+        return read_picture(Path(picture).expanduser(), short_side, fit)
     if isinstance(picture, Image.Image):
         picture = _rgb(ImageOps.exif_transpose(picture), "picture")
     if not isinstance(picture, np.ndarray | Tensor):

@@ -9,46 +9,44 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from repronet.data.folders import (
     WHOLE,
+    Layout,
     class_folders,
     class_named,
+    classes_in,
     files_below,
     hidden,
     leads_back,
     looks,
     named_like_picture,
-    no_classes,
+    refuse_too_few,
+    shown,
     split_folders,
 )
-from repronet.data.reading import PictureError, decode, progress, shown
-from repronet.errors import UserError
+from repronet.data.reading import PictureError, decode, progress
 
 TINY = 8  # pixels: whatever is smaller shows nothing
+SEVERAL = " + "  # between the labels of a picture
 UNBALANCED = 20  # times as many pictures in the largest class as in the smallest
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something odd.
+    """Something odd."""
 
-    Attributes:
-        severity: "error" for what a run would stop at or learn wrong from, "warning" for what is probably a mistake,
-            "note" for what is only worth knowing.
-        what: its kind, in a few words.
-        where: the file or folder, below the root.
-        detail: what it is, and what a run does with it.
-    """
-
+    # "error" for what a run would stop at or learn wrong from, "warning" for what is probably a mistake, "note"
+    # for what is only worth knowing
     severity: str
-    what: str
-    where: str
-    detail: str
+    what: str  # its kind, in a few words
+    where: str  # the file or folder, below the root
+    detail: str  # what it is, and what a run does with it
+    sure: float | None = None  # how sure that is, from 0 to 1; None for what was seen and not estimated
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class Examined:
 
     path: Path
     split: str
-    label: str
+    label: str  # of several all of them
+    labels: tuple[str, ...]
     digest: str = ""
     format: str = ""
     notes: tuple[str, ...] = ()
@@ -74,6 +73,7 @@ class Report:
     pictures: dict[str, dict[str, int]]  # by split and class, those that can be read
     findings: tuple[Finding, ...]
     unreadable: tuple[Path, ...]  # the pictures that cannot be read
+    several: dict[str, int] | None = None  # by split, how many pictures, where each may have several labels
 
     def count(self, severity: str) -> int:
         """How many findings are of that severity."""
@@ -89,26 +89,61 @@ def scan(root: Path) -> Report:
     folders = split_folders(root)
     training = folders.get("train", root)
     classes = tuple(folder.name for folder in class_folders(training))
-    if not classes:
-        raise UserError(no_classes(root, training))
+    refuse_too_few(classes, root, training, least=1)
     findings, files = [], []
+    if len(classes) == 1:
+        findings.append(Finding("error", "a single class", classes[0], "there is nothing to tell apart; a run stops"))
     for split, folder in folders.items():
         for place in class_folders(folder):
             here = list(files_below(place))
-            files += [Examined(file, split, place.name) for file in here if named_like_picture(file)]
+            files += [Examined(file, split, place.name, (place.name,)) for file in here if named_like_picture(file)]
             findings += _strangers([file for file in here if not named_like_picture(file)], root)
         findings += _beside(folder, root)
     if WHOLE not in folders:
         beside = (entry for entry in sorted(root.iterdir()) if entry not in folders.values() and not hidden(entry))
         findings += [Finding("warning", "outside the splits", _below(entry, root), "left out") for entry in beside]
-    with ThreadPoolExecutor() as pool:
-        examined = list(progress(pool.map(lambda file: _examine(file, root), files), "reading", len(files)))
+    examined = _examined(files, root)
     pictures = {split: {place.name: 0 for place in class_folders(folder)} for split, folder in folders.items()}
     for file in examined:
         pictures[file.split][file.label] += file.error is None
-    findings += _pictures(examined, root)
-    findings += _duplicates(examined, root)
     findings += _classes(pictures, classes, folders, root)
+    return _report(root, classes, pictures, findings, examined)
+
+
+def scan_table(layout: Layout) -> Report:
+    """Look through the pictures that a table names; of several labels a picture counts for each."""
+    names, files = layout.classes, []
+    for split, those in layout.files.items():
+        for file in those:
+            labels = tuple(names[number] for number in sorted(classes_in([file])))
+            files.append(Examined(file.path, split, SEVERAL.join(labels) or "(none)", labels))
+    examined = _examined(files, layout.root)
+    read = [file for file in examined if file.error is None]
+    counted = {
+        split: Counter(name for file in read if file.split == split for name in file.labels) for split in layout.files
+    }
+    pictures = {split: {name: counts[name] for name in names if counts[name]} for split, counts in counted.items()}
+    training = "train" if "train" in pictures else WHOLE
+    findings = list(_sizes(pictures[training], lambda name: name, training))
+    report = _report(layout.root, names, pictures, findings, examined)
+    several = any(isinstance(file.label, tuple) for those in layout.files.values() for file in those)
+    return replace(report, several=Counter(file.split for file in read)) if several else report
+
+
+def _examined(files: list[Examined], root: Path) -> list[Examined]:
+    with ThreadPoolExecutor() as pool:
+        return list(progress(pool.map(lambda file: _examine(file, root), files), "reading", len(files)))
+
+
+def _report(
+    root: Path,
+    classes: tuple[str, ...],
+    pictures: dict[str, dict[str, int]],
+    findings: list[Finding],
+    examined: list[Examined],
+) -> Report:
+    """What was found, with what is to be said of single files and of those that are the same."""
+    findings = [*findings, *_pictures(examined, root), *_duplicates(examined, root)]
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: (order.index(finding.severity), finding.what, finding.where))
     unreadable = tuple(file.path for file in examined if file.error is not None)
@@ -130,7 +165,7 @@ def _examine(file: Examined, root: Path) -> Examined:
 
 
 def _below(path: Path, root: Path) -> str:
-    return shown(path.relative_to(root))
+    return shown(path.relative_to(root) if path.is_relative_to(root) else path)  # a table may name any
 
 
 # What the suffix promises, where it can promise anything.
@@ -228,15 +263,24 @@ def _classes(
                 yield Finding(severity, "empty class", _below(where / name, root), "no picture that can be read")
         for name in sorted(set(classes) - {class_named(name, classes) for name in counts}):
             yield Finding("warning", "missing class", _below(where, root), f"has no folder {name}; training has one")
-    filled = Counter({name: count for name, count in pictures[training].items() if count})
+    where = folders[training]
+    yield from _sizes(pictures[training], lambda name: _below(where / name, root), _below(where, root))
+
+
+def _sizes(counts: Mapping[str, int], place: Callable[[str], str], training: str) -> Iterator[Finding]:
+    """Classes of training with a single picture, or with far fewer than another.
+
+    Args:
+        place: where a class is, by its name; ``training`` is where all of them are.
+    """
+    filled = Counter({name: count for name, count in counts.items() if count})
     for name, count in filled.items():
         if count == 1:
             detail = "a single picture, of which nothing can be carved for validation"
-            yield Finding("warning", "tiny class", _below(folders[training] / name, root), detail)
+            yield Finding("warning", "tiny class", place(name), detail)
     if filled and (most := filled.most_common())[0][1] > UNBALANCED * most[-1][1]:
         (large, many), (small, few) = most[0], most[-1]
-        detail = f"{few:,} of {small} against {many:,} of {large}"
-        yield Finding("warning", "unbalanced", _below(folders[training], root), detail)
+        yield Finding("warning", "unbalanced", training, f"{few:,} of {small} against {many:,} of {large}")
 
 
 def _twins(names: Iterable[str], where: Path, root: Path) -> Iterator[Finding]:

@@ -15,9 +15,20 @@ import torch
 from repronet.data import official
 from repronet.data.arrays import load_npz
 from repronet.data.cifar import cifar10, cifar100
-from repronet.data.image_folder import Reading, image_folder, imagenet, imagenette
+from repronet.data.cuts import Cut, stratified_parts
+from repronet.data.hub import HubData
+from repronet.data.image_folder import (
+    Reading,
+    hub_pictures,
+    image_folder,
+    imagenet,
+    imagenette,
+    picture_table,
+    shard_pictures,
+)
 from repronet.data.official import DIGITS, load_official, validation_share
-from repronet.data.splits import SPLIT_SEED, ImageDataset, Split, stratified_parts
+from repronet.data.splits import SPLIT_SEED, ImageDataset, Split
+from repronet.data.table import Columns
 from repronet.errors import UserError
 
 
@@ -59,35 +70,49 @@ def mnist5k(root: Path | None, val: float | int | str = 500) -> ImageDataset:
 
 @dataclass(frozen=True)
 class Request:
-    """What a config says of the data that is wanted; a source takes from it what concerns it.
+    """What a config says of the data that is wanted; a source takes from it what concerns it."""
 
-    Attributes:
-        root: the folder or file; None for the user's cache.
-        val: the share of the training images that validate, their number, or "paper" for what the set's paper took.
-        test: as much that is tested, for data that has no test split of its own.
-        split_seed: of these, for data that has no fixed splits.
-        short_side: pixels that the shorter side of a folder's pictures is brought to; None leaves them.
-        memory: gigabytes that a folder's decoded pictures may take.
-        on_error: "stop" at pictures of a folder that cannot be read, or "skip" them.
-        max_skipped: how many of them may be skipped, a share or a number.
-        options: further arguments of a source from outside the package.
-    """
-
-    root: Path | None = None
+    root: Path | None = None  # the folder or file; None for the user's cache
+    # the share of the training images that validate, their number, or "paper" for what the set's paper took
     val: float | int | str = 0.1
-    test: float | int = 0.15
-    split_seed: int = SPLIT_SEED
+    test: float | int = 0.15  # as much that is tested, for data that has no test split of its own
+    split_seed: int = SPLIT_SEED  # of these, for data that has no fixed splits
+    folds: int | None = None  # the number of parts of which one is held out; None: there are none
+    fold: int | None = None  # which one, from 0
+    # what makes the pictures of a folder one group, a key of :data:`repronet.data.folders.GROUPS`
+    groups: str | None = None
+    # short_side, fit: how a folder's pictures are read, see :class:`~repronet.data.image_folder.Reading`
     short_side: int | None = None
-    memory: float = 4.0
-    on_error: str = "stop"
-    max_skipped: float | int = 0.05
-    options: Mapping[str, Any] = field(default_factory=dict)
+    fit: str = "crop"
+    memory: float = 4.0  # gigabytes that a folder's decoded pictures may take
+    on_error: str = "stop"  # "stop" at pictures of a folder that cannot be read, or "skip" them
+    max_skipped: float | int = 0.05  # how many of them may be skipped, a share or a number
+    # hub, subset, revision: of a dataset of Hugging Face's, see :class:`~repronet.data.hub.HubData`
+    hub: str | None = None
+    subset: str | None = None
+    revision: str | None = None
+    # image_column, label_column: of it, or of shards
+    image_column: str | None = None
+    label_column: str | None = None
+    # the file with the names of pictures and their labels, and its columns
+    table: tuple[Path | None, Columns] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of a source from outside the package
+
+    @property
+    def cut(self) -> Cut:
+        """How splits are made that the data do not have."""
+        return Cut(self.val, self.test, self.split_seed, self.folds, self.fold)
+
+    @property
+    def hub_data(self) -> HubData:
+        """Where a dataset of Hugging Face's is."""
+        return HubData(self.root, self.hub, self.subset, self.revision, self.image_column, self.label_column)
 
     @property
     def reading(self) -> Reading:
         """How a folder's pictures are read."""
         skipped = self.max_skipped if self.on_error == "skip" else None
-        return Reading(self.short_side, self.memory, default_root(), skipped)
+        return Reading(self.short_side, self.memory, default_root(), skipped, self.fit)
 
 
 SOURCES: dict[str, Callable[[Request], ImageDataset]] = {
@@ -100,10 +125,13 @@ SOURCES: dict[str, Callable[[Request], ImageDataset]] = {
     "cifar100": lambda wanted: cifar100(wanted.root, default_root(), wanted.val),
     "imagenette": lambda wanted: imagenette(wanted.root, default_root(), wanted.reading, wanted.val),
     "imagenet": lambda wanted: imagenet(wanted.root, wanted.reading, wanted.val),
-    "image_folder": lambda wanted: image_folder(
-        wanted.root, wanted.reading, wanted.val, wanted.test, wanted.split_seed
+    "image_folder": lambda wanted: image_folder(wanted.root, wanted.reading, wanted.cut, wanted.groups),
+    "table": lambda wanted: picture_table(
+        *(wanted.table or (None, Columns())), root=wanted.root, reading=wanted.reading, cut=wanted.cut
     ),
-    "npz": lambda wanted: load_npz(wanted.root, wanted.val, wanted.test, wanted.split_seed),
+    "webdataset": lambda wanted: shard_pictures(wanted.root, wanted.label_column, wanted.reading, wanted.cut),
+    "huggingface": lambda wanted: hub_pictures(wanted.hub_data, wanted.reading, wanted.cut),
+    "npz": lambda wanted: load_npz(wanted.root, wanted.cut),
 }
 
 

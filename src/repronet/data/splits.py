@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
-from repronet.data.folders import class_named
+from repronet.data.folders import chosen_classes
 from repronet.data.preprocessing import PixelStatistics
-from repronet.data.randomness import counter_generator
-from repronet.errors import UserError
 
 # The split is part of the dataset, not of a run: runs with different seeds are compared on the same images.
 SPLIT_SEED = 0
@@ -24,7 +22,12 @@ class LabelledPictures(Protocol):
 
     @property
     def labels(self) -> Tensor:
-        """int64 (N,)."""
+        """int64 (N,); (N, classes) of zeros and ones where a picture may have several."""
+        ...
+
+    @property
+    def groups(self) -> Tensor | None:
+        """int64 (N,): pictures of one group, of one person for instance, stay on one side of every cut; or None."""
         ...
 
     @property
@@ -38,6 +41,10 @@ class LabelledPictures(Protocol):
         """One image, uint8 (C, H, W)."""
         ...
 
+    def name(self, index: int) -> str:
+        """What a person finds the image by: its file below the data's root, or its number in the split."""
+        ...
+
     def statistics(self) -> PixelStatistics:
         """Mean and standard deviation of each channel over all pixels."""
         ...
@@ -47,7 +54,7 @@ class LabelledPictures(Protocol):
         ...
 
     def relabelled(self, labels: Tensor) -> Self:
-        """The same images under other labels, int64 (N,)."""
+        """The same images under other labels."""
         ...
 
 
@@ -56,7 +63,7 @@ Part = TypeVar("Part", bound=LabelledPictures)
 
 @dataclass(frozen=True)
 class Split:
-    """Images as uint8 (N, C, H, W) and their labels as int64 (N,)."""
+    """Images as uint8 (N, C, H, W) and their labels as int64 (N,), or (N, classes) of zeros and ones."""
 
     images: Tensor
     labels: Tensor
@@ -64,13 +71,17 @@ class Split:
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
             raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
-        if self.labels.shape != (len(self.images),) or self.labels.dtype != torch.int64:
-            raise ValueError(
-                f"labels must be int64 ({len(self.images)},), not {self.labels.dtype} {tuple(self.labels.shape)}"
-            )
+        count, labels = len(self.images), self.labels
+        if labels.ndim not in (1, 2) or len(labels) != count or labels.dtype != torch.int64:
+            wanted = f"int64 ({count},), or ({count}, classes) where there are several a picture"
+            raise ValueError(f"labels must be {wanted}, not {labels.dtype} {tuple(labels.shape)}")
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def groups(self) -> None:
+        return None
 
     @property
     def channels(self) -> int:
@@ -78,6 +89,9 @@ class Split:
 
     def picture(self, index: int) -> Tensor:
         return self.images[index]
+
+    def name(self, index: int) -> str:
+        return str(index)
 
     def statistics(self) -> PixelStatistics:
         return PixelStatistics.of(self.images)
@@ -116,85 +130,33 @@ class ImageDataset:
     test: LabelledPictures | None
     classes: tuple[str, ...]
 
-
-def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> tuple[Part, Part]:
-    """What is left of ``whole``, and the stratified part that was taken out of it.
-
-    Args:
-        share: how much is taken: a fraction, or a number of images.
-        key: the config key that says so, for the errors.
-
-    Raises:
-        UserError: when nothing would be taken or left.
-    """
-    total = len(whole.labels)
-    count = share if isinstance(share, int) else round(share * total)
-    if not 0 < count < total:
-        raise UserError(f"{key}={share}: is {count} of {total:,} images; something must be taken and something left")
-    kept, taken = stratified_parts(whole.labels, sizes=(total - count, count), seed=seed)
-    return whole.rows(kept), whole.rows(taken)
+    @property
+    def multilabel(self) -> bool:
+        """Whether a picture may have several of the classes, or none."""
+        return self.train.labels.ndim == 2
 
 
 def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
-    """The images of these classes alone, with labels in the order of ``names``.
+    """The images of these classes alone, with labels in the order of ``names``; all where an image may have several.
 
     Raises:
         UserError: for a name that the dataset has not.
     """
-    found = [class_named(name, dataset.classes) for name in names]
-    if None in found:
-        unknown = names[found.index(None)]
-        raise UserError(f"data.classes={list(names)}: no class {unknown}; there are {', '.join(dataset.classes)}")
-    old = torch.tensor([dataset.classes.index(name) for name in found if name is not None])
+    old = torch.tensor([dataset.classes.index(name) for name in chosen_classes(names, dataset.classes)])
+    if dataset.multilabel:
+        return each_split(dataset, lambda split: split.relabelled(split.labels[:, old]), names)
     new = torch.full((len(dataset.classes),), -1).scatter(0, old, torch.arange(len(names)))  # old label → new, or −1
 
     def chosen(split: LabelledPictures) -> LabelledPictures:
         kept = split.rows(torch.nonzero(new[split.labels] >= 0).flatten())
         return kept.relabelled(new[kept.labels])
 
-    test = None if dataset.test is None else chosen(dataset.test)
-    return ImageDataset(dataset.name, chosen(dataset.train), chosen(dataset.val), test, tuple(names))
+    return each_split(dataset, chosen, names)
 
 
-def few(dataset: ImageDataset, per_class: int) -> ImageDataset:
-    """At most ``per_class`` training images of each class, always the same; validation and test stay whole."""
-    chosen = [rows[:per_class] for rows in _shuffled(dataset.train.labels, "few", SPLIT_SEED)]
-    return replace(dataset, train=dataset.train.rows(torch.cat(chosen).sort().values))
-
-
-def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple[Tensor, ...]:
-    """Rows of ``labels`` dealt into parts of exactly ``sizes``, each class in every part by its share of the whole.
-
-    Within a class the rows are shuffled by ``seed``. Rounding is settled by largest remainder, so that the parts have
-    exactly the sizes asked for.
-
-    Raises:
-        ValueError: when the sizes do not add up to the number of labels.
-    """
-    if sum(sizes) != len(labels):
-        raise ValueError(f"sizes {sizes} add up to {sum(sizes)}, but there are {len(labels)} labels")
-    shuffled = list(_shuffled(labels, "split", seed))
-    parts = []
-    for position, size in enumerate(sizes):
-        left = torch.tensor([len(rows) for rows in shuffled])
-        last = position == len(sizes) - 1
-        take = left if last else _shares(left, size)
-        parts.append(torch.cat([rows[:n] for rows, n in zip(shuffled, take.tolist(), strict=True)]).sort().values)
-        shuffled = [rows[n:] for rows, n in zip(shuffled, take.tolist(), strict=True)]
-    return tuple(parts)
-
-
-def _shuffled(labels: Tensor, purpose: str, seed: int) -> Iterator[Tensor]:
-    """The rows of each class, shuffled by the generator of ``purpose``, ``seed`` and the class."""
-    for label in range(int(labels.max()) + 1):
-        rows = torch.nonzero(labels == label).flatten()
-        yield rows[torch.randperm(len(rows), generator=counter_generator(purpose, seed, label))]
-
-
-def _shares(counts: Tensor, size: int) -> Tensor:
-    """``size`` dealt out in proportion to ``counts``: floors first, then one more to the largest remainders."""
-    exact = counts.double() * size / counts.sum()
-    shares = exact.floor().long()
-    short = size - int(shares.sum())
-    shares[(exact - shares).sort(descending=True, stable=True).indices[:short]] += 1
-    return shares
+def each_split(
+    dataset: ImageDataset, change: Callable[[LabelledPictures], LabelledPictures], names: Sequence[str]
+) -> ImageDataset:
+    """The dataset with each of its splits changed, and other classes."""
+    test = None if dataset.test is None else change(dataset.test)
+    return ImageDataset(dataset.name, change(dataset.train), change(dataset.val), test, tuple(names))

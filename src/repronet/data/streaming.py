@@ -6,6 +6,7 @@ processes nor where the pictures come from changes a single pixel.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from repronet.data.augmentation import Augmentation
-from repronet.data.batches import Batch, Dealing, TrainingLoader, shares
+from repronet.data.batches import Batch, Dealing, TrainingLoader, share_of, shares
+from repronet.data.pictures import refusal
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError, centre_crop, resize_short_side
 from repronet.data.splits import LabelledPictures
@@ -29,11 +31,16 @@ from repronet.runs.stopping import ignore_signals
 class PictureChange(Protocol):
     """One picture, uint8 (C, H, W) of any size → uint8 (C, size, size), by the numbers that ``seed`` gives."""
 
+    @property
+    def size(self) -> int: ...
+
     def __call__(self, picture: Tensor, seed: int) -> Tensor: ...
 
 
 class Mixing(Protocol):
-    """Images and labels of a batch mixed: labels come out as probabilities (N, num_classes)."""
+    """Images and labels of a batch mixed, each with the one before it, the first with the last: labels come out as
+    probabilities (N, num_classes).
+    """
 
     def __call__(self, images: Tensor, labels: Tensor, num_classes: int, seed: int) -> tuple[Tensor, Tensor]: ...
 
@@ -67,10 +74,10 @@ class _Made(Dataset):
             return error
 
 
-def _stacked(items: list[Any]) -> Batch | PictureError:
-    """uint8 (N, C, H, W) and labels (N,), or the first error."""
-    wrong = next((item for item in items if isinstance(item, PictureError)), None)
-    if wrong is not None:
+def _stacked(items: list[Any]) -> Batch | list[PictureError]:
+    """uint8 (N, C, H, W) and labels (N,), or the errors that were met."""
+    wrong = [item for item in items if isinstance(item, PictureError)]
+    if wrong:
         return wrong
     images, labels = zip(*items, strict=True)
     return torch.stack(images), torch.stack(labels)
@@ -86,7 +93,7 @@ LOST_WORKER = "DataLoader worker"  # torch's words for a loader process that is 
 
 def lost_worker(workers: int) -> str:
     """What a person can do about it."""
-    return f"a loader process was killed, often for want of memory; data.workers={workers // 2} needs less"
+    return f"a loader process was killed, often because memory ran out; data.workers={workers // 2} needs less"
 
 
 def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
@@ -112,6 +119,7 @@ class PictureMaker:
 
         Raises:
             PictureError: when a picture cannot be read right.
+            UserError: when several of a batch cannot, with their names.
         """
         self._plan[:] = plan
         with warnings.catch_warnings():
@@ -120,14 +128,22 @@ class PictureMaker:
             self._loader = self._loader or self._started()
             made = iter(self._loader)
         for batch in _guarded(made, self.workers):
-            if isinstance(batch, PictureError):
-                # Not the object itself: its traceback would hold this frame and the frame it, and the processes would
-                # end whenever that circle is collected, in the middle of anything.
-                raise PictureError(batch.path, batch.kind, batch.detail)
+            if isinstance(batch[0], PictureError):  # what is pinned for a GPU may come as a list, too
+                raise refusal(batch)
             yield batch
 
+    def every(self, plan: list[list[tuple[int, int]]]) -> Iterator[Batch]:
+        """As :meth:`batches`, of a plan in which batches may be empty."""
+        made = self.batches([items for items in plan if items])
+        for items in plan:
+            yield next(made) if items else self._nothing()
+
+    def _nothing(self) -> Batch:
+        side = self.change.size
+        return torch.zeros(0, self.split.channels, side, side, dtype=torch.uint8), self.split.labels[:0]
+
     def close(self) -> None:
-        """End the processes. Left to the garbage collector, each would be waited for in vain for five seconds."""
+        """End the processes; the garbage collector would wait five seconds for each."""
         self._loader = None
 
     def _started(self) -> DataLoader:
@@ -146,7 +162,7 @@ class PictureMaker:
 class PictureLoader(TrainingLoader):
     """Deals a training split of pictures, like :class:`repronet.data.batches.TensorLoader` and in the same order.
 
-    Each picture is first changed by itself, in a loader process where there are any; then a chunk of batches is
+    Each picture is first changed alone, in a loader process where there are any; then a chunk of batches is
     augmented and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed.
     """
 
@@ -163,9 +179,8 @@ class PictureLoader(TrainingLoader):
         workers: int,
         device: torch.device,
     ):
-        super().__init__(len(split), dealing)
-        self.split, self.augmentation, self.pixel_map = split, augmentation, pixel_map
-        self.mixing, self.num_classes, self.device = mixing, num_classes, device
+        super().__init__(len(split), dealing, augmentation, pixel_map)
+        self.split, self.mixing, self.num_classes, self.device = split, mixing, num_classes, device
         self._maker = PictureMaker(split, change, workers)
 
     def close(self) -> None:
@@ -177,11 +192,13 @@ class PictureLoader(TrainingLoader):
         seeds = torch.randint(2**62, (self.images,), generator=counter_generator("picture", self.dealing.seed, epoch))
         chunks = list(self.chunks(epoch, first))
         items = [
-            list(zip(rows.tolist(), seeds[rows].tolist(), strict=True)) for _, batches in chunks for rows in batches
+            list(zip(rows.tolist(), seeds[own].tolist(), strict=True))
+            for _, batches, drawn in chunks
+            for rows, own in zip(batches, drawn, strict=True)
         ]
-        made = self._maker.batches(items)
-        for number, batches in chunks:
-            mapped = self._mapped(list(islice(made, len(batches))), draws[torch.cat(batches)])
+        made = self._maker.every(items)
+        for number, batches, drawn in chunks:
+            mapped = self._mapped(list(islice(made, len(batches))), draws[torch.cat(drawn)])
             for step, batch in enumerate(mapped, start=number):
                 yield self._mixed(batch, epoch, step)
 
@@ -189,14 +206,32 @@ class PictureLoader(TrainingLoader):
         images = torch.cat([images for images, _ in chunk]).to(self.device, non_blocking=True)
         labels = torch.cat([labels for _, labels in chunk]).to(self.device, non_blocking=True)
         sizes = [len(labels) for _, labels in chunk]
-        numbers = self.pixel_map(self.augmentation(images, draws))
-        return list(zip(numbers.split(sizes), labels.split(sizes), strict=True))
+        return list(zip(self._changed(images, draws).split(sizes), labels.split(sizes), strict=True))
+
+    def _dealt(self, rows: Tensor) -> list[Tensor]:
+        """This process's share of every batch, with the row before it where images are mixed."""
+        dealing = self.dealing
+        if self.mixing is None or dealing.world_size == 1:
+            return super()._dealt(rows)
+        found = []
+        for part in rows.split(dealing.batch_size):
+            share = share_of(len(part), dealing.rank, dealing.world_size)
+            found.append(
+                torch.cat([part[share.start - 1, None], part[share]]) if share.stop > share.start else part[:0]
+            )
+        return found
 
     def _mixed(self, batch: Batch, epoch: int, step: int) -> Batch:
         if self.mixing is None:
             return batch
         drawn = counter_generator("mixing", self.dealing.seed, epoch, step)
-        return self.mixing(*batch, self.num_classes, int(torch.randint(2**62, (), generator=drawn)))
+        seed = int(torch.randint(2**62, (), generator=drawn))
+        if self.dealing.world_size == 1:
+            return self.mixing(*batch, self.num_classes, seed)
+        if not len(batch[1]):
+            return batch[0], batch[0].new_zeros(0, self.num_classes)
+        images, labels = self.mixing(*batch, self.num_classes, seed)
+        return images[1:], labels[1:]  # the first is there for the second to be mixed with
 
 
 class PictureEvaluation:
@@ -223,9 +258,10 @@ class PictureEvaluation:
         self._maker.close()
 
     def __len__(self) -> int:
-        return len(shares(len(self.split), self.batch_size, self.rank, self.world_size))
+        return math.ceil(len(self.split) / self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         rows = shares(len(self.split), self.batch_size, self.rank, self.world_size)
-        for images, labels in self._maker.batches([[(index, 0) for index in share] for share in rows]):
-            yield self.pixel_map(images.to(self.device)), labels.to(self.device)
+        for images, labels in self._maker.every([[(index, 0) for index in share] for share in rows]):
+            mapped = self.pixel_map((images if len(images) else images.new_zeros(1, *images.shape[1:])).to(self.device))
+            yield mapped[: len(images)], labels.to(self.device)

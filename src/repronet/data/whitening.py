@@ -25,13 +25,9 @@ class Preprocessing(Protocol):
 
 @dataclass(frozen=True)
 class PerPixelMean:
-    """x/255 minus the mean of that pixel over the training images: Krizhevsky et al. 2012, section 2; He et al. 2016.
+    """x/255 minus that pixel's mean over the training images (Krizhevsky et al. 2012, section 2; He et al. 2016)."""
 
-    Args:
-        mean: (C, H, W).
-    """
-
-    mean: Tensor
+    mean: Tensor  # (C, H, W)
 
     @classmethod
     def of(cls, images: Tensor) -> PerPixelMean:
@@ -88,16 +84,12 @@ class Zca:
 
     Of all maps that make the pixels uncorrelated it is the one that changes the images least (Krizhevsky 2009, appendix
     A). Every image is brought to zero mean and unit contrast first (`GlobalContrast`).
-
-    Args:
-        mean: (C·H·W,).
-        matrix: W, (C·H·W, C·H·W), symmetric.
     """
 
     LARGEST = 4096  # numbers an image: 3 × 36 × 36; the covariance takes 4 times its square in bytes
 
-    mean: Tensor
-    matrix: Tensor
+    mean: Tensor  # (C·H·W,)
+    matrix: Tensor  # W, (C·H·W, C·H·W), symmetric
 
     @classmethod
     def of(cls, images: Tensor, epsilon: float) -> Zca:

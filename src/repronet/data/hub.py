@@ -1,0 +1,160 @@
+"""``data=huggingface``: pictures and labels of Hugging Face's package ``datasets``. Needs no torch.
+
+What ``Dataset.save_to_disk`` left, a folder of Parquet files, or a name on the Hub. The data are Arrow and Parquet
+tables alone: a dataset that would be read by a script or by any other reader is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from repronet.data.folders import WHOLE, LabelledFile, Layout, refuse_untrained, shown
+from repronet.data.table import SPLIT_OF, USUAL, numbered_labels
+from repronet.errors import UserError, first_line, nearest
+
+SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk leaves of several splits, and of one
+READERS = ("Parquet", "Arrow")  # the package has others, of which some unpickle
+LEAST = 4  # earlier releases run a dataset's own script
+
+
+@dataclass(frozen=True)
+class HubData:
+    """Where the data are, and what is what in them."""
+
+    root: Path | None = None  # a folder; or None
+    hub: str | None = None  # a name on the Hub, ``user/name``; or None
+    subset: str | None = None  # of its configurations, the one that is meant
+    revision: str | None = None  # of its branches, tags or commits
+    # image, label: the columns; None: found by their kinds and usual names
+    image: str | None = None
+    label: str | None = None
+
+    @property
+    def said(self) -> str:
+        """The word of the command line that names them."""
+        return f"data.hub={self.hub}" if self.hub else f"data.root={shown(self.root)}" if self.root else "data"
+
+
+class Cell:
+    """A picture in a row of a table."""
+
+    def __init__(self, table: Any, column: str, row: int, name: str):
+        self.table, self.column, self.row, self.name = table, column, row, name
+
+    def read_bytes(self) -> bytes:
+        cell = self.table[self.row][self.column]
+        return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def require_hub_data(where: HubData) -> None:
+    """Raises: UserError, where it is plain without reading that there is nothing to read, or nothing to read it by."""
+    if (where.root is None) == (where.hub is None):
+        raise UserError("data=huggingface: give data.root=FOLDER (of save_to_disk) or data.hub=NAME, one of the two")
+    if where.root is not None and not where.root.is_dir():
+        raise UserError(f"{where.said}: no such folder (of save_to_disk, or of Parquet files)")
+    if find_spec("datasets") is None:
+        raise UserError("data=huggingface: the package datasets is missing; pip install datasets")
+
+
+def read_hub(where: HubData) -> Layout:
+    """The classes and pictures of a dataset, by split.
+
+    Raises:
+        UserError: when there is no such dataset, it is no table of pictures and labels, or has no split of training.
+    """
+    require_hub_data(where)
+    tables = _by_split(_tables(where), where)
+    first = next(iter(tables.values()))
+    image, label = _column(first, where, "image"), _column(first, where, "label")
+    rows = [(split, row) for split, table in tables.items() for row in range(len(table))]
+    values = [value for table in tables.values() for value in table[label]]
+    classes = getattr(_inner(first.features[label]), "names", None)
+    labels, classes = numbered_labels(values, None if classes is None else tuple(classes), where.said)
+    files: dict[str, list[LabelledFile]] = {split: [] for split in tables}
+    pictures = {split: _undecoded(table, image, where) for split, table in tables.items()}
+    for (split, row), number in zip(rows, labels, strict=True):
+        files[split].append(LabelledFile(Cell(pictures[split], image, row, f"{split}/{row}"), number))
+    refuse_untrained(files, classes, where.said)
+    notes = [f"huggingface: pictures in {image}, labels in {label}"]
+    return Layout(where.root or Path(), classes, files, notes=notes)
+
+
+def fingerprint(layout: Layout) -> str:
+    """A text that changes with the content of the tables of a layout's pictures."""
+    tables = {split: files[0].path.table for split, files in layout.files.items() if files}
+    return "-".join(f"{split}-{table._fingerprint}" for split, table in sorted(tables.items()))
+
+
+def _tables(where: HubData) -> dict[str, Any]:
+    """The tables of a dataset by their names."""
+    import datasets  # type: ignore[import-not-found]
+
+    if int(datasets.__version__.partition(".")[0]) < LEAST:
+        raise UserError(f"data=huggingface: datasets {datasets.__version__} may run a dataset's code; update it")
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    try:
+        if where.root is not None and any((where.root / name).is_file() for name in SAVED):
+            found = datasets.load_from_disk(str(where.root))
+        else:
+            named = where.hub or str(where.root)
+            builder = datasets.load_dataset_builder(named, where.subset, revision=where.revision)
+            if not any(kind.__name__ in READERS for kind in type(builder).__mro__):
+                reader = type(builder).__name__
+                raise UserError(f"{where.said}: is read by {reader}; it must be Parquet or Arrow tables")
+            builder.download_and_prepare()
+            found = builder.as_dataset()
+    except UserError:
+        raise
+    except Exception as error:  # the package and what it stands on raise many kinds
+        raise UserError(f"{where.said}: cannot be had ({type(error).__name__}: {first_line(error)})") from error
+    return {str(split): table for split, table in found.items()} if isinstance(found, dict) else {WHOLE: found}
+
+
+def _by_split(tables: dict[str, Any], where: HubData) -> dict[str, Any]:
+    """By train, val and test; of one table alone, all of it. Others are left out with a word."""
+    named = {SPLIT_OF[name.casefold()]: table for name, table in tables.items() if name.casefold() in SPLIT_OF}
+    if "train" in named:
+        left = [name for name in tables if name.casefold() not in SPLIT_OF]
+        if left:
+            logging.getLogger("repronet.train").info("left out: %s, which is no split", ", ".join(left))
+        return named
+    if len(tables) == 1:
+        return {WHOLE: next(iter(tables.values()))}
+    raise UserError(f"{where.said}: none of its splits is train ({', '.join(tables)})")
+
+
+def _column(table: Any, where: HubData, role: str) -> str:
+    """The column of the pictures or of the labels: as it was said, by its kind, or by its usual name."""
+    said, names = getattr(where, role), list(table.features)
+    if said is not None:
+        if said not in names:
+            raise UserError(f"data.{role}_column={said}: {where.said} has {', '.join(names)}{nearest(said, names)}")
+        return said
+    kind = {"image": "Image", "label": "ClassLabel"}[role]
+    alike = [name for name in names if type(_inner(table.features[name])).__name__ == kind]
+    usual = [name for name in USUAL[role] if name in (alike or names)]
+    if len(alike) == 1 or usual:
+        return (usual or alike)[0]
+    raise UserError(f"{where.said}: which column is the {role}? data.{role}_column=, of {', '.join(names)}")
+
+
+def _inner(feature: Any) -> Any:
+    """What a list is a list of."""
+    return getattr(feature, "feature", feature)
+
+
+def _undecoded(table: Any, column: str, where: HubData) -> Any:
+    """The table with its pictures as the bytes of their files, which are decoded as those of a folder are."""
+    import datasets  # type: ignore[import-not-found]
+
+    if not isinstance(table.features[column], datasets.Image):
+        raise UserError(f"{where.said}: data.image_column={column} holds no pictures, but {table.features[column]}")
+    return table.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format(None)
