@@ -332,7 +332,6 @@ def main(words: list[str]) -> None:
     below = given.pop("below", None)
     counts |= {key: int(value) for key, value in given.items()}
     with tempfile.TemporaryDirectory(dir=below) as folder:
-        os.environ.setdefault("REPRONET_CACHE", str(Path(folder) / "cache"))
         trial = Trial(Path(folder))
         print(f"one run takes {trial.seconds:.1f} s, imports not counted", flush=True)
         drawn = random.Random(0)

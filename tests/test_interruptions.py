@@ -62,7 +62,7 @@ def test_usr1_and_the_first_ctrl_c_save_too(trial):
         name = trial.fresh()
         assert run(trial.folder, *WORDS, f"run_dir={name}", strike=Strike("step", 57, number)) == code
         assert read_checkpoint(trial.folder / name / runs.LAST)["global_step"] == 57
-        assert f"interrupted; go on with: repronet train resume={name}" in (trial.folder / "out.txt").read_text()
+        assert f"interrupted; resume with: repronet train resume={name}" in (trial.folder / "out.txt").read_text()
         assert trial.finish(name) is None
 
 
@@ -90,7 +90,7 @@ def test_a_damaged_last_checkpoint_falls_back_to_the_best(trial):
     assert trial.finish(name) is None
     said = (trial.folder / "out.txt").read_text()
     assert "last.ckpt: damaged" in said
-    assert "resuming from best.ckpt, after epoch" in said
+    assert "resuming from best.ckpt, after epoch" in " ".join(said.split())
 
 
 def test_a_missing_last_checkpoint_falls_back_too_and_damage_of_both_is_said(trial):
@@ -103,11 +103,11 @@ def test_a_missing_last_checkpoint_falls_back_too_and_damage_of_both_is_said(tri
     assert run(trial.folder, f"resume={name}") == 2
     said = (trial.folder / "out.txt").read_text()
     assert said.count("\n") == 1
-    assert "to begin the run again" in said
+    assert "to start the run again" in said
     (trial.folder / name / runs.LAST).unlink()
     (trial.folder / name / runs.BEST).write_bytes(best)
     assert trial.finish(name) is None
-    assert "last.ckpt is missing; resuming from best.ckpt" in (trial.folder / "out.txt").read_text()
+    assert "last.ckpt is missing; resuming from best.ckpt" in " ".join((trial.folder / "out.txt").read_text().split())
 
 
 def test_a_run_goes_on_with_the_threads_it_began_with(trial):
@@ -178,8 +178,8 @@ def test_a_killed_loader_process_is_one_line_and_what_was_done_is_kept(folder_tr
     (folder_trial.folder / "out.txt").unlink()
     assert run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("worker", 12)) == 1
     said = (folder_trial.folder / "out.txt").read_text()
-    assert "repronet: a loader process was killed, often for want of memory; data.workers=1 needs less; " in said
-    assert f"go on with: repronet train resume={name}\n" in said
+    assert "repronet: a loader process was killed, often because memory ran out; data.workers=1 needs less; " in said
+    assert f"resume with: repronet train resume={name}\n" in said
     assert "Traceback" not in said
     assert folder_trial.finish(name) is None
 

@@ -12,7 +12,7 @@ import pytest
 
 from repronet import runs
 from repronet.errors import Fault, UserError
-from repronet.runs import environment, folder
+from repronet.runs import environment
 
 
 def test_twenty_folders_asked_for_at_once_are_twenty(tmp_path):
@@ -24,8 +24,8 @@ def test_twenty_folders_asked_for_at_once_are_twenty(tmp_path):
 
 def test_a_folder_that_exists_is_never_given_out(tmp_path, monkeypatch):
     tokens = iter(["aaa", "aaa", "bbb"])
-    monkeypatch.setattr(folder.secrets, "token_hex", lambda n: next(tokens))
-    monkeypatch.setattr(folder, "datetime", _Noon)
+    monkeypatch.setattr(runs.secrets, "token_hex", lambda n: next(tokens))
+    monkeypatch.setattr(runs, "datetime", _Noon)
     first, second = (runs.new_run_folder(tmp_path, seed=7) for _ in range(2))
     assert first.name == "noon-seed7-aaa"
     assert second.name == "noon-seed7-bbb"

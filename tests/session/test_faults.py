@@ -57,8 +57,8 @@ def test_a_loader_process_that_is_not_waited_for_is_one_line_too(repronet, monke
     outcome = repronet("train", "data.workers=4", "trainer.max_epochs=1", "run_dir=r")
     assert outcome.code == 1
     assert outcome.err == (
-        "repronet: a loader process was killed, often for want of memory; data.workers=2 needs less; "
-        "go on with: repronet train resume=r\n"
+        "repronet: a loader process was killed, often because memory ran out; data.workers=2 needs less; "
+        "resume with: repronet train resume=r\n"
     )
 
 
@@ -84,7 +84,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(repronet, tmp_path, monkeypatch
         patch.setattr(durable.os, "fsync", filling)
         outcome = repronet("train", "trainer.max_epochs=4", "run_dir=r")
     assert outcome.code == 1
-    assert ".ckpt: cannot be written (No space left on device); go on with: repronet train resume=r\n" in outcome.err
+    assert ".ckpt: cannot be written (No space left on device); resume with: repronet train resume=r\n" in outcome.err
     assert outcome.err.count("\n") == 1
     assert not list((tmp_path / "r").rglob(".*"))
     assert read_checkpoint(tmp_path / "r" / runs.LAST)["repronet"]["position"]["epochs"] >= 1
@@ -98,7 +98,7 @@ def test_a_run_folder_that_cannot_be_written_is_one_line(repronet, tmp_path, fin
     (tmp_path / "r" / runs.LOCK).mkdir()  # root, whom tests may run as, can write wherever it likes
     outcome = repronet("train", "resume=r")
     assert outcome.code == 2
-    assert "repronet: r: the run cannot go on there (" in outcome.err
+    assert "repronet: r: the run cannot continue there (" in outcome.err
     assert outcome.err.count("\n") == 1
 
 
@@ -167,15 +167,11 @@ def test_patience_is_in_epochs_however_few_are_validated(repronet, tmp_path):
     assert read_checkpoint(tmp_path / "r" / runs.LAST)["repronet"]["logged"] == {}  # of services alone
 
 
-def test_deterministic_measures_no_convolution(repronet, tmp_path):
+def test_deterministic_operations_alone(repronet):
     outcome = repronet("train", "deterministic=true", "trainer.max_epochs=1", "run_dir=r")
     assert torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(False)
     assert (outcome.code, outcome.err) == (0, "")
-    assert (
-        not (tmp_path / "r" / runs.ALGORITHMS).exists()
-        or "conv2d" not in (tmp_path / "r" / runs.ALGORITHMS).read_text()
-    )
 
 
 @pytest.mark.slow

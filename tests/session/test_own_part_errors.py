@@ -97,5 +97,5 @@ def test_a_graph_that_cannot_be_drawn_prints_nothing(capsys, tmp_path):
 
     broken = torch.nn.Linear(3, 1)
     with SummaryWriter(tmp_path / "board") as writer, pytest.raises(RuntimeError):
-        InputsAndGraph(broken)._add_graph(writer, torch.zeros(1, 5))
+        InputsAndGraph(broken, tmp_path)._add_graph(writer, torch.zeros(1, 5))
     assert capsys.readouterr().out == ""

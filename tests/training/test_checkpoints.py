@@ -62,7 +62,7 @@ def test_weights_of_another_network_are_refused(finished_run):
     from repronet.config.compose import compose
 
     parts = assemble(compose("train", ["model=lenet5_1998", "preprocessing=lecun"]))
-    with pytest.raises(UserError, match="weights are of another network"):
+    with pytest.raises(UserError, match="weights belong to another network"):
         load_weights(parts.task, finished_run / "checkpoints" / "best.ckpt")
 
 
@@ -76,8 +76,8 @@ def test_a_checkpoint_says_what_a_service_calls_its_run_and_nothing_of_folders(t
     loggers = [Service(), TensorBoardLogger(tmp_path, name="", version="run"), CSVLogger(tmp_path)]
     best_and_last = BestAndLast(tmp_path, {}, None, None, 5.0)
     checkpoint = {}
-    best_and_last.on_save_checkpoint(SimpleNamespace(loggers=loggers), None, checkpoint)
+    best_and_last.on_save_checkpoint(SimpleNamespace(loggers=loggers, world_size=1), None, checkpoint)
     assert checkpoint["repronet"]["logged"] == {"Service": "a1b2"}
     loggers[0].failed = True  # what no longer works is not gone on with
-    best_and_last.on_save_checkpoint(SimpleNamespace(loggers=loggers), None, checkpoint)
+    best_and_last.on_save_checkpoint(SimpleNamespace(loggers=loggers, world_size=1), None, checkpoint)
     assert checkpoint["repronet"]["logged"] == {}

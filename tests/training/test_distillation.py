@@ -74,6 +74,7 @@ def words(old, way: str) -> tuple[str, ...]:
     return (f"weights={old}", f"finetune={way}", "data.classes=[5,6,7,8,9]", "optimizer.lr=0.01", "trainer.threads=1")
 
 
+@pytest.mark.slow
 def test_while_the_head_alone_is_trained_the_old_answers_are_no_part_of_the_loss(repronet, tmp_path, small_digits):
     """What they come from does not move then, so they would add a constant: however much they weigh, it is the same."""
     short = ("finetune.head_epochs=1", "trainer.max_epochs=2", "data.per_class=40", "data.batch_size=20")
@@ -115,7 +116,7 @@ def test_a_stopped_run_goes_on_to_the_same_end(tmp_path, small_digits):
     ("more", "message"),
     [
         (["model=googlenet"], "weights of model=lenet5, not of model=googlenet"),
-        (["trainer.compile=true"], "hides what finetune=lwf listens to"),
+        (["trainer.compile=true"], "does not work with finetune=lwf"),
         (["finetune.temperature=0"], "finetune.temperature=0.0: must be a number above 0"),
     ],
 )

@@ -15,6 +15,7 @@ from repronet.config.build import assemble
 from repronet.config.compose import compose
 from repronet.errors import UserError
 from repronet.models.stages import class_layers, stages
+from repronet.terminal import wrapped
 from repronet.training.checkpoints import read_checkpoint
 from repronet.training.finetune import PLANS, stage_plan
 
@@ -150,6 +151,7 @@ def test_a_run_that_is_stopped_amid_a_gradual_plan_goes_on_to_the_same_end(tmp_p
             backbone.with_suffix(".away").rename(backbone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["finished_run", "peaked_run"])  # of standardised pixels, and of scaled ones
 def test_a_tuned_run_sees_the_pixels_of_its_source_after_that_is_gone(repronet, tmp_path, source, request):
     shutil.copytree(request.getfixturevalue(source), tmp_path / "source")
@@ -173,10 +175,11 @@ def test_a_tuned_run_ends_though_its_old_task_cannot_be_measured(repronet, tmp_p
     words = ("model=lenet5", f"weights={finished_run}", "finetune=head", "data.per_class=20", "trainer.max_epochs=1")
     outcome = repronet("train", *words, "run_dir=r")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "what is left of the old task is not measured: data.root=/gone: no such folder" in outcome.out
+    assert "the error on the old task could not be measured: data.root=/gone: no such folder" in outcome.out
     assert runs.read_result(tmp_path / "r")["old_task"] is None
 
 
+@pytest.mark.slow
 def test_a_run_may_be_gone_on_with_from_another_folder(repronet, tmp_path, finished_run, monkeypatch):
     shutil.copytree(finished_run, tmp_path / "source")
     words = ("model=lenet5", "weights=source", "finetune=head", "data.per_class=20", "trainer.max_epochs=1")
@@ -198,11 +201,12 @@ def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_r
     assert (outcome.code, outcome.err) == (0, "")
     pixels = runs.read_result(finished_run)
     assert (
-        f"pixels as they want them: mean {pixels['pixel_mean'][0]:.3f}, std {pixels['pixel_std'][0]:.3f}" in outcome.out
+        f"expected preprocessing: mean {pixels['pixel_mean'][0]:.3f}, std {pixels['pixel_std'][0]:.3f}" in outcome.out
     )
     assert runs.read_result(tmp_path / "r")["test_error_by_class"].keys() == {"1", "7"}
     logged = (tmp_path / "r" / runs.LOG).read_text(encoding="utf-8").splitlines()
-    assert [line[len("2026-11-27 21:04:28  ") :] for line in logged] == outcome.out.splitlines()
+    shown = "\n".join(wrapped(line[len("2026-11-27 21:04:28  ") :]) for line in logged)  # a file needs no short lines
+    assert shown == outcome.out.rstrip("\n")
 
 
 def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
@@ -229,7 +233,7 @@ def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
     [
         (["finetune=head"], "finetune=head: tunes weights that are there; give weights="),
         (["finetune=haed"], "finetune=haed: no such finetune; nearest: head"),
-        (["weights=nowhere.pth"], "weights=nowhere.pth: no such file, run or name of torchvision's"),
+        (["weights=nowhere.pth"], "weights=nowhere.pth: no such file, run or name of published weights"),
         (["weights=imagenet1k_v1", "model=resnet18"], "weights=imagenet1k_v1: no such file, run"),
         (["weights=imagenet1k_v1", "model=resnet18"], "; nearest: IMAGENET1K_V1"),
         (["weights=IMAGENET1K_V3", "model=resnet18"], "weights=IMAGENET1K_V3: torchvision has none of that name"),
@@ -238,7 +242,7 @@ def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
         (["weights=IMAGENET1K_V1"], "torchvision has no weights for model=lenet5"),
         (["finetune=gradual", "weights=x", "finetune.epochs_each=0"], "finetune.epochs_each=0: must be"),
         (["finetune=discriminative", "weights=x", "finetune.factor=2"], "finetune.factor=2.0: must be"),
-        (["data.classes=[cat,dog]"], "data.classes=['cat', 'dog']: no class cat; there are 0, 1"),
+        (["data.classes=[cat,dog]"], "data.classes=['cat', 'dog']: no class cat (classes: 0, 1"),
         (["data.classes=[3]"], "two or more names of classes"),
         (["data.per_class=0"], "data.per_class=0: must be"),
     ],
@@ -278,21 +282,33 @@ def test_compare_holds_the_ways_against_each_other(repronet, tmp_path, backbone)
     assert (sweep / "compare.csv").read_text().splitlines() == rows
 
 
+@pytest.mark.slow
+def test_compare_holds_networks_against_each_other(repronet, tmp_path, backbone):
+    words = [word for word in tuned(backbone, "x") if not word.startswith(("finetune=", "model=", "weights="))]
+    more = ("models=resnet20,timm/test_resnet", "ways=scratch", "seeds=1", "trainer.max_epochs=1")
+    outcome = repronet("finetune", "compare", *words, *more)
+    assert (outcome.code, outcome.err) == (0, "")
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    rows = (sweep / "compare.csv").read_text().splitlines()
+    assert {row.partition(",")[0] for row in rows[1:]} == {"resnet20 scratch", "timm/test_resnet scratch"}
+    assert "model=lenet5: beside models=" in repronet("finetune", "compare", *words, "model=lenet5", *more).err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["compare", "ways=scratch,heads"], "ways=['scratch', 'heads']: must be a list, [scratch,head] for instance"),
-        (["compare", "seeds=0,0"], "seeds=[0, 0]: must be how many, 3 for instance, or a list of whole numbers"),
-        (["compare", "ways=[heads]"], "ways=['heads']: must be a list, [scratch,head] for instance"),
-        (["compare", "seeds=[]"], "seeds=[]: must be how many"),
+        (["compare", "ways=scratch,heads"], "ways=['scratch', 'heads']: must be a list, such as [scratch,head]"),
+        (["compare", "seeds=0,0"], "seeds=[0, 0]: must be a number of seeds, such as 3, or a list of whole numbers"),
+        (["compare", "ways=[heads]"], "ways=['heads']: must be a list, such as [scratch,head]"),
+        (["compare", "seeds=[]"], "seeds=[]: must be a number of seeds"),
         (["compare", "seeds=[1,1]"], "seeds=[1, 1]: must be"),
         (["compare", "ways=[head]"], "finetune=head: tunes weights that are there"),
         (["compare"], "finetune=head: tunes weights that are there"),  # scratch, the first of the ways, needs none
         (["compare", "weights=nowhere.pth"], "weights=nowhere.pth: no such file"),
-        (["compare", "weights=x", "finetune=head"], "finetune=head: what is compared stands in ways=[head,…]"),
-        (["compare", "weights=x", "seed=3"], "seed=3: what is compared stands in seeds=[3,…]"),
+        (["compare", "weights=X", "finetune=head"], "finetune=head: the values to compare are set in ways=[head,…]"),
+        (["compare", "weights=X", "seed=3"], "seed=3: the values to compare are set in seeds=[3,…]"),
         (["compare", "trainer.max_epochs=1,2"], "trainer.max_epochs=1,2: several values make several runs; repronet"),
-        (["compere"], "finetune compere: needs a second word; there is: finetune compare"),
+        (["compere"], "finetune compere: needs a second word; nearest: finetune compare, one of: finetune compare"),
         (["compare", "optimizer.lrr=1"], "optimizer.lrr=1: no such key; nearest: optimizer.lr"),
     ],
 )

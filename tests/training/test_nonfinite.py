@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from repronet import models
-from repronet.training.nonfinite import explain, first_bad_output
+from repronet.training.callbacks.nonfinite import explain, first_bad_output
 
 
 def images() -> torch.Tensor:

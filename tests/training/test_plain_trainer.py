@@ -207,7 +207,7 @@ def test_learning_rate_monitor(tmp_path, data):
     model = classifier(schedule={"name": "cosine"})
     logger = CSVLogger(tmp_path, name="", version="run")
     fitted(tmp_path, data, model, logger=logger, log_every_n_steps=1, callbacks=[LearningRateMonitor("step")])
-    rates = [float(row["lr-SGD"]) for row in logged(tmp_path) if row["lr-SGD"]]
+    rates = [float(row["train/lr"]) for row in logged(tmp_path) if row["train/lr"]]
     assert rates == pytest.approx([0.01 * (1 + math.cos(math.pi * step / 22)) for step in range(22)])
 
 

@@ -1,47 +1,185 @@
-"""What a run leaves on disk: its folder, files that are whole at every moment, how it stops. Needs no torch."""
+"""Run folders: one folder for each run, with everything that is known about it. Needs no torch.
 
-from repronet.runs.folder import (
-    ALGORITHMS,
-    BEST,
-    CONFIG,
-    CONFUSION,
-    HISTORY,
-    LAST,
-    LOCK,
-    LOG,
-    PROFILE,
-    RESULT,
-    claim_run_folder,
-    locked,
-    new_run_folder,
-    read_result,
-    require_run,
-    sweep,
-    write_confusion,
-    write_history,
-    write_result,
-    write_text,
-)
+::
 
-__all__ = [
-    "ALGORITHMS",
-    "BEST",
-    "CONFIG",
-    "CONFUSION",
-    "HISTORY",
-    "LAST",
-    "LOCK",
-    "LOG",
-    "PROFILE",
-    "RESULT",
-    "claim_run_folder",
-    "locked",
-    "new_run_folder",
-    "read_result",
-    "require_run",
-    "sweep",
-    "write_confusion",
-    "write_history",
-    "write_result",
-    "write_text",
-]
+    runs/<experiment or model-data>/<date>_<time>-seed<seed>-<unique>/
+        config.yaml            the resolved config
+        checkpoints/best.ckpt  the best on validation
+        checkpoints/last.ckpt  the latest state, to go on from
+        history.csv            one row an epoch
+        result.json            the figures, once the run has ended
+        confusion.csv          what the test images of each class were taken for
+        per_class.csv          precision, recall and the like of each class
+        answers.csv            what each test picture was taken for, and how surely
+        thumbnails.png         some of those pictures, for the report
+        pictures/              curves, inputs, mistakes and the like, and what `repronet visualize` drew
+        train.log              what was printed
+        events.out.tfevents.*  TensorBoard's curves and pictures
+        hparams.yaml           written by Lightning's TensorBoardLogger
+        projector/             TensorBoard's, the features of validation images
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from repronet.errors import UserError
+from repronet.runs.atomic import remove_drafts, write_whole
+
+CONFIG, RESULT, HISTORY, LOG, LOCK = "config.yaml", "result.json", "history.csv", "train.log", "run.lock"
+CONFUSION, PROFILE = "confusion.csv", "profile"
+PER_CLASS, ANSWERS, THUMBNAILS, PICTURES = "per_class.csv", "answers.csv", "thumbnails.png", "pictures"
+BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
+
+
+def folder_for(run_dir: str | None, name: str, seed: int) -> Path:
+    """The folder of a new run: ``run_dir``, or else a new one below runs/``name``."""
+    if run_dir is not None:
+        return claim_run_folder(Path(run_dir).expanduser())
+    return new_run_folder(Path("runs") / name, seed)
+
+
+def new_run_folder(parent: Path, seed: int) -> Path:
+    """Make a folder below ``parent`` that no other run has, however many start at the same moment."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{parent}: cannot be made ({error.strerror}); name a folder with run_dir=") from error
+    while True:
+        moment = datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+        folder = parent / f"{moment}-seed{seed}-{secrets.token_hex(3)}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror}); name a folder with run_dir=") from error
+        return folder
+
+
+def claim_run_folder(folder: Path, key: str = "run_dir") -> Path:
+    """Make ``folder``, which ``key`` names, or take it when it is empty."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_drafts(folder)  # of a process that was killed before it had written its first file
+        taken = next(folder.iterdir(), None)
+    except OSError as error:
+        raise UserError(f"{key}={folder}: cannot be made a run folder ({error.strerror})") from error
+    if taken is not None:
+        if (folder / CONFIG).exists():
+            raise UserError(
+                f"{key}={folder}: holds another run; name a new folder, or continue it with resume={folder}"
+            )
+        raise UserError(f"{key}={folder}: is not empty (it holds {taken.name}); name a new folder")
+    return folder
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock the run against other processes."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"{folder}: another process is running it") from error
+    except OSError as error:
+        raise UserError(f"{folder}: the run cannot continue there ({error.strerror})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def busy(folder: Path) -> bool:
+    """Whether another process holds the run's lock."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return folder.is_dir()
+    lock.release()
+    return False
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written in the run folder."""
+    for written in (folder, (folder / LAST).parent, folder / "projector"):
+        remove_drafts(written)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` atomically: at every moment ``path`` has the old content or the new.
+
+    Raises:
+        Fault: when it cannot be written.
+    """
+    write_whole(path, text.encode())
+
+
+def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All epochs so far as CSV, written anew each time, so that a resumed run has no row twice.
+
+    A top-5 error that no epoch counted has no column.
+    """
+    if rows:
+        # Of the newest: the first epochs of a run may be from before there was a top-5 error.
+        names = [name for name in rows[-1] if "top5" not in name or any(row.get(name) is not None for row in rows)]
+        # Nobody need wait for the disk here: the rows stand in every checkpoint.
+        write_table(folder / HISTORY, names, ([row.get(name) for name in names] for row in rows), False)
+
+
+def write_confusion(folder: Path, classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
+    """The confusion matrix of the test split: a row for each true class, a column for each answer."""
+    rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
+    write_table(folder / CONFUSION, ["true \\ answer", *classes], rows)
+
+
+def read_confusion(folder: Path) -> tuple[list[str], list[list[int]]]:
+    """Classes and counts that :func:`write_confusion` wrote."""
+    with (folder / CONFUSION).open(encoding="utf-8", newline="") as file:
+        (_, *classes), *rows = csv.reader(file)
+    return classes, [list(map(int, counts)) for _, *counts in rows]
+
+
+def write_table(
+    path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]], survives_power_cut: bool = True
+) -> None:
+    """Comma-separated values; None is an empty cell."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(head)
+    table.writerows(rows)
+    write_whole(path, text.getvalue().encode("utf-8", "backslashreplace"), survives_power_cut)
+
+
+def write_result(folder: Path, result: Mapping[str, Any]) -> None:
+    """``result.json``, readable by a person and a program; null for a loss that is not finite."""
+    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in result.items()}
+    write_text(folder / RESULT, json.dumps(finite, indent=2, allow_nan=False) + "\n")
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What :func:`write_result` wrote."""
+    return json.loads((folder / RESULT).read_text("utf-8"))
+
+
+def require_run(folder: Path, needed: str, key: str) -> Path:
+    """The file ``needed`` in the run folder."""
+    if not (folder / CONFIG).is_file() and not (folder / needed).is_file():
+        raise UserError(f"{key}={folder}: no run there; give the folder that holds {CONFIG}")
+    if not (folder / needed).is_file():
+        raise UserError(f"{key}={folder}: the run has no {needed}; resume it: repronet train resume={folder}")
+    return folder / needed

@@ -1,9 +1,10 @@
-"""Files that are at every moment whole: what stood there before, or all of what is written now."""
+"""Atomic files: at every moment a file has its old content or all of the new."""
 
 from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from repronet.errors import Fault
@@ -30,31 +31,21 @@ def write_whole(path: Path, data: bytes | memoryview, survives_power_cut: bool =
                 file.flush()
                 os.fsync(file.fileno())
         draft.replace(path)
-        if survives_power_cut:
-            _settle(path.parent)
+        if survives_power_cut:  # the name in the folder too
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except OSError as error:
         raise Fault(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        _remove(draft)
-
-
-def _settle(folder: Path) -> None:
-    """Have the disk take up the names in ``folder`` too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _remove(draft: Path) -> None:
-    try:
-        draft.unlink(missing_ok=True)
-    except OSError:  # the folder has become read-only, and what is to be said of that was said
-        return
+        with suppress(OSError):  # the folder has become read-only, which was said
+            draft.unlink(missing_ok=True)
 
 
 def remove_drafts(folder: Path) -> None:
     """Remove what a killed process left half-written in ``folder``; nobody else may be at work there."""
     for draft in folder.glob(f".*{DRAFT}"):
-        _remove(draft)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a result depends on beside its config: commit, versions, hardware."""
+"""What a result depends on besides its config: commit, versions, hardware."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import repronet
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on beside its config: commit, versions, hardware."""
+    """What a result depends on besides its config: commit, versions, hardware."""
     packages = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy")
     return {
         "git_commit": git_commit(),

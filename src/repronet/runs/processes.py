@@ -1,8 +1,9 @@
-"""How many processes a launcher started; a run has one. Needs no torch."""
+"""The processes that train one run together: how many a launcher started, and which of them this one is. No torch."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from repronet.errors import UserError
 
@@ -10,17 +11,58 @@ from repronet.errors import UserError
 _COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
-def refuse_several() -> None:
-    """Refuse to be one of several processes, which would all write the same run.
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes of a run this one is."""
 
-    Raises:
-        UserError: when a launcher started more than one.
-    """
+    rank: int = 0  # its number among all, from 0; 0 writes the run folder
+    size: int = 1  # of how many
+    local_rank: int = 0  # local_rank and local_size: the same on this machine
+    local_size: int = 1
+
+    @property
+    def node(self) -> int:
+        """The number of this machine."""
+        return self.rank // self.local_size
+
+    @property
+    def nodes(self) -> int:
+        """How many machines."""
+        return self.size // self.local_size
+
+
+def launched() -> Place | None:
+    """This process's place among those that torchrun or srun started; None where nobody started several."""
+    if _count("WORLD_SIZE") > 1 and "RANK" in os.environ:
+        place = Place(*(_number(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
+    elif _count("SLURM_STEP_NUM_TASKS") > 1:
+        nodes = max(_count("SLURM_STEP_NUM_NODES"), 1)
+        size = _count("SLURM_STEP_NUM_TASKS")
+        place = Place(_number("SLURM_PROCID"), size, _number("SLURM_LOCALID"), max(size // nodes, 1))
+    else:
+        refuse_several("torchrun and srun are known as launchers; start repronet by one of them, or alone")
+        return None
+    if place.size % place.local_size:
+        per_node = f"{place.size} processes, {place.local_size} of them on this machine"
+        raise UserError(f"{per_node}: every machine must have as many; start as many on each")
+    return place
+
+
+def _count(name: str) -> int:
+    found = os.environ.get(name, "")
+    return int(found) if found.isdecimal() else 0
+
+
+def _number(name: str) -> int:
+    found = os.environ.get(name, "")
+    if not found.isdecimal():
+        raise UserError(f"{name}={found}: must be a whole number, which torchrun and srun set; start repronet by them")
+    return int(found)
+
+
+def refuse_several(instead: str = "start this command without it; repronet train alone works on several") -> None:
+    """Refuse to be one of several processes, which would all do the same."""
     for name in _COUNTS:
-        count = os.environ.get(name, "")
-        if count.isdecimal() and int(count) > 1:
-            own = "a Trainer of your own trains ImageClassifier on several (docs/how_to/python.md)"
-            raise UserError(
-                f"{name}={count}: a launcher started {count} processes, but a run has one process and one device; "
-                f"start repronet without it, or {own}"
-            )
+        if _count(name) > 1:
+            count = _count(name)
+            raise UserError(f"{name}={count}: a launcher started {count} processes; {instead}")

@@ -1,4 +1,4 @@
-"""Stopping a run from outside: in order where something would be lost, at once where nothing would."""
+"""Stopping a run from outside: between two steps while it trains, at once otherwise."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ class StopSwitch:
             log.info("stopping after this step; Ctrl-C again stops at once")
 
     def interruption(self, hint: str = "interrupted") -> KeyboardInterrupt:
-        """What the program ends with after the signal that was received."""
+        """The exception for the signal that was received."""
         by_hand = self.received in (signal.SIGINT, None)
         return KeyboardInterrupt(hint) if by_hand else Terminated(hint)
 
 
 def ignore_signals() -> None:
-    """For a loader process: a signal to the whole group of processes is the main one's to answer."""
+    """For a loader process: the main process handles signals to the process group."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,15 +1,18 @@
-"""Where words go: the terminal, the run's log, and what of the libraries' chatter is kept out of both."""
+"""Where messages go: the terminal, the run's log; and which of the libraries' messages are silenced."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
+from logging.handlers import BufferingHandler
 from pathlib import Path
 
 from rich.console import Console
-from tqdm import tqdm
+
+from repronet.terminal import wrapped
 
 
 class ConsoleHandler(logging.Handler):
@@ -20,22 +23,34 @@ class ConsoleHandler(logging.Handler):
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        with tqdm.external_write_mode(self.console.file):
-            self.console.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+        bars = sys.modules.get("tqdm")  # Lightning's, where it shows one
+        with bars.tqdm.external_write_mode(self.console.file) if bars else nullcontext():
+            self.console.print(wrapped(record.getMessage()), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _handled(handler: logging.Handler, *names: str) -> Iterator[None]:
+    """What the loggers of these names say meanwhile goes to ``handler``, too."""
+    loggers = [logging.getLogger(name) for name in names]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
 
 
 @contextmanager
 def speaking_to(console: Console) -> Iterator[None]:
     """Show the project's messages on ``console``."""
-    handler = ConsoleHandler(console)
     logger = logging.getLogger("repronet")
     before = logger.level
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
     try:
-        yield
+        with _handled(ConsoleHandler(console), "repronet"):
+            yield
     finally:
-        logger.removeHandler(handler)
         logger.setLevel(before)
 
 
@@ -46,24 +61,12 @@ class LogFile(logging.FileHandler):
         return
 
 
-class _Memory(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
 @contextmanager
 def remembered() -> Iterator[list[logging.LogRecord]]:
-    """What repronet says meanwhile, for the log of a run that has no folder yet."""
-    handler, logger = _Memory(), logging.getLogger("repronet")
-    logger.addHandler(handler)
-    try:
-        yield handler.records
-    finally:
-        logger.removeHandler(handler)
+    """The messages of repronet meanwhile, for the log of a run that has no folder yet."""
+    handler = BufferingHandler(capacity=sys.maxsize)
+    with _handled(handler, "repronet"):
+        yield handler.buffer
 
 
 @contextmanager
@@ -73,15 +76,8 @@ def log_to_file(path: Path, before: Sequence[logging.LogRecord] = ()) -> Iterato
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     for record in before:
         handler.handle(record)
-    loggers = [logging.getLogger(name) for name in ("repronet", "pytorch_lightning")]
-    for logger in loggers:
-        logger.addHandler(handler)
-    try:
+    with closing(handler), _handled(handler, "repronet", "pytorch_lightning"):
         yield
-    finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
-        handler.close()
 
 
 @contextmanager
@@ -100,14 +96,19 @@ def interruptible() -> Iterator[None]:
 
 
 def quiet_lightning() -> None:
-    """Silence what Lightning says on every run whatever the user did."""
+    """Silence messages that Lightning prints on every run."""
     for name in ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     # The batches come out of memory, so the advice to add loader workers does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # A GAN is scored by its judge after each epoch.
+    warnings.filterwarnings("ignore", message=".*have no `validation_step`.*")
     # A teacher is in evaluation mode for good, and a frozen stage until its time comes.
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
     # The curves have a point at every epoch's end, however few steps it has.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    # Figures are summed over the processes before they are logged, and buffers are where they are evaluated.
+    warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
+    warnings.filterwarnings("ignore", message=".broadcast_buffers. is deprecated.*")
     # Between Lightning and a torch newer than it; nothing that a user could act on.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -1,4 +1,4 @@
-"""What breaks a run, in one line, with the command that goes on."""
+"""Errors that end a run, in one line, with the command that resumes it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from repronet.runs.stopping import StopRequested, StopSwitch
 
 
 def resume_hint(folder: Path, config: DictConfig) -> str:
-    """What to say when the run is interrupted."""
-    return f"interrupted; go on with: {command(folder, config)}"
+    """The message when a run is interrupted."""
+    return f"interrupted; resume with: {command(folder, config)}"
 
 
 def command(folder: Path, config: DictConfig) -> str:
-    """What goes on with the run in ``folder``."""
-    return f"repronet train resume={shlex.quote(str(folder))}{plugins.words(config)}"
+    """The command that resumes the run in ``folder``."""
+    trains = "gan train" if "kind" in config else "train"
+    return f"repronet {trains} resume={shlex.quote(str(folder))}{plugins.words(config)}"
 
 
 @contextmanager
 def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[None]:
-    """Turn what ends a training early into what a person can act on.
+    """Turn an exception that ends training early into a message that the user can act on.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGUSR1.
@@ -48,24 +49,21 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
             raise
         raise switch.interruption(resume_hint(folder, config)) from stop
     except Fault as fault:
-        raise Fault(f"{fault}; go on with: {command(folder, config)}") from fault
+        raise Fault(f"{fault}; resume with: {command(folder, config)}") from fault
     except (RuntimeError, MemoryError) as error:
         if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
-            raise Fault(
-                f"{lost_worker(config.data.workers or usual_processes())}; go on with: {command(folder, config)}"
-            ) from error
-        if not _is_want_of_memory(error):
+            lost = lost_worker(config.data.workers or usual_processes())
+            raise Fault(f"{lost}; resume with: {command(folder, config)}") from error
+        out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not (out_of_memory or "can't allocate memory" in str(error) or "not enough memory" in str(error)):
             raise
         raise Fault(_smaller_batch(config, folder)) from error
 
 
-def _is_want_of_memory(error: BaseException) -> bool:
-    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    return known or "can't allocate memory" in str(error) or "not enough memory" in str(error)
-
-
 def _smaller_batch(config: DictConfig, folder: Path) -> str:
     batch, parts = config.data.batch_size, config.trainer.accumulate_grad_batches
+    if "kind" in config:  # a GAN's, which gathers no gradients
+        return f"out of memory with data.batch_size={batch}; take a smaller one, or less width"
     if batch == 1:
         return f"out of memory with data.batch_size=1; {config.model.name} is too large for this machine"
     smaller = 2 ** ((batch - 1).bit_length() - 1)  # the next power of two below

@@ -1,8 +1,7 @@
-"""What a network that was tuned still knows of the task that it came from."""
+"""How well a fine-tuned network still solves the task that its weights came from."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,36 +12,31 @@ from omegaconf import DictConfig
 from repronet import runs
 from repronet.config.build import Parts, recorded_config
 from repronet.config.build_data import dataset
+from repronet.config.build_weights import begins_with
 from repronet.data.splits import LabelledPictures
-from repronet.errors import UserError
 from repronet.models.stages import class_layers
 from repronet.training.classifier import Classifier, of_run
 from repronet.training.distillation import head_of, with_head
 
 AT_ONCE = 100  # pictures
 
-log = logging.getLogger("repronet.train")
-
 
 def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     """Errors on the test split of the run that the weights came from, before the tuning and after it.
 
     After it the tuned network answers with the old head: the one that was kept, or else the one that it had. None where
-    the weights are no run of ours, it or its data are no longer there, it has no test split, or nothing was tuned.
+    the weights are no run of ours, it has no test split or several labels a picture, or nothing was tuned.
     """
-    folder = Path(config.weights).expanduser() if config.weights else None
+    name = begins_with(config)
+    folder = Path(name).expanduser() if name else None
     if folder is None or not folder.is_dir() or config.finetune.name in ("none", "scratch"):
         return None
     network = parts.task.network
     if len(class_layers(network)) != 1:
         return None
-    try:
-        old = of_run(folder)
-        test = dataset(recorded_config(folder / runs.BEST), old.transform.size).test
-    except UserError as error:  # no reason to lose what was learned
-        log.warning(f"what is left of the old task is not measured: {error}")
-        return None
-    if test is None:
+    old = of_run(folder)
+    test = dataset(recorded_config(folder / runs.BEST), old.transform.size).test
+    if test is None or test.labels.ndim == 2:
         return None
     kept = parts.task.distillation.old_head if parts.task.distillation else old.network.get_submodule(head_of(network))
     # Framed as the old task's pictures were, standardised as the new one's.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,32 +13,38 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from torch import nn
 
 from repronet import runs
+from repronet.analysis.class_figures import means, reliability
 from repronet.config import plugins
 from repronet.config.build import Parts, assemble, plain, run_name, written_config
 from repronet.config.build_weights import with_old_classes
 from repronet.config.compose import checked
-from repronet.errors import UserError
-from repronet.functional.autotune import recorded_in
+from repronet.config.schema_commands import PRETRAINED
+from repronet.errors import UserError, in_one_line
+from repronet.runs.processes import Place
 from repronet.runs.stopping import StopSwitch
 from repronet.session.console import log_to_file, quiet_lightning, remembered
 from repronet.session.faults import command, explained
 from repronet.session.forgetting import old_task
+from repronet.session.processes import Peers, peers_of
 from repronet.session.run_summary import announce, make_result, report
 from repronet.session.trainer import Resumed, make_session, require_loggers
-from repronet.training.callbacks.evaluation_plots import draw_evaluation
 from repronet.training.callbacks.history import History
 from repronet.training.callbacks.tensorboard import add_hyperparameters, draw
-from repronet.training.checkpoints import config_in, load_weights, position_in, read_checkpoint
+from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 from repronet.training.metrics import TOP5_SHOWN
 
 log = logging.getLogger("repronet.train")
 OLD = "ecba6cd"  # the last commit whose runs cannot be resumed, but are read
 
 
-def train(config: DictConfig, console: Console) -> dict[str, Any]:
+def train(config: DictConfig, console: Console, prepare: Callable[[nn.Module], None] | None = None) -> dict[str, Any]:
     """Run ``config`` in a run folder of its own and return the result that stands there, with ``run_dir`` added.
+
+    Args:
+        prepare: called with the network before it is trained; the run folder knows nothing of it.
 
     Raises:
         UserError: when the config's parts do not fit each other or the data cannot be had; no folder is made then.
@@ -46,18 +52,26 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with that command.
     """
     switch = StopSwitch()
-    with switch.listening():
+    with switch.listening(), peers_of(config) as peers:
         with remembered() as said:
             require_loggers(config)
             config = with_old_classes(with_absolute_root(config))
-            parts = assemble(config)
-        folder = _folder(config)
+            parts = assemble(config, processes=peers.place.size)
+            if prepare is not None:
+                prepare(parts.task.network)
+        folder = runs.folder_for(config.run_dir, run_name(config), config.seed)
         write_config(config, folder)
-        return _run(config, parts, folder, console, switch, said)
+        return _run(config, parts, folder, console, switch, peers, said)
 
 
-def resume(folder: Path, console: Console) -> dict[str, Any]:
+def resume(
+    folder: Path, console: Console, changed: Sequence[str] = (), callbacks: Sequence[pl.Callback] = ()
+) -> dict[str, Any]:
     """Go on with the run in ``folder`` where its latest whole checkpoint stands, or from its start when it has none.
+
+    Args:
+        changed: words for the keys of :data:`repronet.config.schema_trainer.ELSEWHERE`, and for data.root.
+        callbacks: called after those of every run.
 
     Raises:
         UserError: when there is no run, when it has ended, or when another process is at work on it.
@@ -65,29 +79,30 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
     """
     if (folder / runs.RESULT).exists():
         raise UserError(
-            f"resume={folder}: the run has ended; its figures stand in {runs.RESULT}; to train longer, "
-            "begin a new run with a larger trainer.max_epochs"
+            f"resume={folder}: the run has ended; its results are in {runs.RESULT}; to train longer, "
+            "start a new run with a larger trainer.max_epochs"
         )
     switch = StopSwitch()
     with switch.listening():
         with remembered() as said:
-            resumed = _newest_whole(folder)
+            resumed = newest_whole(folder)
             if resumed is None:
                 config = written_config(runs.require_run(folder, runs.CONFIG, "resume"))
             else:
                 config = checked("train", OmegaConf.create(resumed.config))
-                _take_threads(resumed.threads, config)
+            merged = OmegaConf.merge(config, OmegaConf.from_dotlist(list(changed)))
+            config = checked("train", merged)  # type: ignore[arg-type]
             require_loggers(config)
-            parts = assemble(config, begins=resumed is None)
-        return _run(config, parts, folder, console, switch, said, resumed)
+        with peers_of(config) as peers:
+            with remembered() as more:
+                if resumed is not None and resumed.processes == peers.place.size:
+                    take_threads(resumed.threads, config)
+                parts = assemble(config, begins=resumed is None, processes=peers.place.size)
+            return _run(config, parts, folder, console, switch, peers, [*said, *more], resumed, callbacks)
 
 
-def _newest_whole(folder: Path) -> Resumed | None:
-    """The checkpoint to go on from: the last one, or if that is damaged the best; None where there is none.
-
-    Raises:
-        UserError: when there are some and all are damaged.
-    """
+def newest_whole(folder: Path) -> Resumed | None:
+    """The checkpoint to go on from: the last one, or if that is damaged the best; None where there is none."""
     there = [folder / name for name in (runs.LAST, runs.BEST) if (folder / name).exists()]
     damage = []
     for path in there:
@@ -103,14 +118,15 @@ def _newest_whole(folder: Path) -> Resumed | None:
             before = f"of repronet 0.1.0 before its training loop changed (commit {OLD})"
             raise UserError(f"{path}: {before}; resume it there")
         ours = content["repronet"]
-        config = config_in(content, path)
-        return Resumed(path, content["global_step"], ours["position"], ours["threads"], config, ours.get("logged", {}))
+        threads, processes = ours["threads"], ours.get("processes", 1)
+        logged = ours.get("logged", {})
+        return Resumed(path, content["global_step"], ours["position"], threads, ours["config"], logged, processes)
     if damage:
-        raise UserError(f"{'; '.join(damage)}; remove {folder / 'checkpoints'} to begin the run again")
+        raise UserError(f"{'; '.join(damage)}; remove {folder / 'checkpoints'} to start the run again")
     return None
 
 
-def _take_threads(threads: int, config: DictConfig) -> None:
+def take_threads(threads: int, config: DictConfig) -> None:
     """As many threads as the run began with: another number adds in another order."""
     if config.trainer.threads is None and threads != torch.get_num_threads():
         log.info(f"computing with {threads} thread{'s' if threads > 1 else ''}, as the run began")
@@ -118,12 +134,16 @@ def _take_threads(threads: int, config: DictConfig) -> None:
 
 
 def with_absolute_root(config: DictConfig) -> DictConfig:
-    """The config with ``data.root`` and a path in ``weights`` absolute: the run can be gone on with from any folder."""
-    found = {}
-    if config.data.root is not None:
-        found["data"] = {"root": str(Path(config.data.root).expanduser().resolve())}
-    if config.weights is not None and Path(config.weights).expanduser().exists():
-        found["weights"] = str(Path(config.weights).expanduser().resolve())
+    """The config with absolute paths of data, weights and generator: the run can be gone on with from any folder."""
+    paths = {key: config.data.get(key) for key in ("root", "file")}
+    found: dict[str, Any] = {
+        "data": {key: str(Path(path).expanduser().resolve()) for key, path in paths.items() if path is not None}
+    }
+    for key in ("weights", "judge"):
+        if config.get(key) not in (None, PRETRAINED) and Path(config[key]).expanduser().exists():
+            found[key] = str(Path(config[key]).expanduser().resolve())
+    if "augmentation" in config and config.augmentation.generator is not None:
+        found["augmentation"] = {"generator": str(Path(config.augmentation.generator).expanduser().resolve())}
     return OmegaConf.merge(config, found)  # type: ignore[return-value]
 
 
@@ -132,58 +152,98 @@ def write_config(config: DictConfig, folder: Path) -> None:
     runs.write_text(folder / runs.CONFIG, OmegaConf.to_yaml(config))
 
 
-def _folder(config: DictConfig) -> Path:
-    if config.run_dir is not None:
-        return runs.claim_run_folder(Path(config.run_dir).expanduser())
-    return runs.new_run_folder(Path("runs") / run_name(config), config.seed)
-
-
 def _run(
     config: DictConfig,
     parts: Parts,
     folder: Path,
     console: Console,
     switch: StopSwitch,
+    peers: Peers,
     said: Sequence[logging.LogRecord],
     resumed: Resumed | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> dict[str, Any]:
-    with runs.locked(folder), log_to_file(folder / runs.LOG, said), recorded_in(folder / runs.ALGORITHMS):
+    with runs.locked(folder), log_to_file(folder / runs.LOG, said), peers.settling():
         runs.sweep(folder)
         announce(config, parts, folder)
         quiet_lightning()
         parts.task.save_hyperparameters({}, logger=False)  # the run's config goes to the loggers instead
-        mended = plugins.naming_parts(f"; when it is mended, go on with: {command(folder, config)}")
+        mended = plugins.naming_parts(f"; once it is fixed, resume with: {command(folder, config)}")
+        if peers.several:
+            _invite(peers, config, parts, folder, resumed)
         with mended, explained(config, folder, switch), closing(parts.data), switch.deferring():
-            session = make_session(config, parts, folder, console, switch, resumed)
+            session = make_session(config, parts, folder, console, switch, peers.place, resumed)
+            session.trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
             _fit(session.trainer, parts, resumed)
             test_seconds = _test(session.trainer, parts, folder, session.history)
+            parts.data.trainer = None  # what follows is this process's alone
+            # Imported behind the training, which would have to wait for matplotlib.
+            from repronet.session.evaluation import answers_of, draw_pictures, draw_words, write_figures
+            from repronet.training.callbacks.evaluation_plots import draw_evaluation
+
+            answers = answers_of(parts)
             if config.trainer.board == "full":
-                draw_evaluation(session.trainer, parts.task, parts.data)
+                split = "validation" if parts.data.test is None else "test"
+                if not answers.multilabel:
+                    draw_evaluation(session.trainer, parts.task, parts.data, answers, split)
+                draw_pictures(folder, answers, parts, run_name(config))
+                draw_words(session.trainer, folder, parts, run_name(config))
         result = make_result(config, parts, session.history, session.trainer, test_seconds)
-        result["old_task"] = _old_task(config, parts)
+        result["fingerprint"] = session.fingerprint.content if session.fingerprint.steps else None
+        found = write_figures(folder, answers, parts.data.classes)
+        result["class_means"] = means(found)
+        result["calibration_error"] = reliability(answers.likely, answers.labels).error
+        result["old_task"] = None
+        try:
+            result["old_task"] = old_task(config, parts)
+        except Exception as error:  # no reason to lose what was learned
+            log.warning(f"the error on the old task could not be measured: {in_one_line(error)}")
         _draw_hyperparameters(session.trainer, config, result)
-        if parts.data.test is not None:
+        if parts.data.test is not None and not parts.task.multilabel:
             runs.write_confusion(folder, parts.data.classes, parts.task.evaluation.confusion.compute().tolist())
         runs.write_result(folder, result)
-        report(result, folder, config)
+        report(result, folder, config, found)
     if switch.received is not None:  # too late for this run, but not for those after it
         raise switch.interruption("the run had just ended")
     return {**result, "run_dir": str(folder)}
 
 
-def _old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
-    """What is left of the task that the weights came from. That it cannot be measured loses no run."""
-    try:
-        return old_task(config, parts)
-    except Exception as error:
-        log.warning(f"what is left of the old task is not measured: {type(error).__name__}: {error}")
-        return None
+def _invite(peers: Peers, config: DictConfig, parts: Parts, folder: Path, resumed: Resumed | None) -> None:
+    """Have the other processes build the run too, and connect with them."""
+    peers.hint = f"; resume with: {command(folder, config)}"
+    log.info(f"{peers.place.size} processes share every batch")
+    checkpoint = None if resumed is None else str(resumed.path)
+    given = {"config": plain(config), "folder": str(folder), "checkpoint": checkpoint}
+    peers.tell("task", {**given, "plugins": plugins.given(config), "hint": peers.hint})
+    peers.share(parts.data)
+    peers.gather()
+
+
+def train_share(
+    config: DictConfig, parts: Parts, folder: Path, switch: StopSwitch, place: Place, checkpoint: Path | None
+) -> None:
+    """Train and test as a process that is not the first, which writes nothing; from ``checkpoint`` if there is one.
+
+    Raises:
+        UserError, Fault, KeyboardInterrupt: as :func:`train`.
+    """
+    position = {"epochs": 0, "batches": 0}
+    resumed = None if checkpoint is None else Resumed(checkpoint, 0, position, 0, {}, {}, place.size)
+    with explained(config, folder, switch), closing(parts.data), switch.deferring():
+        session = make_session(config, parts, folder, Console(quiet=True), switch, place, resumed)
+        _fit(session.trainer, parts, resumed)
+        _test(session.trainer, parts, folder, session.history)
 
 
 def _draw_hyperparameters(trainer: pl.Trainer, config: DictConfig, result: Mapping[str, Any]) -> None:
     names = ("last_val_error", "best_val_error", "test_error")
-    top5 = (f"{name}_top5" for name in names[1:] if len(result["test_error_by_class"]) >= TOP5_SHOWN)
-    errors = {key: result[key] for key in (*names, *top5)}
+    top5 = (
+        f"{name}_top5"
+        for name in names[1:]
+        if f"{name}_top5" in result and len(result["test_error_by_class"]) >= TOP5_SHOWN
+    )
+    several = (name for name in ("best_val_map", "test_map") if name in result)
+    errors = {key: result[key] for key in (*names, *top5, *several)}
     metrics = {key: float(error) for key, error in errors.items() if error is not None}
     draw(trainer, lambda writer: add_hyperparameters(writer, plain(config), metrics, result["steps"] + 1))
     for logger in trainer.loggers:
@@ -191,21 +251,20 @@ def _draw_hyperparameters(trainer: pl.Trainer, config: DictConfig, result: Mappi
 
 
 def _fit(trainer: pl.Trainer, parts: Parts, resumed: Resumed | None) -> None:
-    if resumed is None:
-        trainer.fit(parts.task, datamodule=parts.data)
-        return
-    log.info(str(resumed))
-    trainer.fit(parts.task, datamodule=parts.data, ckpt_path=resumed.path, weights_only=True)
+    if resumed is not None:
+        log.info(str(resumed))
+    checkpoint = resumed.path if resumed else None
+    trainer.fit(parts.task, datamodule=parts.data, ckpt_path=checkpoint, weights_only=True if resumed else None)
 
 
 def _test(trainer: pl.Trainer, parts: Parts, folder: Path, history: History) -> float:
-    """Test the best-validation weights, where there is a test split; returns the seconds."""
-    if parts.data.test is None:
-        return 0.0
+    """Take the best-validation weights and test them, where there is a test split; returns the seconds."""
     started = time.monotonic()
     if not trainer.fast_dev_run:  # type: ignore[attr-defined]  # which saves nothing
         epoch, best = position_in(load_weights(parts.task, folder / runs.BEST))["epochs"], history.best["epoch"]
         if epoch != best:
             raise UserError(f"{folder / runs.BEST}: holds epoch {epoch}, but epoch {best} was best; was it replaced?")
+    if parts.data.test is None:
+        return 0.0
     trainer.test(parts.task, datamodule=parts.data, verbose=False)
     return time.monotonic() - started

@@ -1,8 +1,9 @@
-"""The Trainer of a run: Lightning's, with its loggers and everything that watches it."""
+"""Lightning's Trainer for a run, with its loggers and callbacks."""
 
 from __future__ import annotations
 
 import csv
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,19 +14,23 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from pytorch_lightning.callbacks import LearningRateMonitor
-from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.loggers import CSVLogger, Logger, MLFlowLogger, WandbLogger
 from pytorch_lightning.profilers import AdvancedProfiler, PassThroughProfiler, PyTorchProfiler, SimpleProfiler
+from pytorch_lightning.strategies import DDPStrategy
 from rich.console import Console
 
 from repronet import runs
 from repronet.config.build import Parts, plain
 from repronet.config.register import CALLBACKS
 from repronet.errors import UserError
+from repronet.runs.processes import Place
 from repronet.runs.stopping import StopSwitch
+from repronet.session.processes import HEAVY, Environment
 from repronet.training.averaging import AverageWeights
 from repronet.training.callbacks.checkpoints import BestAndLast
+from repronet.training.callbacks.fingerprint import Fingerprint
 from repronet.training.callbacks.gradient_norms import GradientNorms
 from repronet.training.callbacks.history import History
 from repronet.training.callbacks.inputs_and_graph import InputsAndGraph
@@ -35,11 +40,15 @@ from repronet.training.callbacks.snapshots import Snapshots
 from repronet.training.callbacks.statistics import FrozenStatistics
 from repronet.training.callbacks.steps import CapFilters, CountedSeeds
 from repronet.training.callbacks.stopping import Patience
-from repronet.training.callbacks.tensorboard import draw, layout, tolerant
+from repronet.training.callbacks.tensorboard import TensorBoard, draw, layout, tolerant
 from repronet.training.checkpoints import AtomicCheckpointIO
+from repronet.training.synchronized import SynchronizedBatchNorm
+
+log = logging.getLogger("repronet.train")
 
 # Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
 OURS = ("threads", "channels_last", "compile", "filter_rms", "freeze_norm_epochs", "patience", "board", "save_minutes")
+SPREAD = ("devices", "num_nodes", "strategy", "sync_batchnorm")  # settled by :func:`spread`
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 SELDOM = 5  # gradients are drawn so many times less often than the training curves
 
@@ -55,15 +64,16 @@ class NoProfiler(PassThroughProfiler):
 
 @dataclass(frozen=True)
 class Session:
-    """A trainer, and the history that it writes."""
+    """A trainer, the history that it writes, and the fingerprint of its first steps."""
 
     trainer: pl.Trainer
     history: History
+    fingerprint: Fingerprint
 
 
 @dataclass(frozen=True)
 class Resumed:
-    """What a resumed run needs of its checkpoint besides its weights; read once, as checkpoints may be large."""
+    """What resuming needs from a checkpoint besides the weights; read once, as checkpoints may be large."""
 
     path: Path
     step: int
@@ -71,10 +81,17 @@ class Resumed:
     threads: int
     config: dict[str, Any]
     logged: dict[str, Any]  # what the loggers call the run, by their class
+    processes: int  # that it had
 
     def __str__(self) -> str:
         within = f", batch {self.position['batches']} of the next" if self.position["batches"] else ""
         return f"resuming after epoch {self.position['epochs']}{within}"
+
+
+def takes_mps(accelerator: str) -> bool:
+    """Whether Lightning computes on Apple's GPU: asked for, or the only GPU there."""
+    there = torch.backends.mps.is_available() and not torch.cuda.is_available()
+    return accelerator == "mps" or (there and accelerator in ("auto", "gpu"))
 
 
 def make_session(
@@ -83,34 +100,61 @@ def make_session(
     folder: Path,
     console: Console,
     switch: StopSwitch,
+    place: Place,
     resumed: Resumed | None = None,
 ) -> Session:
-    """The Trainer that ``config.trainer`` and ``config.logger`` describe."""
-    history = History(folder)
-    loggers = [tolerant(logger) for logger in make_loggers(config, folder, resumed)]
-    given = {key: value for key, value in plain(config.trainer).items() if key not in OURS}
+    """The Trainer that ``config.trainer`` and ``config.logger`` describe; the first process alone has loggers."""
+    history, fingerprint = History(folder), Fingerprint()
+    loggers = [] if place.rank else [tolerant(logger) for logger in make_loggers(config, folder, resumed)]
+    given = {key: value for key, value in plain(config.trainer).items() if key not in (*OURS, *SPREAD)}
     bar = console.is_terminal and not (console.is_dumb_terminal or console.quiet) and given["enable_progress_bar"]
-    if given["accelerator"] == "auto" and not torch.cuda.is_available():
-        given["accelerator"] = "cpu"  # also beside an Apple GPU, which has no 64-bit floats for sums
-    profiler = PROFILERS[given["profiler"]](folder / runs.PROFILE, "report") if given["profiler"] else NoProfiler()
+    if takes_mps(given["accelerator"]):
+        log.info("Apple's GPU: operators that it lacks run on the processor; losses are summed in 32 bits")
+    profiled = given["profiler"] and not place.rank
+    profiler = PROFILERS[given["profiler"]](folder / runs.PROFILE, "report") if profiled else NoProfiler()
+    several, together = spread(config, parts, place)
     trainer = pl.Trainer(
-        **{**given, "enable_progress_bar": bar, "profiler": profiler},
-        deterministic=config.deterministic,
+        **{**given, **several, "enable_progress_bar": bar, "profiler": profiler},
+        # None leaves the setting: torch imports its compiler, a second's work, even to be told that it is off.
+        deterministic=config.deterministic or (False if torch.are_deterministic_algorithms_enabled() else None),
         default_root_dir=folder,
         logger=loggers or False,
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), *together],
         callbacks=[
             *([Bar()] if bar else []),
-            *callbacks(config, parts, history, loggers),
+            *callbacks(config, parts, folder, history, loggers, place),
+            # Hooks would break a compiled network's graph, and of several processes each sees a share of a batch.
+            *([] if config.trainer.compile or place.size > 1 else [fingerprint]),
             BestAndLast(folder, parts.config, history, switch, config.trainer.save_minutes),
         ],
     )
+    if place.size > 1:  # Lightning's handler of SIGTERM waits for the other processes wherever it interrupts this one
+        trainer._signal_connector.register_signal_handlers = lambda: None
     draw(trainer, lambda writer: writer.add_custom_scalars(layout(parts.task.train_metrics.top5)))
-    return Session(trainer, history)
+    return Session(trainer, history, fingerprint)
 
 
-def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[Logger]) -> Iterator[pl.Callback]:
-    """What a run does and shows beside training, in the order in which it is called."""
+def spread(config: DictConfig, parts: Parts, place: Place) -> tuple[dict[str, Any], list[Any]]:
+    """The arguments of a Trainer by which processes share the work, and its plugins for that.
+
+    Running statistics of batch norm are not copied from the first process at every step, as DistributedDataParallel
+    does unless told: their mean over the processes is taken where they are wanted.
+    """
+    wanted, strategy = config.trainer.devices, config.trainer.strategy
+    if place.size == 1 and strategy not in HEAVY:
+        return {"devices": wanted, "strategy": "auto"}, []
+    if strategy not in HEAVY:
+        thawed = parts.task.stage_plan is not None or "unused" in strategy
+        strategy = DDPStrategy(find_unused_parameters=thawed, broadcast_buffers=False)
+    given = {"devices": list(wanted) if isinstance(wanted, ListConfig) else place.local_size, "num_nodes": place.nodes}
+    plugins = [Environment(place), *([SynchronizedBatchNorm()] if config.trainer.sync_batchnorm else [])]
+    return {**given, "strategy": strategy, "use_distributed_sampler": False}, plugins
+
+
+def callbacks(
+    config: DictConfig, parts: Parts, folder: Path, history: History, loggers: list[Logger], place: Place
+) -> Iterator[pl.Callback]:
+    """The callbacks of a run, in the order in which they are called."""
     every = config.trainer.log_every_n_steps
     yield CountedSeeds(config.seed)
     yield StopAtNonFinite()
@@ -126,37 +170,45 @@ def callbacks(config: DictConfig, parts: Parts, history: History, loggers: list[
     for name in config.callbacks or ():
         yield CALLBACKS[name]()
     if config.trainer.patience:
-        yield Patience(-(-config.trainer.patience // config.trainer.check_val_every_n_epoch), history)
+        validations = -(-config.trainer.patience // config.trainer.check_val_every_n_epoch)
+        yield Patience(validations, history, parts.task.multilabel)
     if loggers:
         yield LearningRateMonitor("step")
-    if config.trainer.board == "full" and any(isinstance(logger, TensorBoardLogger) for logger in loggers):
-        yield GradientNorms(SELDOM * every)
-        yield InputsAndGraph(parts.vendor_twin)
-        yield Snapshots()
+    if config.trainer.board == "full" and not place.rank:
+        yield InputsAndGraph(parts.vendor_twin, folder)
+        if any(isinstance(logger, TensorBoard) for logger in loggers):
+            yield GradientNorms(SELDOM * every)
+            yield Snapshots()
 
 
 def make_loggers(config: DictConfig, folder: Path, resumed: Resumed | None) -> list[Logger]:
     """Lightning's loggers, in the run folder or where their values say."""
-    chosen = plain(config.logger)
-    if config.trainer.board == "none":
-        chosen.pop("tensorboard", None)
-    return [LOGGERS[name](folder, values, config, resumed) for name, values in chosen.items()]
+    known, found = resumed.logged if resumed else {}, []
+    for name, values in plain(config.logger).items():
+        if name == "tensorboard" and config.trainer.board != "none":
+            # A resumed run drops from its curves what was written after the checkpoint that it starts from. TensorBoard
+            # takes that for a restart if the run's beginning said where it starts, too.
+            where = {"save_dir": folder.parent, "name": "", "version": folder.name}
+            found.append(TensorBoard(**where, default_hp_metric=False, purge_step=resumed.step if resumed else 0))
+        elif name == "csv":
+            found.append(_csv(folder, resumed))
+        elif name == "wandb":
+            run = {"name": folder.name, "save_dir": folder, "id": known.get("WandbLogger"), "resume": "allow"}
+            found.append(WandbLogger(**run, config=plain(config), **values))
+        elif name == "mlflow":
+            given = {key: value for key, value in values.items() if value is not None}
+            found.append(MLFlowLogger(run_name=folder.name, run_id=known.get("MLFlowLogger"), **given))
+    return found
 
 
-def _tensorboard(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
-    # A resumed run drops from its curves what was written after the checkpoint that it starts from. TensorBoard takes
-    # that for a restart if the run's beginning said where it starts, too.
-    step = resumed.step if resumed else 0
-    return TensorBoardLogger(folder.parent, name="", version=folder.name, default_hp_metric=False, purge_step=step)
-
-
-def _csv(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
+def _csv(folder: Path, resumed: Resumed | None) -> Logger:
+    """Lightning begins metrics.csv anew; the rows from before the checkpoint are written again."""
     logger = CSVLogger(folder, name="", version="csv")
     written = folder / "csv" / "metrics.csv"
     if resumed is None or not written.exists():
         return logger
     with written.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))  # before Lightning begins the file anew
+        rows = list(csv.DictReader(file))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*Previous log files in this directory will be deleted.*")
         writer = logger.experiment
@@ -167,27 +219,11 @@ def _csv(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resu
     return logger
 
 
-def _wandb(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
-    known = resumed.logged.get("WandbLogger") if resumed else None
-    return WandbLogger(name=folder.name, save_dir=folder, id=known, resume="allow", config=plain(config), **values)
-
-
-def _mlflow(folder: Path, values: dict[str, Any], config: DictConfig, resumed: Resumed | None) -> Logger:
-    known = resumed.logged.get("MLFlowLogger") if resumed else None
-    given = {key: value for key, value in values.items() if value is not None}
-    return MLFlowLogger(run_name=folder.name, run_id=known, **given)
-
-
 _PACKAGE_OF = {"wandb": "wandb", "mlflow": "mlflow-skinny"}  # what pip installs
-LOGGERS = {"tensorboard": _tensorboard, "csv": _csv, "wandb": _wandb, "mlflow": _mlflow}
 
 
 def require_loggers(config: DictConfig) -> None:
-    """Refuse a logger that cannot work, before a run has a folder.
-
-    Raises:
-        UserError: for one whose package is missing.
-    """
+    """Refuse a logger that cannot work, before a run has a folder."""
     for package in config.logger:
         if package in _PACKAGE_OF and find_spec(package) is None:
             raise UserError(f"logger={package}: the package is missing; pip install {_PACKAGE_OF[package]}")

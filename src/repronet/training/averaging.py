@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import WeightAveraging
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import nn
 
 
 class AverageWeights(WeightAveraging):
@@ -19,20 +20,53 @@ class AverageWeights(WeightAveraging):
     """
 
     def __init__(self, decay: float | None = None, start: float = 0.0):
-        super().__init__(multi_avg_fn=None if decay is None else get_ema_multi_avg_fn(decay))
+        super().__init__()
+        self.decay = decay
         self.start = start
         self._first = 0
+        self._count = 0  # steps that are averaged; on the host, since asking a GPU makes it wait
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
         self._first = int(self.start * steps) if self.start else 0
+        assert self._average_model is not None
+        self._count = int(self._average_model.n_averaged)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        step = trainer.global_step
+        if step > self._latest_update_step and self.should_update(step_idx=step - 1):
+            self._take_up(pl_module)
+            self._latest_update_step = step
+
+    @torch.no_grad()
+    def _take_up(self, module: nn.Module) -> None:
+        """w̄ ← w̄ + share · (w − w̄) for weights and buffers; what torch's `update_parameters` does, which reads its count
+        from the device twice. Whole numbers, as of batches seen, are the latest.
+        """
+        assert self._average_model is not None
+        share = 1 / (self._count + 1) if self.decay is None or self._count == 0 else 1 - self.decay
+        averages, latest = ([*part.parameters(), *part.buffers()] for part in (self._average_model.module, module))
+        pairs = list(zip(averages, latest, strict=True))
+        floating = [pair for pair in pairs if pair[0].is_floating_point()]
+        whole = [pair for pair in pairs if not pair[0].is_floating_point()]
+        if floating:
+            torch._foreach_lerp_(*map(list, zip(*floating, strict=True)), weight=share)  # type: ignore[attr-defined]
+        if whole:
+            torch._foreach_copy_(*map(list, zip(*whole, strict=True)))  # type: ignore[attr-defined]
+        self._count += 1
+        self._average_model.n_averaged += 1
 
     def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
         return step_idx is not None and step_idx >= self._first
 
     @property
+    def average(self) -> nn.Module | None:
+        """The network with the averaged weights."""
+        return self._average_model
+
+    @property
     def _begun(self) -> bool:
-        return self._average_model is not None and int(self._average_model.n_averaged) > 0
+        return self._average_model is not None and self._count > 0
 
     def _evaluates(self, trainer: pl.Trainer) -> bool:
         """Whether the average takes the network's place; after a fit it is in it already."""

@@ -25,7 +25,7 @@ _NEEDED = {"state_dict", "epoch", "global_step", "optimizer_states", "lr_schedul
 def checksum(content: Mapping[str, Any]) -> str:
     """SHA-256 over every key, value, shape, dtype and byte of ``content``, but for a checksum in it.
 
-    PyTorch's container has one of its own that its reader does not look at.
+    PyTorch's container has a checksum too, which its reader does not check.
     """
     total = hashlib.sha256()
     for piece in _pieces({key: value for key, value in content.items() if key != CHECKSUM}):
@@ -93,7 +93,7 @@ def read_any(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or "state_dict" not in content:
         raise UserError(f"{path}: not a checkpoint of a run; it lacks a state_dict")
     if CHECKSUM in content and content[CHECKSUM] != checksum(content):
-        raise UserError(f"{path}: damaged, its checksum is another")
+        raise UserError(f"{path}: damaged, the checksum is wrong")
     return content
 
 
@@ -140,7 +140,7 @@ def load_weights(task: ImageClassifier, path: Path) -> dict[str, Any]:
         task.network.load_state_dict(network_weights(content))
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise UserError(f"{path}: the weights are of another network ({reason})") from error
+        raise UserError(f"{path}: the weights belong to another network ({reason})") from error
     return content
 
 

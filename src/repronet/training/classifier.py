@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from repronet import models, runs, weights
+from repronet import models, runs, weights, zoo
 from repronet.data.eval_transform import DENSE, VIEWS, EvalTransform, mean_probabilities
 from repronet.data.preprocessing import PixelMap
 from repronet.data.reading import Picture
@@ -29,17 +29,11 @@ AT_ONCE = 64  # views that go through the network together, but all of a picture
 
 @dataclass(frozen=True, repr=False)
 class Classifier:
-    """Classifies pictures.
+    """Classifies pictures."""
 
-    Attributes:
-        network: in evaluation mode, images (N, C, S, S) → logits (N, classes).
-        transform: picture → (C, S, S), as the network was tested.
-        config: of the run, plain values; empty for weights that no run made.
-    """
-
-    network: nn.Module
-    transform: EvalTransform
-    config: dict[str, Any]
+    network: nn.Module  #: in evaluation mode, images (N, C, S, S) → logits (N, classes)
+    transform: EvalTransform  #: picture → (C, S, S), as the network was tested
+    config: dict[str, Any]  #: of the run, plain values; empty for weights that no run made
 
     def __repr__(self) -> str:
         name = getattr(self.network, "architecture", type(self.network).__name__)
@@ -69,25 +63,34 @@ class Classifier:
             opened = map(self.transform.opened, those[start : start + step])
             views = [self.transform.views(picture, protocol) for picture in opened]
             logits = self.network(torch.cat(views))
-            found += [mean_probabilities(part) for part in logits.split([len(view) for view in views])]
+            parts = logits.split([len(view) for view in views])
+            found += [mean_probabilities(part, self.transform.multilabel) for part in parts]
         return torch.stack(found) if found else torch.zeros(0, len(self.classes))
 
     def _dense(self, picture: Tensor, protocol: str) -> Tensor:
-        """The mean probabilities over sizes and mirror images, (classes,).
-
-        Raises:
-            UserError: for a network that takes images of one size.
-        """
+        """The mean probabilities over sizes and mirror images, (classes,)."""
         network = self.network
         if isinstance(network, FixedSize):
             raise UserError(f"protocol={protocol}: {type(network).__name__} takes images of one size; take ten_crop")
         # A network that ends in the mean over all places is dense as it is: its last layer is linear.
         logits_of = getattr(network, "densely", network)
-        return mean_probabilities(torch.cat([logits_of(views) for views in self.transform.whole(picture, protocol)]))
+        logits = [logits_of(views) for views in self.transform.whole(picture, protocol)]
+        return mean_probabilities(torch.cat(logits), self.transform.multilabel)
 
     def predict(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> list[str]:
-        """The likeliest class of each picture, or of the one that was given."""
+        """The likeliest class of each picture, or of the one that was given.
+
+        Raises:
+            UserError: where a picture may have several; :meth:`labels` names them.
+        """
+        if self.transform.multilabel:
+            raise UserError("predict: a picture has several labels here; take labels(pictures)")
         return [self.classes[index] for index in self.probabilities(pictures, protocol).argmax(dim=1).tolist()]
+
+    def labels(self, pictures: Picture | Iterable[Picture], threshold: float = 0.5) -> list[list[str]]:
+        """The classes of each picture that are at least that probable, where a picture may have several."""
+        found = self.probabilities(pictures) >= threshold
+        return [[name for name, has in zip(self.classes, row, strict=True) if has] for row in found.tolist()]
 
     @torch.inference_mode()
     def features(self, pictures: Picture | Iterable[Picture]) -> Tensor:
@@ -105,6 +108,26 @@ def listed(pictures: Picture | Iterable[Picture]) -> list[Picture]:
         return list(pictures) if pictures.ndim == 4 else [pictures]
     alone = isinstance(pictures, str | Path | Image.Image) or not isinstance(pictures, Iterable)
     return [pictures] if alone else list(pictures)  # type: ignore[list-item]
+
+
+def of_source(source: str | Path, layers: str = "custom") -> Classifier:
+    """A trained network by its run folder, its file, or the name of published weights.
+
+    Args:
+        source: a run folder; a checkpoint; a ``.safetensors`` file of ``repronet export``; ``repronet/NAME`` of the
+            zoo; or ``NETWORK/NAME`` of torchvision's weights.
+
+    Raises:
+        UserError: when there is nothing of that kind, or it is damaged.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return of_run(path, layers=layers)
+    if path.is_file():
+        return of_checkpoint(path, layers) if path.suffix == ".ckpt" else of_file(path, layers)
+    if zoo.is_named(str(source)):
+        return replace(of_file(zoo.path_of(str(source)), layers), config=zoo.config_of(str(source)))
+    return of_published(str(source), layers)
 
 
 def of_run(folder: str | Path, which: str = runs.BEST, layers: str = "custom") -> Classifier:
@@ -128,7 +151,7 @@ def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
         return _of_plain_trainer(content, plain, path, layers)
     config = config_in(content, path)
     if not isinstance(plain, dict):
-        raise UserError(f"{path}: does not say how its pictures are prepared")
+        raise UserError(f"{path}: does not record the preprocessing of its images")
     side = plain["short_side"] if config["data"].get("resize", "original") != "original" else None
     transform = EvalTransform.of({"read_side": side, **plain})  # which older checkpoints do not say
     network = built(config, len(transform.classes), transform.channels, layers)
@@ -147,11 +170,11 @@ def _of_plain_trainer(content: dict[str, Any], plain: Any, path: Path, layers: s
         network = models.create(**{**blueprint, "layers": layers})
         network.load_state_dict(network_weights(content))
     except (TypeError, RuntimeError) as error:
-        raise UserError(f"{path}: its weights are of another network ({first_line(error)})") from error
+        raise UserError(f"{path}: its weights belong to another network ({first_line(error)})") from error
     return Classifier(network.eval(), EvalTransform.of(plain), {})
 
 
-def of_file(path: Path) -> Classifier:
+def of_file(path: Path, layers: str = "custom") -> Classifier:
     """The network of a ``.safetensors`` file that ``repronet export`` wrote.
 
     Raises:
@@ -164,7 +187,7 @@ def of_file(path: Path) -> Classifier:
             plugin = metadata["plugin"]
             raise UserError(f"{path}: its network {blueprint['name']} is one of the plugin {plugin}; import that first")
         transform = EvalTransform.of_json(metadata["transform"])
-        network = models.create(**blueprint)
+        network = models.create(**{**blueprint, "layers": layers})
     except (KeyError, ValueError, TypeError) as error:
         hint = "repronet export run=DIR to=safetensors writes one that does"
         raise UserError(f"{path}: does not name its network and how pictures are prepared; {hint}") from error
@@ -172,16 +195,16 @@ def of_file(path: Path) -> Classifier:
     return Classifier(network.eval(), transform, {})
 
 
-def of_published(name: str) -> Classifier:
-    """A network with torchvision's weights, by ``NETWORK/NAME``.
+def of_published(name: str, layers: str = "custom") -> Classifier:
+    """A network with torchvision's weights, by ``NETWORK/NAME``; ``torchvision/resnet50/IMAGENET1K_V2`` is one too.
 
     Raises:
-        UserError: when torchvision has none of that name for the network, or they cannot be had.
+        UserError: when torchvision has none of that name for the network, or they cannot be downloaded.
     """
-    architecture, _, entry = name.partition("/")
-    if architecture not in models.MODELS or not entry:
+    architecture, _, entry = name.rpartition("/")
+    if not models.is_known(architecture):
         raise UserError(f"{name}: no such folder or file, nor NETWORK/WEIGHTS, as resnet18/IMAGENET1K_V1 is")
-    network = models.create(architecture)
+    network = models.create(architecture, layers=layers)
     weights.load(network, entry)
     found = published.entry(entry, architecture)
     statistics = pixels_of(entry, architecture)

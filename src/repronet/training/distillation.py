@@ -33,11 +33,16 @@ class LearningWithoutForgetting(nn.Module):
         old: the same network as it was, with its own head.
         weight: λ, of the old answers in the loss.
         temperature: T of :func:`distillation`; the paper has 2.
+
+    Raises:
+        UserError: for a network without one linear head; what a convolution answers to are maps.
     """
 
     def __init__(self, network: nn.Module, old: nn.Module, weight: float, temperature: float):
         super().__init__()
         self.place = head_of(network)
+        if not isinstance(network.get_submodule(self.place), nn.Linear):
+            raise UserError(f"finetune=lwf: the head of {network.architecture} is not linear; take head_then_all")
         self.teacher = old.eval().requires_grad_(False)
         self.old_head = copy.deepcopy(old.get_submodule(self.place)).requires_grad_(True)
         self.weight, self.temperature = weight, temperature

@@ -101,12 +101,12 @@ class StagePlan:
         return len(self._frozen) == len(self.stages) - 1
 
     def hold(self) -> None:
-        """Keep frozen stages as in evaluation, the others as in training, whatever a Trainer did to their modes.
+        """Put frozen stages in evaluation mode and the others in training mode; a Trainer changes the modes.
 
         So the statistics of a frozen batch normalisation stay, and it normalises with them.
         """
         for stage in self.stages:
-            for _, module in stage.modules:
+            for module in stage.modules:
                 module.train(stage not in self._frozen)
 
     def groups(self) -> list[tuple[Stage, float]]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassConfusionMatrix
+from torchmetrics.utilities import dim_zero_cat
 
+from repronet.training import collective
+
+WITHOUT_FLOAT64 = ("mps",)  # kinds of devices: Apple's GPUs
 TOP5_COUNTED, TOP5_SHOWN = 6, 20  # classes from which on it is counted, and said in the terminal and on pages
+
+
+def to_be_low(figures: Mapping[str, float]) -> float:
+    """What the best weights have least of: the error, or, where a picture may have several labels, 1 − ``map``."""
+    return 1 - figures["map"] if "map" in figures else figures["error"]
 
 
 def places(logits: Tensor, labels: Tensor) -> Tensor:
@@ -35,7 +45,8 @@ class LossAndError(Metric):
 
     Sums stay on the device, so an update makes no device wait. The loss is summed batch by batch in double precision
     and errors are whole numbers: 172 of 10,000 is 0.0172 to the last digit, and an epoch that was interrupted and
-    resumed has the same figures as one that was not. Over several processes the sums are added.
+    resumed has the same figures as one that was not. Figures are those of all processes together, which ask for them
+    in step, or after :meth:`merge` each by itself.
 
     Args:
         top5: also count the images whose class is not among the five likeliest.
@@ -48,11 +59,19 @@ class LossAndError(Metric):
     count: Tensor
 
     def __init__(self, top5: bool = False):
-        super().__init__()
+        super().__init__(sync_on_compute=False)
         self.top5 = top5
+        self._merged = False
         self.add_state("loss_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         for name in ("wrong", "wrong_top5", "count"):
             self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
+        """Moves the sums; where a device has no 64-bit floats, the sum of losses goes on with 32."""
+        narrow = fn(torch.zeros(())).device.type in WITHOUT_FLOAT64
+        if not narrow:
+            return super()._apply(fn, exclude_state)
+        return super()._apply(lambda sums: fn(sums.float() if sums.dtype == torch.float64 else sums), exclude_state)
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch.
@@ -72,23 +91,69 @@ class LossAndError(Metric):
 
     def compute(self) -> dict[str, float]:
         """Mean loss, error and accuracy, and the top-5 error where it is counted; all 0 where nothing was seen."""
-        count, wrong = max(int(self.count), 1), int(self.wrong)
+        sums = self.sums()
+        count, wrong = max(sums["count"], 1), sums["wrong"]
         figures = {
-            "loss": float(self.loss_sum) / count,
+            "loss": sums["loss_sum"] / count,
             "error": wrong / count,
-            "accuracy": (int(self.count) - wrong) / count,
+            "accuracy": (sums["count"] - wrong) / count,
         }
-        return {**figures, "error_top5": int(self.wrong_top5) / count} if self.top5 else figures
+        return {**figures, "error_top5": sums["wrong_top5"] / count} if self.top5 else figures
 
     def sums(self) -> dict[str, Any]:
-        """The sums as plain numbers, for a checkpoint."""
-        return {name: getattr(self, name).item() for name in self._defaults}
+        """The sums of all processes as plain numbers, for a checkpoint."""
+        own = {name: getattr(self, name).item() for name in self._defaults}
+        if self._merged:
+            return own
+        return {
+            name: type(own[name])(value) for name, value in zip(own, collective.total([*own.values()]), strict=True)
+        }
 
-    def load_sums(self, sums: dict[str, Any]) -> None:
-        """Go on from what :meth:`sums` gave."""
+    def load_sums(self, sums: dict[str, Any], share: int = 1) -> None:
+        """Go on from what :meth:`sums` gave; of several processes one takes it with ``share`` 1, the others with 0."""
         for name, value in sums.items():
-            getattr(self, name).fill_(value)
+            getattr(self, name).fill_(share * value)
         self._update_count = 1  # torchmetrics warns of a compute() without an update
+
+    def merge(self) -> None:
+        """Have every process hold the sums of all, until the next reset."""
+        self.load_sums(self.sums())
+        self._merged = True
+
+    def reset(self) -> None:
+        super().reset()
+        self._merged = False
+
+
+class Outputs(Metric):
+    """The logits and labels of a whole split, in its order, for figures that no sum can give."""
+
+    full_state_update = False
+    logits: list[Tensor]
+    labels: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__(sync_on_compute=False)
+        self.add_state("logits", [], dist_reduce_fx="cat")
+        self.add_state("labels", [], dist_reduce_fx="cat")
+
+    def update(self, logits: Tensor, labels: Tensor) -> None:
+        """Keep a batch: (N, classes) and (N,)."""
+        self.logits.append(logits.detach().float())
+        self.labels.append(labels)
+
+    def merge(self) -> None:
+        """Have every process hold the rows of all, until the next reset: those of each batch in the order of ranks."""
+        if not collective.several() or not self.labels:
+            return
+        numbers = [labels.new_full((len(labels),), number) for number, labels in enumerate(self.labels)]
+        order = collective.gathered(torch.cat(numbers)).argsort(stable=True)
+        self.logits = [collective.gathered(dim_zero_cat(self.logits))[order]]
+        self.labels = [collective.gathered(dim_zero_cat(self.labels))[order]]
+
+    def compute(self) -> tuple[Tensor, Tensor]:
+        """Logits (N, classes) and labels (N,) since the last reset; the labels of one image are ()."""
+        return dim_zero_cat(self.logits), dim_zero_cat(self.labels)
 
 
 class SplitEvaluation(torch.nn.Module):
@@ -97,7 +162,7 @@ class SplitEvaluation(torch.nn.Module):
     def __init__(self, num_classes: int):
         super().__init__()
         self.figures = LossAndError(top5=num_classes >= TOP5_COUNTED)
-        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False)
+        self.confusion = MulticlassConfusionMatrix(num_classes, validate_args=False, sync_on_compute=False)
 
     def reset(self) -> None:
         self.figures.reset()
@@ -107,6 +172,11 @@ class SplitEvaluation(torch.nn.Module):
         """``loss`` is the mean over the batch; logits (N, classes), labels (N,)."""
         self.figures.update(loss, logits, labels)
         self.confusion.update(logits.argmax(dim=1), labels)
+
+    def merge(self) -> None:
+        """Have every process hold the figures of all, until the next reset."""
+        self.figures.merge()
+        collective.add_up(self.confusion.confmat)
 
     def compute(self) -> dict[str, float]:
         """As :meth:`LossAndError.compute`."""

@@ -1,9 +1,9 @@
-"""The LightningModule: one network that tells images apart, and how it is trained and evaluated."""
+"""The LightningModule: a network that classifies images, and how it is trained and evaluated."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,12 +13,23 @@ from torch import Tensor, nn
 
 from repronet import models
 from repronet.data.batches import Batch
+from repronet.data.eval_transform import probabilities_of
+from repronet.data.module import ImageDataModule
 from repronet.errors import UserError
 from repronet.training.callbacks.finetuning import FineTuning
 from repronet.training.distillation import LearningWithoutForgetting
 from repronet.training.finetune import StagePlan, stage_plan
-from repronet.training.losses import Loss, logits_of, loss_function, loss_of_heads, training_loss
-from repronet.training.metrics import TOP5_SHOWN, LossAndError, SplitEvaluation
+from repronet.training.losses import (
+    MULTILABEL,
+    Loss,
+    logits_of,
+    loss_function,
+    loss_of_heads,
+    share_in_mean,
+    training_loss,
+)
+from repronet.training.metrics import TOP5_SHOWN, LossAndError, Outputs, SplitEvaluation, to_be_low
+from repronet.training.multilabel import MultilabelEvaluation, MultilabelLossAndError
 from repronet.training.optimizers import OptimizerBuilder, optimizer_builder, parameter_groups, rate_of
 from repronet.training.schedules import ScheduleBuilder, Watching, schedule_builder
 
@@ -32,13 +43,14 @@ class ImageClassifier(pl.LightningModule):
     It logs ``train/loss`` and ``train/error`` as means since the last point, every ``log_every_n_steps`` steps, and
     ``val/loss``, ``val/error``, ``val/accuracy``, with more than five classes also ``val/error_top5``; the same under
     ``test/``. From 20 classes on there is ``train/error_top5`` too. At the end of an epoch callbacks find the means
-    over the whole epoch under ``train/``.
+    over the whole epoch under ``train/``. Lightning's LearningRateMonitor calls the rate ``train/lr``. With several
+    labels an image, an image is wrong of which not all are right, and ``val/map`` is the mean average precision.
 
     Args:
         network: images (N, C, H, W) → logits (N, classes); a name of :data:`repronet.models.MODELS`, the arguments of
             :func:`repronet.models.create`, or any module. In training it may return a NamedTuple with ``logits`` and
             those of auxiliary heads, whose losses count ``network.aux_weight``.
-        num_classes: classes that are told apart. Ignored for a network that came with its own number.
+        num_classes: the number of classes; ignored for a network that comes with its own number.
         loss: a name of :data:`repronet.training.losses.LOSSES`, or (logits, labels) → mean loss.
         optimizer: a row of :data:`repronet.training.optimizers.OPTIMIZERS`, or a function of parameter groups. Its
             ``decay`` says which parameters are decayed, "all" or "weights".
@@ -48,6 +60,8 @@ class ImageClassifier(pl.LightningModule):
         finetune: a row of :data:`repronet.training.finetune.PLANS`: which stages are trained when; None trains all.
         distillation: what keeps the answers for an old task, whose loss is added once more than the head is trained.
         channels_last: keep images and weights with the channels innermost.
+        multilabel: an image may have several labels, zeros and ones (N, classes); the loss must know that, as "binary".
+        class_weights: what each class counts in the training loss, see :func:`repronet.training.losses.training_loss`.
 
     Raises:
         UserError: for names and values that the tables do not have.
@@ -65,6 +79,8 @@ class ImageClassifier(pl.LightningModule):
         finetune: str | Values | None = None,
         distillation: LearningWithoutForgetting | None = None,
         channels_last: bool = False,
+        multilabel: bool = False,
+        class_weights: Sequence[float] | None = None,
     ):
         super().__init__()
         self.network = _built(network, num_classes)
@@ -78,21 +94,29 @@ class ImageClassifier(pl.LightningModule):
                 **{key: _plain(value) for key, value in given.items() if not callable(value)},
                 "label_smoothing": label_smoothing,
                 "channels_last": channels_last,
+                "multilabel": multilabel,
+                "class_weights": None if class_weights is None else list(class_weights),
             }
         )
         if channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.channels_last = channels_last
+        if multilabel and isinstance(loss, str) and loss not in MULTILABEL:
+            raise UserError(f"loss={loss}: needs one label for each image; for several, use {' or '.join(MULTILABEL)}")
+        self.multilabel = multilabel
         self.loss = loss_function(loss)
-        self.training_loss = training_loss(self.loss, label_smoothing)
+        self.training_loss = training_loss(self.loss, label_smoothing, class_weights)
         self.build_optimizer, self.decay = optimizer_builder(optimizer)
         self.lr = rate_of(self.build_optimizer)  # what Lightning's lr_find sets
         self.build_schedule = schedule_builder(schedule)
         self.stage_plan: StagePlan | None = None if finetune is None else stage_plan(self.network, finetune)
         self.distillation = distillation
-        self.train_metrics = LossAndError(top5=num_classes >= TOP5_SHOWN)
-        self.evaluation = SplitEvaluation(num_classes)
-        self._since = self.train_metrics.sums()  # the sums at the latest point of the training curves
+        one_label = LossAndError(top5=num_classes >= TOP5_SHOWN)
+        self.train_metrics = MultilabelLossAndError() if multilabel else one_label
+        self.evaluation = (MultilabelEvaluation if multilabel else SplitEvaluation)(num_classes)
+        self.test_outputs = Outputs()
+        # the sums at the latest point of the training curves
+        self._since: dict[str, Any] = {"loss_sum": 0.0, "wrong": 0, "wrong_top5": 0, "count": 0}
 
     def forward(self, images: Tensor) -> Tensor:
         if self.channels_last:
@@ -128,7 +152,7 @@ class ImageClassifier(pl.LightningModule):
         for group in optimizer.param_groups:
             group["lr"] = self.lr * group.pop("share")
         schedule = self.build_schedule(optimizer, self._length)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "train/lr"}}
 
     def _length(self) -> tuple[int, int]:
         """Optimizer steps of an epoch and of the run; 2³¹ where nobody knows."""
@@ -144,13 +168,32 @@ class ImageClassifier(pl.LightningModule):
         if self.distillation and not (self.stage_plan and self.stage_plan.only_the_head):
             loss = loss + self.distillation.loss(images)
         logits = logits_of(output).detach()
-        self.train_metrics.update(loss.detach(), logits, labels)
+        mean, loss = self._of_all_processes(loss, output, labels, batch_idx)
+        self.train_metrics.update(mean, logits, labels)
         schedule = self.lr_schedulers()
         if isinstance(schedule, Watching):
             schedule.observe(logits, labels, self._ends_step(batch_idx))
         if self._point_is_due(batch_idx):
             self._draw_point(self.trainer.global_step)
         return loss
+
+    def _of_all_processes(
+        self, loss: Tensor, output: Tensor | tuple[Tensor, ...], labels: Tensor, batch_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """The mean loss of this process's images, and what of it is averaged over the processes for that of all images.
+
+        A process without an image has part in the step by zeros.
+        """
+        data, processes = getattr(self.trainer, "datamodule", None), self.trainer.world_size
+        if processes == 1 or not isinstance(data, ImageDataModule):
+            return loss.detach(), loss
+        images = data.images_in_batch(batch_idx)
+        share = share_in_mean(self.training_loss, labels, images, processes)
+        if not len(labels):
+            heads = [output] if isinstance(output, Tensor) else list(output)
+            nothing = torch.stack([head.sum() for head in heads]).sum() * 0.0
+            return nothing.detach(), nothing
+        return loss.detach() * (share * images / (processes * len(labels))), loss * share
 
     def _ends_step(self, batch_idx: int) -> bool:
         """Whether the optimizer steps after this batch; also after an epoch's last, however many it has gathered."""
@@ -189,7 +232,7 @@ class ImageClassifier(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self.train_metrics.reset()
-        self._since = self.train_metrics.sums()
+        self._since = {name: type(value)(0) for name, value in self._since.items()}
 
     def on_train_epoch_end(self) -> None:
         if self.train_metrics.sums() != self._since:  # the Trainer stopped within the epoch
@@ -199,34 +242,40 @@ class ImageClassifier(pl.LightningModule):
         self._evaluate(batch)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate(batch)
+        self.test_outputs.update(self._evaluate(batch), batch[1])
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> Tensor:
         """Probabilities (N, classes) of images (N, C, H, W), with labels beside them or without."""
         images = batch if isinstance(batch, Tensor) else batch[0]
-        return self(images).softmax(dim=1)
+        return probabilities_of(self(images), self.multilabel)
 
-    def _evaluate(self, batch: Batch) -> None:
+    def _evaluate(self, batch: Batch) -> Tensor:
         images, labels = batch
         logits = self(images)
-        self.evaluation.update(self.loss(logits, labels), logits, labels)
+        loss = self.loss(logits, labels) if len(labels) else logits.sum()  # of a process that has none of the batch
+        self.evaluation.update(loss, logits, labels)
+        return logits
 
     def on_validation_epoch_start(self) -> None:
         self.evaluation.reset()
 
     def on_test_epoch_start(self) -> None:
         self.evaluation.reset()
+        self.test_outputs.reset()
 
     def on_validation_epoch_end(self) -> None:
+        self.evaluation.merge()
         figures = self.evaluation.compute()
         for name, value in figures.items():
             self.log(f"val/{name}", value, prog_bar=name == "error")
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             schedule = self.lr_schedulers()
             if isinstance(schedule, Watching):
-                schedule.validated(figures["error"], self.trainer.current_epoch + 1)
+                schedule.validated(to_be_low(figures), self.trainer.current_epoch + 1)
 
     def on_test_epoch_end(self) -> None:
+        self.evaluation.merge()
+        self.test_outputs.merge()
         self.log_dict({f"test/{name}": value for name, value in self.evaluation.compute().items()})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -234,11 +283,18 @@ class ImageClassifier(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "training_sums" in checkpoint:
-            self.train_metrics.load_sums(checkpoint["training_sums"]["epoch"])
+            first = int(self.trainer.global_rank == 0) if self._trainer is not None else 1
+            self.train_metrics.load_sums(checkpoint["training_sums"]["epoch"], share=first)
             self._since = checkpoint["training_sums"]["drawn"]
         if self.distillation is None:  # a checkpoint stands alone, without the old task that it was trained beside
             weights = checkpoint["state_dict"]
             checkpoint["state_dict"] = {k: v for k, v in weights.items() if not k.startswith("distillation.")}
+
+
+def network_of(module: pl.LightningModule) -> nn.Module:
+    """The network of an :class:`ImageClassifier`, which callbacks are given as any LightningModule."""
+    assert isinstance(module, ImageClassifier)
+    return module.network
 
 
 def _built(network: str | Values | nn.Module | None, num_classes: int) -> nn.Module:

@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
+from repronet.training import collective
 from repronet.training.tables import row_of
 
 Share = Callable[[int], float]  # step → factor of the optimizer's rate
@@ -141,6 +143,7 @@ class WarmUntil(NamedTuple):
 
 
 WATCHED_STEPS = 50
+READ_EVERY = 10  # batches, but on the CPU each: asking a GPU makes it wait
 
 
 class Watching(LambdaLR):
@@ -151,14 +154,14 @@ class Watching(LambdaLR):
         self.best, self.since, self.factor = math.inf, 0, 1.0  # since: the epoch of the latest improvement, or fall
         self.warm = warmup is None
         self.recent: list[float] = []  # training errors of the latest steps, while that matters
-        self.parts: list[float] = []  # those of the batches of the step that is under way
-        super().__init__(optimizer, lambda step: share(step) * self.factor * (1.0 if self.warm else self._start()))
-
-    def _start(self) -> float:
-        return self.warmup.start if self.warmup else 1.0
+        self.parts: list[float] = []  # those of the batches of the step that is under way, over all processes
+        # A batch's wrong answers, on the device, its images, and whether a step ended with it.
+        self._unread: list[tuple[Tensor, int, bool]] = []
+        start = warmup.start if warmup else 1.0
+        super().__init__(optimizer, lambda step: share(step) * self.factor * (1.0 if self.warm else start))
 
     def validated(self, error: float, epoch: int) -> None:
-        """Told of the validation error of ``epoch``, counted from 1; not every epoch need be validated."""
+        """Take the validation error of ``epoch``, counted from 1; epochs may be left out."""
         if self.plateau is None:
             return
         if error <= self.best - self.plateau.least:
@@ -167,7 +170,7 @@ class Watching(LambdaLR):
             self.factor, self.since = self.factor * self.plateau.gamma, epoch
 
     def observe(self, logits: Tensor, labels: Tensor, ends_step: bool = True) -> None:
-        """Told of each batch's answers: logits (N, classes), labels (N,) or probabilities (N, classes).
+        """Take a batch's answers: logits (N, classes), labels (N,) or probabilities (N, classes).
 
         Args:
             ends_step: whether the optimizer steps after this batch, or waits for more gradients.
@@ -175,17 +178,34 @@ class Watching(LambdaLR):
         if self.warmup is None or self.warm:
             return
         right = labels.argmax(dim=1) if labels.ndim == 2 else labels  # (N, classes) → (N,)
-        self.parts.append(float((logits.argmax(dim=1) != right).float().mean()))
-        if not ends_step:
+        self._unread.append(((logits.argmax(dim=1) != right).sum(), len(right), ends_step))
+        if right.is_cpu or (ends_step and len(self._unread) >= READ_EVERY):
+            self._read()
+
+    def _read(self) -> None:
+        """Take up the errors that the device has counted, in one copy."""
+        unread, self._unread = self._unread, []
+        if not unread:
             return
-        self.recent = [*self.recent[1 - WATCHED_STEPS :], sum(self.parts) / len(self.parts)]
-        self.parts = []
+        wrong = torch.stack([wrong for wrong, _, _ in unread]).tolist()
+        found = collective.total([*wrong, *(count for _, count, _ in unread)])
+        for index, (_, _, ends_step) in enumerate(unread):
+            self.parts.append(found[index] / found[len(unread) + index])
+            if ends_step and not self.warm:
+                self._take_up(sum(self.parts) / len(self.parts))
+
+    def _take_up(self, error: float) -> None:
+        """The error of a whole step."""
+        assert self.warmup is not None
+        self.recent, self.parts = [*self.recent[1 - WATCHED_STEPS :], error], []
         if len(self.recent) == WATCHED_STEPS and sum(self.recent) / WATCHED_STEPS < self.warmup.error:
             self.warm, self.recent = True, []
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values: what the schedule was made of is the config's to say."""
-        return {key: value for key, value in super().state_dict().items() if key not in ("plateau", "warmup")}
+        self._read()
+        without = ("plateau", "warmup", "_unread")
+        return {key: value for key, value in super().state_dict().items() if key not in without}
 
 
 SHARES: dict[str, Callable[..., MakeShare]] = {
@@ -200,7 +220,7 @@ SHARES: dict[str, Callable[..., MakeShare]] = {
 
 
 def known_later(make: MakeShare, length: Length) -> Share:
-    """The share of each step, for which ``length`` is asked at step 1.
+    """The share of each step; ``length`` is called at step 1.
 
     The share of step 0 is the same for every length. Lightning knows the length when it has prepared the loader; asked
     for it earlier, while optimizers are set up, it would prepare the loader without the state of a checkpoint.

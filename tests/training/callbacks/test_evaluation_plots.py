@@ -10,14 +10,23 @@ from PIL import Image
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from repronet.training.callbacks.evaluation_plots import Answers, projector_files
+from repronet.training.answers import Answers, of_logits
+from repronet.training.callbacks.evaluation_plots import projector_files
 
 
 def test_wrong_answers_the_surest_first_and_all_the_least_certain_first():
     likely = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.45, 0.55], [0.3, 0.7], [0.99, 0.01]])
-    answers = Answers(torch.zeros(5, 1, 4, 4), torch.tensor([0, 0, 0, 1, 1]), likely)
+    answers = Answers(torch.tensor([0, 0, 0, 1, 1]), likely)
     assert answers.wrong.tolist() == [4, 1, 2]
     assert answers.least_certain.tolist() == [2, 3, 1, 0, 4]
+    assert answers.confusion.tolist() == [[1, 2], [1, 1]]
+    assert answers.titles(answers.wrong[:1], ["long-haired cat", "dog"]) == ["dog → long-hair 99%"]
+
+
+def test_answers_that_are_hardly_apart_stay_apart():
+    answers = of_logits(torch.tensor([[0.0, 1e-8, -5.0]]), torch.tensor(1))
+    assert (len(answers), answers.given.tolist()) == (1, [1])
+    assert answers.likely[0, 1] > answers.likely[0, 0]
 
 
 def test_the_projector_is_given_features_classes_and_sprites():

@@ -46,7 +46,7 @@ def test_it_is_said_once_and_later_calls_do_nothing(tmp_path, full_disk, caplog,
         logger.finalize("success")
     said = [record.getMessage() for record in caplog.records]
     assert said == [
-        "TensorBoard: No space left on device; nothing more is written there, and the training goes on",
+        "TensorBoard: No space left on device; nothing more is written there; training continues",
     ]
     assert capfd.readouterr().err == ""  # no traceback of its thread
 

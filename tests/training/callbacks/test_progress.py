@@ -70,10 +70,14 @@ def test_the_plain_line_fits_80_columns_for_long_runs():
         lr=0.1,
         seconds=1.0,
     )
-    line = epoch_line(row, 200, rate=9_876.5, left=3_599)
-    assert line == "epoch 120/200  step 60000  loss 0.1235  val error 12.34%  9,876 img/s  59:59 left"
-    assert len(line) <= 82
-    line = epoch_line({**row, "epoch": 12, "train_error_top5": 0.05}, 90, rate=9_876.5, left=3_599)
-    assert line == "epoch 12/90  step 60000  loss 0.1235  val 12.3% top-5 1.0%  9,876 img/s  59:59 left"
+    short = epoch_line({**row, "epoch": 7, "step": 999}, 20, rate=876.5, left=3_599)
+    assert short == "epoch  7/20  step   999  loss 0.1235  val error 12.34%    876 img/s  59:59 left"
+    line = epoch_line(row, 200, rate=9_876.5, left=3_600)
+    assert line == "epoch 120/200 step 60000 loss 0.1235 val error 12.34% 9,876 img/s 1.0 h left"
+    longest = {**row, "epoch": 90, "step": 900_000, "train_loss": 12.2976, "val_error": 0.9985}
+    for top5, epochs in ((None, 500), (0.9934, 90)):
+        line = epoch_line({**longest, "train_error_top5": top5, "val_error_top5": top5}, epochs, 12_345, 900_000)
+        assert len(line) <= 80
+        assert line.endswith(" 12,345 img/s 250 h left")
     never = {**row, "val_loss": None, "val_error": None, "train_error_top5": 0.05, "val_error_top5": None}
     assert "  val error -  " in epoch_line(never, 200, rate=1.0, left=1)

@@ -16,9 +16,11 @@ from repronet import runs
 from repronet.errors import UserError
 from repronet.runs.atomic import write_whole
 from repronet.runs.stopping import StopRequested, StopSwitch
-from repronet.training.callbacks.history import History
+from repronet.training import collective
+from repronet.training.averaging import AverageWeights
+from repronet.training.callbacks.history import Rows
+from repronet.training.callbacks.nonfinite import first_bad_weight
 from repronet.training.module import ImageClassifier
-from repronet.training.nonfinite import first_bad_weight
 
 PATIENCE = 20.0  # seconds of training that a stop during validation may lose; else it waits for the epoch's end
 
@@ -34,7 +36,7 @@ class BestAndLast(Checkpoint):
         config: plain values that describe the run; stored in every checkpoint, so that a checkpoint stands alone.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], history: History, switch: StopSwitch, minutes: float):
+    def __init__(self, folder: Path, config: dict[str, Any], history: Rows, switch: StopSwitch, minutes: float):
         self.folder = folder
         self.config = config
         self.history = history
@@ -55,8 +57,8 @@ class BestAndLast(Checkpoint):
         Raises:
             StopRequested: once what is done is saved.
         """
-        stop = self.switch.received is not None
-        if trainer.is_last_batch or (not stop and time.monotonic() - self._saved < self.seconds):
+        stop, due = self._agreed(time.monotonic() - self._saved >= self.seconds)
+        if trainer.is_last_batch or not (stop or due):
             return
         if trainer.accumulate_grad_batches == 1 or (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._position = {"epochs": trainer.current_epoch, "batches": batch_idx + 1}
@@ -64,15 +66,32 @@ class BestAndLast(Checkpoint):
             if stop:
                 raise StopRequested
 
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._align(trainer, pl_module)
+
     def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0) -> None:
         """Raises: StopRequested, when that was asked for and little would be lost."""
-        if self.switch.received is not None and time.monotonic() - self._saved < PATIENCE:
+        stop, late = self._agreed(time.monotonic() - self._saved >= PATIENCE)
+        if stop and not late:
             raise StopRequested
 
     def on_test_batch_start(self, trainer, pl_module, batch, batch_idx, dataloader_idx=0) -> None:
         """Raises: StopRequested, when that was asked for."""
-        if self.switch.received is not None:
+        if self._agreed()[0]:
             raise StopRequested
+
+    def _agreed(self, *flags: bool) -> list[bool]:
+        """Whether any process was asked to stop, and what else any of them says; all of them ask in step."""
+        number, *said = collective.largest([self.switch.received or 0, *flags])
+        self.switch.received = self.switch.received or number or None
+        return [number > 0, *map(bool, said)]
+
+    def _align(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Have all processes evaluate and keep the same running statistics."""
+        averages = [found.average for found in trainer.callbacks if isinstance(found, AverageWeights)]  # type: ignore[attr-defined]
+        for module in (pl_module, *averages):
+            if module is not None:
+                collective.average_statistics(module)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._position = {"epochs": trainer.current_epoch + 1, "batches": 0}
@@ -82,15 +101,17 @@ class BestAndLast(Checkpoint):
                 write_whole(self.folder / runs.LAST, (self.folder / runs.BEST).read_bytes())
         else:
             self._save(trainer, pl_module, runs.LAST)
-        if self.switch.received is not None and trainer.current_epoch + 1 != trainer.max_epochs:
+        if self._agreed()[0] and trainer.current_epoch + 1 != trainer.max_epochs:
             raise StopRequested
 
     def _save(self, trainer: pl.Trainer, pl_module: pl.LightningModule, name: str) -> None:
         """Raises: UserError when the weights are no longer finite; the checkpoint before stays."""
-        assert isinstance(pl_module, ImageClassifier)
-        bad = first_bad_weight(pl_module.network)
+        self._align(trainer, pl_module)
+        classifies = isinstance(pl_module, ImageClassifier)
+        bad = first_bad_weight(pl_module.network if classifies else pl_module)
         if bad:
-            raise UserError(f"{bad} is no longer finite after step {trainer.global_step}; lower optimizer.lr")
+            rate = "optimizer.lr" if classifies else "lr"
+            raise UserError(f"{bad} is no longer finite after step {trainer.global_step}; lower {rate}")
         for logger in trainer.loggers:  # what a checkpoint counts as drawn must not die with the process
             logger.save()
             with suppress(Exception):  # not every logger has something to flush
@@ -105,6 +126,7 @@ class BestAndLast(Checkpoint):
             "config": self.config,
             "position": dict(self._position),
             "threads": torch.get_num_threads(),
+            "processes": trainer.world_size,
             # A service's own name of the run, with which a resumed run goes on there and begins no other.
             "logged": {type(logger).__name__: logger.version for logger in at_work},
         }

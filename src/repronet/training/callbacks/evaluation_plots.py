@@ -19,33 +19,26 @@ from torchvision.transforms.v2.functional import to_pil_image
 from repronet.data.module import ImageDataModule
 from repronet.figures import charts
 from repronet.figures.images import image_grid, montage, stretched
-from repronet.training.callbacks.tensorboard import add_files, draw
+from repronet.training.answers import Answers
+from repronet.training.callbacks.tensorboard import INCHES, add_files, draw
 from repronet.training.module import ImageClassifier
 from repronet.visualization.embedding import features
 
 LOOKED_AT = 2000  # validation images, at most
-SHOWN = 16
+SHOWN = 9
 CURVES = 20  # classes with a precision-recall curve, at most
 EMBEDDED, SPRITE, DIMENSIONS = 1000, 32, 64  # images in the projector, the side of each, features of each at most
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a network answers to some images.
+class SeenAnswers(Answers):
+    """Answers with the images that they are to."""
 
-    Attributes:
-        images: (N, C, H, W), as it was given them.
-        labels: (N,).
-        likely: (N, classes), probabilities.
-    """
-
-    images: Tensor
-    labels: Tensor
-    likely: Tensor
+    images: Tensor  #: (N, C, H, W), as the network was given them
 
     @classmethod
     @torch.no_grad()
-    def of(cls, task: ImageClassifier, data: ImageDataModule) -> Answers:
+    def of(cls, task: ImageClassifier, data: ImageDataModule) -> SeenAnswers:
         """To the first images of the validation split."""
         images, labels, likely, count = [], [], [], 0
         for some, its_labels in data.val_dataloader():
@@ -55,39 +48,24 @@ class Answers:
             count += len(some)
             if count >= LOOKED_AT:
                 break
-        return cls(torch.cat(images), torch.cat(labels), torch.cat(likely))
-
-    @property
-    def wrong(self) -> Tensor:
-        """Rows of wrong answers, the surest first."""
-        sure, answers = self.likely.max(dim=1)
-        rows = torch.nonzero(answers != self.labels).flatten()
-        return rows[sure[rows].argsort(descending=True, stable=True)]
-
-    @property
-    def least_certain(self) -> Tensor:
-        """All rows, the least certain answer first."""
-        return self.likely.amax(dim=1).argsort(stable=True)
+        return cls(torch.cat(labels), torch.cat(likely), torch.cat(images))
 
 
-def draw_evaluation(trainer: pl.Trainer, task: ImageClassifier, data: ImageDataModule) -> None:
-    """Draw the confusion matrix of the split that was evaluated last, and of validation images the precision-recall
-    curves, the wrong and the least certain answers, and, in the projector, where their features lie.
+def draw_evaluation(
+    trainer: pl.Trainer, task: ImageClassifier, data: ImageDataModule, answers: Answers, split: str
+) -> None:
+    """Draw the confusion matrix of ``answers`` to a split, and of validation images the precision-recall curves, the
+    wrong and the least certain answers, and, in the projector, where their features lie.
     """
     step = trainer.global_step + 1  # behind the run's last: should it be killed now and resumed, it is drawn again
     task.eval()
-    draw(trainer, lambda writer: _draw_confusion(writer, task, data, step))
-    draw(trainer, lambda writer: _draw_answers(writer, Answers.of(task, data), task, data, step))
-
-
-def _draw_confusion(writer: SummaryWriter, task: ImageClassifier, data: ImageDataModule, step: int) -> None:
-    counts = task.evaluation.confusion.compute().cpu()
-    split = "test" if data.test is not None else "validation"
-    writer.add_figure("view_answers/confusion", charts.confusion(counts, data.classes, split), step)
+    figure = charts.confusion(answers.confusion, data.classes, split, INCHES)
+    draw(trainer, lambda writer: writer.add_figure("view_answers/confusion", figure, step))
+    draw(trainer, lambda writer: _draw_answers(writer, SeenAnswers.of(task, data), task, data, step))
 
 
 def _draw_answers(
-    writer: SummaryWriter, answers: Answers, task: ImageClassifier, data: ImageDataModule, step: int
+    writer: SummaryWriter, answers: SeenAnswers, task: ImageClassifier, data: ImageDataModule, step: int
 ) -> None:
     for label in sorted(set(answers.labels.tolist()))[:CURVES]:
         is_class = answers.labels == label
@@ -102,15 +80,11 @@ def _draw_answers(
     add_files(writer, projector_files(found, answers.images[:count], names))
 
 
-def _shown(answers: Answers, rows: Tensor, classes: Sequence[str], name: str) -> Figure:
-    sure, said = answers.likely[rows].max(dim=1)
-    titles = [
-        f"{classes[label][:9]} → {classes[answer][:9]} {p:.0%}"
-        for label, answer, p in zip(answers.labels[rows].tolist(), said.tolist(), sure.tolist(), strict=True)
-    ]
+def _shown(answers: SeenAnswers, rows: Tensor, classes: Sequence[str], name: str) -> Figure:
+    titles = answers.titles(rows, classes, letters=6)
     images = torch.stack([stretched(image) for image in answers.images[rows]])
-    headings = {"wrong": "told wrongly, the surest first: is → said", "least_certain": "told least surely: is → said"}
-    return image_grid(images, titles, headings[name])
+    headings = {"wrong": "the surest mistakes: is → said", "least_certain": "the least sure answers: is → said"}
+    return image_grid(images, titles, headings[name], inch=INCHES / 3)
 
 
 def projector_files(points: Tensor, images: Tensor, names: Sequence[str]) -> dict[str, bytes]:

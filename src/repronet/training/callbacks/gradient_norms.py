@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from repronet.training.callbacks.tensorboard import draw, experiment
-from repronet.training.module import ImageClassifier
+from repronet.training.module import network_of
 from repronet.visualization.layer_outputs import WEIGHTED, spread
 
 POINTS = 300  # at most, of each curve over a run: a long one is drawn as finely as a short one
@@ -33,9 +33,8 @@ class GradientNorms(pl.Callback):
         self._before: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, ImageClassifier)
         self.every = max(self.every, int(-(-trainer.estimated_stepping_batches // POINTS)))
-        weights = layer_weights(pl_module.network)
+        weights = layer_weights(network_of(pl_module))
         self._weights = {name: weights[name] for name in spread(list(weights), LAYERS)}
 
     def on_before_optimizer_step(self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pytorch_lightning as pl
 
 from repronet.runs import write_history
 from repronet.runs.environment import git_commit
+from repronet.training.metrics import to_be_low
 from repronet.training.module import ImageClassifier
 
 
@@ -26,35 +27,35 @@ class EpochRow(TypedDict):
     val_loss: float | None
     val_error: float | None
     val_error_top5: float | None
+    val_map: NotRequired[float | None]  # mean average precision, where a picture may have several labels
     lr: float  # of the epoch's last step
     seconds: float  # of training and validation since the start of the run
 
 
-class History(pl.Callback):
-    """Collects an :class:`EpochRow` at the end of every epoch and keeps ``history.csv`` up to date.
+def to_be_low_in(row: EpochRow) -> float:
+    """What a run is judged by after an epoch that was validated, the lower the better."""
+    map_ = row.get("val_map")
+    return to_be_low({"error": row["val_error"] or 0.0} | ({} if map_ is None else {"map": map_}))
 
-    The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
+
+class Rows(pl.Callback):
+    """Keeps ``history.csv`` with a row an epoch, also in the checkpoint.
 
     Attributes:
-        validated_images: of the latest validation.
         commits: of repronet, that the run began with and, where they are others, that it was resumed with.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.rows: list[EpochRow] = []
+        self.rows: list[Any] = []
         self.commits = [git_commit() or "unknown"]
         self._seconds_before = 0.0
         self._started = time.monotonic()
-        self._rate = 0.0
-        self._validated: dict[str, float] = {}  # of this epoch
-        self.validated_images = 0
 
     @property
-    def best(self) -> EpochRow:
-        """The row with the lowest validation error, the earliest of equals; without validation the last row."""
-        validated = [row for row in self.rows if row["val_error"] is not None]
-        return min(validated, key=lambda row: row["val_error"] or 0.0) if validated else self.rows[-1]
+    def best(self) -> Any:
+        """The row of the epoch whose weights are kept."""
+        return self.rows[-1]
 
     @property
     def seconds(self) -> float:
@@ -63,6 +64,40 @@ class History(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": [dict(row) for row in self.rows], "seconds": self.seconds, "commits": self.commits}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = [dict(row) for row in state_dict["rows"]]
+        self._seconds_before = state_dict["seconds"]
+        self.commits = list(dict.fromkeys([*state_dict["commits"], *self.commits]))
+
+
+class History(Rows):
+    """Collects an :class:`EpochRow` at the end of every epoch.
+
+    The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
+
+    Attributes:
+        validated_images: of the latest validation.
+    """
+
+    rows: list[EpochRow]
+
+    def __init__(self, folder: Path):
+        super().__init__(folder)
+        self._rate = 0.0
+        self._validated: dict[str, float] = {}  # of this epoch
+        self.validated_images = 0
+
+    @property
+    def best(self) -> EpochRow:
+        """The row with the lowest validation error, or highest mean average precision, the earliest of equals; without
+        validation the last row.
+        """
+        validated = [row for row in self.rows if row["val_error"] is not None]
+        return min(validated, key=to_be_low_in) if validated else self.rows[-1]
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int):
         self._rate = trainer.optimizers[0].param_groups[-1]["lr"]  # the head's, where stages have rates of their own
@@ -91,20 +126,14 @@ class History(pl.Callback):
                 seconds=round(self.seconds, 3),
             )
         )
+        if pl_module.multilabel:
+            self.rows[-1]["val_map"] = val.get("map")
         if trainer.is_global_zero:
             write_history(self.folder, self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "rows": [dict(row) for row in self.rows],
-            "seconds": self.seconds,
-            "commits": self.commits,
-            "validated": self._validated,
-            "validated_images": self.validated_images,
-        }
+        return {**super().state_dict(), "validated": self._validated, "validated_images": self.validated_images}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = [EpochRow(**row) for row in state_dict["rows"]]
-        self._seconds_before = state_dict["seconds"]
+        super().load_state_dict(state_dict)
         self._validated, self.validated_images = state_dict["validated"], state_dict["validated_images"]
-        self.commits = list(dict.fromkeys([*state_dict["commits"], *self.commits]))

@@ -1,10 +1,12 @@
-"""What goes into a run, and the network's graph, in TensorBoard."""
+"""What goes into a run, as a picture in its folder and in TensorBoard, and there the network's graph."""
 
 from __future__ import annotations
 
 import io
+import time
 import warnings
 from contextlib import redirect_stdout
+from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
@@ -13,32 +15,60 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from repronet.data.module import ImageDataModule
 from repronet.figures.images import image_grid
-from repronet.training.callbacks.tensorboard import draw
+from repronet.runs import PICTURES
+from repronet.training.callbacks.figure_files import save_figure
+from repronet.training.callbacks.tensorboard import INCHES, draw
+
+SOON = 10.0  # seconds of training
 
 
 class InputsAndGraph(pl.Callback):
-    """Sixteen augmented inputs with their labels, and the model graph, at the start of a run.
+    """Sixteen augmented inputs with their labels, and the model graph, when the first epoch has ended.
+
+    Or after ten seconds of training, where the epoch is long: nothing is drawn before it is seen that it trains.
 
     Args:
         graph_network: the network that the graph is drawn of. TensorBoard gets its graphs by tracing, which knows the
             vendor's layers and not ours; the same network on those layers has the same graph.
+        folder: of the run, which gets ``pictures/inputs.png``; a resumed run that has it draws nothing.
     """
 
-    def __init__(self, graph_network: nn.Module):
-        self.graph_network = graph_network
+    def __init__(self, graph_network: nn.Module, folder: Path):
+        self.graph_network, self.folder = graph_network, folder
+        self._drawn, self._began = False, 0.0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.global_step > 0:  # a resumed run has them already
-            return
+        self._drawn, self._began = (self.folder / PICTURES / "inputs.png").exists(), time.monotonic()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs, batch, batch_idx) -> None:
+        if not self._drawn and time.monotonic() - self._began > SOON:
+            self._draw(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not self._drawn:
+            self._draw(trainer)
+
+    def _draw(self, trainer: pl.Trainer) -> None:
+        self._drawn = True
         data = trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageDataModule)
         images, labels = data.first_training_batch()
-        likeliest = labels if labels.ndim == 1 else labels.argmax(dim=1)  # mixed labels are probabilities
-        titles = [data.classes[label] for label in likeliest[:16].tolist()]
-        draw(trainer, lambda writer: writer.add_figure("view_inputs/augmented", image_grid(images[:16], titles), 0))
+        titles = [_title(label, data) for label in labels[:16]]
+        small = image_grid(images[:16], titles, inch=INCHES / 4)
+        draw(trainer, lambda writer: writer.add_figure("view_inputs/augmented", small, 0))
+        save_figure(self.folder, "inputs", lambda: image_grid(images[:16], titles))
         draw(trainer, lambda writer: self._add_graph(writer, images[:1].cpu()))
 
     def _add_graph(self, writer: SummaryWriter, images: torch.Tensor) -> None:
         with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(io.StringIO()):  # prints what it raises
             warnings.simplefilter("ignore")  # tracing warns about uses of the trace that this is not
             writer.add_graph(self.graph_network.eval(), images)
+
+
+def _title(label: torch.Tensor, data: ImageDataModule) -> str:
+    """The class of an image; of mixed labels the likeliest, of several all."""
+    if label.ndim == 0:
+        return data.classes[int(label)][:14]
+    if data.eval_transform.multilabel:
+        return ", ".join(data.classes[row] for row in label.nonzero().flatten().tolist())[:14] or "(none)"
+    return data.classes[int(label.argmax())][:14]

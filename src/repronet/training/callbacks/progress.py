@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import timedelta
 from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import TQDMProgressBar
 
+from repronet.terminal import WIDTH
 from repronet.training.callbacks.history import EpochRow, History
 from repronet.training.module import ImageClassifier
 
@@ -17,19 +17,25 @@ log = logging.getLogger("repronet.progress")
 
 
 def epoch_line(row: EpochRow, epochs: int, rate: float, left: float) -> str:
-    """One epoch in about 80 columns, with the top-5 error where training's is counted too."""
+    """One epoch in 80 columns, with the top-5 error where training's is counted too."""
     error = "error -" if row["val_error"] is None else f"error {row['val_error']:6.2%}"
     if row["train_error_top5"] is not None and row["val_error"] is not None:
         error = f"{row['val_error']:.1%} top-5 {row['val_error_top5']:.1%}"
-    return (
+    if (mean_precision := row.get("val_map")) is not None:
+        error = f"mAP {mean_precision:.4f}"
+    loss = f"{row['train_loss']:.{4 if row['train_loss'] < 10 else 2}f}"
+    line = (
         f"epoch {row['epoch']:>{len(str(epochs))}}/{epochs}  step {row['step']:>5}  "
-        f"loss {row['train_loss']:.4f}  val {error}  {rate:>5,.0f} img/s  {_clock(left)} left"
+        f"loss {loss}  val {error}  {rate:>5,.0f} img/s  {_clock(left)} left"
     )
+    return line if len(line) <= WIDTH else " ".join(line.split())
 
 
 def _clock(seconds: float) -> str:
-    whole = str(timedelta(seconds=round(seconds)))
-    return whole.removeprefix("0:")
+    if seconds < 3_600:
+        minutes, rest = divmod(int(seconds), 60)
+        return f"{minutes:02}:{rest:02}"
+    return f"{seconds / 3_600:.1f} h" if seconds < 36_000 else f"{seconds / 3_600:.0f} h"
 
 
 class Bar(TQDMProgressBar):

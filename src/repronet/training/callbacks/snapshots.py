@@ -15,7 +15,7 @@ from repronet.data.module import ImageDataModule
 from repronet.figures.images import enlarged, montage
 from repronet.training.callbacks.gradient_norms import LAYERS, layer_weights
 from repronet.training.callbacks.tensorboard import draw, experiment
-from repronet.training.module import ImageClassifier
+from repronet.training.module import network_of
 from repronet.visualization.filters import first_filters
 from repronet.visualization.layer_outputs import has_places, spread, watched
 
@@ -44,7 +44,7 @@ class Snapshots(pl.Callback):
         self._images: Tensor | None = None  # (N, C, H, W)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        network = _network(pl_module)
+        network = network_of(pl_module)
         if trainer.global_step == 0:  # a resumed run has them already
             draw(trainer, lambda writer: draw_filters(writer, network, step=0))
 
@@ -60,12 +60,7 @@ class Snapshots(pl.Callback):
             rows = range(min(IMAGES, len(data.val)))
             self._images = torch.cat([data.eval_transform.views(data.val.picture(row), "center") for row in rows])
         images = self._images.to(pl_module.device)
-        draw(trainer, lambda writer: _draw(writer, _network(pl_module), images, trainer.global_step - 1))
-
-
-def _network(pl_module: pl.LightningModule) -> nn.Module:
-    assert isinstance(pl_module, ImageClassifier)
-    return pl_module.network
+        draw(trainer, lambda writer: _draw(writer, network_of(pl_module), images, trainer.global_step - 1))
 
 
 @torch.no_grad()

@@ -7,26 +7,54 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
+from repronet.data.batches import share_of
+from repronet.data.module import ImageDataModule
 from repronet.data.randomness import counter_seed
+from repronet.functional.dropout import draw_as_share
+from repronet.layers.layer import Layer
 
 
 class CountedSeeds(pl.Callback):
     """Makes what a step draws, as dropout does, a function of ``seed`` and the step's number.
 
-    So it is the same after an interruption, whatever was drawn before.
+    So it is the same after an interruption. A network of our layers drops the same units of every image with any number
+    of processes; in other networks each process draws alone.
     """
 
     def __init__(self, seed: int):
         self.seed = seed
+        self._alike = False
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        data = getattr(trainer, "datamodule", None)
+        self._alike = isinstance(data, ImageDataModule) and all(map(_draws_by_share, pl_module.modules()))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        draw_as_share(None)
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        draw_as_share(None)
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int):
         part, rank = batch_idx % trainer.accumulate_grad_batches, trainer.global_rank
+        if self._alike and trainer.world_size > 1:
+            total = trainer.datamodule.images_in_batch(batch_idx)  # type: ignore[attr-defined]
+            draw_as_share(share_of(total, rank, trainer.world_size), total)
+            rank = 0
         others = (part, rank) if part or rank else ()
         seed = counter_seed("dropout", self.seed, trainer.global_step + 1, *others)
         torch.default_generator.manual_seed(seed)
-        if pl_module.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+        if pl_module.device.type in ("cuda", "mps"):
+            getattr(torch, pl_module.device.type).manual_seed(seed)
+
+
+def _draws_by_share(module: nn.Module) -> bool:
+    """Whether a module draws nothing in training, or by `repronet.functional.dropout`, as far as its class says."""
+    home = type(module).__module__
+    known = home.startswith(("repronet.", "torch.nn.", "torchmetrics."))
+    return known and (isinstance(module, Layer) or not isinstance(module, _DropoutNd))
 
 
 class CapFilters(pl.Callback):

@@ -13,10 +13,14 @@ log = logging.getLogger("repronet.train")
 
 
 class Patience(EarlyStopping):
-    """Lightning's early stopping on ``val/error``, which also holds for a run that is resumed after it was decided."""
+    """Lightning's early stopping on ``val/error``, which also holds for a run that is resumed after it was decided.
 
-    def __init__(self, validations: int, history: History):
-        super().__init__("val/error", patience=validations, mode="min", check_finite=False)
+    With several labels a picture it is on ``val/map``.
+    """
+
+    def __init__(self, validations: int, history: History, multilabel: bool = False):
+        monitor, mode = ("val/map", "max") if multilabel else ("val/error", "min")
+        super().__init__(monitor, patience=validations, mode=mode, check_finite=False)
         self.history = history
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

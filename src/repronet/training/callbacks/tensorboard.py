@@ -20,8 +20,10 @@ from repronet.runs.atomic import write_whole
 
 log = logging.getLogger("repronet.train")
 
-# TensorBoard sorts tags by name. What only some look at begins with "view_" or "watch_", so that it comes behind the
-# curves of "lr", "train" and "val".
+# TensorBoard sorts tags by name: the curves of "train" (error, loss, lr) and "val" come first, what only some look at
+# begins with "view_" or "watch_", and what is one point a run stands last.
+WHOLE_RUN = "whole_run"
+INCHES = 3.4  # of a drawing, which TensorBoard shows some 370 pixels wide: letters of larger ones cannot be read
 
 # One chart each for loss and error, training beside validation: the gap between them is what one looks for.
 LAYOUT = {
@@ -38,6 +40,19 @@ LAYOUT = {
 TOP5_CHART = {"top-5 error": ["Multiline", ["train/error_top5", "val/error_top5"]]}
 # TensorBoard shows five hyperparameters, the first ones, unless asked for others.
 COLUMNS = ("data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs")
+
+
+class TensorBoard(TensorBoardLogger):
+    """Lightning's, with the tags in an order that shows loss, error and rate first.
+
+    ``epoch``, which Lightning adds to everything, is left out, and ``test/…`` is ``whole_run/test_…``.
+    """
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        shown = {key: value for key, value in metrics.items() if key != "epoch"}
+        last = f"{WHOLE_RUN}/test_"
+        tags = {key: key.replace("test/", last, 1) if key.startswith("test/") else key for key in shown}
+        super().log_metrics({tags[key]: value for key, value in shown.items()}, step)
 
 
 def layout(top5: bool) -> dict[str, dict[str, list[Any]]]:
@@ -64,39 +79,33 @@ def draw(trainer: pl.Trainer, action: Callable[[SummaryWriter], Any]) -> None:
         log.warning(f"TensorBoard: a drawing failed ({type(error).__name__}: {error}); the run goes on")
 
 
-class FaultTolerant:
-    """Makes a logger that fails a warning: it says so once and writes no more, and the run goes on."""
-
-    METHODS = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
-
-    def __init__(self, logger: Logger):
-        self.logger = logger
-        logger.failed = False  # type: ignore[attr-defined]
-        for name in self.METHODS:
-            setattr(logger, name, self._guarded(getattr(logger, name)))
-
-    def _guarded(self, method: Callable[..., Any]) -> Callable[..., Any]:
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if self.logger.failed:  # type: ignore[attr-defined]
-                return None
-            try:
-                return method(*args, **kwargs)
-            except Exception as error:
-                self.logger.failed = True  # type: ignore[attr-defined]
-                known = [met.strerror for met in (error, error.__cause__) if isinstance(met, OSError)]
-                reason = known[0] if known else f"{type(error).__name__}: {error}"
-                name = type(self.logger).__name__.removesuffix("Logger")
-                log.warning(f"{name}: {reason}; nothing more is written there, and the training goes on")
-                return None
-
-        return guarded
+_WRITING = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "after_save_checkpoint")
 
 
 def tolerant(logger: Logger) -> Logger:
-    """``logger``, whose failures are warnings."""
+    """``logger``, whose first failure is a warning; it then writes no more, and the run goes on."""
     _expect_full_disks()
-    FaultTolerant(logger)
+    logger.failed = False  # type: ignore[attr-defined]
+    for name in _WRITING:
+        setattr(logger, name, _guarded(logger, getattr(logger, name)))
     return logger
+
+
+def _guarded(logger: Logger, method: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        if logger.failed:  # type: ignore[attr-defined]
+            return None
+        try:
+            return method(*args, **kwargs)
+        except Exception as error:
+            logger.failed = True  # type: ignore[attr-defined]
+            known = [met.strerror for met in (error, error.__cause__) if isinstance(met, OSError)]
+            reason = known[0] if known else f"{type(error).__name__}: {error}"
+            name = type(logger).__name__.removesuffix("Logger")
+            log.warning(f"{name}: {reason}; nothing more is written there; training continues")
+            return None
+
+    return guarded
 
 
 def add_files(writer: SummaryWriter, contents: Mapping[str, bytes]) -> None:
@@ -110,9 +119,10 @@ def add_files(writer: SummaryWriter, contents: Mapping[str, bytes]) -> None:
 
 def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], metrics: Mapping[str, float], step: int):
     """The config as TensorBoard hyperparameters, with the errors as the metrics that runs are compared by."""
-    named = {f"hparams/{key}": value for key, value in metrics.items()}
-    for name, value in named.items():
-        writer.add_scalar(name, value, step)  # first, since it opens the file again that a Trainer closes at its end
+    named = {f"{WHOLE_RUN}/{key}": value for key, value in metrics.items()}
+    for name, value in named.items():  # first, since it opens the file again that a Trainer closes at its end
+        if not name.startswith(f"{WHOLE_RUN}/test_"):  # which the test has logged
+            writer.add_scalar(name, value, step)
     first, *session = hparams(_flat(config), named)
     for summary in (_with_columns(first), *session):
         writer.file_writer.add_summary(summary)  # type: ignore[union-attr]
