@@ -1,0 +1,181 @@
+"""A pipeline in a Trainer: features are computed once, and each epoch fits the SVM with another C."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
+from scipy.sparse import csr_array, vstack
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.svm import LinearSVC
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from tqdm import tqdm
+
+from repronet.data.batches import Batch
+from repronet.data.module import ImageDataModule
+from repronet.errors import UserError
+from repronet.training.module import ImageClassifier
+
+if TYPE_CHECKING:
+    from repronet.classical.pipelines import Pipeline
+
+log = logging.getLogger("repronet.train")
+PICTURES = 2000  # of the training split, at most, that a vocabulary is fitted to
+SPARSE = 0.2  # share of numbers other than zero, below which these alone are kept
+NEVER = -1e6  # the score of a class that has no training image
+
+Rows: TypeAlias = Any  # features (N, D): a csr_array, or an array, in memory or mapped to a file
+
+
+class Solver(Optimizer):
+    """An optimizer whose step is the whole way to the optimum; its learning rate is the SVM's C."""
+
+    def __init__(self, params: Any):
+        super().__init__(params, {"lr": 1.0})
+
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        assert closure is not None
+        closure()
+
+
+class FittedClassifier(ImageClassifier):
+    """An ImageClassifier for a :class:`~repronet.classical.pipelines.Pipeline`, which is fitted and not trained.
+
+    What an epoch is to a network, a value of C is here: the epoch of the lowest validation error is the C that is
+    chosen. Training figures are those of all training images after the fit, without augmentation.
+    """
+
+    network: Pipeline
+
+    def setup(self, stage: str) -> None:
+        """Raises: UserError, where an image may have several labels."""
+        if self.multilabel:
+            raise UserError(f"model={self.network.architecture}: knows one label an image, and these have several")
+        self.automatic_optimization = False
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        solver, costs = Solver(self.network.svm.parameters()), self.network.costs
+        schedule = LambdaLR(solver, lambda epoch: costs[min(epoch, len(costs) - 1)])
+        return {"optimizer": solver, "lr_scheduler": {"scheduler": schedule, "interval": "epoch", "name": "train/lr"}}
+
+    def on_train_start(self) -> None:
+        """Fit the vocabulary, unless the run is resumed and has one, and compute the training images' features."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, ImageDataModule)
+        self._seed, self._validated = data.seed, dict[int, Rows]()
+        if self.network.fits and self.trainer.current_epoch == 0:
+            started = time.monotonic()
+            rows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(data.seed))[:PICTURES]
+            log.info(f"fitting {self.network.fits} to {len(rows):,} of the training images")
+            self.network.learn(torch.cat([images for images, _ in data.in_order(data.train.rows(rows))]), data.seed)
+            log.info(f"fitted ({time.monotonic() - started:.1f} s); now the features of all")
+        self._features, self._labels = self._gathered(data)
+
+    @torch.no_grad()
+    def _gathered(self, data: ImageDataModule) -> tuple[Rows, Tensor]:
+        """Features and labels of the training split."""
+        started, quiet, labels = time.monotonic(), self.trainer.progress_bar_callback is None, list[Tensor]()
+
+        def blocks() -> Iterator[Tensor]:
+            for images, its_labels in tqdm(data.in_order(data.train), "features", leave=False, disable=quiet):
+                labels.append(its_labels.cpu())
+                yield self.network.features(images)
+
+        rows = stacked(blocks(), len(data.train))
+        size = f"{rows.shape[0]:,} images × {rows.shape[1]:,} features"
+        log.info(f"{size} ({time.monotonic() - started:.1f} s)")
+        return rows, torch.cat(labels)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
+        """Fit the SVM to all training images with the epoch's C, whatever the batch."""
+        solver = self.optimizers()
+        assert isinstance(solver, LightningOptimizer)
+        solver.step(closure=partial(self._solve, solver.param_groups[0]["lr"]))
+        logits, labels = self._scores(self._features), self._labels.to(self.device)
+        loss = self.training_loss(logits, labels)
+        self.train_metrics.update(loss, logits, labels)
+        self._draw_point(self.trainer.global_step)
+        return loss
+
+    @torch.no_grad()
+    def _solve(self, cost: float) -> None:
+        svm = self.network.svm
+        weight, bias = solved(self._features, self._labels, cost, svm.out_features, self._seed)
+        svm.weight.copy_(weight)
+        svm.bias.copy_(bias)
+
+    def _scores(self, features: Rows) -> Tensor:
+        weight, bias = (part.detach().cpu().numpy() for part in (self.network.svm.weight, self.network.svm.bias))
+        return torch.from_numpy(np.asarray(features @ weight.T + bias, np.float32)).to(self.device)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The features of a batch are computed in the first epoch and kept for the others."""
+        if self.trainer.state.fn != "fit":
+            super().validation_step(batch, batch_idx)
+            return
+        images, labels = batch
+        if batch_idx not in self._validated:
+            self._validated[batch_idx] = compact(self.network.features(images))
+        logits = self._scores(self._validated[batch_idx])
+        self.evaluation.update(self.loss(logits, labels), logits, labels)
+
+    def on_train_epoch_end(self) -> None:
+        self.lr_schedulers().step()  # type: ignore[union-attr]
+
+    def on_train_end(self) -> None:
+        del self._features, self._validated
+
+
+def compact(features: Tensor) -> Rows:
+    """(N, D) as a sparse matrix where most of it is zero."""
+    found = features.detach().cpu().numpy()
+    return csr_array(found) if np.count_nonzero(found) < SPARSE * found.size else found
+
+
+def stacked(blocks: Iterable[Tensor], rows: int) -> Rows:
+    """Features, block below block: sparse if the first block is, else in a file that memory is mapped to."""
+    sparse, mapped, done = list[csr_array](), None, 0
+    for block in blocks:
+        if done == 0 and not isinstance(compact(block), csr_array):
+            with tempfile.TemporaryFile() as file:  # gone with the last use of the memory
+                mapped = np.memmap(file, np.float32, "w+", shape=(rows, block.shape[1]))
+        found = block.detach().cpu().numpy()
+        if mapped is None:
+            sparse.append(csr_array(found))
+        else:
+            mapped[done : done + len(block)] = found
+        done += len(block)
+    return vstack(sparse, "csr") if mapped is None else mapped
+
+
+def solved(features: Rows, labels: Tensor, cost: float, classes: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Weights (classes, D) and biases (classes,) of scikit-learn's LinearSVC.
+
+    Raises:
+        UserError: where all images are of one class.
+    """
+    if len(labels.unique()) < 2:
+        raise UserError("an SVM tells classes apart, and all training images are of one; take another split")
+    svm = LinearSVC(C=cost, random_state=seed)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always", ConvergenceWarning)
+        svm.fit(features, labels.numpy())
+    if said:
+        log.info(f"C={cost:g}: the SVM stopped after {svm.max_iter:,} iterations, before it had converged")
+    coefficients, intercepts = torch.from_numpy(svm.coef_).float(), torch.from_numpy(svm.intercept_).float()
+    if len(coefficients) == 1:  # of two classes scikit-learn keeps the second's
+        coefficients, intercepts = torch.cat([-coefficients, coefficients]), torch.cat([-intercepts, intercepts])
+    weight, bias = torch.zeros(classes, features.shape[1]), torch.full((classes,), NEVER)
+    weight[svm.classes_], bias[svm.classes_] = coefficients, intercepts
+    return weight, bias

@@ -1,0 +1,1 @@
+"""Generative adversarial networks, whose pictures a classifier may be trained with."""
