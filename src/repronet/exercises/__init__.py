@@ -1,0 +1,1 @@
+"""Exercises: templates for a student, what is right, and the search for the smallest case that is wrong."""

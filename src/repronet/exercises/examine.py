@@ -1,0 +1,68 @@
+"""A process that runs a student's file and checks its exercises; :mod:`repronet.exercises.grading` starts it.
+
+    python -m repronet.exercises.examine FILE ANSWERS MEBIBYTES
+
+It writes a line of JSON for each exercise into the file ANSWERS as soon as it is checked, so that none is lost when a
+later one takes the process down.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from repronet.errors import UserError
+from repronet.exercises.catalogue import exercises
+from repronet.exercises.checking import check_function, check_number
+from repronet.exercises.submission import Submission, Verdict, load, read
+
+
+def main(file: Path, answers: Path, mebibytes: int) -> None:
+    """Check every exercise that the file has."""
+    torch.set_num_threads(1)
+    submission = read(file, "")
+    _limit_memory(mebibytes)
+    with answers.open("w", encoding="utf-8") as lines:
+        try:
+            module = load(submission.file)
+        except UserError as error:
+            print(json.dumps({"error": str(error)}), file=lines)
+            return
+        for name in submission.names:
+            print(json.dumps(_finite(asdict(_checked(name, module, submission)))), file=lines, flush=True)
+
+
+def _checked(name: str, module: ModuleType, submission: Submission) -> Verdict:
+    if name in submission.unwritten:
+        return Verdict(name, "unwritten")
+    exercise, found = exercises()[name], getattr(module, name, None)
+    if exercise.arguments:
+        return check_function(exercise, found, submission.takes_tensors)
+    return check_number(exercise, found)
+
+
+def _limit_memory(mebibytes: int) -> None:
+    """Let the process take that much more than it has now. Without effect where the system keeps no such limit."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + mebibytes * 2**20
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    except (OSError, ValueError):
+        return
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no infinity and no NaN: their names."""
+    return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))

@@ -1,0 +1,115 @@
+"""What to think of where an exercise is wrong: the idea, not the code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+# What is special about a case, from the rarest; the smallest case that is wrong has only what is needed.
+_BY_FEATURE = {
+    "large": "softmax stays the same if one number is taken off all of x: which one keeps exp small?",
+    "empty": "there is no picture in this batch: what shape has the answer to none?",
+    "groups": "there are two groups: which channels does a filter see?",
+    "dilation": "the window has gaps: on which number does the second weight lie?",
+    "padding": "there is padding: where in the padded picture does its first number lie?",
+    "remainder": "the stride leaves a rest that no window covers: what happens to those numbers?",
+    "overlap": "windows overlap: what does a number receive that lies in two?",
+    "stride": "windows lie a stride apart: where does the second begin?",
+    "batch": "there are several pictures: what do they share, and what does each have of its own?",
+}
+_OF_EXERCISE = {  # of a feature of the case, or of an output
+    ("im2col", "overlap"): "windows overlap: in how many columns does a number stand that lies in two?",
+    ("max_pool2d_forward", "overlap"): "windows overlap: may one of them change what another one sees?",
+    ("avg_pool2d_forward", "overlap"): "windows overlap: may one of them change what another one sees?",
+    ("max_pool2d_forward", "padding"): "there is padding: what stands in it, so that it never wins?",
+    ("max_pool2d_input_gradient", "padding"): "there is padding: what stands in it, so that it never wins?",
+    ("max_pool2d_input_gradient", "ties"): "two numbers of a window are equal: how many of them win?",
+    ("avg_pool2d_forward", "padding"): "there is padding: do its zeros count in the mean?",
+    ("avg_pool2d_input_gradient", "padding"): "there is padding: do its zeros count in the mean?",
+    ("conv2d_forward", "overlap"): "the kernel is laid on the picture as it is: which weight meets the first number?",
+    ("conv2d_forward", "channels"): "a filter spans all channels of its group: what becomes of its sums over them?",
+    ("conv2d_weight_gradient", "overlap"): "a weight is used at every place: what becomes of what it gets from each?",
+    ("conv2d_weight_gradient", "batch"): "all pictures share the weights: what becomes of what they get from each?",
+    ("conv2d_bias_gradient", "batch"): "all pictures share the bias: what becomes of what it gets from each?",
+    ("linear_weight_gradient", "batch"): "all pictures share the weights: what becomes of what they get from each?",
+    ("linear_bias_gradient", "batch"): "all pictures share the bias: what becomes of what it gets from each?",
+    ("batch_norm_gradients", "the gradient of weight"): "the weight is a factor of what, before the bias is added?",
+    ("batch_norm_gradients", "the gradient of bias"): "to which outputs was this bias added?",
+}
+_PLAIN = {
+    "conv2d_forward": "the kernel is laid on the picture as it is: which weight meets the first number?",
+    "conv2d_input_gradient": "to which outputs did this number contribute, and with which weight?",
+    "conv2d_weight_gradient": "which numbers did this weight meet, and where?",
+    "conv2d_bias_gradient": "to which outputs was this bias added?",
+    "im2col": "rows are channels and places in the window, columns are pictures and windows: in which order?",
+    "col2im": "this is the way back of im2col: from where was this number copied?",
+    "max_pool2d_forward": "which numbers lie in this window?",
+    "max_pool2d_input_gradient": "which number won, and what do the others receive?",
+    "avg_pool2d_forward": "which numbers lie in this window, and by how many is their sum divided?",
+    "avg_pool2d_input_gradient": "which share has one number in the mean of its window?",
+    "relu_forward": "what is below zero, at it and above it?",
+    "relu_input_gradient": "what passes where the output is zero?",
+    "linear_forward": "each output is a sum over which index?",
+    "linear_input_gradient": "each input went into which outputs, and with which weight?",
+    "linear_weight_gradient": "each weight joins which input to which output?",
+    "linear_bias_gradient": "to which outputs was this bias added?",
+    "batch_norm_forward": "over which numbers is the mean taken, by how many divided, and where does ε stand?",
+    "batch_norm_gradients": "if one x grows, the mean and the variance move too: what does that do to every output?",
+    "softmax_cross_entropy": "which class's probability counts, and how is it averaged over the pictures?",
+    "softmax_cross_entropy_input_gradient": "what is softmax minus the target, and which share has a picture?",
+    "edge_6x6": "lay the filter on the upper left corner: which column counts once, which not, and which is taken off?",
+    "places_7_stride_3": "(W − F)/S + 1: what if that is no whole number?",
+    "alexnet_conv1_units": "how many places along one side, how many places in all, and how many filters?",
+    "alexnet_conv1_parameters": "how many weights has one filter, over all channels, and what else has it?",
+    "alexnet_conv1_im2col": "what does one window hold, and how many windows are there?",
+    "receptive_fields": "look back: r numbers side by side see s·r + (f − s) of the layer below.",
+    "inception_operations": "one output of a k×k filter over C channels costs k·k·C; how many outputs are there?",
+    "inception_bottleneck_operations": "after a bottleneck the larger filters see how many channels?",
+}
+
+
+def hint(name: str, case: dict[str, Any], is_wrong: Callable[[dict[str, Any]], bool], output: str = "") -> str:
+    """The idea behind what is wrong in a smallest case.
+
+    Args:
+        is_wrong: whether the exercise is wrong in another case, which shows what a fault depends on.
+        output: which of several outputs is wrong.
+    """
+    if (name, output) in _OF_EXERCISE:
+        return _OF_EXERCISE[name, output]
+    for feature in _features(name, case, is_wrong):
+        text = _OF_EXERCISE.get((name, feature)) or _BY_FEATURE.get(feature)
+        if text:
+            return text
+    return _PLAIN[name]
+
+
+def _features(name: str, case: dict[str, Any], is_wrong: Callable[[dict[str, Any]], bool]) -> list[str]:
+    """What is special about a case, from the rarest."""
+    first: Any = next((case[key] for key in ("input", "grad_output", "columns") if key in case), np.ones(1))
+    found = {"empty": first.size == 0, "large": np.abs(first).max(initial=0) > 50}
+    if name == "max_pool2d_input_gradient":
+        distinct = np.arange(first.size).reshape(first.shape) if "input" in case else first
+        found["ties"] = not is_wrong(case | {"input": distinct})
+    found |= _of_windows(case) if "stride" in case else {}
+    if not name.startswith(("relu", "softmax")):
+        found["batch"] = case.get("batch", len(first)) > 1
+        found["channels"] = first.ndim == 4 and first.shape[1] > 1
+    return [feature for feature, there in found.items() if there]
+
+
+def _of_windows(case: dict[str, Any]) -> dict[str, bool]:
+    (h, w), (kh, kw), s = case["size"], case["kernel_size"], case["stride"]
+    spans = [case["dilation"] * (k - 1) + 1 for k in (kh, kw)]
+    rooms = [side + 2 * case["padding"] - span for side, span in zip((h, w), spans, strict=True)]
+    several = [room >= s for room in rooms]
+    return {
+        "groups": case["groups"] > 1,
+        "dilation": case["dilation"] > 1,
+        "padding": case["padding"] > 0,
+        "remainder": any(room % s for room in rooms),
+        "overlap": any(many and s < span for many, span in zip(several, spans, strict=True)),
+        "stride": s > 1 and any(several),
+    }
