@@ -5,8 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-
-from repronet.figures.diagram import WIDTH, boxes
+from network_diagram import WIDTH, boxes
 
 
 def test_a_box_a_part():

@@ -7,7 +7,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from repronet.figures.images import Box, Panel, enlarged, image_grid, montage, sheet, stretched
+from repronet.figures.images import Box, Panel, enlarged, image_grid, montage, overlaid, sheet, stretched
 
 
 def drawn(figure: Figure) -> np.ndarray:
@@ -76,3 +76,12 @@ def test_a_grid_has_its_titles_at_the_images():
     assert len({x for x, _ in places}) == 3
     assert len({y for _, y in places}) == 2
     assert [text.get_text() for text in axes.texts] == [f"title {n}" for n in range(5)]
+
+
+def test_a_map_is_laid_over_an_image():
+    image = torch.tensor([[[0, 255], [0, 255]]], dtype=torch.uint8)
+    found = overlaid(image, torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+    assert tuple(found.shape) == (3, 2, 2)
+    assert found[:, 0, 0].argmax() == 2  # cold is blue
+    assert found[:, 1, 0].argmax() == 0  # hot is red
+    assert (found[:, :, 1] > found[:, :, 0]).all()

@@ -63,9 +63,9 @@ def test_smoke_is_one_epoch_of_few_images():
 
 
 def test_a_budget_without_an_experiment_or_too_small_for_one_is_refused():
-    with pytest.raises(UserError, match="budget=minutes: belongs to an experiment"):
+    with pytest.raises(UserError, match="budget=minutes: is for experiments"):
         config_of("budget=minutes")
-    with pytest.raises(UserError, match="budget=hour: buys not one epoch of experiment=vgg16_imagenet"):
+    with pytest.raises(UserError, match="budget=hour: is too short for one epoch of experiment=vgg16_imagenet"):
         config_of("experiment=vgg16_imagenet", "budget=hour")
     with pytest.raises(UserError, match=r"trainer\.max_epochs=3: budget=hour says how many epochs there are"):
         config_of("experiment=resnet20_cifar10", "budget=hour", "trainer.max_epochs=3")

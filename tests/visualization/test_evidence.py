@@ -64,7 +64,7 @@ def test_gradcam_is_class_activation_where_a_mean_and_a_sum_follow_the_maps():
 
 
 def test_gradcam_needs_places():
-    with pytest.raises(UserError, match="keeps no places of the image"):
+    with pytest.raises(UserError, match="have no spatial maps"):
         gradcam(probe(models.create("mlp")), torch.randn(1, 1, 28, 28), torch.tensor([0]))
 
 

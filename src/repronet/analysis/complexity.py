@@ -27,28 +27,19 @@ _SUMMED = ("parameters", "neurons", "connections", "macs", "activation_bytes")  
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a network and what they come to; sizes in bytes are for `batch` images, all else for one.
+    """The rows of a network and what they come to; sizes in bytes are for `batch` images, all else for one."""
 
-    Attributes:
-        rows: the layers in the order in which they compute.
-        blocks: every run of what contains them.
-        input_size: (C, H, W).
-        parameters: of the network, each counted once; the sum of the rows' as well.
-        parameter_bytes, gradient_bytes: of all parameters, and of the gradients of those that are trained.
-        optimizer_bytes: of what the optimizer remembers of each trained parameter.
-        input_bytes: of the images.
-        measure_kept: finds `kept_bytes`, which takes most of the time and is asked for by few.
-    """
-
-    rows: tuple[Row, ...]
-    blocks: tuple[Block, ...]
-    input_size: tuple[int, ...]
+    rows: tuple[Row, ...]  # the layers in the order in which they compute
+    blocks: tuple[Block, ...]  # every run of what contains them
+    input_size: tuple[int, ...]  # (C, H, W)
     batch: int
-    parameters: int
+    parameters: int  # of the network, each counted once; the sum of the rows' as well
+    # parameter_bytes, gradient_bytes: of all parameters, and of the gradients of those that are trained
     parameter_bytes: int
     gradient_bytes: int
-    optimizer_bytes: int
-    input_bytes: int
+    optimizer_bytes: int  # of what the optimizer remembers of each trained parameter
+    input_bytes: int  # of the images
+    # computes `kept_bytes`, which is slow and seldom needed
     measure_kept: Callable[[], int | None] = field(repr=False, compare=False)
 
     @cached_property

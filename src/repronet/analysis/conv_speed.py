@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from repronet.functional import autotune
 from repronet.functional.conv import refusal
 from repronet.functional.convolution import ALGORITHMS, ConvSpec
 from repronet.functional.windows import Geometry
@@ -57,14 +58,11 @@ def conv_shapes(network: nn.Module, images: Tensor) -> dict[ConvShape, int]:
         shape = ConvShape((n, c, h, w), layer.out_channels, Geometry(kernel, stride, pads, dilation), layer.groups)
         found[shape] = found.get(shape, 0) + 1
 
-    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
-    hooks = [layer.register_forward_hook(note) for layer in layers]
-    try:
-        with torch.no_grad():
-            network(images)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.no_grad(), ExitStack() as hooks:
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                hooks.enter_context(layer.register_forward_hook(note))
+        network(images)
     return found
 
 
@@ -91,8 +89,43 @@ def measure(
     for step, arguments in zip(STEPS, ((x, w, None), (g, w, size), (g, x)), strict=True):
         spec = ConvSpec(shape.geometry, shape.groups)
         runs = {name: partial(getattr(ALGORITHMS[name], step), *arguments, spec) for name in names}
-        times[step] = autotune.measure(runs, device)
+        times[step] = _least_seconds(runs, device)
     return times
+
+
+_ROUNDS = 10
+_LOADING_SECONDS = 0.1  # what loading a kernel may add to a first call
+_ROUNDS_SECONDS = 0.5  # no further rounds after this time; a slow operator has less relative noise and needs fewer
+
+
+def _least_seconds(runs: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
+    """The least seconds that each took. They run in turn, so that a change of the machine's speed meets all.
+
+    The least, not the median: other processes only ever make a call slower, and the median would measure them too.
+    One whose first call takes more than twice the least of all is not called again, unless it may be loading a kernel.
+    """
+    with torch.no_grad():
+        least = {name: _time(run, device) for name, run in runs.items()}  # allocates, loads kernels
+        limit = max(2 * min(least.values()), _LOADING_SECONDS)
+        begun, kept = time.perf_counter(), [name for name in runs if least[name] <= limit]
+        for _ in range(_ROUNDS):
+            least |= {name: min(least[name], _time(runs[name], device)) for name in kept}
+            if time.perf_counter() - begun > _ROUNDS_SECONDS:
+                break
+    return least
+
+
+def _time(run: Callable[[], object], device: torch.device) -> float:
+    _wait(device)
+    begun = time.perf_counter()
+    run()
+    _wait(device)
+    return time.perf_counter() - begun
+
+
+def _wait(device: torch.device) -> None:
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
 
 
 def _operands(

@@ -50,10 +50,8 @@ def fixed_image(*shape: int) -> Tensor:
 
 def sizes(name: str) -> dict[str, Any]:
     """Parameters, multiplications and the shape that leaves each direct part of the network, without its weights."""
-    facts = NETWORKS[name]
-    with torch.device("meta"):
-        network = models.create(name, layers="torch").eval()
-    summary = summarize(network, facts.input)
+    network = models.without_memory(name).eval()
+    summary = summarize(network, NETWORKS[name].input)
     return {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "macs": summary.macs,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -27,13 +28,13 @@ def all_cases(algorithm: str, seed: int) -> list[Case]:
     # Under "own" every convolution of ours, since which of them is the fastest is not the question here.
     convolutions = CONVOLUTIONS if algorithm == "own" else (algorithm,)
     return [
-        *(case for name in convolutions for case in _conv2d(draw, name)),
+        *_convolutions(draw, convolutions),
         *_linear_and_local(draw, algorithm),
         *_pools(draw, algorithm),
         *_norms(draw, algorithm),
         *_activations(draw, algorithm),
-        *_label_losses(draw),
         *_share_losses(draw),
+        *_label_losses(draw),
     ]
 
 
@@ -58,7 +59,8 @@ def _case(
     return Case(layer, label, compute, partial(formula, **settings), vendor, inputs)
 
 
-def _conv2d(draw: Numbers, algorithm: str) -> list[Case]:
+def _convolutions(draw: Numbers, algorithms: Sequence[str]) -> list[Case]:
+    """Convolution and its transpose, which takes the same filters: 4 channels to 4."""
     ways: dict[str, dict[str, Any]] = {
         "plain": {},
         "stride 2": {"stride": (2, 2)},
@@ -69,16 +71,23 @@ def _conv2d(draw: Numbers, algorithm: str) -> list[Case]:
         "groups": {"groups": 2, "padding": (1, 1)},
         "depthwise": {"groups": 4, "padding": (1, 1)},
     }
-    if algorithm == "winograd":  # all that it is written for
-        ways = {label: way for label, way in ways.items() if not {"stride", "dilation"} & way.keys()}
+    rest = {**ways["stride leaves a rest"], "output_padding": (2, 1)}
+    beyond = {"dilation": (3, 2), "padding": (2, 1), "output_padding": (2, 1)}
+    back = {**ways, "stride leaves a rest": rest, "large output padding": beyond}
     cases = []
-    for label, way in ways.items():
-        inputs = {
-            "input": draw.normal(2, 4, 6, 5),
-            "weight": draw.normal(4, 4 // way.get("groups", 1), 3, 3),
-            "bias": draw.normal(4),
-        }
-        cases.append(_case("conv2d", f"{algorithm}, {label}", naive.conv2d, inputs, way, algorithm))
+    for layer, formula, size, ways_ in (
+        ("conv2d", naive.conv2d, (6, 5), ways),
+        ("conv_transpose2d", naive.conv_transpose2d, (3, 4), back),
+    ):
+        for algorithm, (label, way) in product(algorithms, ways_.items()):
+            if algorithm == "winograd" and {"stride", "dilation"} & way.keys():  # not written for these
+                continue
+            inputs = {
+                "input": draw.normal(2, 4, *size),
+                "weight": draw.normal(4, 4 // way.get("groups", 1), 3, 3),
+                "bias": draw.normal(4),
+            }
+            cases.append(_case(layer, f"{algorithm}, {label}", formula, inputs, way, algorithm))
     return cases
 
 
@@ -143,6 +152,14 @@ def _norms(draw: Numbers, algorithm: str) -> list[Case]:
     ]
     maps, w, b = draw.normal(2, 4, 3, 2), draw.normal(4), draw.normal(4)
     cases += [
+        Case(
+            "batch_norm_relu",
+            "with a residual",
+            lambda x, w, b, r: ours.batch_norm_relu(x, None, None, w, b, r, training=True, algorithm=algorithm),
+            lambda x, w, b, r: (naive.batch_norm(x, w, b) + r).clamp(min=0),
+            lambda x, w, b, r: F.relu(F.batch_norm(x, None, None, w, b, training=True) + r),
+            {"input": maps, "weight": w, "bias": b, "residual": draw.normal(2, 4, 3, 2)},
+        ),
         Case(
             "layer_norm",
             "one dimension",
@@ -261,7 +278,7 @@ def _share_losses(draw: Numbers) -> list[Case]:
     inputs, weight = {"input": draw.normal(4, 3), "target": draw.positive(4, 3)}, {"pos_weight": draw.positive(3)}
     binary = "binary_cross_entropy_with_logits"
     return [
-        _case("cross_entropy", "shares of classes", naive.soft_cross_entropy, inputs, {}),
-        _case(binary, "a weight of positives", naive.binary_cross_entropy, inputs, weight),
         _case("mse_loss", "mean", lambda x, t: ((x - t) ** 2).mean(), inputs, {}),
+        _case(binary, "a weight of positives", naive.binary_cross_entropy, inputs, weight),
+        _case("cross_entropy", "shares of classes", naive.soft_cross_entropy, inputs, {}),
     ]

@@ -20,30 +20,20 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Row:
-    """One layer at work. A layer that is used twice has two rows, the second without parameters.
+    """One layer at work. A layer that is used twice has two rows, the second without parameters."""
 
-    Attributes:
-        name: its path in the network.
-        kind: its class.
-        output: shape of what it gives for one image, (C, H, W) or (features,); empty if it does not run in evaluation.
-        field: the receptive field of its units; None if it could not be followed.
-        parameters: of this layer that no row above has counted.
-        neurons: units of the output, C·H·W.
-        connections: inputs of all units that have weights, and their biases: multiplications and one for each bias and
-            unit. A pool has none.
-        macs: multiply-accumulates of convolutions and linear layers for one image, without biases.
-        activation_bytes: what the output takes; 0 if it lies in the memory of another's, in place or as a view.
-    """
-
-    name: str
-    kind: str
+    name: str  # its path in the network
+    kind: str  # its class
+    # shape of what it gives for one image, (C, H, W) or (features,); empty if it does not run in evaluation
     output: tuple[int, ...]
-    field: Field | None
-    parameters: int
-    neurons: int
+    field: Field | None  # the receptive field of its units; None if it could not be followed
+    parameters: int  # of this layer that no row above has counted
+    neurons: int  # units of the output, C·H·W
+    # inputs of all units that have weights, and their biases: multiplications and one for each bias and unit. A
+    # pool has none.
     connections: int
-    macs: int
-    activation_bytes: int
+    macs: int  # multiply-accumulates of convolutions and linear layers for one image, without biases
+    activation_bytes: int  # what the output takes; 0 if it lies in the memory of another's, in place or as a view
 
 
 @dataclass(frozen=True)

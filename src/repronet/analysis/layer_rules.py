@@ -18,15 +18,10 @@ from repronet.models.lenet import ConnectionTable, EuclideanRBF, Subsampling
 
 @dataclass(frozen=True)
 class Count:
-    """What a layer computes for one image.
+    """What a layer computes for one image."""
 
-    Attributes:
-        macs: multiply-accumulates, without biases.
-        connections: inputs of all units that have a weight or a coefficient, and their biases.
-    """
-
-    macs: int
-    connections: int
+    macs: int  # multiply-accumulates, without biases
+    connections: int  # inputs of all units that have a weight or a coefficient, and their biases
 
 
 def _table_convolution(module: Any, read: Count, neurons: int) -> Count:
@@ -42,13 +37,8 @@ def _subsampling(module: Any, read: Count, neurons: int) -> Count:
     return Count(0, neurons * (math.prod(pair(module.window_sum.kernel_size, "kernel_size")) + 1))
 
 
-def _distances(module: Any, read: Count, neurons: int) -> Count:
-    """A unit compares every input with its code."""
-    return Count(module.codes.numel(), module.codes.numel())
-
-
 def _locally_connected(module: Any, read: Count, neurons: int) -> Count:
-    """Every connection has a weight of its own."""
+    """Every connection has its own weight."""
     macs = module.weight.numel()
     return Count(macs, macs + (neurons if module.bias is not None else 0))
 
@@ -57,7 +47,8 @@ Counting = Callable[[Any, Count, int], Count]
 
 _COUNTS: dict[type[nn.Module], Counting] = {
     Subsampling: _subsampling,
-    EuclideanRBF: _distances,
+    # A unit compares every input with its code.
+    EuclideanRBF: lambda module, read, neurons: Count(module.codes.numel(), module.codes.numel()),
     layers.LocallyConnected2d: _locally_connected,
 }
 
@@ -76,10 +67,6 @@ def _table_of(module: nn.Module) -> ConnectionTable | None:
     return next((step for step in steps if isinstance(step, ConnectionTable)), None)  # type: ignore[union-attr]
 
 
-def _window_of_its_own(module: Any, before: Field) -> Field:
-    return before.behind(module.weight.shape[2:4], module.stride, module.padding, module.dilation)
-
-
 def _two_neighbourhoods(module: Any, before: Field) -> Field:
     """The mean is taken from each pixel first, then the deviation of what is left around it divides."""
     side, around = [module.size], [module.size // 2]
@@ -87,7 +74,9 @@ def _two_neighbourhoods(module: Any, before: Field) -> Field:
 
 
 _FIELDS: dict[type[nn.Module], Callable[[Any, Field], Field]] = {
-    layers.LocallyConnected2d: _window_of_its_own,
+    layers.LocallyConnected2d: lambda module, before: before.behind(
+        module.weight.shape[2:4], module.stride, module.padding, module.dilation
+    ),
     layers.LocalContrastNorm: _two_neighbourhoods,
     layers.ResponseNormWithinMaps: lambda module, before: before.behind([module.size], [1], [module.size // 2], [1]),
     **dict.fromkeys(  # unit by unit

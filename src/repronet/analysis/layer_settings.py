@@ -112,15 +112,6 @@ def _response_norm(module: Any, maps: Tensor, output: Tensor, start: Starting) -
     return "response norm", {"size": module.size, **constants, "over": over}
 
 
-def _batch_norm(module: Any, maps: Tensor, output: Tensor, start: Starting) -> Described:
-    return "batch norm", {"eps": module.eps, "decay": 1 - module.momentum, "gain": module.weight is not None}
-
-
-def _shortcut(module: Any, maps: Tensor, output: Tensor, start: Starting) -> Described:
-    zeros = "behind" if module.before == 0 else "around"
-    return "padded shortcut", {"stride": module.stride, "zeros": zeros}
-
-
 def _scaled_tanh(module: Any, maps: Tensor, output: Tensor, start: Starting) -> Described:
     """Its constants by what it makes of a large number and of 1."""
     amplitude, at_one = module.forward(torch.tensor([1e6, 1.0], dtype=torch.float64, device="cpu")).tolist()
@@ -140,11 +131,17 @@ _READERS: dict[type[nn.Module], Reader] = {
     nn.AvgPool2d: _pool("average pool"),
     nn.AdaptiveAvgPool2d: _adaptive,
     nn.LocalResponseNorm: _response_norm,
-    nn.BatchNorm2d: _batch_norm,
+    nn.BatchNorm2d: lambda m, *rest: (
+        "batch norm",
+        {"eps": m.eps, "decay": 1 - m.momentum, "gain": m.weight is not None},
+    ),
     nn.ReLU: _says("relu"),
     nn.Sigmoid: _says("sigmoid"),
     nn.Dropout: lambda m, *rest: ("dropout", {"share": m.p}) if m.p else None,
-    PaddedShortcut: _shortcut,
+    PaddedShortcut: lambda m, *rest: (
+        "padded shortcut",
+        {"stride": m.stride, "zeros": "behind" if m.before == 0 else "around"},
+    ),
     Subsampling: lambda m, *rest: ("subsampling", {"window": _sides(m.window_sum.kernel_size)}),
     ScaledTanh: _scaled_tanh,
     EuclideanRBF: lambda m, *rest: ("radial basis functions", {"outputs": len(m.codes)}),

@@ -46,6 +46,31 @@ def conv2d(
     return torch.stack(maps, dim=1)
 
 
+def conv_transpose2d(
+    x: Tensor,
+    w: Tensor,
+    b: Tensor,
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    output_padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+) -> Tensor:
+    """Each input times its filters, added where these lie: (N, C, H, W), (C, O/G, kh, kw) → (N, O, Ho, Wo)."""
+    (sh, sw), (ph, pw), (dh, dw), (kh, kw) = stride, padding, dilation, w.shape[2:]
+    height = (x.shape[2] - 1) * sh + dh * (kh - 1) + 1 + output_padding[0]
+    width = (x.shape[3] - 1) * sw + dw * (kw - 1) + 1 + output_padding[1]
+    total = x.new_zeros((x.shape[0], w.shape[1] * groups, height, width))
+    filters = w.unflatten(0, (groups, -1))  # (G, C/G, O/G, kh, kw)
+    for r in range(x.shape[2]):
+        for c in range(x.shape[3]):
+            unit = x[:, :, r, c].unflatten(1, (groups, -1))[..., None, None, None]  # (N, G, C/G, 1, 1, 1)
+            spread = (unit * filters).sum(2).flatten(1, 2)  # (N, O, kh, kw)
+            top, left = r * sh, c * sw
+            total[:, :, top : top + dh * (kh - 1) + 1 : dh, left : left + dw * (kw - 1) + 1 : dw] += spread
+    return total[:, :, ph : height - ph, pw : width - pw] + b[:, None, None]
+
+
 def max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> Tensor:
     return windows(x, kernel_size, stride, padding, dilation, -torch.inf).max(dim=-1).values
 

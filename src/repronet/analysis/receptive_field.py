@@ -27,19 +27,12 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Field:
-    """The receptive field of the units of a map, in pixels, one number an axis: (height, width).
+    """The receptive field of the units of a map, in pixels, one number an axis: (height, width)."""
 
-    Attributes:
-        size: side of the region that one unit sees, wherever it reaches over the image's edge too.
-        stride: distance between the regions of neighbouring units.
-        padding: how far the region of the first unit begins before the image.
-        whole: every unit sees all of the image; `size` is then the image's.
-    """
-
-    size: Lengths
-    stride: Lengths
-    padding: Lengths
-    whole: bool = False
+    size: Lengths  # side of the region that one unit sees, wherever it reaches over the image's edge too
+    stride: Lengths  # distance between the regions of neighbouring units
+    padding: Lengths  # how far the region of the first unit begins before the image
+    whole: bool = False  # every unit sees all of the image; `size` is then the image's
 
     @classmethod
     def pixels(cls, axes: int) -> Field:
@@ -151,10 +144,6 @@ def _window(field: Field, given: Mapping[str, Any], source: Tensor, result: Tens
     return field.behind(kernel, given["stride"] or kernel, given["padding"], given.get("dilation", [1]))
 
 
-def _convolution(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
-    return field.behind(given["weight"].shape[2:], given["stride"], given["padding"], given["dilation"])
-
-
 def _adaptive(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
     """Window r of n covers from ⌊r·W/n⌋ to ⌈(r+1)·W/n⌉: the longest of them, and the least step."""
     axes = len(field.size)
@@ -178,7 +167,9 @@ def _slice(field: Field, given: Mapping[str, Any], source: Tensor, result: Tenso
 
 
 _RULES: dict[Any, Callable[[Field, Mapping[str, Any], Tensor, Tensor], Field]] = {
-    aten.convolution: _convolution,
+    aten.convolution: lambda field, given, source, result: field.behind(
+        given["weight"].shape[2:], given["stride"], given["padding"], given["dilation"]
+    ),
     aten.max_pool2d_with_indices: _window,
     aten.max_pool3d_with_indices: _window,
     aten.avg_pool1d: _window,

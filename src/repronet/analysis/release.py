@@ -32,31 +32,21 @@ class Found:
 
 @dataclass(frozen=True)
 class Row:
-    """An operator of the release, or one of ours that it has not.
+    """An operator of the release, or one of ours that it has not."""
 
-    Attributes:
-        theirs: the operator in words, or "none".
-        where: its place in our network; for one of theirs alone, the place before it.
-        checks: how many comparisons were made.
-    """
-
-    theirs: str
-    where: str
-    checks: int
+    theirs: str  # the operator in words, or "none"
+    where: str  # its place in our network; for one of theirs alone, the place before it
+    checks: int  # how many comparisons were made
     found: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one network.
-
-    Attributes:
-        stale: named differences that are no longer there.
-    """
+    """What came of one network."""
 
     release: Release
     rows: tuple[Row, ...]
-    stale: tuple[Difference, ...]
+    stale: tuple[Difference, ...]  # named differences that are no longer there
 
     @property
     def unnamed(self) -> int:

@@ -30,24 +30,19 @@ _JOINS = {"cat": "concatenation", "add": "sum", "iadd": "sum", "mul": "product",
 
 @dataclass(frozen=True)
 class Step:
-    """An operator at work.
-
-    Attributes:
-        inputs: the steps that feed it, -1 for the image.
-        where: its path in our network.
-    """
+    """An operator at work."""
 
     kind: str
     settings: Mapping[str, Value | Start | None]
-    inputs: tuple[int, ...]
-    where: str = ""
+    inputs: tuple[int, ...]  # the steps that feed it, -1 for the image
+    where: str = ""  # its path in our network
 
 
 def traced(name: str, dropout: float | None = None) -> list[Step]:
     """The steps of a network of :mod:`repronet.models` in training, each behind those that feed it.
 
     Args:
-        dropout: the share that it is told to drop; None for its own.
+        dropout: the share that it drops; None for its own.
 
     The order is that of a release: depth first from the scores, the longer branch of a sum first, auxiliary
     classifiers at the end.

@@ -17,17 +17,11 @@ from repronet.papers.tables import golden
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison.
+    """One comparison."""
 
-    Args:
-        what: the quantity.
-        found: of our network.
-        expected: as published, computed from the paper, or recorded before; with the source.
-    """
-
-    what: str
-    found: str
-    expected: str
+    what: str  # the quantity
+    found: str  # of our network
+    expected: str  # as published, computed from the paper, or recorded before; with the source
     passed: bool
 
 
@@ -50,14 +44,8 @@ def verify(name: str) -> list[Check]:
 
 def measured(name: str) -> tuple[nn.Module, Summary]:
     """The network and its summary for its own pictures, without memory for weights where it can be built so."""
-    size = NETWORKS[name].input
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
-                network = models.create(name, layers="torch").eval()
-        except (NotImplementedError, RuntimeError):  # a parametrization, lenet5_1998's table, needs numbers
-            network = models.create(name, layers="torch").eval()
-        return network, summarize(network, size)
+    network = models.without_memory(name).eval()
+    return network, summarize(network, NETWORKS[name].input)
 
 
 def _count(network: nn.Module) -> int:

@@ -10,15 +10,20 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from torch import Tensor
 
-from repronet.figures.images import stretched
+from repronet.figures.images import plainly, stretched
 
 MOST_NAMED = 40  # classes whose names stand at a matrix
 COLOURS = 20
+NAME = 24  # letters of a class's name
+LEGEND = 120  # letters in a line of a legend
+WIDE = 4  # times as much is the largest value as the least, from where on a logarithmic axis shows more
 
 Rows = Sequence[Mapping[str, float]]
 Row = TypeVar("Row", bound=Mapping[str, float])
@@ -52,11 +57,13 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
                 values = [scale * row[f"{split}_{kind}"] for row in rows]
                 label_of = split if alone else (run if split == "val" else None)
                 label_of = f"{split} top-5" if kind == "error_top5" else label_of
-                colour = f"C{2 * (split == 'val') if alone else number}"
+                colour = f"C{number}" if len(runs) <= 10 else colormaps["tab20"](number % 20)
+                colour = f"C{2 * (split == 'val')}" if alone else colour
                 style = "--" if split == "train" else "-"
                 plot.plot(epochs, values, style, color=colour, alpha=alpha, label=label_of, marker=_marker(rows))
-        positive = all(row[f"{split}_{kind}"] > 0 for rows in runs.values() for row in rows for split, kind, _ in lines)
-        plot.set(xlabel="epoch", ylabel=label, yscale="log" if positive else "linear")
+        drawn = [row[f"{split}_{kind}"] for rows in runs.values() for row in rows for split, kind, _ in lines]
+        plot.set(xlabel="epoch", ylabel=label)
+        _scale(plot, [value for value in drawn if not math.isnan(value)])
         plot.grid(which="both", alpha=0.25)
     if alone:
         rows = next(iter(runs.values()))
@@ -64,13 +71,61 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
         axes[2].set(xlabel="epoch", ylabel="learning rate", ylim=(0, None))
         axes[2].grid(alpha=0.25)
         axes[1].legend(fontsize=8)
-        figure.suptitle(next(iter(runs)), fontsize=10)
+        figure.suptitle(plainly(next(iter(runs))), fontsize=10)
     else:
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=2)
+        columns = max(min(LEGEND // max(map(len, runs)), 3), 1)
+        figure.set_figheight(3.4 + 0.17 * -(-len(runs) // columns))  # the curves keep their room
+        handles, names = axes[0].get_legend_handles_labels()
+        figure.legend(
+            handles, [plainly(name, LEGEND) for name in names], loc="outside lower center", fontsize=8, ncols=columns
+        )
         axes[0].set_title("validation solid, training dashed", fontsize=8, loc="left")
     for plot in axes:
         plot.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     return figure
+
+
+def redrawn(
+    runs: Mapping[str, Rows],
+    kinds: Sequence[str],
+    published: Mapping[str, float],
+    marks: Mapping[str, float],
+    heading: str,
+) -> Figure:
+    """Errors by step, one colour a run: training dashed and validation solid; what a paper prints of it dotted.
+
+    Args:
+        kinds: "train_error", "val_error" or both.
+        published: percentages of some of the runs.
+        marks: of other things.
+    """
+    figure = Figure(figsize=(9.5, 4.6), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for number, (run, rows) in enumerate(runs.items()):
+        for kind in kinds:
+            style, label = ("--" if kind == "train_error" else "-"), (run if kind == kinds[-1] else None)
+            steps, values = [row["step"] for row in rows], [100 * row[kind] for row in rows]
+            axes.plot(steps, values, style, color=f"C{number}", label=label, marker=_marker(rows))
+        if run in published:
+            axes.axhline(published[run], color=f"C{number}", linestyle=":", label=f"paper: {published[run]:g} %")
+    for name, percent in marks.items():
+        axes.axhline(percent, color="gray", linestyle=":", label=f"{name}: {percent:g} %")
+    axes.set(xlabel="step", ylabel="error, %", ylim=(0, None))
+    axes.set_title("validation solid, training dashed" if len(kinds) > 1 else kinds[0].replace("_", " "), fontsize=8)
+    axes.grid(alpha=0.25)
+    axes.legend(fontsize=7)
+    figure.suptitle(heading, fontsize=10)
+    return figure
+
+
+def _scale(plot: Axes, drawn: Sequence[float]) -> None:
+    """Logarithmic where the values are positive and far apart, its ticks plain numbers."""
+    if not drawn or min(drawn) <= 0 or max(drawn) < WIDE * min(drawn):
+        return
+    plot.set_yscale("log")
+    plot.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    plot.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    plot.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _marker(rows: Rows) -> str | None:
@@ -78,24 +133,51 @@ def _marker(rows: Rows) -> str | None:
     return "." if len(rows) < 3 else None
 
 
-def confusion(counts: Tensor, classes: Sequence[str], heading: str) -> Figure:
-    """What each class was taken for, (classes, classes): shares of a row as shades, counts as numbers."""
+def confusion(counts: Tensor, classes: Sequence[str], heading: str, inches: float | None = None) -> Figure:
+    """What each class was taken for, (classes, classes): shares of a row as shades, counts as numbers.
+
+    Args:
+        inches: its height; None: as many as the classes need, up to eleven.
+    """
     size = len(classes)
-    inches = min(max(0.42 * size + 2, 4.5), 11)
+    inches = inches or min(max(0.42 * size + 2, 4.5), 11)
     figure = Figure(figsize=(inches + 0.6, inches), dpi=110, layout="constrained")
     axes = figure.subplots()
     shares = counts / counts.sum(dim=1, keepdim=True).clamp_min(1)
     axes.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     if size <= MOST_NAMED:
-        axes.set_xticks(range(size), classes, rotation=90, fontsize=8)
-        axes.set_yticks(range(size), classes, fontsize=8)
+        names = [plainly(name, NAME) for name in classes]
+        axes.set_xticks(range(size), names, rotation=90, fontsize=8)
+        axes.set_yticks(range(size), names, fontsize=8)
     if size <= COLOURS:
         for row, column in torch.nonzero(counts).tolist():
             shade = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, f"{int(counts[row, column])}", ha="center", va="center", fontsize=7, color=shade)
     wrong = 1 - float(counts.trace()) / max(float(counts.sum()), 1)
     axes.set(xlabel="taken for", ylabel="is")
-    axes.set_title(f"{heading}: {wrong:.2%} wrong of {int(counts.sum()):,}", fontsize=10)
+    axes.set_title(f"{plainly(heading)}: {wrong:.2%} wrong of {int(counts.sum()):,}", fontsize=10)
+    return figure
+
+
+def reliability(images: Tensor, likely: Tensor, right: Tensor, heading: str) -> Figure:
+    """The share of right answers over how likely they were said to be, and below it how many there are.
+
+    Args:
+        images, likely, right: of bins of equal width, (bins,): how many answers, their mean probability, and the share
+            of them that is right.
+    """
+    figure = Figure(figsize=(4.6, 5), dpi=110, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    bins = len(images)
+    middles, filled = (np.arange(bins) + 0.5) / bins, images.numpy() > 0
+    upper.bar(middles[filled], right.numpy()[filled], 0.94 / bins, color="tab:blue", alpha=0.7, label="right answers")
+    upper.plot(likely.numpy()[filled], right.numpy()[filled], ".", color="black", markersize=4)
+    upper.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="as probable as said")
+    upper.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1))
+    upper.legend(fontsize=8, loc="upper left")
+    lower.bar(middles, images.numpy(), 0.94 / bins, color="gray")
+    lower.set(xlabel="probability of the answer", ylabel="images")
+    upper.set_title(plainly(heading), fontsize=10)
     return figure
 
 
@@ -108,20 +190,16 @@ def point_map(
     present = sorted(set(labels.tolist()))
     for label in present:
         its = points[labels == label].numpy()
-        axes.scatter(
-            its[:, 0], its[:, 1], s=9, color=f"C{label % 10}", marker="o^"[label // 10 % 2], label=classes[label]
-        )
+        colour, name = f"C{label % 10}", plainly(classes[int(label)], NAME)
+        axes.scatter(*its.T, s=9, color=colour, marker="o^"[label // 10 % 2], label=name)
     for index in _apart(points, 60) if images is not None else []:
         image = stretched(images[index]).permute(1, 2, 0).numpy()  # type: ignore[index]  # (H, W, C)
-        picture = OffsetImage(
-            image if image.shape[-1] == 3 else image[..., 0], zoom=18 / max(image.shape[:2]), cmap="gray"
-        )
-        frame = AnnotationBbox(
-            picture, tuple(points[index].tolist()), pad=0.1, bboxprops={"edgecolor": f"C{labels[index] % 10}"}
-        )
-        axes.add_artist(frame)
+        image = image if image.shape[-1] == 3 else image[..., 0]
+        picture = OffsetImage(image, zoom=18 / max(image.shape[:2]), cmap="gray")
+        edge = {"edgecolor": f"C{labels[index] % 10}"}
+        axes.add_artist(AnnotationBbox(picture, tuple(points[index].tolist()), pad=0.1, bboxprops=edge))
     axes.set(xticks=[], yticks=[])
-    axes.set_title(heading, fontsize=10)
+    axes.set_title(plainly(heading), fontsize=10)
     if len(present) <= COLOURS:
         axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=2)
     return figure
@@ -156,5 +234,5 @@ def surface(line: Tensor, plane: Tensor, reach: float, heading: str) -> Figure:
     right.set(xlabel="α", ylabel="β", title="over two directions")
     right.set_aspect("equal")
     figure.colorbar(contours, ax=right, label="loss", format="%.3g")
-    figure.suptitle(heading, fontsize=10)
+    figure.suptitle(plainly(heading), fontsize=10)
     return figure

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.utils import make_grid
+
+if TYPE_CHECKING:  # imported where it draws: the first step of a training waits for none of it
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 INCH = 1.5  # of a picture's side
 SMALL = 20  # pixels, below which an image among others is enlarged
@@ -30,19 +32,12 @@ class Box:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a sheet.
+    """One picture of a sheet."""
 
-    Attributes:
-        image: (1 or 3, H, W), bytes as they are, other numbers stretched from the least to the largest.
-        title: over it.
-        heat: (h, w) from 0 to 1, laid over the image, stretched to its size.
-        boxes: frames on it.
-    """
-
-    image: Tensor
-    title: str = ""
-    heat: Tensor | None = None
-    boxes: Sequence[Box] = field(default_factory=tuple)
+    image: Tensor  # (1 or 3, H, W), bytes as they are, other numbers stretched from the least to the largest
+    title: str = ""  # over it
+    heat: Tensor | None = None  # (h, w) from 0 to 1, laid over the image, stretched to its size
+    boxes: Sequence[Box] = field(default_factory=tuple)  # frames on it
 
 
 def sheet(
@@ -54,6 +49,8 @@ def sheet(
         titles: of the rows; none for rows without.
         inch: the width of a panel.
     """
+    from matplotlib.figure import Figure
+
     columns = max(map(len, rows))
     margin = max(0.085 * max(map(len, titles), default=0), 0.1)
     titled = any(panel is not None and panel.title for row in rows for panel in row)
@@ -72,11 +69,13 @@ def sheet(
         if titles:
             axes_of_row[0].set_ylabel(titles[line], rotation=0, ha="right", va="center", fontsize=9)
     if heading:
-        figure.suptitle(heading, fontsize=10)
+        figure.suptitle(plainly(heading), fontsize=10)
     return figure
 
 
 def _draw(panel: Panel, axes: Axes) -> None:
+    from matplotlib.patches import Rectangle
+
     height, width = panel.image.shape[-2:]
     pixels = stretched(panel.image).permute(1, 2, 0).cpu().numpy()  # (C, H, W) → (H, W, C)
     extent = (-0.5, width - 0.5, height - 0.5, -0.5)
@@ -89,7 +88,7 @@ def _draw(panel: Panel, axes: Axes) -> None:
         top, left = box.rows.start, box.columns.start
         span = (box.columns.stop - left, box.rows.stop - top)
         axes.add_patch(Rectangle((left - 0.5, top - 0.5), *span, fill=False, edgecolor=box.colour, linewidth=1.3))
-    axes.set_title(panel.title, fontsize=8)
+    axes.set_title(plainly(panel.title), fontsize=8)
 
 
 def stretched(image: Tensor) -> Tensor:
@@ -98,6 +97,12 @@ def stretched(image: Tensor) -> Tensor:
         return image.float() / 255
     low, high = image.min(), image.max()
     return (image - low) / (high - low).clamp_min(1e-12)
+
+
+def around_grey(values: Tensor, share: float) -> Tensor:
+    """Zero as grey, from 0 to 1; the strongest ``share`` of the pixels is cut off, so that one cannot pale the rest."""
+    reach = torch.quantile(values.abs().flatten(), 1 - share).clamp_min(1e-12)
+    return 0.5 + 0.5 * (values / reach).clamp(-1, 1)
 
 
 def montage(images: Tensor, columns: int | None = None, each: bool = False, border: int = 1) -> Tensor:
@@ -117,29 +122,53 @@ def montage(images: Tensor, columns: int | None = None, each: bool = False, bord
     return grid if images.shape[1] == 3 else grid[:1]
 
 
-def image_grid(images: Tensor, titles: Sequence[str] | None = None, heading: str | None = None) -> Figure:
-    """Images (N, C, H, W) of any range as a near-square grid, each under its own title.
+def plainly(text: str, letters: int | None = None) -> str:
+    """A name as it is, cut to so many letters: two dollars in one are no formula."""
+    cut = text if letters is None or len(text) <= letters else f"{text[: letters - 1]}…"
+    return cut.replace("$", r"\$")
+
+
+def image_grid(
+    images: Tensor,
+    titles: Sequence[str] | None = None,
+    heading: str | None = None,
+    columns: int | None = None,
+    inch: float = INCH,
+) -> Figure:
+    """Images (N, C, H, W) of any range as a grid, near-square without ``columns``, each under its own title.
 
     One scale of brightness serves all of them, so that they can be compared. Drawn as one image, which takes a tenth of
     the time of many.
     """
+    from matplotlib.figure import Figure
+
     count, side = len(images), images.shape[-1]
-    columns = math.ceil(math.sqrt(count))
-    room = math.ceil(0.16 * side) if titles else 0  # over each image, for its title
+    columns = columns or math.ceil(math.sqrt(count))
+    lines = max((title.count("\n") + 1 for title in titles or ()), default=0)
+    room = math.ceil(0.16 * lines * images.shape[-2])  # over each image, for its title
     framed = F.pad(stretched(images), (0, 0, room, 0), value=1.0)
     grid = make_grid(framed, nrow=columns, padding=max(side // 24, 1), pad_value=1.0)  # (3, H', W')
     tall, wide = grid.shape[-2:]
-    figure = Figure(figsize=(INCH * columns, INCH * columns * tall / wide + 0.3 * bool(heading)), dpi=110)
+    figure = Figure(figsize=(inch * columns, inch * columns * tall / wide + 0.3 * bool(heading)), dpi=110)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0 if not heading else 1 - 0.3 / figure.get_figheight()))
     axes.set_axis_off()
     axes.imshow(grid.permute(1, 2, 0).cpu().numpy(), aspect="auto")
     step_x, step_y = side + max(side // 24, 1), images.shape[-2] + room + max(side // 24, 1)
     for index, title in enumerate(titles or ()):
         x, y = (index % columns + 0.5) * step_x, index // columns * step_y + max(side // 24, 1) + room
-        axes.text(x, y - 0.02 * side, title, ha="center", va="bottom", fontsize=8)
+        axes.text(x, y - 0.02 * images.shape[-2], plainly(title), ha="center", va="bottom", fontsize=8)
     if heading:
-        figure.text(0.5, 1 - 0.06 / figure.get_figheight(), heading, ha="center", va="top", fontsize=10)
+        figure.text(0.5, 1 - 0.06 / figure.get_figheight(), plainly(heading), ha="center", va="top", fontsize=10)
     return figure
+
+
+def overlaid(image: Tensor, heat: Tensor) -> Tensor:
+    """An image (1 or 3, H, W) under a map (h, w) from 0 to 1 that is stretched to its size: (3, H, W) from 0 to 1."""
+    from matplotlib import colormaps
+
+    wide = F.interpolate(heat[None, None], image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+    colours = torch.from_numpy(colormaps["jet"](wide.cpu().numpy())[..., :3]).permute(2, 0, 1).float()  # (3, H, W)
+    return 0.55 * stretched(image).expand(3, -1, -1) + 0.45 * colours
 
 
 def enlarged(image: Tensor, side: int = SIDE) -> Tensor:

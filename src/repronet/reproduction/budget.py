@@ -34,13 +34,13 @@ def scaled(config: dict[str, Any], experiment: str | None) -> dict[str, Any]:
 
 def _epochs(name: str | None, budget: str) -> int:
     if name is None:
-        raise UserError(f"budget={budget}: belongs to an experiment; add experiment=NAME, or set trainer.max_epochs")
+        raise UserError(f"budget={budget}: is for experiments; add experiment=NAME, or set trainer.max_epochs")
     known = EXPERIMENTS.get(name)
     if known is None:
-        raise UserError(f"budget={budget}: experiment={name} is not one of repronet's; set trainer.max_epochs")
+        raise UserError(f"budget={budget}: experiment={name} is not one of repronet's; take smoke or paper")
     epochs = {"minutes": known.minutes, "hour": known.hour}[budget]
     if epochs is None:
-        raise UserError(f"budget={budget}: buys not one epoch of experiment={name}; take smoke or paper")
+        raise UserError(f"budget={budget}: is too short for one epoch of experiment={name}; use smoke or paper")
     return epochs
 
 

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from repronet.papers.claims import CLAIMS, Claim
-from repronet.papers.cost import duration
+from repronet.errors import UserError
+from repronet.papers.claims import CLAIMS, Claim, Fewer, Lower
+from repronet.papers.cost import Cost, duration
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.papers.records import TOP5, Error
-from repronet.reproduction.record import HASH, Record
-from repronet.reproduction.verdicts import judge, spread
+from repronet.reproduction.plans import between
+from repronet.reproduction.record import HASH, Record, hardware, place
+from repronet.reproduction.verdicts import SHORT, judge, spread
 
 BUDGETS = ("paper", "hour", "minutes", "smoke")
-Group = Sequence[Record]  # the seeds of one experiment and budget, under one config and tested alike
+Group = Sequence[Record]  # the seeds of one experiment and budget, under one config, tested alike, of one machine
 
 
 def groups(records: Sequence[Record]) -> list[Group]:
-    """The records of each experiment, budget and config together, in the order of the experiments."""
-    found: dict[tuple[str, str, str, str], list[Record]] = {}
+    """The records of each experiment, budget, config and machine together, in the order of the experiments."""
+    found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        key = (record["experiment"], record["budget"], record["config_sha256"], record["protocol"])
-        found.setdefault(key, []).append(record)
+        alike = (record["config_sha256"], record["protocol"], hardware(record))
+        found.setdefault((record["experiment"], record["budget"], *alike), []).append(record)
     order = list(EXPERIMENTS)
 
-    def rank(key: tuple[str, str, str, str]) -> tuple[int, str, int, str]:
-        name, budget, config, _ = key
-        return (order.index(name) if name in order else len(order), name, BUDGETS.index(budget), config)
+    def rank(key: tuple[str, ...]) -> tuple[int, str, int, str, str]:
+        name, budget, config, _, machine = key
+        return (order.index(name) if name in order else len(order), name, BUDGETS.index(budget), config, machine)
 
     return [sorted(found[key], key=lambda record: record["seed"]) for key in sorted(found, key=rank)]
 
@@ -99,16 +102,26 @@ Error on the official test images (those of mnist5k are ours), by the weights th
 deviation (number of seeds). All seeds of an experiment share one validation split. The paper's figure is that of one
 run, or the mean or median of as many as stand in brackets; where a paper prints the best of several beside their mean,
 the mean is shown. z is (ours − paper) / our deviation. Of what is marked † something is unconfirmed; the page of the
-network says what. *Not comparable*: a budget below `paper` shortens the schedule and keeps its shape, and some
-experiments differ from the published one in more than details; such a figure reproduces nothing and only compares with
-others of its kind. Times are of a wall clock, on machines that did other work besides.
+network says what. *Not comparable*: the experiment differs from the published one in more than details. Times are of a
+wall clock, on machines that did other work besides.
 """
 ABOUT_CLAIMS = """\
-PASS where the difference is there and, with two seeds or more on both sides, a one-sided Welch test gives it less
-than 5 % to be chance. FAIL where it is the other way round, or may be chance, and says which. *Untested*: one seed on
-a side, of which nothing more than the figures is known. *Short*: after a part of the schedule; the networks of the
-claims are trained, so that such a verdict tells how they begin, and neither bears a claim out nor refutes it.
-Training error is the mean over an epoch, on augmented images where there are such, while the weights move.
+Of runs at full length alone. PASS where the difference is there and a one-sided test (Welch's, or Student's where one
+side has one seed) gives it less than 5 % to be chance; FAIL where it is as surely the other way round, or was not found
+although the power was a half or more; CANNOT TELL where the power was less: more seeds are needed, not another verdict.
+*Untested*: one seed on both sides. Power is the chance that the seeds there are find the paper's difference, or where
+it prints none the recorded one. Training error is the mean over an epoch, on augmented images where there are such,
+while the weights move.
+"""
+ABOUT_POWER = """\
+How many seeds of each side find the difference with a power of 0.8, and what they take; times are measured where there
+are such runs, else computed for one core as below. A deviation is measured on the seeds there are; without any it is
+that of counting the test images, which seeds do not go below by much. `repronet reproduce power EXPERIMENT
+than=EXPERIMENT` says the same of any two.
+"""
+ABOUT_SHORT = """\
+Schedules made shorter in their own shape, some epochs of a paper's hundreds: that all parts fit and learn. Such figures
+say how networks begin. They reproduce nothing, stand beside no published one, and bear no claim out.
 """
 ABOUT_COSTS = """\
 Computed: three times the multiplications of a forward pass for every image of every epoch, at the rate of one core of
@@ -116,32 +129,40 @@ an AMD EPYC without AVX-512, measured, and of a GPU such as an H100, assumed.
 """
 
 
-def page(records: Sequence[Record], costs: Mapping[str, str]) -> str:
+def page(runs: Mapping[Path, Record], costs: Mapping[str, Cost]) -> str:
     """The text of ``results/README.md``.
 
     Args:
-        records: of ``results/``.
+        runs: the records of ``results/`` by their files.
         costs: of each experiment, what it takes: why it was not run.
     """
-    there = {record["experiment"] for record in records if record["budget"] == "paper"}
+    records = list(runs.values())
+    others = {record[HASH]: hardware(record) for path, record in runs.items() if "-on-" in path.name}
+    full = [record for record in records if record["budget"] == "paper"]
+    there, short = {record["experiment"] for record in full}, [one for one in records if one["budget"] != "paper"]
+    decided = sum(judge(claim, full).decided for claim in CLAIMS.values())
     lines = [
         INTRODUCTION,
         "## Published figures\n",
-        *_table("experiment | paper | ours | z | budget | why different", map(_figures, groups(records))),
-        f"\n## Claims\n\n{ABOUT_CLAIMS}",
-        *_table(
-            "claim | paper | its figures | verdict | evidence", (_claim(claim, records) for claim in CLAIMS.values())
-        ),
+        *_table("experiment | paper | ours | z | length | where | why different", map(_figures, groups(full))),
+        f"\n## Claims\n\n{ABOUT_CLAIMS}\nDecided: {decided} of {len(CLAIMS)}.\n",
+        *_table("claim | paper | its figures | verdict | evidence", (_claim(claim, full) for claim in CLAIMS.values())),
+        f"\n## What a difference takes\n\n{ABOUT_POWER}",
+        *_table("claim | difference | deviation | power | it takes", _plans(full, costs)),
+        f"\n## Does the machinery run?\n\n{ABOUT_SHORT}",
+        *_table("experiment | error | length | where", (_short(group) for group in groups(short))),
+        "",
+        *_table("claim | how the two begin", _begun(short)),
         f"\n## Not run at full length\n\n{ABOUT_COSTS}",
         *_table(
             "experiment | paper | what it would take",
-            ((f"`{n}`", shown_error(published(n)), costs.get(n, "")) for n in EXPERIMENTS if n not in there),
+            ((f"`{n}`", shown_error(published(n)), str(costs.get(n, ""))) for n in EXPERIMENTS if n not in there),
         ),
         "\n## Runs\n",
         *_table(
             "record | test | top-5 | protocol | best validation (epoch) | last validation | training | seconds "
             "| commit | hash",
-            (_run(record) for group in groups(records) for record in group),
+            (_run(record, others.get(record[HASH], "")) for group in groups(records) for record in group),
         ),
         "\n## Where\n",
         *(f"- {environment}: {', '.join(names)}" for environment, names in _environments(records).items()),
@@ -158,20 +179,50 @@ def _table(headings: str, rows: Iterable[Sequence[str]]) -> Iterator[str]:
 def _figures(group: Group) -> tuple[str, ...]:
     name, deviations = group[0]["experiment"], [deviation for record in group for deviation in record["deviations"]]
     why = "; ".join(dict.fromkeys(deviations)) or "-"
-    return f"`{name}`", shown_error(published(name)), shown_ours(group), distance(group), length(group), why
+    paper, where = shown_error(published(name)), hardware(group[0])
+    return f"`{name}`", paper, shown_ours(group), distance(group), length(group), where, why
+
+
+def _short(group: Group) -> tuple[str, ...]:
+    errors = spread([one["test_error"] for one in group])
+    return f"`{group[0]['experiment']}`", errors, length(group, ""), hardware(group[0])
 
 
 def _claim(claim: Claim, records: Sequence[Record]) -> tuple[str, ...]:
     verdict = judge(claim, records)
-    outcome = f"{verdict.outcome}, {verdict.reserve}" if verdict.reserve else f"**{verdict.outcome}**"
+    outcome = f"**{verdict.outcome}**" if verdict.tested else f"{verdict.outcome}, untested"
     return claim.text, str(claim.citation), claim.printed, outcome, verdict.evidence
 
 
-def _run(record: Record) -> tuple[str, ...]:
-    name = f"{record['experiment']}/{record['budget']}-seed{record['seed']}"
+def _plans(records: Sequence[Record], costs: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
+    """What each claim about errors takes; those that are counted, or of curves, are not told by seeds."""
+    for claim in CLAIMS.values():
+        test = claim.shown_by
+        if not isinstance(test, Lower):
+            continue
+        try:
+            plan = between(test.better, test.worse, records, costs, ("paper",), test.figure)
+        except UserError:
+            yield claim.text, "-", "-", "-", "no figures, neither published nor recorded at full length"
+            continue
+        deviation = " and ".join(dict.fromkeys(f"{100 * one:.2f}" for one in plan.deviation))
+        now = "-" if plan.power is None else f"{plan.power:.2f}"
+        difference = f"{100 * plan.difference:.2f} points, {plan.source}"
+        yield claim.text, difference, f"{deviation}, {plan.measured}", now, plan.effort
+
+
+def _begun(records: Sequence[Record]) -> Iterator[tuple[str, ...]]:
+    verdicts = {
+        claim.text: judge(claim, records, SHORT) for claim in CLAIMS.values() if not isinstance(claim.shown_by, Fewer)
+    }
+    yield from ((text, verdict.evidence) for text, verdict in verdicts.items() if verdict.outcome != "NOT RUN")
+
+
+def _run(record: Record, machine: str) -> tuple[str, ...]:
+    name = place(Path(), record["experiment"], record["budget"], record["seed"], machine).as_posix()
     top5 = record.get("test_error_top5")
     return (
-        f"[{name}]({name}.json)",
+        f"[{name.removesuffix('.json')}]({name})",
         f"{100 * record['test_error']:.2f} %",
         "-" if top5 is None else f"{100 * top5:.2f} %",
         record["protocol"].replace("_", " "),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ HASH = "sha256"
 # Where files lie, how a run is watched and what computes it are not part of what was asked; the seed has its own place.
 NOT_ASKED = (
     *("run_dir", "seed", "data.root", "data.workers", "data.memory"),
-    *("trainer.threads", "trainer.accelerator", "trainer.board", "trainer.profiler"),
+    *("trainer.threads", "trainer.accelerator", "trainer.board", "trainer.profiler", "trainer.channels_last"),
     *("trainer.save_minutes", "trainer.log_every_n_steps", "trainer.num_sanity_val_steps", "trainer.detect_anomaly"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.benchmark", "logger"),
 )
@@ -31,6 +32,11 @@ def asked(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """The part of a resolved config that a result depends on."""
     kept = {key: value for key, value in config.items() if f"{path}{key}" not in NOT_ASKED}
     return {key: asked(value, f"{path}{key}.") if isinstance(value, Mapping) else value for key, value in kept.items()}
+
+
+def hardware(record: Record) -> str:
+    """The processor or accelerator that a record is of."""
+    return record["hardware"]["gpu"] or record["hardware"]["processor"]
 
 
 def digest(content: Mapping[str, Any]) -> str:
@@ -44,23 +50,20 @@ def sealed(content: Mapping[str, Any]) -> Record:
     return {**content, HASH: digest(content)}
 
 
-def place(results: Path, experiment: str, budget: str, seed: int) -> Path:
-    """Where the record of a run stands."""
-    return results / experiment / f"{budget}-seed{seed}.json"
+def place(results: Path, experiment: str, budget: str, seed: int, machine: str = "") -> Path:
+    """Where the record of a run stands; beside that of the same seed, one of another ``machine``."""
+    on = f"-on-{'-'.join(re.findall('[a-z0-9]+', machine.lower()))}" if machine else ""
+    return results / experiment / f"{budget}-seed{seed}{on}.json"
 
 
 def prepare(results: Path, experiment: str, budget: str, seed: int) -> None:
-    """See, before hours are spent, that the record will have its place and what is there is whole.
-
-    Raises:
-        UserError: when its folder cannot be made or written to, or an earlier record is not what its run wrote.
-    """
+    """See, before hours are spent, that the record will have its place and what is there is whole."""
     path = place(results, experiment, budget, seed)
     _make(path.parent, results)
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"results={results}: {path.parent} cannot be written to; name another folder")
     if path.exists():
-        read(path)
+        _placed(path)
 
 
 def _make(folder: Path, results: Path) -> None:
@@ -84,14 +87,10 @@ def write(results: Path, record: Record) -> Path:
 
 
 def read(path: Path) -> Record:
-    """The record at ``path``.
-
-    Raises:
-        UserError: when it is not what its run wrote: another hash, figures that its epochs contradict, another place.
-    """
+    """The record at ``path``."""
     try:
         record = json.loads(path.read_text("utf-8"))
-        wrong = _contradiction(record, path)
+        wrong = _contradiction(record)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
@@ -103,13 +102,11 @@ def read(path: Path) -> Record:
     return record
 
 
-def _contradiction(record: Record, path: Path) -> str | None:
+def _contradiction(record: Record) -> str | None:
     """What in the record does not agree with the rest of it."""
     content = {key: value for key, value in record.items() if key != HASH}
     if record[HASH] != digest(content):
         return f"its hash is {digest(content)[:12]}…, it says {record[HASH][:12]}…"
-    if path != place(path.parents[1], record["experiment"], record["budget"], record["seed"]):
-        return f"it is of {record['experiment']}, {record['budget']}, seed {record['seed']}"
     if record["config_sha256"] != digest(record["config"]):
         return "its config has another hash"
     asked_for = (record["config"].get("experiment"), record["config"].get("budget", "paper"))  # once there were none
@@ -142,11 +139,20 @@ def _contradiction(record: Record, path: Path) -> str | None:
     return None
 
 
-def read_all(results: Path) -> Iterator[Record]:
-    """Every record below ``results``, in the order of their names.
+def read_all(results: Path) -> dict[Path, Record]:
+    """Every record below ``results`` by its file, in the order of their names.
 
     Raises:
-        UserError: for the first one that is not what its run wrote.
+        UserError: for the first one that is not what its run wrote, or of another run than its name says.
     """
-    for path in sorted(results.glob("*/*.json")):
-        yield read(path)
+    return {path: _placed(path) for path in sorted(results.glob("*/*.json"))}
+
+
+def _placed(path: Path) -> Record:
+    """The record at ``path``, which is where one of its run belongs."""
+    record = read(path)
+    run = path.parents[1], record["experiment"], record["budget"], record["seed"]
+    if path not in (place(*run), place(*run, hardware(record))):
+        said = f"it is of {record['experiment']}, {record['budget']}, seed {record['seed']}"
+        raise UserError(f"{path}: is not what its run wrote: {said}; restore it, or move it to its place")
+    return record

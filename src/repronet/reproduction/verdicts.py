@@ -6,50 +6,49 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from scipy.stats import ttest_ind
-
-from repronet.papers.claims import Claim, Convolution, Fewer, Lower, Sooner
+from repronet.papers.claims import Claim, Fewer, Lower, Sooner
+from repronet.papers.experiments import EXPERIMENTS
+from repronet.reproduction.power import DECISIVE, SIGNIFICANT, chance, groups, power
 from repronet.reproduction.record import Record
 
 LONGEST_FIRST = ("paper", "hour", "minutes")  # smoke decides nothing
-SIGNIFICANT = 0.05
+SHORT = LONGEST_FIRST[1:]
+Outcome = Literal["PASS", "FAIL", "CANNOT TELL", "NOT RUN"]
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records say of a claim, and the figures that say it.
+    """What the records say of a claim, and the figures that say it."""
 
-    Args:
-        short: whether the schedule was shortened: then it is about how networks begin to learn.
-        tested: whether there are seeds enough to tell a difference from chance.
-    """
-
-    outcome: Literal["PASS", "FAIL", "NOT RUN"]
+    outcome: Outcome
     evidence: str
-    short: bool = False
-    tested: bool = True
+    tested: bool = True  # whether there are seeds enough to tell a difference from chance
+    # the chance that these seeds find the paper's difference, or where it prints none the one that was found; None
+    # where nothing is tested
+    power: float | None = None
 
     @property
-    def reserve(self) -> str:
-        """What must be known beside the outcome: "", "short", "untested" or "short, untested"."""
-        return ", ".join(["short"] * self.short + ["untested"] * (not self.tested))
+    def decided(self) -> bool:
+        """Whether it is more than a coin's throw: counted, or tested with a power of a half."""
+        return self.outcome in ("PASS", "FAIL") and self.tested and (self.power is None or self.power >= DECISIVE)
 
 
-def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
-    """The verdict on the longest budget in which both sides were run for equally many steps.
+def judge(claim: Claim, records: Iterable[Record], budgets: Sequence[str] = LONGEST_FIRST) -> Verdict:
+    """The verdict on the longest of ``budgets`` in which both sides were run for equally many steps.
 
-    A lower error counts where a one-sided Welch test gives it less than 5 % to be chance, and where one side has one
-    seed alone, which no test can judge, as it is; coming down sooner counts where the slowest seed of the one does so
-    before the fastest of the other. Runs of one side that differ in their configs decide nothing.
+    A lower error counts where a one-sided test, Welch's, or Student's where one side has one seed, gives it less than
+    5 % to be chance, and so does a higher one. Where neither is the case the claim fails if the power was a half; else
+    nothing can be told. One seed on both sides is untested. Coming down sooner counts where the slowest seed of the one
+    does so before the fastest of the other. Runs of one side that differ in their configs decide nothing.
     """
     found = list(records)
     test = claim.shown_by
     if isinstance(test, Fewer):
         return _fewer(test)
-    for budget in LONGEST_FIRST:
+    for budget in budgets:
         better, worse = (
             [record for record in found if (record["experiment"], record["budget"]) == (name, budget)]
             for name in (test.better, test.worse)
@@ -61,23 +60,21 @@ def judge(claim: Claim, records: Iterable[Record]) -> Verdict:
             steps = [{record["steps"] for record in side} for side in (better, worse)]
             if steps[0] != steps[1] and (isinstance(test, Sooner) or test.equal_steps):
                 continue
-            outcome, figures = _lower(test, better, worse) if isinstance(test, Lower) else _sooner(test, better, worse)
-            evidence = f"{figures}; {_length(better, worse)}, budget={budget}"
-            return Verdict(outcome, evidence, budget != "paper", min(len(better), len(worse)) > 1)
-    return Verdict("NOT RUN", _why_not(found, test.better, test.worse))
+            verdict = _lower(test, better, worse) if isinstance(test, Lower) else _sooner(test, better, worse)
+            return replace(verdict, evidence=f"{verdict.evidence}; {_length(better, worse)}, budget={budget}")
+    looked_at = [one for one in found if one["budget"] in (*budgets, "smoke")]
+    return Verdict("NOT RUN", _why_not(looked_at, test.better, test.worse))
 
 
 def _fewer(test: Fewer) -> Verdict:
     """What both ways take, counted, and whether it is what the source prints."""
-    counts = [sum(map(_count, way)) for way in (test.smaller, test.larger)]
+    counts = [
+        sum(maps_in * maps_out * kernel**2 * side**2 for maps_in, maps_out, kernel, side in way)
+        for way in (test.smaller, test.larger)
+    ]
     agree = all(printed is None or printed.agrees(count) for printed, count in zip(test.printed, counts, strict=True))
     figures = f"{counts[0]:,} against {counts[1]:,} {test.unit}, counted"
     return Verdict("PASS" if agree and counts[0] < counts[1] else "FAIL", figures)
-
-
-def _count(convolution: Convolution) -> int:
-    maps_in, maps_out, kernel, side = convolution
-    return maps_in * maps_out * kernel**2 * side**2
 
 
 def _why_not(found: Sequence[Record], *names: str) -> str:
@@ -98,24 +95,41 @@ def _length(better: Sequence[Record], worse: Sequence[Record]) -> str:
     return f"{ours} epoch{'s' if ours > 1 else ''}{'' if ours == theirs else f' against {theirs}'}"
 
 
-def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
+def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> Verdict:
     ours, theirs = ([record[test.figure] for record in side] for side in (better, worse))
-    lower = statistics.mean(ours) < statistics.mean(theirs)
-    chance, note = 0.0, "one seed each" if len(ours) == len(theirs) else "too few seeds for a test"
-    if min(len(ours), len(theirs)) > 1:
-        if statistics.stdev(ours) == statistics.stdev(theirs) == 0:
-            chance = 0.0 if lower else 1.0
-        else:  # how probable so low a mean is if both are of one kind: Welch's test, one-sided
-            chance = float(ttest_ind(ours, theirs, equal_var=False, alternative="less")[1])  # type: ignore[arg-type]
-        note = f"p = {chance:.2g}"
+    difference = statistics.mean(theirs) - statistics.mean(ours)
     name = test.figure.removeprefix("last_").replace("_", "ing " if "train" in test.figure else " ")
-    figures = f"{name} {spread(ours)} against {spread(theirs)} ({note})"
-    if not lower:
-        return "FAIL", f"{figures}, the other way round"
-    return ("PASS", figures) if chance < SIGNIFICANT else ("FAIL", f"{figures}, which may be chance")
+    figures, reversed_ = f"{name} {spread(ours)} against {spread(theirs)}", ", the other way round"
+    sides = groups(ours, theirs)
+    if sides is None:
+        text = f"{figures} (one seed each){'' if difference > 0 else reversed_}"
+        return Verdict("PASS" if difference > 0 else "CANNOT TELL", text, tested=False)
+    expected = expected_difference(test)
+    found = power(abs(difference) if expected is None else expected, *sides)
+    figures += f" (p = {chance(difference, *sides):.2g}, power {found:.2f})"
+    if chance(difference, *sides) < SIGNIFICANT:
+        return Verdict("PASS", figures, power=found)
+    if chance(-difference, *sides) < SIGNIFICANT:
+        return Verdict("FAIL", figures + reversed_, power=found)
+    text = figures + (reversed_ if difference < 0 else ", which may be chance")
+    return Verdict("FAIL" if found >= DECISIVE else "CANNOT TELL", text, power=found)
 
 
-def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> tuple[Literal["PASS", "FAIL"], str]:
+def expected_difference(test: Lower) -> float | None:
+    """By how much the paper's errors of both sides differ, as a share; None where it does not print both alike."""
+    figures = [EXPERIMENTS[name].published if name in EXPERIMENTS else None for name in (test.better, test.worse)]
+    if test.figure != "test_error" or any(error is None or error.expected is None for error in figures):
+        return None
+    better, worse = figures
+    assert better is not None
+    assert worse is not None
+    if (better.of, better.protocol) != (worse.of, worse.protocol):
+        return None
+    difference = (worse.expected - better.expected) / 100  # type: ignore[operator]
+    return difference if difference > 0 else None
+
+
+def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> Verdict:
     error = test.error
     if error is None:
         error = statistics.mean(min(row[test.figure] for row in record["history"]) for record in worse)
@@ -128,7 +142,9 @@ def _sooner(test: Sooner, better: Sequence[Record], worse: Sequence[Record]) -> 
         for side in (better, worse)
     )
     figures = f"{100 * error:.3g} % after {_epochs(ours, better)} epochs against {_epochs(theirs, worse)}"
-    return ("PASS" if max(ours) < min(theirs) else "FAIL"), figures
+    outcome: Outcome = "PASS" if max(ours) < min(theirs) else "FAIL" if min(ours) > max(theirs) else "CANNOT TELL"
+    tested = min(len(better), len(worse)) > 1
+    return Verdict(outcome if tested or outcome == "PASS" else "CANNOT TELL", figures, tested)
 
 
 def _epochs(arrivals: Sequence[float], side: Sequence[Record]) -> str:

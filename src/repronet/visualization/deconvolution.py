@@ -22,17 +22,11 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Excitation:
-    """One unit at work.
+    """One unit at work."""
 
-    Attributes:
-        image: the number of the image.
-        place: of the unit in its map, (row, column).
-        value: its output.
-    """
-
-    image: int
-    place: tuple[int, int]
-    value: float
+    image: int  #: the number of the image
+    place: tuple[int, int]  #: of the unit in its map, (row, column)
+    value: float  #: its output
 
 
 @torch.no_grad()
@@ -49,7 +43,7 @@ def strongest(
         network: from :func:`repronet.visualization.layer_outputs.probe`.
         images: network inputs (N, C, H, W).
         count: how many a map, fewer where there are fewer images.
-        advance: told how many images were just seen.
+        advance: called with the number of images just seen.
     """
     peaks, places = [], []
     for part in images.split(BATCH):

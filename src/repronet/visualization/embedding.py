@@ -1,4 +1,4 @@
-"""How images lie in the features that a network's last layer tells classes apart by."""
+"""How images lie among the features that a network's last layer classifies by."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ COMPONENTS = 50  # what t-SNE is given, as its authors did (van der Maaten and H
 
 @torch.no_grad()
 def features(network: nn.Module, images: Tensor, advance: Callable[[int], None] = lambda images: None) -> Tensor:
-    """What goes into the layer that gives the classes' scores: (N, features), maps averaged over their places.
+    """What goes into the layer that gives the classes' scores: (N, features), maps averaged over their places."""
+    return features_and_scores(network, images, advance)[0]
+
+
+def features_and_scores(
+    network: nn.Module, images: Tensor, advance: Callable[[int], None] = lambda images: None
+) -> tuple[Tensor, Tensor]:
+    """:func:`features`, and the scores (N, classes) that they give.
 
     Args:
         network: in evaluation mode; one of ours.
         images: network inputs (N, C, H, W).
-        advance: told how many images were just seen.
+        advance: called with the number of images just seen.
     """
     head = dict(network.named_modules())[head_name(network)]
-    collected: list[Tensor] = []
+    collected, scores = list[Tensor](), list[Tensor]()
 
     def collect(module: nn.Module, given: tuple[Tensor, ...]) -> None:
         collected.append(given[0].mean(dim=(2, 3)) if given[0].ndim == 4 else given[0].flatten(1).clone())
 
-    handle = head.register_forward_pre_hook(collect)
-    try:
+    with head.register_forward_pre_hook(collect):
         for part in images.split(BATCH):
-            network(part)
+            scores.append(network(part))
             advance(len(part))
-    finally:
-        handle.remove()
-    return torch.cat(collected)
+    return torch.cat(collected), torch.cat(scores)
 
 
 def head_name(network: nn.Module) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -23,14 +24,12 @@ class LayerOutputs:
 
     A layer's output is taken behind what follows it alone and keeps its shape: the normalisation, the activation. Where
     a shortcut is added, it ends.
-
-    Attributes:
-        of: (N, C, H, W), or (N, features), by the layer's path, in the order of computing.
-        last_maps: the last (N, C, H, W) with more than one place that goes into a pool or comes out of anything but a
-            pool; None without any.
     """
 
+    #: (N, C, H, W), or (N, features), by the layer's path, in the order of computing
     of: dict[str, Tensor] = field(default_factory=dict)
+    #: the last (N, C, H, W) with more than one place that goes into a pool or comes out of anything but a pool;
+    #: None without any
     last_maps: Tensor | None = None
 
     def maps(self) -> dict[str, Tensor]:
@@ -74,17 +73,12 @@ def watched(network: nn.Module, wanted: Collection[str] | None = None) -> Iterat
         if maps is not None and has_places(maps) and id(maps) not in pooled:
             found.last_maps = maps
 
-    handles = [
-        module.register_forward_hook(lambda m, given, output, name=name: seen(name, m, given, output))
-        for name, module in network.named_modules()
-        if "parametrizations" not in name.split(".")
-        and (isinstance(module, WEIGHTED) or not any(isinstance(part, WEIGHTED) for part in module.modules()))
-    ]
-    try:
+    with ExitStack() as hooks:
+        for name, module in network.named_modules():
+            holds_layers = any(isinstance(part, WEIGHTED) for part in module.modules())
+            if "parametrizations" not in name.split(".") and (isinstance(module, WEIGHTED) or not holds_layers):
+                hooks.enter_context(module.register_forward_hook(partial(seen, name)))
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def probe(network: nn.Module) -> nn.Module:

@@ -42,7 +42,7 @@ def surface(
     Args:
         loss: of the network with its weights as they stand.
         betas: ``[0.0]`` for a line along the first direction.
-        advance: told of every point.
+        advance: called at every point.
     """
     named = {name: weight for name, weight in network.named_parameters() if weight.ndim >= 2}
     before = {name: weight.detach().clone() for name, weight in named.items()}

@@ -33,7 +33,7 @@ def maximize(
         rate: of each step, in units of the inputs, along the gradient of length 1 (root mean square).
         decay: the share of the image that is taken off at each step, λ.
         blur_every: so many steps the image is blurred a little; 0 for never.
-        advance: told of every step.
+        advance: called at every step.
     """
     drawn = torch.Generator().manual_seed(seed)
     images = torch.randn(len(labels), *shape, generator=drawn) * 0.1

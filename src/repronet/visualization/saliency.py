@@ -55,7 +55,7 @@ def gradcam(network: nn.Module, images: Tensor, labels: Tensor, layer: str | Non
             scores = network(part.clone().requires_grad_()).gather(1, its_labels[:, None])  # → (N, 1)
         maps = outputs.last_maps if layer is None else outputs.of.get(layer)
         if maps is None or not has_places(maps):
-            raise UserError("this network keeps no places of the image in its layers; gradcam has nothing to show")
+            raise UserError("the layers of this network have no spatial maps; gradcam has nothing to show")
         gradient = torch.autograd.grad(scores.sum(), maps)[0]  # (N, K, h, w)
         alpha = gradient.mean(dim=(2, 3), keepdim=True)  # → (N, K, 1, 1)
         evidence = (alpha * maps.detach()).sum(dim=1).clamp(min=0)  # → (N, h, w)
@@ -81,7 +81,7 @@ def occlusion(
         network: in evaluation mode.
         image: one network input (C, H, W).
         side, stride: of the square and of its steps, in pixels.
-        advance: told how many places were just looked at.
+        advance: called with the number of places just covered.
     """
     height, width = image.shape[-2:]
     grey = image.mean(dim=(1, 2), keepdim=True)  # (C, 1, 1)

@@ -1,0 +1,282 @@
+"""A layer of somebody's own, proved against itself: no naive forward and no vendor's layer is there to compare with.
+
+First derivatives are held against central differences of the forward, second ones against central differences of the
+first, both in float64, in an element each. What must not depend on how the layer is used is held against its plain use:
+memory layout, one image of a batch alone, a second run, narrower numbers, torch.func and torch.compile.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from repronet.analysis.gradients import LIMITS, STEP, central_differences, mixture_of, relative_error
+from repronet.errors import UserError, first_line
+
+SHAPES = ((2, 4, 6, 6), (3, 4), (2, 4, 6), (2, 3, 32, 32), (2, 1, 28, 28))  # tried where none is given
+SIZES = (4, 4, 3, 3)  # of arguments without a default: channels in and out, a kernel
+ELEMENTS = 60  # of a tensor that are moved one by one; of larger ones, so many drawn at random
+NARROW = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # dtypes, with the relative error that they are allowed
+SECOND = 1e-5  # central differences of a gradient, which is rounded itself
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A row of the table."""
+
+    label: str
+    error: float | None  # the largest relative error; None where it was not computed
+    limit: float  # what is allowed; an error above it, or NaN, is wrong
+    words: str = ""  # which element is wrong and by how much, or why there is no figure
+    wrong: bool = False  # where there is no figure, whether that is a fault
+
+    @property
+    def passed(self) -> bool:
+        return not self.wrong if self.error is None else self.error <= self.limit
+
+
+Function = Callable[..., Tensor]
+
+
+class OwnLayer:
+    """The layer as a function of its input and its parameters, in float64.
+
+    Args:
+        layer: in the mode in which it is to be proved; it is left as it is.
+        input: (N, …), float64.
+    """
+
+    def __init__(self, layer: nn.Module, input: Tensor):
+        self.layer = copy.deepcopy(layer).double()
+        self.names = ["input", *(name for name, _ in self.layer.named_parameters())]
+        self.tensors = [input, *(parameter.detach() for parameter in self.layer.parameters())]
+
+    def function(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Function:
+        """Input and parameters → output. Buffers begin as they are, and random numbers with the same seed."""
+        layer, names = self.layer, self.names[1:]
+        buffers = {
+            name: buffer.to(dtype) if buffer.is_floating_point() else buffer for name, buffer in layer.named_buffers()
+        }
+
+        def call(input: Tensor, *parameters: Tensor) -> Tensor:
+            torch.manual_seed(seed)
+            given = {**dict(zip(names, parameters, strict=True)), **{k: b.clone() for k, b in buffers.items()}}
+            return torch.func.functional_call(layer, given, (input,))
+
+        return call
+
+
+def build(make: Callable[..., Any], args: Sequence[Any] | dict[str, Any] | None) -> nn.Module:
+    """The layer, with the arguments that are given, or some for those that have no default.
+
+    Raises:
+        UserError: for a class that is no layer, or arguments that it does not take.
+    """
+    name = getattr(make, "__name__", str(make))
+    if args is None:
+        wanted = [p for p in inspect.signature(make).parameters.values() if p.default is p.empty]
+        positional = [p for p in wanted if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        args = list(SIZES[: len(positional)])
+    try:
+        made = make(**args) if isinstance(args, dict) else make(*args)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        raise UserError(f"{name}: cannot be made with args={args}: {reason}; give its arguments, args=[3,8]") from error
+    if not isinstance(made, nn.Module):
+        raise UserError(f"{name}: makes a {type(made).__name__}; gradcheck takes a torch.nn.Module")
+    return made
+
+
+def fitting(layer: nn.Module, shape: Sequence[int] | None, seed: int) -> OwnLayer:
+    """The layer with an input that it takes: of the given shape, or of the first usual one that works.
+
+    Raises:
+        UserError: when none does, with what the layer says.
+    """
+    reasons = []
+    for size in [tuple(shape)] if shape else SHAPES:
+        generator = torch.Generator().manual_seed(seed)
+        own = OwnLayer(layer, torch.randn(size, dtype=torch.float64, generator=generator))
+        try:
+            output = own.function()(*own.tensors)
+        except Exception as error:
+            reasons.append(f"{type(error).__name__}: {first_line(error)}")
+            continue
+        if not isinstance(output, Tensor) or not output.is_floating_point():
+            raise UserError(
+                f"{type(layer).__name__}: gives a {type(output).__name__}; gradcheck takes one float tensor"
+            )
+        return own
+    tried = list(shape) if shape else "; ".join(str(list(size)) for size in SHAPES)
+    raise UserError(f"{type(layer).__name__}: takes no input {tried} ({reasons[0]}); give one, shape=[2,3,8,8]")
+
+
+def prove(own: OwnLayer, seed: int) -> Iterator[Finding]:
+    """Every check of the layer, one by one."""
+    yield from _first(own, seed)
+    yield from _second(own, seed)
+    yield from _uses(own)
+
+
+def gradients(function: Function, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The output y, and the gradients of Σ v·y for random v by every tensor, zero where it has no part."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]  # no copy, which would change its layout
+    output = function(*leaves)
+    mixture = mixture_of(output, 1).to(output.dtype)
+    return [output, *_by(output, leaves, mixture)]
+
+
+def _by(output: Tensor, leaves: Sequence[Tensor], mixture: Tensor | None, create_graph: bool = False) -> list[Tensor]:
+    if not output.requires_grad:
+        return [torch.zeros_like(leaf) for leaf in leaves]
+    given: dict[str, Any] = {"create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
+    return list(torch.autograd.grad(output, leaves, mixture, **given))
+
+
+def _first(own: OwnLayer, seed: int) -> Iterator[Finding]:
+    function = own.function()
+    output, *first = gradients(function, own.tensors)
+    for number, (name, gradient) in enumerate(zip(own.names, first, strict=True)):
+        weights = mixture_of(output, 1)
+        yield _compared(f"∂{name}", gradient, function, weights, own.tensors, number, LIMITS["numeric"], seed)
+
+
+def _second(own: OwnLayer, seed: int) -> Iterator[Finding]:
+    function = own.function()
+
+    def mixture(*tensors: Tensor, create_graph: bool = False) -> Tensor:
+        with torch.enable_grad():
+            if create_graph:  # first derivatives that can be differentiated by ``tensors``
+                output = function(*tensors)
+                first = _by(output, tensors, mixture_of(output, 1), create_graph=True)
+            else:
+                first = gradients(function, tensors)[1:]
+            return torch.stack([(gradient * mixture_of(gradient, 2)).sum() for gradient in first]).sum()
+
+    leaves = [tensor.detach().requires_grad_() for tensor in own.tensors]
+    try:
+        twice = _by(mixture(*leaves, create_graph=True), leaves, None)
+    except RuntimeError as error:
+        yield Finding("second derivatives", None, SECOND, f"none: {first_line(error)}")
+        return
+    for number, (name, gradient) in enumerate(zip(own.names, twice, strict=True)):
+        yield _compared(f"∂²/∂{name}", gradient, mixture, torch.ones(()), own.tensors, number, SECOND, seed)
+
+
+def _compared(
+    label: str,
+    found: Tensor,
+    function: Function,
+    weights: Tensor,
+    tensors: list[Tensor],
+    number: int,
+    limit: float,
+    seed: int,
+) -> Finding:
+    """A gradient of Σ weights·y against central differences, element by element; the worst element is named."""
+    places = _places(tensors[number], seed)
+    if not places:
+        return Finding(label, 0.0, limit)
+    some, right = found.flatten()[places], central_differences(function, weights, tensors, number, places)
+    error = relative_error(some, right)
+    worst = int((some - right).abs().nan_to_num(nan=torch.inf).argmax())
+    index = [int(i) for i in torch.unravel_index(torch.tensor(places[worst]), tensors[number].shape)]
+    words = f"at {index}: {some[worst].item():.6g}, differences give {right[worst].item():.6g}"
+    return Finding(label, error, limit, "" if error <= limit else words)
+
+
+def _places(tensor: Tensor, seed: int) -> list[int]:
+    if tensor.numel() <= ELEMENTS:
+        return list(range(tensor.numel()))
+    drawn = torch.randperm(tensor.numel(), generator=torch.Generator().manual_seed(seed))
+    return sorted(drawn[:ELEMENTS].tolist())
+
+
+def _uses(own: OwnLayer) -> Iterator[Finding]:
+    """What must not change the numbers, and what a layer may refuse."""
+    function, (input, *weights) = own.function(), own.tensors
+    plain = gradients(function, own.tensors)
+    yield _same("a second time", LIMITS["autograd"], plain, lambda: gradients(function, own.tensors))
+    yield _batch("a batch of one", function, input[:1], weights)
+    yield _batch("an empty batch", function, input[:0], weights)
+    if torch.equal(plain[0], own.function(seed=1)(*own.tensors)):
+        yield from _ways(own, plain)
+    else:
+        words = "not compared: it draws random numbers, others in another layout or dtype"
+        yield Finding("layouts, dtypes, torch.func", None, 0.0, words)
+
+
+def _ways(own: OwnLayer, plain: list[Tensor]) -> Iterator[Finding]:
+    """Layouts, dtypes, torch.func and torch.compile."""
+    function, exact, (input, *weights) = own.function(), LIMITS["autograd"], own.tensors
+    backwards = tuple(reversed(range(input.dim())))
+    apart = input.permute(backwards).contiguous().permute(backwards)  # what were neighbours in memory are far apart
+    yield _same("not contiguous", exact, plain, lambda: gradients(function, [apart, *weights]))
+    if input.dim() == 4:
+        innermost = input.contiguous(memory_format=torch.channels_last)
+        yield _same("channels last", exact, plain, lambda: gradients(function, [innermost, *weights]))
+    for dtype, limit in NARROW.items():
+        narrow = [tensor.to(dtype) for tensor in own.tensors]
+        found = partial(gradients, own.function(dtype), narrow)
+        yield _same(str(dtype).removeprefix("torch."), limit, plain, found, refusable=True)
+    tangents = tuple(mixture_of(tensor, 3) for tensor in own.tensors)
+    moved = ([tensor + sign * STEP * t for tensor, t in zip(own.tensors, tangents, strict=True)] for sign in (1, -1))
+    above, below = (function(*tensors) for tensors in moved)
+    along = [(above - below) / (2 * STEP)]
+    yield _same(
+        "jvp",
+        LIMITS["numeric"],
+        along,
+        lambda: [torch.func.jvp(function, tuple(own.tensors), tangents)[1]],
+        refusable=True,
+    )
+    several = torch.stack([input, input.flip(0)])
+    each = [torch.stack([function(one, *weights) for one in several])]
+    yield _same(
+        "vmap", exact, each, lambda: [torch.func.vmap(lambda x: function(x, *weights))(several)], refusable=True
+    )
+    torch.compiler.reset()
+    compiled = torch.compile(function, backend="aot_eager")
+    yield _same("compile", exact, plain, lambda: gradients(compiled, own.tensors), refusable=True)
+
+
+def _same(
+    label: str,
+    limit: float,
+    expected: Sequence[Tensor],
+    compute: Callable[[], Sequence[Tensor]],
+    refusable: bool = False,
+) -> Finding:
+    """What must be as in plain use.
+
+    Args:
+        refusable: whether an error is no fault, but said.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = compute()
+    except Exception as error:
+        return Finding(label, None, limit, f"{type(error).__name__}: {first_line(error)}", wrong=not refusable)
+    errors = [relative_error(f.double(), e.double()) for f, e in zip(found, expected, strict=True)]
+    return Finding(label, max(errors, key=lambda error: (error != error, error)), limit)
+
+
+def _batch(label: str, function: Function, input: Tensor, weights: Sequence[Tensor]) -> Finding:
+    """Whether fewer images go through; the answer has as many, and gradients are numbers."""
+    try:
+        output, *found = gradients(function, [input, *weights])
+    except Exception as error:
+        return Finding(label, None, 0.0, f"{type(error).__name__}: {first_line(error)}")
+    if output.dim() and len(output) != len(input):
+        return Finding(label, None, 0.0, f"gives {len(output)} answers to {len(input)} inputs", wrong=True)
+    strange = not all(tensor.isfinite().all() for tensor in found)
+    return Finding(label, None, 0.0, "a gradient is not finite" if strange else "goes through", wrong=strange)

@@ -1,0 +1,117 @@
+"""How many seeds it takes to tell two errors apart. Needs no torch.
+
+Of two groups of n₁ and n₂ runs with deviations s₁ and s₂ and a true difference Δ, Welch's statistic has a noncentral t
+distribution with δ = Δ / √(s₁²/n₁ + s₂²/n₂) and ν = (s₁²/n₁ + s₂²/n₂)² / (s₁⁴/(n₁²(n₁−1)) + s₂⁴/(n₂²(n₂−1))) degrees of
+freedom. The power is the chance that it exceeds the 95th percentile of Student's t with ν: that a one-sided test at 5 %
+finds a difference which is there (Cohen 1988, chapter 2).
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from scipy.stats import nct, t
+
+SIGNIFICANT = 0.05
+WANTED = 0.8  # power that is asked of a plan
+DECISIVE = 0.5  # below it a test that found nothing says nothing
+MOST = 10_000  # seeds, beyond which nobody goes
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one kind."""
+
+    runs: int  # how many; their mean is compared
+    deviation: float  # of one run, in the unit of the difference
+    borrowed: int = 0  # how many runs of the other side the deviation is taken from, where these have none of their own
+
+    @property
+    def variance(self) -> float:
+        """Of the mean."""
+        return self.deviation**2 / self.runs
+
+    @property
+    def freedom(self) -> int:
+        return (self.borrowed or self.runs) - 1
+
+
+def freedom(one: Group, other: Group) -> float:
+    """ν of the Welch–Satterthwaite equation; where one side borrows the other's deviation, that of Student's test."""
+    if one.borrowed or other.borrowed:
+        return min(one.freedom, other.freedom)
+    parts = [group.variance**2 / group.freedom for group in (one, other)]
+    return (one.variance + other.variance) ** 2 / sum(parts)
+
+
+def power(difference: float, one: Group, other: Group) -> float:
+    """The chance that a one-sided test at 5 % finds ``difference``, of 0 to 1."""
+    error = math.sqrt(one.variance + other.variance)
+    if error == 0:
+        return 1.0 if difference > 0 else 0.0
+    degrees = freedom(one, other)
+    return float(nct.sf(t.ppf(1 - SIGNIFICANT, degrees), degrees, difference / error))
+
+
+def chance(difference: float, one: Group, other: Group) -> float:
+    """p of the one-sided test: how probable so large a difference of the means is where there is none."""
+    error = math.sqrt(one.variance + other.variance)
+    if error == 0:
+        return 0.0 if difference > 0 else 1.0
+    return float(t.sf(difference / error, freedom(one, other)))
+
+
+def seeds_needed(difference: float, deviations: tuple[float, float], wanted: float = WANTED) -> int | None:
+    """The fewest seeds of each kind that find ``difference`` with the power ``wanted``; None for more than MOST."""
+    if difference <= 0:
+        return None
+
+    def enough(runs: int) -> bool:
+        one, other = (Group(runs, deviation) for deviation in deviations)
+        return power(difference, one, other) >= wanted
+
+    return _first(enough)
+
+
+def seeds_against_one(difference: float, deviation: float, theirs: Group, wanted: float = WANTED) -> int | None:
+    """The same where the other side has the runs of ``theirs`` and no more, as a paper has."""
+
+    def enough(runs: int) -> bool:
+        other = Group(theirs.runs, theirs.deviation, runs if theirs.borrowed else 0)
+        return power(difference, Group(runs, deviation), other) >= wanted
+
+    return _first(enough)
+
+
+def _first(enough: Callable[[int], bool]) -> int | None:
+    """The least count from 2 on, by doubling and halving: more seeds never have less power."""
+    low, high = 1, 2
+    while not enough(high):
+        low, high = high, 2 * high
+        if high > MOST:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def counting(share: float, images: int) -> float:
+    """The deviation of an error that is counted on so many images, √(p(1−p)/N): for want of a measured one."""
+    return math.sqrt(share * (1 - share) / images)
+
+
+def groups(ours: Sequence[float], theirs: Sequence[float]) -> tuple[Group, Group] | None:
+    """Both sides' errors as they are compared: one run alone is taken to spread as the others do; None for one each."""
+    deviations = [statistics.stdev(side) if len(side) > 1 else None for side in (ours, theirs)]
+    if deviations == [None, None]:
+        return None
+    sides = zip((ours, theirs), deviations, (theirs, ours), reversed(deviations), strict=True)
+    one, other = (
+        Group(len(side), own) if own is not None else Group(1, lent or 0.0, len(lender))
+        for side, own, lender, lent in sides
+    )
+    return one, other
