@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from repronet.data.module import ImageDataModule
     from repronet.training.module import ImageClassifier
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["ImageClassifier", "ImageDataModule", "Result", "load", "register", "train"]
 

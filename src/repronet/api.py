@@ -1,11 +1,4 @@
-"""The same as the command line, for Python: train a network, load one, get the data.
-
-import repronet
-
-result = repronet.train("model=resnet20", "data=cifar10", "trainer.max_epochs=20")
-classifier = repronet.load(result.run_dir)
-classifier.predict("photo.jpg")
-"""
+"""The same as the command line, for Python: train a network, load one, get the data."""
 
 from __future__ import annotations
 
@@ -23,17 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a finished run came to.
+    """The result of a finished run."""
 
-    Attributes:
-        run_dir: its folder.
-        values: the content of its ``result.json``.
-        history: one row an epoch, as in its ``history.csv``.
-    """
-
-    run_dir: Path
-    values: Mapping[str, Any]
-    history: list[dict[str, float]]
+    run_dir: Path  # its folder
+    values: Mapping[str, Any]  # the content of its ``result.json``
+    history: list[dict[str, float]]  # one row an epoch, as in its ``history.csv``
 
     def __repr__(self) -> str:
         return f"Result(run_dir={str(self.run_dir)!r}, test_error={self.test_error}, epochs={len(self.history)})"
@@ -75,6 +62,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
     from rich.console import Console
 
     from repronet.config.compose import compose
+    from repronet.config.schema_trainer import ELSEWHERE
     from repronet.figures.charts import read_history
     from repronet.runs import HISTORY
     from repronet.runs.processes import refuse_several
@@ -88,11 +76,12 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
     refuse_several()
     console = Console(highlight=False, quiet=quiet)
     resumed = [word.removeprefix("resume=") for word in overrides if word.startswith("resume=")]
-    if resumed and len(overrides) > 1:
+    changed = [word for word in overrides if word.startswith(tuple(f"{key}=" for key in ELSEWHERE))]
+    if resumed and len(overrides) > 1 + len(changed):
         raise UserError(f"resume={resumed[-1]}: a resumed run keeps its config; give it alone")
     with speaking_to(console):
         if resumed:
-            values = run.resume(Path(resumed[0]).expanduser(), console)
+            values = run.resume(Path(resumed[0]).expanduser(), console, changed)
         else:
             values = run.train(compose("train", overrides, Path(config_dir) if config_dir else None), console)
     folder = Path(values["run_dir"])
@@ -104,24 +93,19 @@ def load(source: str | Path) -> Classifier:
 
     Args:
         source: a run folder; a checkpoint (``…/checkpoints/last.ckpt``); a ``.safetensors`` file of
-            ``repronet export``; or "NETWORK/NAME" of torchvision's weights, such as ``"resnet18/IMAGENET1K_V1"``.
+            ``repronet export``; "repronet/NAME" of ``repronet list weights``; or "NETWORK/NAME" of torchvision's
+            weights, such as ``"resnet18/IMAGENET1K_V1"``.
 
     Raises:
         UserError: when there is nothing of that kind, it is damaged, or its run needs a plugin that is not imported.
     """
     from repronet.config import plugins
-    from repronet.training import classifier
+    from repronet.training.classifier import of_source
 
     path = Path(source).expanduser()
-    if path.is_dir():
-        plugins.require_for(path)
-        return classifier.of_run(path)
-    if not path.is_file():
-        return classifier.of_published(str(source))
-    if path.suffix != ".ckpt":
-        return classifier.of_file(path)
-    plugins.require_for(path.parent.parent)  # the run folder, if it still lies there
-    return classifier.of_checkpoint(path)
+    if path.is_dir() or path.suffix == ".ckpt":
+        plugins.require_for(path if path.is_dir() else path.parent.parent)  # the run folder, if it still lies there
+    return of_source(source)
 
 
 def data(name: str, *overrides: str) -> ImageDataModule:

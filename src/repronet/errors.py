@@ -40,11 +40,21 @@ def closest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
 
 
 def _likeness(word: str, name: str) -> float:
-    tail = name.rpartition(".")[2]
-    if word.rpartition(".")[2] == tail:
+    (above, _, tail), (group, _, key) = word.rpartition("."), name.rpartition(".")
+    if tail == key:
         return 1.0
-    names = {name} if "." in word else {name, tail}
-    return max(difflib.SequenceMatcher(None, word, other).ratio() for other in names)
+    if above and group:  # a group that is right makes no key alike
+        return _ratio(tail, key) * _ratio(above, group)
+    if above:  # in another place, where only the very same word would be meant
+        return _ratio(tail, key) / 2
+    if not group:
+        return _ratio(word, name)
+    part_of_it = word in key or key in word
+    return _ratio(word, key) * (1.0 if part_of_it else 0.75)  # of keys alone there are many, one of them like any word
+
+
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
 def _number_apart(word: str, name: str) -> float:
@@ -56,3 +66,10 @@ def first_line(error: Exception) -> str:
     """The first line of an exception's text that says something, or its name."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__
+
+
+def in_one_line(error: BaseException) -> str:
+    """What a person reads of an exception: its text where it was written for one, else its name with it."""
+    meant = isinstance(error, UserError | Fault | KeyboardInterrupt)
+    reason = str(error) or "interrupted" if meant else f"{type(error).__name__}: {error} (debug=true shows where)"
+    return " ".join(reason.split())

@@ -17,7 +17,7 @@ def test_the_sheet_is_written_where_it_is_wanted(repronet, tmp_path):
     with Image.open(tmp_path / "sheets" / "digits.png") as sheet:
         assert sheet.width > sheet.height > 200
     events = EventAccumulator(str(tmp_path / "tb")).Reload()
-    assert events.Tags()["images"] == ["augmentation/affine"]
+    assert events.Tags()["images"] == ["augmentation/mnist"]
 
 
 COLOUR_STEPS = ("colour_cast", "snow")
@@ -61,7 +61,7 @@ def test_the_seed_decides_the_sheet(repronet, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["each=true"], "each=true: augmentation=affine has no steps; augmentation=lecture has"),
+        (["each=true"], "each=true: augmentation=mnist has no steps; augmentation=lecture has"),
         (["augmentation=lecture"], "colour_cast needs colours"),
         (["out=sheet.jpg"], "out=sheet.jpg: must be the name of a .png file"),
         (["augmentation=lecture", "augmentation.steps=[{op: flop}]"], "steps[0].op=flop: no such step; nearest: flip"),

@@ -35,8 +35,8 @@ def test_a_network_is_timed_shape_by_shape(repronet):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["bench"], "bench: needs a second word; there is: bench conv"),
-        (["bench", "pool"], "bench pool: needs a second word; there is: bench conv"),
+        (["bench"], "bench: needs a second word, one of: bench conv, bench step"),
+        (["bench", "pool"], "bench pool: needs a second word, one of: bench conv, bench step"),
         (["bench", "conv", "kernel=99"], "window (99, 99) is larger than the padded input"),
         (["bench", "conv", "kernel=0"], "kernel=0: must be a whole number of at least 1"),
         (["bench", "conv", "stride=[1,2,3]"], "stride=[1, 2, 3]: must be"),
@@ -44,18 +44,48 @@ def test_a_network_is_timed_shape_by_shape(repronet):
         (["bench", "conv", "groups=3"], "groups=3: must divide the 16 channels of filters="),
         (
             ["bench", "conv", "algorithms=[fast]"],
-            "algorithms=['fast']: must be a list, [im2col,vendor] for instance, of direct",
+            "algorithms=['fast']: must be a list, such as [im2col,vendor], of direct",
         ),
         (["bench", "conv", "algorithms=[winograd]", "stride=2"], "algorithms=[winograd]: none serves 64×16×32×32"),
-        (["bench", "conv", "model=lenet5", "filters=3"], "filters=3: means nothing beside model=lenet5"),
+        (["bench", "conv", "model=lenet5", "filters=3"], "filters=3: has no effect beside model=lenet5"),
         (["bench", "conv", "kernal=5"], "kernal=5: no such key; nearest: kernel"),
         (["bench", "conv", "data=mnist"], "data=mnist: repronet bench conv has no data="),
-        (["bench", "conv", "accelerator=gpu"], "accelerator=gpu: torch finds no GPU here"),
+        (["bench", "conv", "accelerator=gpu"], "accelerator=gpu: PyTorch finds no GPU"),
     ],
 )
 def test_mistakes(repronet, words, message, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     outcome = repronet(*words)
+    assert outcome.code == 2
+    assert message in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_whole_steps_are_timed_in_processes_of_their_own(repronet):
+    outcome = repronet("bench", "step", "model=lenet5", "input=[2,1,32,32]", "rounds=1", "ways=[torch,auto]")
+    assert outcome.code == 0
+    assert "lenet5, images 2×1×32×32" in outcome.out
+    rows = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line[:1].isalpha()}
+    assert rows["torch"][1] == "1.00"
+    for way in ("torch", "auto"):
+        milliseconds, ratio, _, tensors, process = rows[way]
+        assert float(milliseconds) > 0
+        assert float(ratio) > 0
+        assert 0 < float(tensors) < float(process)
+    assert max(map(len, outcome.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "model: missing; say which network: repronet bench step model=resnet20"),
+        (["model=lenet5", "ways=[fast]"], "ways=['fast']: must be a list, such as [torch,auto], of torch"),
+        (["model=lenet5", "input=[2,3,99,99]", "ways=[auto]"], "auto: its process ended: RuntimeError: LeNet5 takes"),
+    ],
+)
+def test_mistakes_with_steps(repronet, words, message):
+    outcome = repronet("bench", "step", *words)
     assert outcome.code == 2
     assert message in outcome.err
     assert outcome.err.count("\n") == 1

@@ -11,6 +11,8 @@ from PIL import Image
 
 from repronet.cli import main
 
+pytestmark = pytest.mark.field
+
 
 def said(monkeypatch, encoding: str, *words: str) -> tuple[int, str]:
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}

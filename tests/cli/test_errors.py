@@ -15,8 +15,8 @@ BAD = [
     (["train", "sede=1"], ["sede=1", "nearest: seed"]),
     (["train", "epochs=3"], ["epochs=3", "nearest: trainer.max_epochs"]),
     (["train", "trainer.epochs=3"], ["trainer.epochs=3", "nearest: trainer.max_epochs"]),
-    (["train", "+optimizer.speed=1"], ["+optimizer.speed=1", "without the +"]),
-    (["train", "~optimizer.lr"], ["~optimizer.lr", "can be removed"]),
+    (["train", "+optimizer.speed=1"], ["optimizer.speed=1", "no such key"]),
+    (["train", "~optimizer.lr"], ["optimizer.lr: missing", "a number above 0"]),
     (["train", "model=lenet6"], ["model=lenet6", "nearest: lenet5", "`repronet list model` names all"]),
     (["train", "data=minst"], ["data=minst", "nearest: mnist"]),
     (["train", "optimizer=sdg"], ["optimizer=sdg", "nearest: sgd"]),
@@ -42,8 +42,8 @@ BAD = [
     (["train", "trainer.max_epochs=2.5"], ["trainer.max_epochs=2.5", "whole number"]),
     (["train", "trainer.max_epochs=0"], ["trainer.max_epochs=0", "at least 1"]),
     (["train", "trainer.accelerator=npu"], ["trainer.accelerator=npu", "auto, cpu, gpu, cuda, mps, tpu"]),
-    (["train", "trainer.clip_norm=2"], ["trainer.clip_norm=2", "trainer.gradient_clip_val now"]),
-    (["train", "trainer.accumulate=2"], ["trainer.accumulate=2", "trainer.accumulate_grad_batches now"]),
+    (["train", "trainer.clip_norm=2"], ["trainer.clip_norm=2", "no such key"]),
+    (["train", "trainer.accumulate=2"], ["trainer.accumulate=2", "nearest: trainer.accumulate_grad_batches"]),
     (["train", "trainer.max_time=3h"], ["trainer.max_time=3h", "DD:HH:MM:SS"]),
     (["train", "trainer.limit_val_batches=1.5"], ["trainer.limit_val_batches=1.5", "at most 1.0"]),
     (["train", "trainer.devices=0"], ["trainer.devices=0", "auto, -1 (all)"]),
@@ -54,7 +54,7 @@ BAD = [
     (["train", "logger={csv: {}}"], ["no such logger", "choices: csv"]),
     (["train", "logger=tensorbord"], ["logger=tensorbord", "nearest: tensorboard"]),
     (["train", "logger=[csv,tensorbord]"], ["logger=[csv,tensorbord]", "nearest: tensorboard"]),
-    (["train", "logger=[none,csv]"], ["logger=[none,csv]", "none stands alone"]),
+    (["train", "logger=[none,csv]"], ["logger=[none,csv]", "none cannot be combined"]),
     (["train", "logger=wandb", "logger.wandb.projekt=x"], ["logger.wandb.projekt=x", "nearest: logger.wandb.project"]),
     (["train", "logger.wandb.project=x"], ["logger.wandb.project=x", "with logger=[tensorboard]"]),
     (["train", "data.batch_size=-4"], ["data.batch_size=-4", "at least 1"]),
@@ -63,7 +63,7 @@ BAD = [
     (["train", "-m", "seed=interval(0,1)"], ["seed=interval(0,1)", "range("]),
     (["train", "-m", "seed=0,1", "run_dir=x"], ["run_dir=x", "cannot share"]),
     (["train", "-m", "seed=0,1", "model=lenet5,lenet7"], ["model=lenet7", "nearest: lenet5"]),
-    (["train", "lenet5"], ["lenet5", "key=value"]),
+    (["train", "lenet5"], ["lenet5", "KEY=VALUE"]),
     (["train", "=3"], ["=3", "no such key"]),
     (["train", "model@x=lenet5"], ["model@x=lenet5", "package"]),
     (["train", "--epochs", "3"], ["--epochs"]),
@@ -72,16 +72,16 @@ BAD = [
     (["train", "data.root=somewhere"], ["data.root=", "mnist5k comes with the package"]),
     (
         ["train", "layers=torch", "algorithm=im2col"],
-        ["algorithm=im2col", "torch's layers have no choice", "layers=custom"],
+        ["algorithm=im2col", "PyTorch's layers have no choice", "layers=custom"],
     ),
     (["train", "model=lenet5_1998", "normalization=batch"], ["normalization=batch", "lenet5_1998"]),
     (["train", "optimizer.nesterov=true", "optimizer.momentum=0"], ["optimizer.momentum=0", "Nesterov"]),
     (["train", "trainer.precision=16-mixed", "trainer.accelerator=cpu"], ["trainer.precision=16-mixed", "bf16-mixed"]),
-    (["train", "trainer.accelerator=gpu"], ["trainer.accelerator=gpu", "no such device here"]),
+    (["train", "trainer.accelerator=gpu"], ["trainer.accelerator=gpu", "no such device"]),
     (["train", "data.batch_size=100000000000000000000"], ["data.batch_size=100000000000000000000", "below"]),
     (["train", "run_dir="], ["run_dir=", "a folder"]),
     (["train", "data=mnist", "data.root="], ["data.root=", "a folder"]),
-    (["train", "run_dir=${seed}"], ["run_dir=${seed}", "as it stands"]),
+    (["train", "run_dir=${seed}"], ["run_dir=${seed}", "used as it is"]),
     (["train", "optimizer=adam", "optimizer.momentum=0.5"], ["optimizer.momentum=0.5", "with optimizer=adam"]),
     (["train", "-m", "model=glob(zzz)"], ["model=glob(zzz)", "no value"]),
     (["train", "-m", "seed=range(3,0)"], ["seed=range(3,0)", "no value"]),
@@ -117,8 +117,8 @@ BAD = [
     (["train", "data=mnist", "data.root='my photos'"], ["data.root=", "/my photos: no such folder"]),
     (["train", "data=mnist", 'data.root="my photos"'], ["data.root=", "/my photos: no such folder"]),
     (["train", "--plugin", "nowhere.py"], ["--plugin nowhere.py", "no such file"]),
-    (["bench"], ["bench: needs a second word; there is: bench conv"]),
-    (["finetune", "compete"], ["finetune compete", "there is: finetune compare"]),
+    (["bench"], ["bench: needs a second word, one of: bench conv, bench step"]),
+    (["finetune", "compete"], ["finetune compete", "one of: finetune compare"]),
 ]
 
 
@@ -219,16 +219,15 @@ def test_no_config_file_reaches_code(repronet, tmp_path, monkeypatch, body):
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
-def test_hydra_settings_in_a_config_file_are_not_acted_on(repronet, tmp_path, monkeypatch):
+def test_hydra_settings_in_a_config_file_are_refused(repronet, tmp_path, monkeypatch):
     monkeypatch.setattr("os.system", lambda command: pytest.fail("os.system was called"))
     folder = tmp_path / "mine" / "experiment"
     folder.mkdir(parents=True)
     callback = "hydra:\n  callbacks:\n    x:\n      _target_: os.system\n      command: touch hacked\n"
     (folder / "evil.yaml").write_text("# @package _global_\n" + callback)
     outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil", "--cfg", "job")
-    assert "os.system" not in outcome.out
-    assert "hydra" not in outcome.out
-    assert "callbacks: []" in outcome.out
+    assert outcome.code == 2
+    assert outcome.err.startswith("repronet: hydra.callbacks.x._target_=os.system: this setting of Hydra's is not open")
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_list_shows_what_must_be_known_of_one(repronet, name, said):
 
 
 def test_list_shows_the_titles_of_all(repronet):
-    assert re.search(r"^  resnet20_cifar10 +ResNet-20 on CIFAR-10 ", repronet("list", "experiment").out, re.MULTILINE)
+    assert re.search(r"^  resnet20_cifar10 +ResNet-20 on CIFAR-10$", repronet("list", "experiment").out, re.MULTILINE)
 
 
 def test_one_that_there_is_not_is_answered_by_the_nearest(repronet):

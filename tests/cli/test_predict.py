@@ -14,6 +14,7 @@ from PIL import Image
 
 from odd_pictures import READABLE, REFUSED
 from repronet import models, runs, weights
+from repronet.cli.commands import export
 from repronet.config.build import assemble
 from repronet.config.compose import compose
 from repronet.training.classifier import of_run
@@ -47,7 +48,7 @@ def test_a_folder_is_named_from_the_run_folder_alone(repronet, tmp_path, finishe
     shutil.copy(finished_run / runs.BEST, tmp_path / "moved" / runs.BEST)
     outcome = repronet("predict", "run=moved", f"images={digits}", "top=3", "sheet=sheet.png")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "100 pictures named: predictions.csv" in outcome.out
+    assert "100 images classified: predictions.csv" in outcome.out
     rows = rows_of(tmp_path / "predictions.csv")
     assert len(rows) == 100
     right = sum(row["class1"] == row["image"].rpartition("/")[2][0] for row in rows)
@@ -96,7 +97,18 @@ def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path,
     # A .pgm and all the others have a picture's suffix, so each is either named or reported.
     assert {row["image"].rpartition("/")[2] for row in rows} == made.keys()
     assert {row["image"].rpartition("/")[2] for row in broken} == REFUSED.keys()
-    assert all(row["error"].startswith(row["image"]) and row["error"] in outcome.out for row in broken)
+    said = " ".join(outcome.out.split())  # long lines are wrapped
+    assert all(row["error"].startswith(row["image"]) and row["error"] in said for row in broken)
+
+
+def test_a_folder_without_one_readable_picture_is_bad_input(repronet, tmp_path, finished_run):
+    (tmp_path / "broken").mkdir()
+    for name in ("a.png", "b.jpg"):
+        (tmp_path / "broken" / name).write_text("no picture")
+    outcome = repronet("predict", f"run={finished_run}", "images=broken")
+    assert outcome.code == 2
+    assert "images=broken: none of its 2 files is a picture; predictions.csv lists why" in " ".join(outcome.err.split())
+    assert (tmp_path / "predictions.csv").read_text().count("not a picture") == 2
 
 
 @pytest.mark.parametrize(
@@ -132,7 +144,7 @@ def test_what_is_exported_answers_as_the_run_does(repronet, tmp_path, finished_r
     outcome = repronet("export", f"run={finished_run}", f"to={to}", f"out=sub/net{ending}")
     assert (outcome.code, outcome.err) == (0, "")
     assert "logits differ by" in outcome.out
-    assert "shown of a picture: grey; on black where it fits into 32×32, else shorter side to 32" in outcome.out
+    assert "preparation of an image: grey; on black where it fits into 32×32, else shorter side to 32" in outcome.out
     assert [path.name for path in (tmp_path / "sub").iterdir()] == [f"net{ending}"]
     if ending in (".safetensors", ".pth"):
         network = models.create("lenet5")
@@ -153,7 +165,7 @@ def test_an_export_that_answers_otherwise_is_not_kept(repronet, tmp_path, finish
     )
     outcome = repronet("export", f"run={finished_run}", "to=safetensors", "out=net.safetensors")
     assert outcome.code == 2
-    assert "to=safetensors: what was written answers otherwise" in outcome.err
+    assert "to=safetensors: the written file gives other outputs" in outcome.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -185,3 +197,45 @@ def test_only_a_graph_has_a_size_to_leave_open(repronet, finished_run):
     outcome = repronet("export", f"run={finished_run}", "to=onnx", "any_size=true", "out=net.onnx")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "any_size=true: the layers of LeNet5 take images of 32×32 alone" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words", [("to=onnx", "with_pixels=true"), ("to=torch_export", "with_pixels=true"), ("to=safetensors",)]
+)
+def test_an_export_is_tried_on_one_s_own_pictures(repronet, tmp_path, finished_run, digits, words):
+    outcome = repronet("export", f"run={finished_run}", f"images={digits}/3_*.png", *words, f"out={_out(words[0])}")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert f"tried on {digits}/3_*.png: 10 of 10 the same class" in outcome.out
+    pixels = "with_pixels=true" in words
+    assert ("input: pixels (N, 1, 32, 32), uint8 from 0 to 255" in outcome.out) is pixels
+
+
+def test_a_file_that_is_no_picture_is_left_out_of_the_trial(repronet, finished_run, digits, tmp_path):
+    shutil.copytree(digits, tmp_path / "digits")
+    (tmp_path / "digits" / "broken.png").write_text("no picture")
+    outcome = repronet("export", f"run={finished_run}", "to=safetensors", "images=digits", "out=net.safetensors")
+    assert outcome.code == 0
+    assert "left out: digits/broken.png: not a picture" in outcome.out
+    count = len(list(digits.iterdir()))
+    assert f"tried on digits: {count} of {count} the same class" in outcome.out
+
+
+def _out(to: str) -> str:
+    return {"to=onnx": "net.onnx", "to=torch_export": "net.pt2"}.get(to, "net.safetensors")
+
+
+def test_a_preprocessing_that_differs_is_seen_on_one_s_own_pictures(
+    repronet, tmp_path, finished_run, digits, monkeypatch
+):
+    right = export.Subject.seen
+    monkeypatch.setattr(export.Subject, "seen", lambda subject, path: right(subject, path).flip(-1))
+    outcome = repronet("export", f"run={finished_run}", "to=onnx", "with_pixels=true", f"images={digits}", "out=n.onnx")
+    assert outcome.code == 2
+    assert "to=onnx: the written file gives other outputs, by up to " in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_a_graph_has_preprocessing(repronet, finished_run):
+    outcome = repronet("export", f"run={finished_run}", "to=torchvision", "with_pixels=true")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "with_pixels=true: to=torchvision holds no graph; leave it out" in outcome.err

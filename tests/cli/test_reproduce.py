@@ -10,6 +10,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from interrupted import interrupted_at
 from repronet import runs
 from repronet.config.build import written_config
 from repronet.config.compose import checked
@@ -33,6 +34,27 @@ def threads():
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+def test_an_experiment_of_one_s_own_is_listed_and_reproduced(repronet, tmp_path):
+    (tmp_path / "own dir" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\n# A little LeNet-5\ntrainer:\n  max_epochs: 1\n"
+    (tmp_path / "own dir" / "experiment" / "little.yaml").write_text(text)
+    own = ("--config-dir", "own dir")
+    listed = repronet("list", "experiment", *own)
+    assert "  little                            A little LeNet-5\n" in listed.out
+    assert "  resnet20_cifar10 " in listed.out
+    alone = repronet("list", "experiment", "little", *own)
+    assert alone.out.startswith("A little LeNet-5\n")
+    assert "repronet reproduce little --config-dir 'own dir'" in alone.out
+    assert "little: no such experiment" in repronet("list", "experiment", "little").err
+    assert "little: no such experiment" in repronet("reproduce", "little").err
+    outcome = repronet("reproduce", "little", *own, "threads=1", "budget=smoke")
+    assert (outcome.code, outcome.err) == (0, "")
+    record = records.read(records.place(tmp_path / "results", "little", "smoke", 0))
+    assert (record["experiment"], record["deviations"][0]) == ("little", "1 of 1 epochs")
+    outcome = repronet("reproduce", "little", *own, "budget=minutes")
+    assert "budget=minutes: experiment=little is not one of repronet's; take smoke or paper" in outcome.err
 
 
 def recorded(tmp_path, seed=0):
@@ -115,27 +137,19 @@ def test_what_has_ended_is_not_run_again(repronet, tmp_path, monkeypatch):
     monkeypatch.setattr(ImageClassifier, "training_step", None)  # a step would break
     outcome = repronet(*SMOKE)
     assert (outcome.code, outcome.err) == (0, "")
-    assert "found as it ended" in outcome.out
+    assert "already finished" in outcome.out
     assert "as recorded before" in outcome.out
     assert recorded(tmp_path) == first
 
 
-def test_an_interrupted_run_goes_on_and_ends_with_the_same_record(repronet, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_record(repronet, tmp_path):
     repronet(*SMOKE)
     whole = recorded(tmp_path)
     (tmp_path / "runs").rename(tmp_path / "whole")
-    step = ImageClassifier.training_step
-
-    def stopping(self, batch, batch_idx):
-        if self.trainer.global_step == 7:
-            raise KeyboardInterrupt
-        return step(self, batch, batch_idx)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ImageClassifier, "training_step", stopping)
+    with interrupted_at(7):
         outcome = repronet(*SMOKE)
     assert outcome.code == 130
-    assert outcome.err == f"repronet: interrupted; the same command goes on: repronet {' '.join(SMOKE)}\n"
+    assert outcome.err == f"repronet: interrupted; to continue, run: repronet {' '.join(SMOKE)}\n"
     assert not (tmp_path / FOLDER / runs.RESULT).exists()
     assert repronet(*SMOKE).code == 0
     assert without_timing(recorded(tmp_path)) == without_timing(whole)
@@ -147,7 +161,7 @@ def test_a_folder_of_another_config_is_refused_and_the_other_seeds_go_on(reprone
     config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.002"))
     outcome = repronet(*SMOKE, "seeds=2")
     assert outcome.code == 1
-    assert "was begun with another config (optimizer.lr=0.002, now 0.001)" in outcome.err
+    assert "was started with another config (optimizer.lr=0.002, now 0.001)" in outcome.err
     assert recorded(tmp_path, 1)
 
 
@@ -235,14 +249,14 @@ def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):
     [
         ((), "reproduce: needs an experiment; `repronet list experiment` names all"),
         (("resnet20_cifar",), "reproduce resnet20_cifar: no such experiment; nearest: resnet20_cifar10"),
-        ((NAME, "seeds=0"), "seeds=0: must be how many, 3 for instance, or a list of whole numbers"),
-        ((NAME, "seeds=[1,1]"), "seeds=[1, 1]: must be how many"),
-        ((NAME, "seeds=two"), "seeds=two: must be how many"),
+        ((NAME, "seeds=0"), "seeds=0: must be a number of seeds, such as 3, or a list of whole numbers"),
+        ((NAME, "seeds=[1,1]"), "seeds=[1, 1]: must be a number of seeds"),
+        ((NAME, "seeds=two"), "seeds=two: must be a number of seeds"),
         ((NAME, "budget=day"), "budget=day: must be one of smoke, minutes, hour, paper"),
         ((NAME, "optimizer.lr=1"), "optimizer.lr=1: no such key"),
         ((NAME, "data_root=nowhere"), "data_root=nowhere: no such folder"),
         ((NAME, "results=/dev/null"), "results=/dev/null: cannot be made (Not a directory)"),
-        (("vgg16_imagenet", "budget=hour"), "budget=hour: buys not one epoch of experiment=vgg16_imagenet"),
+        (("vgg16_imagenet", "budget=hour"), "budget=hour: is too short for one epoch of experiment=vgg16_imagenet"),
     ],
 )
 def test_bad_words_are_one_line(repronet, words, said):

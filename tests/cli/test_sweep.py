@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from repronet import runs
+from repronet.cli.commands import finetune_compare, sweep
 from repronet.training.module import ImageClassifier
 
 WORDS = ("train", "-m", "seed=0,1", "trainer.max_epochs=1")
@@ -36,7 +39,7 @@ def test_a_failed_job_is_said_at_once_and_the_others_go_on(repronet, tmp_path):
     assert outcome.code == 1
     assert "normalization=batch: lenet5_1998 has no normalization" in outcome.err
     assert "failed" in outcome.out[outcome.out.index("all jobs") :]
-    assert "1 to be run again: repronet train resume_sweep=runs/sweeps/" in outcome.out
+    assert "1 to run again: repronet train resume_sweep=runs/sweeps/" in outcome.out
     assert [path.parent.name for path in sweep_of(tmp_path).glob("*/result.json")] == ["2_model=lenet5"]
 
 
@@ -70,7 +73,7 @@ def test_ctrl_c_says_how_the_sweep_goes_on(repronet, tmp_path, monkeypatch):
     outcome = repronet(*WORDS)
     assert outcome.code == 130
     assert outcome.err == (
-        f"repronet: interrupted; go on with: repronet train resume_sweep={sweep_of(tmp_path).relative_to(tmp_path)}\n"
+        f"repronet: interrupted; resume with: repronet train resume_sweep={sweep_of(tmp_path).relative_to(tmp_path)}\n"
     )
     assert "job 2" not in outcome.out
 
@@ -98,3 +101,25 @@ def test_it_stands_alone(repronet):
     assert "resume_sweep=x alone" in repronet("train", "resume_sweep=x", "seed=1").err
     assert "a sweep folder" in repronet("train", "resume_sweep=").err
     assert "leave -m out" in repronet("train", "-m", "resume_sweep=x").err
+
+
+def test_ways_are_ranked_by_precision_where_images_have_several_labels(tmp_path):
+    jobs = [[f"finetune={way}", "seed=0"] for way in ("head", "all", "scratch")]
+    begun, figures = sweep.Sweep(tmp_path, jobs, compared=True), ((0.6, 0.3), (0.8, 0.4), (0.5, 0.9))
+    for folder, (precision, error) in zip(begun.runs, figures, strict=True):
+        folder.mkdir()
+        result = {"best_val_map": 0.1, "test_map": precision, "best_val_error": 0.2, "test_error": error}
+        result |= {"train_seconds": 1.0, "trained_parameters": 10, "old_task": None}
+        (folder / runs.RESULT).write_text(json.dumps(result))
+    rows = finetune_compare.rows_of(begun)
+    assert [(row.way, row.measure, row.mean) for row in rows] == [
+        ("all", "mAP", 0.8),
+        ("head", "mAP", 0.6),
+        ("scratch", "mAP", 0.5),
+    ]
+    finetune_compare._write_csv(tmp_path / "compare.csv", rows)
+    lines = (tmp_path / "compare.csv").read_text().splitlines()
+    assert lines[:2] == [
+        "way,mean_mAP,std_mAP,seeds,seconds,trained_parameters,mAPs,old_task_errors",
+        "all,0.8,0.0,1,1.000,10,0.8,",
+    ]

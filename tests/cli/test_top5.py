@@ -90,6 +90,7 @@ def test_eval_counts_as_torchmetrics_and_scikit_learn_do(repronet, tmp_path, noi
     assert 1 - otherwise > 0.55  # so ties do decide
 
 
+@pytest.mark.slow
 def test_every_protocol_counts_it(repronet, noise, run):
     """Of the mean over views. The labels are such that a quarter is right at once, and half among the first five."""
     classifier = of_run("r", layers="torch")
@@ -109,13 +110,13 @@ def test_it_is_where_the_error_is(repronet, tmp_path, run):
     """From 20 classes on: lines of the terminal, history, curves, their charts, result, report."""
     result = runs.read_result(tmp_path / "r")
     (row,) = read_history(tmp_path / "r" / runs.HISTORY)
-    assert re.search(r"epoch 1/1 .* val \d+\.\d% top-5 \d+\.\d%  ", run)
+    assert re.search(r"epoch 1/1 .* val \d+\.\d% top-5 \d+\.\d% ", run)
     assert f"top-5 error       {result['test_error_top5']:7.2%}  " in run
     assert max(len(line) for line in run.splitlines() if "top-5" in line) <= 85
     assert row["val_error_top5"] == result["best_val_error_top5"] <= result["best_val_error"]
     assert 0.9 < row["train_error_top5"] < row["train_error"]
     events = EventAccumulator(str(tmp_path / "r")).Reload()
-    for tag in ("train/error_top5", "val/error_top5", "test/error_top5", "hparams/test_error_top5"):
+    for tag in ("train/error_top5", "val/error_top5", "whole_run/test_error_top5"):
         assert tag in events.Tags()["scalars"]
     assert events.Scalars("train/error_top5")[-1].step == events.Scalars("train/error")[-1].step
     assert "top-5 error" in str(events.Tensors("custom_scalars__config__"))
@@ -125,8 +126,8 @@ def test_it_is_where_the_error_is(repronet, tmp_path, run):
     (tmp_path / "r" / runs.CONFIG).write_text(config)
     assert "top-5" in repronet("report", "r").out
     table = (tmp_path / "report.html").read_text().split("</table>")[0]
-    assert f"<td>{100 * result['test_error_top5']:.2f} %</td>" in table
-    cells = re.findall(r"<t[hd][^>]*>([^<]*)<", table)
+    assert f">{100 * result['test_error_top5']:.2f} %</td>" in table
+    cells = re.findall(r"<t[hd](?: [^>]*)?>([^<]*)<", table)
     row = dict(zip(cells[: len(cells) // 2], cells[len(cells) // 2 :], strict=True))
     for heading, first, five in (("published", "40.7", "38.1"), ("published top-5", "18.2", "16.4")):  # table 2
         assert row[heading].startswith(f"{first} % (10-crop")

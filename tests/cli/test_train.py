@@ -171,7 +171,7 @@ def test_a_run_stopped_while_it_was_tested_is_tested_when_resumed(repronet, tmp_
         patch.setattr("repronet.training.module.ImageClassifier.test_step", interrupt)
         outcome = repronet("train", "trainer.max_epochs=2", "run_dir=a b")
     assert outcome.code == 130
-    assert outcome.err == "repronet: interrupted; go on with: repronet train resume='a b'\n"
+    assert outcome.err == "repronet: interrupted; resume with: repronet train resume='a b'\n"
     assert repronet("train", "resume=a b").code == 0
     assert figures(tmp_path / "a b") == figures(finished_run)
 
@@ -267,7 +267,7 @@ def test_a_folder_with_a_run_is_not_used_again(repronet, finished_run):
     outcome = repronet("train", f"resume={finished_run}")
     assert outcome.code == 2
     assert "the run has ended" in outcome.err
-    assert "to train longer, begin a new run with a larger trainer.max_epochs" in outcome.err
+    assert "to train longer, start a new run with a larger trainer.max_epochs" in outcome.err
     assert before == sorted(path.stat().st_mtime_ns for path in finished_run.rglob("*"))
 
 
@@ -327,7 +327,7 @@ def test_ctrl_c_ends_with_130_and_the_command_that_goes_on(tmp_path):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=180)
     assert process.returncode == 130
-    assert err == "repronet: interrupted; go on with: repronet train resume=r\n"
+    assert err == "repronet: interrupted; resume with: repronet train resume=r\n"
 
 
 @pytest.mark.slow
@@ -338,7 +338,7 @@ def test_a_scheduler_that_stops_a_run_gets_143_and_the_command_that_goes_on(tmp_
     process.send_signal(number)
     _, err = process.communicate(timeout=180)
     assert process.returncode == 143
-    assert err == "repronet: interrupted; go on with: repronet train resume=r\n"
+    assert err == "repronet: interrupted; resume with: repronet train resume=r\n"
     assert (tmp_path / "r" / runs.LAST).exists()
 
 
@@ -367,7 +367,9 @@ def test_tensorboard_has_pictures_graph_and_hyperparameters(finished_run):
     )
     result = runs.read_result(finished_run)
     for name in ("last_val_error", "best_val_error", "test_error"):
-        assert points(finished_run, f"hparams/{name}") == [(111, pytest.approx(result[name]))]
+        assert points(finished_run, f"whole_run/{name}") == [
+            (110 + (name != "test_error"), pytest.approx(result[name]))
+        ]
     assert [event.step for event in found.Images("view_filters/first_layer")] == [0, 54, 109]
 
 
@@ -375,7 +377,7 @@ def test_tensorboard_may_have_the_curves_alone_or_nothing(repronet, tmp_path):
     for board in ("curves", "none"):
         assert repronet("train", "trainer.max_epochs=1", f"trainer.board={board}", f"run_dir={board}").code == 0
     tags = events(tmp_path / "curves").Tags()
-    assert set(tags["scalars"]) > {"train/loss", "val/loss", "lr-SGD"}
+    assert set(tags["scalars"]) > {"train/loss", "val/loss", "train/lr"}
     assert not any(tag.startswith("watch_") for tag in tags["scalars"])
     assert (tags["images"], tags["histograms"], tags["graph"]) == ([], [], False)
     assert not list((tmp_path / "none").rglob("events.*"))
@@ -401,7 +403,7 @@ def test_the_training_curve_adds_up_to_the_epoch(peaked_run):
         assert seen == 3500  # the last steps of the epoch are in the curve too
         assert weighed / 3500 == pytest.approx(row["train_loss"], rel=1e-4)
         seen = 0
-    rates = dict(points(peaked_run, "lr-SGD"))
+    rates = dict(points(peaked_run, "train/lr"))
     assert rates[49] == pytest.approx(0.003)
     assert rates[159] == pytest.approx(3.0)
     assert rows[0]["lr"] == pytest.approx(0.003)
@@ -428,7 +430,7 @@ def test_an_experiment_may_set_anything(repronet, tmp_path):
     (mine / "wrong.yaml").write_text("# @package _global_\nlayers: costum\n")
     (mine / "broken.yaml").write_text("# @package _global_\nlayers: {[\n")
     words = ("train", "--config-dir", str(mine.parent), "--cfg", "job")
-    config = yaml.safe_load(repronet(*words, "experiment=all", "seed=6").out)
+    config = yaml.safe_load(repronet(*words, "--resolve", "experiment=all", "seed=6").out)
     assert config["layers"] == "torch"
     assert config["seed"] == 6
     assert config["optimizer"]["name"] == "adam"

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from repronet import models
 from repronet.cli.drawings import DRAWINGS
-from repronet.cli.drawings.subject import Subject, Wishes
-from repronet.config import schema_commands
+from repronet.cli.drawings.subject import Subject
+from repronet.config import schema_runs
 from repronet.config.compose import compose
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap
@@ -25,7 +25,7 @@ from repronet.errors import UserError
 from repronet.layers import set_algorithm
 from repronet.training.classifier import Classifier
 
-OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne")]
+OF_A_NETWORK = [name for name in DRAWINGS if name not in ("curves", "confusion", "augmentations", "tsne", "words")]
 QUICK = ("lenet5", "lenet5_1998")
 OF_OTHER_FAMILIES = (
     "resnet20",
@@ -59,14 +59,14 @@ def subject_of(name: str, **wishes) -> Subject:
     classes = tuple(f"class {n}" for n in range(10))
     lens = EvalTransform(classes, channels, size, size, False, PixelMap.scale(-1.0, 1.0, channels))
     config = compose("train", [f"model={name}", "data=mnist5k"])
-    asked = Wishes(**{"layer": None, "images": 2, "maps": 3, "seed": 0, **wishes})
-    subject = Subject(Path("nowhere"), config, Classifier(network, lens, {}), "val", asked, Console(quiet=True))
+    keys = DictConfig({"split": "val", "layer": None, "images": 2, "maps": 3, "seed": 0, **wishes})
+    subject = Subject(Path("nowhere"), config, Classifier(network, lens, {}), keys, Console(quiet=True), [])
     subject.__dict__["data"] = ImageDataset("noise", split, split, split, classes)
     return subject
 
 
 def test_the_schema_names_the_drawings():
-    assert tuple(DRAWINGS) == schema_commands.DRAWINGS
+    assert tuple(DRAWINGS) == schema_runs.DRAWINGS
 
 
 @pytest.mark.slow
@@ -74,15 +74,16 @@ def test_all_drawings_of_a_run(repronet, tmp_path, finished_run):
     outcome = repronet("visualize", f"run={finished_run}", "what=all", "out=seen")
     assert (outcome.code, outcome.err) == (0, "")
     files = [line.split(".png")[0] for line in outcome.out.splitlines() if ".png" in line]
-    assert files == [f"seen/{name}" for name in DRAWINGS]
-    assert all(colours_in(tmp_path / "seen" / f"{name}.png") > 15 for name in DRAWINGS)
+    drawn = [name for name in DRAWINGS if name != "words"]
+    assert files == [f"seen/{name}" for name in drawn]
+    assert "left out: what=words: lenet5 has no visual words" in outcome.out
+    assert all(colours_in(tmp_path / "seen" / f"{name}.png") > 15 for name in drawn)
     events = EventAccumulator(str(tmp_path / "seen"), size_guidance={"images": 0})
     events.Reload()
-    assert set(events.Tags()["images"]) == set(DRAWINGS)
+    assert set(events.Tags()["images"]) == set(drawn)
     [shown] = events.Images("tsne")
     assert shown.step == 110
     assert Image.open(io.BytesIO(shown.encoded_image_string)).width > 500
-    assert not (finished_run / "pictures").exists()
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -126,14 +127,14 @@ def test_confusion_of_a_run_is_that_of_its_test(finished_run, repronet, tmp_path
     texts = [int(text.get_text()) for text in drawn.texts]
     assert sum(texts) == counts.sum() == 1000
     assert "test: " in drawn.get_title()
-    object.__setattr__(subject, "split", "train")
+    subject.wishes.split = "train"
     assert "12" in DRAWINGS["confusion"](subject).axes[0].get_title()
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["what=tsme"], "what=['tsme']: must be all, or one or several, filters,tsne for instance, of filters,"),
+        (["what=tsme"], "what=['tsme']: must be all, or one or several, such as filters,tsne, of filters,"),
         (["what=[]"], "what=[]: must be all"),
         ([], "what: missing; it must be all, or one or several"),
         (["what=filters", "images=0"], "images=0: must be"),

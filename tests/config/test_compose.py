@@ -9,6 +9,7 @@ from repronet.config.compose import compose, expand
 from repronet.config.fields import MISSING, default_of, keys_of
 from repronet.config.groups import CONFIGS, GROUPS, choices
 from repronet.config.schema import COMMANDS, SCHEMAS, schemas_in
+from repronet.config.schema_sweep import BESIDE
 from repronet.errors import UserError, nearest
 from repronet.models import MODELS
 
@@ -19,6 +20,29 @@ def test_every_network_is_a_choice_without_a_file():
     assert choices("model")["lenet5"].startswith("1998, 61.7 k parameters: ")
     assert compose("train", ["model=vgg16"]).model == {"name": "vgg16", "loss": "cross_entropy"}
     assert compose("train", ["model=lenet5_1998"]).model.loss == "rbf_map"
+
+
+@pytest.mark.parametrize(
+    ("words", "network", "augmentation"),
+    [
+        ([], "lenet5", "affine"),
+        (["data=cifar10"], "resnet20", "cifar_standard"),
+        (["data=cifar10", "model=lenet5"], "lenet5", "cifar_standard"),
+        (["augmentation=none", "data=cifar10"], "resnet20", "none"),
+        (["data=image_folder", "data.root=x"], "resnet20", "policy"),
+        (["data=fashion_mnist"], "lenet5", "cifar_standard"),
+        (["data=cifar10", "experiment=lenet5_1998_mnist5k"], "lenet5_1998", "none"),  # an experiment says it all
+    ],
+)
+def test_a_dataset_brings_what_suits_it(words, network, augmentation):
+    config = compose("train", words)
+    assert (config.model.name, config.augmentation.name) == (network, augmentation)
+
+
+def test_a_dataset_brings_its_augmentation_to_other_commands():
+    assert compose("augment", ["data=cifar10"]).augmentation.name == "cifar_standard"
+    assert "model" not in compose("augment", ["data=cifar10"])
+    assert "augmentation" not in compose("data_check", ["data.root=x"])
 
 
 def test_networks_are_swept():
@@ -54,11 +78,11 @@ def test_the_same_word_twice_means_the_last():
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "list"])
 def test_every_command_has_a_config(name):
     needed = {"eval": ["run=x"], "predict": ["run=x", "images=y"], "visualize": ["run=x", "what=all"]}
-    words = {**needed, "export": ["run=x", "to=onnx"]}.get(name, [])
+    words = {**needed, "export": ["run=x", "to=onnx"], "reproduce_publish": ["to=x"]}.get(name, [])
     config = OmegaConf.to_container(compose(name, words))
     assert set(config) >= set(COMMANDS[name].keys.__dataclass_fields__)
     chosen = {group for group, choice in COMMANDS[name].groups.items() if choice is not None}
-    assert chosen <= set(config)
+    assert chosen - set(BESIDE) <= set(config)
 
 
 def test_no_default_breaks_its_rule():
@@ -77,6 +101,11 @@ def test_no_default_breaks_its_rule():
         ("resnet21", ["resnet18", "resnet20", "resnet110"], "; nearest: resnet20"),
         ("vgg15", ["vgg11", "vgg13", "vgg16", "vgg19"], "; nearest: vgg16"),
         ("nosuch", ["bench", "train", "eval"], ""),
+        ("trainer.devices2", ["trainer.devices", "trainer.patience"], "; nearest: trainer.devices"),
+        ("trainer.devices2", ["trainer.patience", "trainer"], ""),
+        ("optimizer.betas", ["optimizer.decay", "optimizer.nesterov"], ""),
+        ("optimizr.momentun", ["optimizer.momentum", "optimizer.lr"], "; nearest: optimizer.momentum"),
+        ("foo", ["data.root", "trainer.min_epochs"], ""),
         ("anything", [], ""),
     ],
 )

@@ -11,6 +11,8 @@ from odd_pictures import write_good
 from repronet import models, weights
 from repronet.config.overrides import path_of
 
+pytestmark = pytest.mark.field
+
 NAMES = [
     "my photos",
     "it's",
@@ -56,7 +58,14 @@ def test_a_run_has_such_names_everywhere(repronet, tmp_path, name):
         write_good(tmp_path / name / split, seed=len(split))
     Image.new("RGB", (20, 20)).save(tmp_path / f"{name}.png")
     weights.save(models.create("lenet5", num_classes=2), tmp_path / f"{name}.safetensors")
-    words = ["data=image_folder", "data.resize=32", "data.batch_size=3", "data.workers=0", "trainer.board=none"]
+    words = [
+        "model=lenet5",
+        "data=image_folder",
+        "data.resize=32",
+        "data.batch_size=3",
+        "data.workers=0",
+        "trainer.board=none",
+    ]
     words += [f"data.root={name}", f"weights={name}.safetensors", f"run_dir=r {name}", "trainer.max_epochs=1"]
     outcome = repronet("train", *words, "layers=torch")
     assert (outcome.code, outcome.err) == (0, "")

@@ -13,7 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from repronet import load, models, weights
-from repronet.config import plugins, register
+from repronet.config import plugins, preflight, register
 from repronet.config.compose import checked, compose
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap
@@ -178,8 +178,8 @@ def test_the_lines_that_say_how_to_go_on_run_as_they_stand(repronet, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr("repronet.training.module.ImageClassifier.test_step", interrupt)
         stopped = repronet("train", *words, "run_dir=r", "--plugin", str(mine))
-    assert stopped.err == f"repronet: interrupted; go on with: repronet train resume=r --plugin {mine}\n"
-    gone_on = repronet(*shlex.split(stopped.err.partition("go on with: repronet ")[2]))
+    assert stopped.err == f"repronet: interrupted; resume with: repronet train resume=r --plugin {mine}\n"
+    gone_on = repronet(*shlex.split(stopped.err.partition("resume with: repronet ")[2]))
     assert gone_on.code == 0, gone_on.err
     again = (tmp_path / "r/train.log").read_text().rpartition("repronet eval ")[2].splitlines()[0]
     assert again == f"run=r --plugin {mine}"
@@ -211,7 +211,7 @@ def test_other_commands_take_it_too(repronet, mine, command):
 def test_verify_has_nothing_to_hold_it_against(repronet, mine):
     outcome = repronet("verify", "model=mine", "--plugin", str(mine))
     assert outcome.code == 2
-    assert "model=mine: no paper is known" in outcome.err
+    assert "model=mine: no paper to compare" in outcome.err
 
 
 def test_a_module_is_a_plugin_too(repronet, tmp_path, monkeypatch):
@@ -252,10 +252,17 @@ def test_a_recorded_config_asks_for_its_plugin_and_imports_nothing(mine):
         checked("train", config)
 
 
+def test_the_root_of_a_plugins_data_may_be_anything(mine, tmp_path):
+    preflight.look(compose("train", ["data=dots", f"data.root={mine}"]))
+    preflight.look(compose("train", ["data=dots", f"data.root={tmp_path / 'not_there.h5'}"]))
+
+
 @pytest.mark.parametrize("words", [["eval", "run=r"], ["predict", "run=r", "images=x"], ["train", "resume=r"]])
 def test_a_run_asks_for_its_plugin(repronet, tmp_path, words):
     (tmp_path / "r").mkdir()
     (tmp_path / "r/config.yaml").write_text("plugins: [my_module]\n")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/image.png").touch()
     outcome = repronet(*words)
     assert outcome.code == 2
     assert (
@@ -301,7 +308,7 @@ def test_a_file_is_the_same_plugin_imported_or_given(mine, tmp_path, monkeypatch
     monkeypatch.syspath_prepend(tmp_path)
     import_module("my_parts")
     del sys.modules["my_parts"]
-    assert {part.plugin for part in plugins.PARTS.values()} == {"my_parts"}
+    assert {part.plugin for part in plugins.PARTS.values()} - {*plugins.OURS} == {"my_parts"}
     assert checked("train", recorded) == recorded
     plugins.load(str(mine))  # the same names once more
 

@@ -112,7 +112,8 @@ def recorded_by_an_earlier_version(**trainer):
 
 
 def test_a_config_of_an_earlier_version_is_read():
-    assert checked("train", recorded_by_an_earlier_version()) == compose("train", [])
+    """Whose layout was torch's own where nothing was said."""
+    assert checked("train", recorded_by_an_earlier_version()) == compose("train", ["trainer.channels_last=false"])
 
 
 def test_parts_of_a_batch_become_batches():
@@ -148,7 +149,7 @@ def test_a_run_is_its_own_with_a_service_and_goes_on_there(tmp_path, monkeypatch
     made = []
     monkeypatch.setattr(f"repronet.session.trainer.{kind}", lambda **values: made.append(values))
     config = compose("train", [f"logger={name}"])
-    resumed = Resumed(tmp_path / "last.ckpt", 7, {"epochs": 1, "batches": 0}, 1, {}, {kind: "a1b2"})
+    resumed = Resumed(tmp_path / "last.ckpt", 7, {"epochs": 1, "batches": 0}, 1, {}, {kind: "a1b2"}, 1)
     for before in (None, resumed, replace(resumed, logged={})):
         make_loggers(config, tmp_path / "r", before)
     assert [values[given] for values in made] == [None, "a1b2", None]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from repronet.errors import Fault, UserError
+from repronet.errors import Fault, UserError, in_one_line
 
 log = logging.getLogger("repronet.cli")  # at level DEBUG under debug=true
 
@@ -18,22 +18,14 @@ def say(error: BaseException) -> str:
     """Print the one line that says what is wrong; returns it."""
     if log.isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
-    if isinstance(error, UserError | Fault | KeyboardInterrupt):
-        reason = str(error) or "interrupted"
-    else:
-        reason = f"{type(error).__name__}: {error} (debug=true shows where)"
-    reason = " ".join(reason.split())
+    reason = in_one_line(error)
     print(f"repronet: {reason}", file=sys.stderr)
     return reason
 
 
 @contextmanager
 def writing(key: str, path: str | Path) -> Iterator[Path]:
-    """Where to write the file that ``key`` names; its folder is made.
-
-    Raises:
-        UserError: when that fails, or what is done meanwhile.
-    """
+    """Where to write the file that ``key`` names; its folder is made."""
     file = Path(path).expanduser()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

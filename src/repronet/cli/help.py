@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import Field
 from typing import Any
 
@@ -13,16 +13,25 @@ from repronet.config.fields import MISSING, default_of, keys_of
 from repronet.config.groups import choices
 from repronet.config.schema import COMMANDS, keys_in
 from repronet.config.schema_commands import Train
+from repronet.terminal import WIDTH
 
-WIDTH, COLUMN = 80, 24
+COLUMN = 24
 OPTIONS = {
-    # option: its column, what it does, and whether it is for repronet train alone
-    "-m": ("-m, --multirun", "one run for every combination of comma-separated values", True),
-    "--config-dir": ("--config-dir DIR", "find your own files beside ours: DIR/experiment/mine.yaml", True),
-    "--plugin": ("--plugin NAME", "a module, or a .py file, with parts of your own; may be repeated", False),
-    "--cfg": ("--cfg job", "print the composed config and stop", False),
-    "debug": ("debug=true", "show the traceback of an error", False),
-    "--help": ("-h, --help", "this page", False),
+    # option: its column and what it does
+    "-m": ("-m, --multirun", "one run for every combination of comma-separated values"),
+    "--config-dir": ("--config-dir DIR", "find your own files beside ours: DIR/experiment/mine.yaml"),
+    "--config-name": ("--config-name NAME", "start from DIR/NAME.yaml instead of train.yaml"),
+    "--plugin": ("--plugin NAME", "a module, or a .py file, with parts of your own; may be repeated"),
+    "--cfg": ("--cfg job|hydra|all", "print the composed config, Hydra's own or both, and stop"),
+    "--resolve": ("--resolve", "replace interpolations by their values"),
+    "--package": ("--package PART", "print only this part, for example trainer"),
+    "--info": (
+        "--info [WHAT]",
+        "print how it is composed: all, config, defaults, defaults-tree, plugins, searchpath",
+    ),
+    "--shell-completion": ("--shell-completion", "install=bash, zsh or fish: print the script for TAB completion"),
+    "debug": ("debug=true", "show the traceback of an error"),
+    "--help": ("-h, --help", "this page"),
 }
 _INTRODUCTION = """\
 repronet - the classic convolutional networks, from layers whose gradients are
@@ -45,9 +54,14 @@ def overview() -> str:
     return "\n".join([_INTRODUCTION, "", "USAGE", *commands, *more, "", _EPILOGUE])
 
 
-def command_page(name: str) -> str:
-    """The page of ``repronet COMMAND --help``; ``name`` is the first word of the command."""
-    return "\n".join(_page(next(row for row in COMMANDS.values() if row.words.split()[0] == name)))
+def command_page(words: Sequence[str]) -> str:
+    """The page of ``repronet COMMAND --help``: of the longest command at the beginning of ``words``."""
+    alike = [row for row in COMMANDS.values() if row.words.split()[0] == words[0]]
+    said = [row for row in alike if list(words[: len(row.words.split())]) == row.words.split()]
+    chosen = max(said, key=lambda row: len(row.words), default=alike[0])
+    others = [row for row in alike if row.words.startswith(f"{chosen.words} ") or not (said or row is chosen)]
+    more = [_row(row.words, row.title, 30) for row in others]
+    return "\n".join([*_page(chosen), *(["", "SEE ALSO", *more] if more else [])])
 
 
 def _page(command: Command) -> Iterator[str]:
@@ -56,7 +70,9 @@ def _page(command: Command) -> Iterator[str]:
     yield from (f"  {spoken} {line}" for line in command.usage)
     yield from ("", "DESCRIPTION", *_paragraphs(inspect.getdoc(command.keys) or ""))
     yield from ("", "KEYS", *key_lines(command), "", "OPTIONS")
-    yield from (_row(*row[:2]) for row in OPTIONS.values() if command.words == "train" or not row[2])
+    idle = {"-m": command.words != "train", "--config-dir": not command.finds_files}
+    idle["--config-name"] = not command.trains
+    yield from (_row(*row) for option, row in OPTIONS.items() if not idle.get(option))
     yield from ("", "EXAMPLES", *(line for example in command.examples for line in _example(f"repronet {example}")))
 
 
@@ -98,7 +114,7 @@ def own_keys(command: Command) -> list[Field[Any]]:
 
 def group_lines(group: str) -> Iterator[str]:
     """A row a key of a group."""
-    return (_row(f"{key}={shown(item)}", described(item), COLUMN + 10) for key, item in keys_in(group).items())
+    return (_row(f"{key}={shown(item)}", described(item), COLUMN + 10) for key, item in keys_in(group))
 
 
 def shown(item: Field[Any]) -> str:

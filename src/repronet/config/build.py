@@ -5,6 +5,7 @@ The names in a config select rows of tables; nothing is imported or called by a 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from repronet import models
+from repronet import models, native
 from repronet.config import plugins
 from repronet.config.build_data import data_module, dataset
 from repronet.config.build_weights import PLAN_KEYS, distillation, fill, shapes_of_weights, with_wanted_pixels
 from repronet.config.compose import checked
+from repronet.config.schema import LOSSES
 from repronet.data.module import ImageDataModule
 from repronet.data.splits import ImageDataset
 from repronet.errors import UserError, first_line
@@ -29,8 +31,13 @@ from repronet.models.initialization import initialize
 from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.training.classifier import built
 from repronet.training.distillation import LearningWithoutForgetting
-from repronet.training.losses import logits_of
+from repronet.training.layout import channels_last
+from repronet.training.losses import MULTILABEL, balancing_weights, logits_of
 from repronet.training.module import ImageClassifier
+
+FOLDERS = ("image_folder", "imagenet", "npz", "table")  # whose root is a path and nothing that can be had again
+
+log = logging.getLogger("repronet.train")
 
 
 @dataclass(frozen=True)
@@ -52,44 +59,52 @@ def recorded_config(checkpoint: Path) -> DictConfig:
     return checked("train", OmegaConf.create(config_in(read_checkpoint(checkpoint), checkpoint)))
 
 
-def written_config(path: Path) -> DictConfig:
-    """The config of a run that has no checkpoint yet, from its ``config.yaml``.
+def look_for_data(recorded: DictConfig, now: str | None, key: str) -> None:
+    """Have a run's config take its data from ``now``, which ``key`` names, if that is given."""
+    recorded.data.root = now or recorded.data.root
+    there = recorded.data.name not in FOLDERS or recorded.data.root is None or Path(recorded.data.root).exists()
+    if now is None and not there:
+        raise UserError(f"data.root={recorded.data.root}: no longer exists; give its new place with {key}=")
 
-    Raises:
-        UserError: when the file is damaged or no config of ``repronet train``.
-    """
+
+def written_config(path: Path, command: str = "train") -> DictConfig:
+    """The config of a run that has no checkpoint yet, from its ``config.yaml``."""
+    needed = {"train": {"model", "data", "optimizer"}, "gan_train": {"kind", "data"}}[command]
     try:
         config = OmegaConf.load(path)
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path}: cannot be read as YAML") from error
-    if not isinstance(config, DictConfig) or not {"model", "data", "optimizer"} <= config.keys():
-        raise UserError(f"{path}: is no config of a run")
-    return checked("train", config)
+    if not isinstance(config, DictConfig) or not needed <= config.keys():
+        raise UserError(f"{path}: is not the config of a run of repronet {command.replace('_', ' ')}")
+    return checked(command, config)
 
 
 def run_name(config: DictConfig) -> str:
     """The experiment's name, or else model and data."""
-    return config.experiment or f"{config.model.name}-{config.data.name}"
+    return config.experiment or f"{config.model.name.replace('/', '-')}-{config.data.name}"
+
+
+def require_accelerator(wanted: str) -> bool:
+    """Whether there is a GPU.
+
+    Raises:
+        UserError: for an accelerator that PyTorch does not find.
+    """
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if not {"gpu": cuda or mps, "cuda": cuda, "mps": mps}.get(wanted, True):
+        raise UserError(f"trainer.accelerator={wanted}: PyTorch finds no such device; use auto or cpu")
+    return cuda or mps
 
 
 @plugins.naming_parts()
-def assemble(config: DictConfig, begins: bool = True) -> Parts:
+def assemble(config: DictConfig, begins: bool = True, processes: int = 1) -> Parts:
     """Data, network and task of ``config``, with the weights that its seed gives.
 
     Args:
         begins: whether the weights of ``weights=`` are put in; not where those of a checkpoint are to follow.
-
-    Raises:
-        UserError: when the parts do not fit each other or the data cannot be had.
+        processes: that share every batch.
     """
-    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    has_gpu, wanted = cuda or mps, config.trainer.accelerator
-    if not {"gpu": has_gpu, "cuda": cuda, "mps": mps}.get(wanted, True):
-        raise UserError(f"trainer.accelerator={wanted}: torch sees no such device here; it takes auto or cpu")
-    if mps and not cuda and wanted in ("gpu", "mps"):
-        reason = "Apple's GPU has no 64-bit floats, which losses are summed in"
-        raise UserError(f"trainer.accelerator={wanted}: {reason}; take cpu")
-    _refuse_several_processes(config)
+    has_gpu = require_accelerator(config.trainer.accelerator)
     if begins and config.trainer.precision == "16-mixed" and (config.trainer.accelerator == "cpu" or not has_gpu):
         raise UserError("trainer.precision=16-mixed: needs a GPU; a CPU has bf16-mixed")
     if config.trainer.threads is not None:
@@ -99,7 +114,7 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
         shapes_of_weights(config)  # before the pictures are decoded, which may take an hour
     images = dataset(config, size)
     if begins:
-        _refuse_a_batch_of_one(config, images, size)
+        _refuse_a_batch_of_one(config, images, size, processes)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     net, twin = network(config, images), vendor_twin(config, images)
     if begins:
@@ -108,31 +123,24 @@ def assemble(config: DictConfig, begins: bool = True) -> Parts:
         fill(net, config)
     statistics = images.train.statistics()
     config = with_wanted_pixels(config, statistics, size)
+    config = with_fitting_loss(config, images.multilabel)
     data = data_module(config, images, size, statistics)
+    if config.data.workers is None:
+        data.workers = -(-data.workers // processes)  # which would share the same cores
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
-        raise UserError(f"model.loss={config.model.loss}: knows no mixed labels; take cross_entropy, or another policy")
+        raise UserError(f"model.loss={config.model.loss}: needs unmixed labels; use cross_entropy, or another policy")
     kept = distillation(config, net, images.train.channels, begins)
-    task = classifier(config, net, len(images.classes), kept)
+    task = classifier(config, net, images, kept)
     return Parts(task, data, twin, plain(config))
 
 
-def _refuse_several_processes(config: DictConfig) -> None:
-    """Raises: UserError, where Lightning would start several processes, which a run folder is not made for yet."""
-    devices, found = config.trainer.devices, max(torch.cuda.device_count(), 1)
-    if isinstance(devices, str | int):
-        count = found if str(devices) in ("auto", "-1") else int(devices)
-    else:
-        count = len(devices)
-    if count > 1 or config.trainer.num_nodes > 1:
-        key = f"trainer.devices={devices}" if count > 1 else f"trainer.num_nodes={config.trainer.num_nodes}"
-        own = "a Trainer of your own trains ImageClassifier on several (docs/how_to/python.md)"
-        raise UserError(f"{key}: repronet train uses one process; take trainer.devices=1, or {own}")
-
-
-def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int) -> None:
-    """Raises: UserError, where an epoch ends with a single picture and a layer cannot normalise over one."""
+def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int, processes: int) -> None:
+    """Raises: UserError, where a batch, or a process's share of it, is one picture that a layer cannot normalise."""
     count, batch, trainer = len(images.train), config.data.batch_size, config.trainer
-    if (count % batch != 1 and batch != 1) or trainer.overfit_batches or trainer.limit_train_batches not in (1.0, None):
+    sharing = 1 if trainer.sync_batchnorm else processes
+    if not _has_a_share_of_one(count, batch, sharing) or trainer.overfit_batches:
+        return
+    if trainer.limit_train_batches not in (1.0, None):
         return
     channels = images.train.channels
     try:
@@ -141,12 +149,20 @@ def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int) 
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        other = next((n for n in (*range(batch - 1, 1, -1), *range(batch + 1, 2 * batch + 3)) if count % n != 1), 2)
+        near = (*range(batch - 1, 1, -1), *range(batch + 1, 2 * batch + 3))
+        other = next((n for n in near if not _has_a_share_of_one(count, n, sharing)), 2 * sharing)
         reason = f"the last of {count:,} training pictures is a batch of its own"
+        if sharing > 1:
+            reason = f"one of {sharing} processes has a single picture of a batch"
         cannot = f"which {config.model.name} cannot normalise"
         raise UserError(f"data.batch_size={batch}: {reason}, {cannot}; take data.batch_size={other}") from error
     except (NotImplementedError, RuntimeError):  # what cannot be built without memory normalises nothing
         return
+
+
+def _has_a_share_of_one(count: int, batch: int, processes: int) -> bool:
+    sizes = {min(batch, count), count % batch}
+    return any(1 in {size // processes, -(-size // processes)} for size in sizes)
 
 
 def _refuse_wrong_logits(config: DictConfig, twin: nn.Module, images: ImageDataset, size: int) -> None:
@@ -196,9 +212,9 @@ def network(config: DictConfig, images: ImageDataset) -> nn.Module:
     if config.dropout is not None:
         set_dropout(net, config.dropout)
     if config.layers == "custom":
-        # What is the fastest is found by measuring, and may be another algorithm next time.
-        measured = config.algorithm == "auto" and config.deterministic
-        set_algorithm(net, "vendor" if measured else config.algorithm)
+        if config.algorithm == "native" and native.missing():
+            raise UserError(f"algorithm=native: {native.missing()}; or leave algorithm=auto")
+        set_algorithm(net, config.algorithm)
     return net
 
 
@@ -208,18 +224,43 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
         return network(OmegaConf.merge(config, {"layers": "torch"}), images)  # type: ignore[arg-type]
 
 
+def with_fitting_loss(config: DictConfig, multilabel: bool) -> DictConfig:
+    """The config with the sigmoid loss in place of cross-entropy, where a picture may have several labels.
+
+    Not for an archive unless it is asked for, since rows with more or less than a single 1 may be a mistake.
+    """
+    if not multilabel:
+        return config
+    if config.schedule.warmup_error is not None:
+        word = f"schedule.warmup_error={config.schedule.warmup_error}"
+        raise UserError(f"{word}: is for one label a picture; leave it out")
+    if config.model.loss == "cross_entropy":
+        if config.data.name == "npz":
+            found = "its labels are several a picture, rows of 0 and 1"
+            raise UserError(f"data.root={config.data.root}: {found}; model.loss=binary trains them")
+        log.info("several labels a picture: model.loss=binary, and the best weights are those of the highest val/map")
+        return OmegaConf.merge(config, {"model": {"loss": "binary"}})  # type: ignore[return-value]
+    if config.model.loss in LOSSES and config.model.loss not in MULTILABEL:
+        instead = " or ".join(MULTILABEL)
+        raise UserError(f"model.loss={config.model.loss}: needs one label for each image; use {instead}")
+    return config
+
+
 def classifier(
-    config: DictConfig, net: nn.Module, num_classes: int, distillation: LearningWithoutForgetting | None = None
+    config: DictConfig, net: nn.Module, images: ImageDataset, distillation: LearningWithoutForgetting | None = None
 ) -> ImageClassifier:
     """The network with its loss, optimizer and schedule.
 
     Raises:
-        UserError: for smoothed labels and a loss that knows none.
+        UserError: for smoothed labels or weights of classes, and a loss that knows none.
     """
+    labels, num_classes = images.train.labels, len(images.classes)
+    balanced = config.data.balance == "loss"
     if config.trainer.compile:
         net.compile()
     fine_tuned = config.finetune.name not in ("none", "scratch")
-    return ImageClassifier(
+    kind = getattr(net, "task_class", ImageClassifier)  # of a pipeline that is fitted, its own
+    return kind(
         net,
         num_classes,
         loss=config.model.loss,
@@ -228,7 +269,9 @@ def classifier(
         label_smoothing=config.label_smoothing,
         finetune={k: v for k, v in plain(config.finetune).items() if k in PLAN_KEYS} if fine_tuned else None,
         distillation=distillation,
-        channels_last=config.trainer.channels_last,
+        channels_last=channels_last(config.trainer.channels_last, net, config.trainer.accelerator),
+        multilabel=images.multilabel,
+        class_weights=balancing_weights(config.model.loss, labels, num_classes) if balanced else None,
     )
 
 

@@ -13,18 +13,24 @@ from torch import Tensor
 from repronet.config import plugins
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
+from repronet.data.cuts import few
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
 from repronet.data.pictures import PictureFiles, PictureSplit
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
-from repronet.data.splits import ImageDataset, LabelledPictures, Split, few, of_classes
+from repronet.data.splits import ImageDataset, LabelledPictures, Split, of_classes
+from repronet.data.table import Columns, paths_of
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 
 AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine, "cifar_standard": PadCropFlip}
 
 
-KNOWN = ("val", "test", "split_seed", "memory", "on_error", "max_skipped")  # keys that a request has too
+# Keys that a request has too.
+KNOWN = (
+    *("val", "test", "split_seed", "folds", "fold", "groups", "fit", "memory", "on_error", "max_skipped"),
+    *("hub", "subset", "revision", "image_column", "label_column"),
+)
 
 
 def settings(group: DictConfig) -> dict[str, Any]:
@@ -41,10 +47,14 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     root = Path(config.data.root).expanduser() if config.data.root is not None else None
     side = None if config.data.get("resize") == "original" else short_side(config, image_size)
     own = plugins.options("data", group | {"name": config.data.name})
-    images = sources.load(config.data.name, sources.Request(root, short_side=side, options=own, **known))
+    table = None
+    if config.data.name == "table":
+        table = paths_of(group)[0], Columns.named_by(group)
+    images = sources.load(config.data.name, sources.Request(root, short_side=side, options=own, table=table, **known))
     if config.data.classes is not None:
         images = of_classes(images, [str(name) for name in config.data.classes])
-    return images if config.data.per_class is None else few(images, config.data.per_class)
+    most = group["per_class"]
+    return images if most is None else few(images, most)
 
 
 # From this size on a picture is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.
@@ -55,21 +65,21 @@ def short_side(config: DictConfig, image_size: int) -> int:
     """What the shorter side of a picture is brought to before its middle is taken."""
     given = config.data.get("resize")
     if isinstance(given, int):
+        if given < image_size:
+            wanted = f"model={config.model.name} takes {image_size}×{image_size} pixels"
+            raise UserError(f"data.resize={given}: {wanted}; give at least {image_size}, or leave it out")
         return given
+    if config.data.get("fit") in ("letterbox", "squash"):
+        return image_size
     return round(image_size * 8 / 7) if image_size >= CROPPED_FROM else image_size
-
-
-def read_side(config: DictConfig, image_size: int) -> int | None:
-    """What the shorter side of a file is reduced to as it is read; None where it is not, or there are no files."""
-    original = config.data.get("resize", "original") == "original"
-    return None if original else short_side(config, image_size)
 
 
 def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None, Policy | None]:
     """What changes a batch of images at a time, or else what changes one picture at a time."""
     if group.name == "policy":
         return None, Policy(OmegaConf.to_container(group.steps, resolve=True), image_size)  # type: ignore[arg-type]
-    return AUGMENTATIONS[group.name](**settings(group)), None
+    own = {key: value for key, value in settings(group).items() if key not in ("generator", "generated")}
+    return AUGMENTATIONS[group.name](**own), None
 
 
 def data_module(
@@ -77,9 +87,20 @@ def data_module(
 ) -> ImageDataModule:
     """The dataset, augmented, standardised by ``statistics`` where it is, and brought to ``image_size``."""
     augmentation, policy = augmenting(config.augmentation, image_size)
-    fit = config.data.get("fit")
+    fit, original = config.data.get("fit"), config.data.get("resize", "original") == "original"
     whole = images.train.images.shape[-1] if fit == "crop" and isinstance(images.train, Split) else None
     images = fitted_splits(images, image_size, fit, whole_train=policy is not None)
+    if config.augmentation.generator is not None:
+        from repronet.gan import sampling  # needed by few
+
+        found = sampling.of_run(Path(config.augmentation.generator).expanduser())
+        sampling.require_same_split(found, config.data)
+        share = config.augmentation.generated or (None if config.data.balance == "gan" else 0.5)
+        images = sampling.with_generated(images, found, share, config.seed)
+    workers = config.data.workers
+    if workers is None:  # handing pictures over costs more than it saves where they are in memory
+        from_disk = isinstance(images.train, PictureSplit) and isinstance(images.train.pictures, PictureFiles)
+        workers = usual_processes() if from_disk else 0
     return ImageDataModule(
         images,
         statistics,
@@ -88,22 +109,16 @@ def data_module(
         policy,
         image_size=image_size,
         short_side=whole or short_side(config, image_size),
-        read_side=read_side(config, image_size),
+        read_side=None if original else short_side(config, image_size),
+        fit=fit if isinstance(fit, str) and not isinstance(images.train, Split) else "crop",
         pad=fit == "pad",
         batch_size=config.data.batch_size,
         eval_batch_size=config.data.eval_batch_size,
         batches_per_chunk=config.data.batches_per_chunk,
-        workers=loader_processes(config.data.workers, images.train),
+        workers=workers,
+        balanced=config.data.balance == "sampler",
         seed=config.seed,
     )
-
-
-def loader_processes(wanted: int | None, train: LabelledPictures) -> int:
-    """As many as are wanted, or what is fastest: out of memory, handing pictures over costs more than it saves."""
-    if wanted is not None:
-        return wanted
-    from_disk = isinstance(train, PictureSplit) and isinstance(train.pictures, PictureFiles)
-    return usual_processes() if from_disk else 0
 
 
 def usual_processes() -> int:
@@ -124,11 +139,7 @@ PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
 
 
 def given_or(statistics: PixelStatistics, mean: list[float] | None, std: list[float] | None) -> PixelStatistics:
-    """The statistics that the config gives, or else those of the training split.
-
-    Raises:
-        UserError: for another number of channels.
-    """
+    """The statistics that the config gives, or else those of the training split."""
     if mean is None or std is None:
         return statistics
     if len(mean) != len(statistics.mean):
@@ -138,11 +149,7 @@ def given_or(statistics: PixelStatistics, mean: list[float] | None, std: list[fl
 
 
 def in_memory(split: LabelledPictures, name: str) -> Tensor:
-    """The images of a split that is one tensor.
-
-    Raises:
-        UserError: for pictures of different sizes, to which a number a pixel cannot be fitted.
-    """
+    """The images of a split that is one tensor."""
     if isinstance(split, Split):
         return split.images
     raise UserError(f"preprocessing={name}: needs images of one size, not a folder of pictures; take standardize")

@@ -12,6 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from repronet import models, weights
+from repronet.config.preflight import require_something_to_tune
+from repronet.config.schema_commands import PRETRAINED
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError, closest
 from repronet.models.stages import class_layers
@@ -32,10 +34,15 @@ def begins_with(config: DictConfig) -> str | None:
     Raises:
         UserError: for a way of tuning that has nothing to tune.
     """
-    way = config.finetune.name
-    if config.weights is None and way not in ("none", "scratch"):
-        raise UserError(f"finetune={way}: tunes weights that are there; give weights= a name, a file or a run folder")
-    return None if way == "scratch" else config.weights
+    require_something_to_tune(config)
+    if config.finetune.name == "scratch":
+        return None
+    return _published(config.model.name) if config.weights == PRETRAINED else config.weights
+
+
+def _published(network: str) -> str:
+    """What ``weights=pretrained`` stands for: the weights that the network's library publishes first."""
+    return network if network.startswith(TIMM) else "DEFAULT"
 
 
 def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
@@ -52,17 +59,14 @@ def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
 
 @contextmanager
 def about_weights(config: DictConfig) -> Iterator[None]:
-    """Begin what is wrong with the weights by the word that named them, and say what was perhaps meant.
-
-    Raises:
-        UserError: instead of one that names a path alone.
-    """
+    """Begin what is wrong with the weights by the word that named them, and say what was perhaps meant."""
     try:
         yield
     except UserError as error:
         name, reason = config.weights, str(error)
         if reason.startswith("weights="):
-            raise
+            named = f"weights={_published(config.model.name)}" if name == PRETRAINED else ""
+            raise UserError(f"weights={name}{reason.removeprefix(named)}" if named else reason) from error
         if Path(name).expanduser().exists():
             raise UserError(f"weights={reason}") from error
         raise UserError(f"weights={name}: no such file, run or name of torchvision's{_meant(config)}") from error
@@ -93,14 +97,16 @@ def fill(network: nn.Module, config: DictConfig) -> None:
     with about_weights(config):
         loaded = weights.load(network, source_of(name), adapt_head=True, adapt_input=True)
     if config.finetune.name != "none":
-        network.load_state_dict(drawn, strict=False)
+        state = network.state_dict()
+        state.update(drawn)
+        network.load_state_dict(state)
     log.info(f"weights of {name if name.startswith(TIMM) else loaded.origin}")
     if loaded.fresh or config.finetune.name != "none":
         log.info(f"  fresh: {', '.join(sorted(heads))}")
     if loaded.reshaped:
         log.info(f"  fitted to the images' channels: {loaded.reshaped}")
     if loaded.aside:
-        log.info(f"  left aside: {listed(loaded.aside)}")
+        log.info(f"  not used: {listed(loaded.aside)}")
 
 
 IMAGENET_FROM = 200  # pixels: whatever takes so large images is hardly trained on anything else first
@@ -119,22 +125,18 @@ def with_wanted_pixels(config: DictConfig, own: PixelStatistics, image_size: int
         shown = "mean {}, std {}".format(*_in_words(own))
         like_imagenet = len(own.mean) == 3 and image_size >= IMAGENET_FROM
         hint = "; preprocessing=imagenet if they come from ImageNet" if like_imagenet else ""
-        log.info(f"  which pixels they want is not known: taken are the training split's, {shown}{hint}")
+        log.info(f"  their preprocessing is not known: using the training split's, {shown}{hint}")
         return config
     if len(found.mean) != len(own.mean):
-        found = _for_channels(found, len(own.mean))
-    log.info("  pixels as they want them: mean {}, std {}".format(*_in_words(found)))
+        # One number for all channels, their mean, since a grey image has no colours to tell apart.
+        mean, std = (sum(values) / len(values) for values in (found.mean, found.std))
+        found = PixelStatistics((mean,) * len(own.mean), (std,) * len(own.mean))
+    log.info("  expected preprocessing: mean {}, std {}".format(*_in_words(found)))
     return OmegaConf.merge(config, {"preprocessing": {"mean": list(found.mean), "std": list(found.std)}})  # type: ignore[return-value]
 
 
 def _in_words(statistics: PixelStatistics) -> list[str]:
     return [", ".join(f"{value:.3f}" for value in values) for values in (statistics.mean, statistics.std)]
-
-
-def _for_channels(statistics: PixelStatistics, count: int) -> PixelStatistics:
-    """One number for all channels, their mean, since a grey image has no colours to tell apart."""
-    mean, std = (sum(values) / len(values) for values in (statistics.mean, statistics.std))
-    return PixelStatistics((mean,) * count, (std,) * count)
 
 
 def with_old_classes(config: DictConfig) -> DictConfig:
@@ -183,7 +185,7 @@ def distillation(
     if group.name != "lwf" or name is None:
         return None
     if config.trainer.compile:
-        raise UserError("trainer.compile=true: hides what finetune=lwf listens to; leave it out")
+        raise UserError("trainer.compile=true: does not work with finetune=lwf; leave it out")
     with torch.random.fork_rng(devices=[]):
         old = built(config, group.old_classes, channels, config.layers)
     if begins:

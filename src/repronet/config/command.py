@@ -15,29 +15,21 @@ Keys = TypeVar("Keys", bound=type)
 
 @dataclass
 class Command:
-    """A command of the command line; entered into :data:`ENTERED` as the decorator of the class of its keys.
+    """A command of the command line; entered into :data:`ENTERED` as the decorator of the class of its keys."""
 
-    Attributes:
-        words: what is typed, ``finetune compare`` for instance.
-        title: what it does, in a line.
-        usage: what may follow the words, a line each.
-        examples: command lines, without ``repronet``.
-        groups: the config groups that it takes, with the choice where none is made.
-        takes_words: whether it looks at the words themselves: for names of experiments or folders, which have no equals
-            sign, or to compose the configs of its runs.
-        keys: the decorated class.
-    """
-
-    words: str
-    title: str
-    usage: tuple[str, ...]
-    examples: tuple[str, ...]
+    words: str  # what is typed, ``finetune compare`` for instance
+    title: str  # what it does, in a line
+    usage: tuple[str, ...]  # what may follow the words, a line each
+    examples: tuple[str, ...]  # command lines, without ``repronet``
+    # the config groups that it takes, with the choice where none is made
     groups: Mapping[str, str | None] = field(default_factory=dict)
+    # whether it looks at the words themselves: for names of experiments or folders, which have no equals sign, or to
+    # compose the configs of its runs
     takes_words: bool = False
-    keys: type = field(init=False)
+    keys: type = field(init=False)  # the decorated class
 
     def __call__(self, keys: Keys) -> Keys:
-        self.keys = keys
+        self.keys = dataclass(keys)
         ENTERED[self.words.replace(" ", "_").replace("-", "_")] = self
         return keys
 
@@ -47,9 +39,14 @@ class Command:
         return "experiment" in self.groups
 
     @property
+    def finds_files(self) -> bool:
+        """Whether it chooses from files of the user's own, in the folder of ``--config-dir``."""
+        return self.trains or self.words in ("reproduce", "reproduce status", "list")
+
+    @property
     def example(self) -> str:
         """A word such as it takes."""
         return next((word for line in self.examples for word in line.split() if "=" in word), "debug=true")
 
 
-ENTERED: dict[str, Command] = {}  # by the name of the command's config and file, in the order of the help page
+ENTERED: dict[str, Command] = {}  # by the name of the command's config and file

@@ -8,41 +8,55 @@ type and range that its schema demands (:func:`checked`).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from hydra import compose as hydra_compose
-from hydra import initialize_config_module
+from hydra import initialize_config_dir, initialize_config_module
+from hydra._internal.hydra import Hydra
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from repronet.config import plugins
-from repronet.config.fields import ONE_TARGET, defaults_of, expected, targets
-from repronet.config.groups import CONFIGS, GROUPS
+from repronet.config.fields import NO_TARGETS, ONE_TARGET, defaults_of, expected
+from repronet.config.groups import CONFIGS, GROUPS, own_config, own_folder
+from repronet.config.hydra_words import check_node
 from repronet.config.overrides import (
+    as_quoted,
     as_word,
     bracketed,
     check_choice,
     check_effect,
     check_key,
     expand,
+    is_beside,
     is_path,
     listed,
     parse,
     path_of,
+    with_logger_added,
 )
-from repronet.config.schema import COMMANDS, LOGGERS, LOSSES, SCHEMAS, network_choices, schemas_of
+from repronet.config.schema import COMMANDS, LOGGERS, LOSSES, SCHEMAS, network_choice, schemas_of
+from repronet.config.schema_sweep import BESIDE
 from repronet.data.augmentation_ops import OPERATIONS
 from repronet.errors import UserError, first_line, nearest
+from repronet.models import MODELS
+from repronet.models.foreign import is_foreign, require
 from repronet.reproduction.budget import scaled
 
-__all__ = ["checked", "compose", "expand", "parse"]
+__all__ = ["checked", "compose", "compose_with_launcher", "expand", "parse"]
+
+
+OURS = "pkg://repronet.configs"
 
 
 def compose(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
@@ -50,41 +64,132 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
 
     Args:
         command: a key of :data:`repronet.config.schema.COMMANDS`, ``train`` for instance.
-        config_dir: a folder of the user's whose files are found beside ours, for instance ``DIR/experiment/mine.yaml``.
-
-    Raises:
-        UserError: for anything that Hydra or the schema would not take.
+        config_dir: a folder of the user's whose files are found beside ours, for instance ``DIR/experiment/mine.yaml``;
+            default: that of :func:`repronet.config.groups.looking_in`.
     """
+    for word in overrides:
+        if is_beside(word):
+            wanted = (
+                "add -m for that" if command == "train" else f"repronet {COMMANDS[command].words} has no use for it"
+            )
+            raise UserError(f"{word}: is for several runs; {wanted}")
+    config = compose_with_launcher(command, overrides, config_dir)
+    for group in BESIDE:
+        config.pop(group, None)
+    return config
+
+
+def compose_with_launcher(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
+    """The same with what is no part of a run: ``launcher`` and ``search``."""
+    row, config_dir = COMMANDS[command], config_dir or own_folder()
+    asked = _asked(command, overrides, config_dir)
+    base = _composed(command, asked.picks)
+    for key, word in asked.keys:
+        check_key(key, word, base, command)
+    # ++ sets a key whether or not a file has it: those at their defaults stand in the schema alone.
+    config = _composed(command, [*asked.picks, *(f"++{word}" for word in asked.values)], asked.removed)
+    for key, path in asked.paths.items():
+        OmegaConf.update(config, key, path)
+    if row.trains and not _complete(config, asked.experiment):
+        return compose_with_launcher(command, overrides, config_dir)
+    config = _fitted(checked(command, config))
+    if not row.trains or config.budget == "paper":
+        return config
+    for word in asked.values:
+        if word.startswith("trainer.max_epochs="):
+            raise UserError(f"{word}: budget={config.budget} says how many epochs there are; give one of the two")
+    plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
+    return OmegaConf.create(scaled(plain, asked.experiment))
+
+
+@cache
+def untouched() -> DictConfig:
+    """What Hydra composes where nobody says anything."""
+    with initialize_config_module("repronet.configs", version_base="1.3"):
+        return hydra_compose("train", return_hydra_config=True)
+
+
+def hydra_config(command: str, overrides: Sequence[str], hydra: Sequence[str] = ()) -> DictConfig:
+    """What Hydra composes of the words, with its own config under ``hydra`` and without the defaults of our schemas.
+
+    Args:
+        hydra: Hydra's own settings, as :func:`repronet.config.hydra_words.sorted_out` lets them through.
+    """
+    try:
+        with composing(command, overrides, hydra) as (itself, name, words):
+            return itself.compose_config(name, words, RunMode.RUN)
+    except HydraException as error:
+        raise UserError(first_line(error)) from error
+
+
+@contextmanager
+def composing(command: str, overrides: Sequence[str], hydra: Sequence[str]) -> Iterator[tuple[Hydra, str, list[str]]]:
+    """Hydra, the name of the primary config, and the words in its own grammar that make the config of a command."""
+    asked = _asked(command, overrides, own_folder())
+    paths = (f"++{key}={as_quoted(path)}" for key, path in asked.paths.items())
+    values = [*(f"++{word}" for word in asked.values), *paths]
+    with _initialized():
+        found = GlobalHydra.instance().hydra
+        assert found is not None
+        if asked.removed:  # Hydra removes what files say alone
+            said = found.compose_config(_primary(command), asked.picks, RunMode.RUN)
+            values += [f"~{key}" for key in asked.removed if OmegaConf.select(said, key) is not None]
+        yield found, _primary(command), [*asked.picks, *values, *hydra]
+
+
+class _Asked(NamedTuple):
+    """What the words ask for."""
+
+    picks: list[str]  # choices of groups, as Hydra takes them
+    experiment: Any
+    keys: list[tuple[str, str]]  # every other key with its word
+    values: list[str]
+    paths: dict[str, str | None]
+    removed: list[str]  # keys that go back to their defaults
+
+
+def _asked(command: str, overrides: Sequence[str], config_dir: Path | None) -> _Asked:
     row = COMMANDS[command]
     if row.takes_words:
         overrides = [word for word in overrides if "=" in word]
+    overrides = with_logger_added(overrides, row.groups.get("logger"))
     paths = dict(map(path_of, filter(is_path, overrides)))
     words = [bracketed(word) for word in overrides if not is_path(word)]
     parsed = parse(words, row.example)
     for override in parsed:
         check_choice(command, override, config_dir)
     check_effect(command, words)
-    picked = {o.key_or_group: o.value() for o in parsed if o.key_or_group in GROUPS}  # the last word of each group
+    chosen: dict[str, Any] = {}  # by the last word of each group; ~augmentation chooses none
+    for override in parsed:
+        if (group := override.key_or_group) in GROUPS:
+            none = None if group == "experiment" else "none"
+            chosen[group] = none if override.is_delete() else override.value()
     # An experiment of null is the default; Hydra has no word for choosing it.
-    picks = [f"{group}={as_word(choice)}" for group, choice in picked.items() if choice is not None]
+    picks = [f"{group}={as_word(choice)}" for group, choice in chosen.items() if choice is not None]
     if config_dir is not None:
-        quoted = str(config_dir.resolve()).replace("\\", "\\\\").replace("'", "\\'")
-        picks.insert(0, f"hydra.searchpath=['file://{quoted}']")
-    base = _composed(command, picks)
-    for key, word in [
-        *((override.key_or_group, str(override.input_line)) for override in parsed),
+        other = OURS if own_config() else f"file://{config_dir.resolve()}"
+        picks.insert(0, f"hydra.searchpath=[{as_quoted(other)}]")
+    own = [(word, o) for word, o in zip(words, parsed, strict=True) if o.key_or_group not in GROUPS]
+    keys = [
+        *((o.key_or_group, str(o.input_line)) for o in parsed),
         *((key, f"{key}={path}") for key, path in paths.items()),
-    ]:
-        check_key(key, word, base)
-    values = [word for word, o in zip(words, parsed, strict=True) if o.key_or_group not in GROUPS]
-    # ++ sets a key whether or not a file has it: those at their defaults stand in the schema alone.
-    config = _composed(command, [*picks, *(f"++{word}" for word in values)])
-    for key, path in paths.items():
-        OmegaConf.update(config, key, path)
-    experiment = picked.get("experiment")
-    if row.trains and not _complete(config, experiment):
-        return compose(command, overrides, config_dir)
-    return _within_budget(checked(command, config), experiment, values)
+    ]
+    values = [word for word, o in own if not o.is_delete()]
+    removed = [o.key_or_group for _, o in own if o.is_delete()]
+    return _Asked(picks, chosen.get("experiment"), keys, values, paths, removed)
+
+
+def _initialized() -> AbstractContextManager[None]:
+    """Hydra over our configs; over the user's where the primary one is there, which Hydra does not search for."""
+    folder = own_folder()
+    if own_config() is not None and folder is not None:
+        return initialize_config_dir(str(folder.resolve()), version_base="1.3")
+    return initialize_config_module("repronet.configs", version_base="1.3")
+
+
+def _primary(command: str) -> str:
+    """The name of the primary config: the user's own of ``--config-name``, else the command's."""
+    return (own_config() if COMMANDS[command].trains else None) or command
 
 
 def _complete(config: DictConfig, experiment: Any) -> bool:
@@ -100,36 +205,62 @@ def _complete(config: DictConfig, experiment: Any) -> bool:
     return True
 
 
-def _within_budget(config: DictConfig, experiment: Any, values: Sequence[str]) -> DictConfig:
-    """The config with the length that its ``budget`` pays for, where it is one of a run."""
-    if "trainer" not in config or config.budget == "paper":
+NOT_FITTED: dict[str, tuple[Any, ...]] = {  # keys without effect on a pipeline, and what they may be
+    **{"weights": (None,), "trainer.devices": (1,), "trainer.precision": ("32-true",), "dropout": (None,)},
+    **{"label_smoothing": (0.0,), "data.balance": ("none", "gan")},
+}
+
+
+def _fitted(config: DictConfig) -> DictConfig:
+    """The config of a pipeline that is fitted: an epoch of one step for each C, on images as they are."""
+    costs = OmegaConf.select(config, "model.costs")
+    if costs is None or "trainer" not in config:
         return config
-    for word in values:
-        if word.startswith("trainer.max_epochs="):
-            raise UserError(f"{word}: budget={config.budget} says how many epochs there are; give one of the two")
-    plain: dict[str, Any] = OmegaConf.to_container(config)  # type: ignore[assignment]
-    return OmegaConf.create(scaled(plain, experiment))
+    for key, possible in NOT_FITTED.items():
+        if (found := OmegaConf.select(config, key)) not in possible:
+            raise UserError(f"{key}={found}: model={config.model.name} is fitted, not trained by steps; leave it out")
+    trainer = {"max_epochs": len(costs), "limit_train_batches": 1, "num_sanity_val_steps": 0, "compile": False}
+    config = OmegaConf.merge(config, {"trainer": trainer})  # type: ignore[assignment]
+    given = {key: config.augmentation.get(key) for key in ("generator", "generated")}
+    config.augmentation = typed_group("augmentation", {"name": "none", **given})
+    config.averaging = typed_group("averaging", {"name": "none"})
+    return config
 
 
-def _composed(command: str, overrides: Sequence[str]) -> DictConfig:
-    """What Hydra composes, with the defaults of the schemas where the files say nothing."""
+def _composed(command: str, overrides: Sequence[str], removed: Sequence[str] = ()) -> DictConfig:
+    """What Hydra composes, with the defaults of the schemas where the files say nothing, or are not to say it."""
     _store_what_has_no_file()
     for group, name, values in plugins.choices():
         ConfigStore.instance().store(group=group, name=name, node=values)
     try:
-        with initialize_config_module("repronet.configs", version_base="1.3"):
-            config = hydra_compose(command, list(overrides))
+        with _initialized():
+            config = hydra_compose(_primary(command), list(overrides), return_hydra_config=own_folder() is not None)
+        if own_folder() is not None:
+            check_node(config, untouched())
+    except MissingConfigException as error:  # a file may choose another library's network, or a plugin's part
+        group, _, name = str(error.missing_cfg_file).partition("/")
+        if group == "model" and is_foreign(name):  # of which there are too many to store all
+            require(name)
+            library, _, short = name.partition("/")
+            store = ConfigStore.instance()
+            store.store(group=f"model/{library}", name=short, node=network_choice(name), package="model")
+        elif not plugins.load_installed():
+            raise UserError(first_line(error)) from error
+        return _composed(command, overrides, removed)
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        if isinstance(error, HydraException) and plugins.load_installed():
-            return _composed(command, overrides)  # a file may choose what an installed plugin has
         raise UserError(first_line(error)) from error
+    OmegaConf.set_struct(config, False)
+    for group in {"hydra", *GROUPS} - set(COMMANDS[command].groups):
+        config.pop(group, None)
+    for key in removed:
+        above, dot, leaf = key.rpartition(".")
+        OmegaConf.select(config, above).pop(leaf, None) if dot else config.pop(leaf, None)
     defaults = OmegaConf.create(defaults_of(COMMANDS[command].keys))
     for group in COMMANDS[command].groups:
         found = config._get_node(group, validate_access=False)
-        for path, schema, _ in schemas_of(group, found if isinstance(found, DictConfig) else None):
+        for path, schema in schemas_of(group, found if isinstance(found, DictConfig) else None).items():
             if schema is not None:
                 OmegaConf.update(defaults, path.rstrip("."), defaults_of(schema))
-    OmegaConf.set_struct(config, False)
     return OmegaConf.merge(config, defaults, config)  # type: ignore[return-value]
 
 
@@ -137,20 +268,18 @@ def _composed(command: str, overrides: Sequence[str]) -> DictConfig:
 def _store_what_has_no_file() -> None:
     """The configs that are the same but for a name: of every network, and of every command but train."""
     store = ConfigStore.instance()
-    for name, values in network_choices().items():
-        store.store(group="model", name=name, node=values)
+    for name in MODELS:
+        store.store(group="model", name=name, node=network_choice(name))
     for name, command in COMMANDS.items():
-        own = ["train"] if command.trains else [{group: choice} for group, choice in command.groups.items()]
+        own: list[Any] = [{group: choice} for group, choice in command.groups.items()]
+        if "data" in command.groups:  # whose files choose in other groups too
+            own = ["train"] if command.trains else ["train", {"override /data": command.groups["data"]}]
         if not (CONFIGS / f"{name}.yaml").is_file():
             store.store(name=name, node={"defaults": [*own, "_self_"]})
 
 
 def checked(command: str, config: DictConfig) -> DictConfig:
-    """``config``, composed or recorded, with interpolations resolved and every value converted to its type.
-
-    Raises:
-        UserError: for the first key, type or range that the schema does not take.
-    """
+    """``config``, composed or recorded, with interpolations resolved and every value converted to its type."""
     try:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
@@ -163,7 +292,7 @@ def checked(command: str, config: DictConfig) -> DictConfig:
     groups = [group for group in GROUPS if group in plain and group != "experiment"]
     result = _typed(COMMANDS[command].keys, {key: value for key, value in plain.items() if key not in groups}, "")
     for group in groups:
-        result[group] = _typed_group(group, plain[group])
+        result[group] = typed_group(group, plain[group])
     return OmegaConf.create(result)
 
 
@@ -171,9 +300,6 @@ def _renamed(config: dict[str, Any]) -> dict[str, Any]:
     """A config recorded by an earlier version under today's keys; any other as it stands.
 
     ``accumulate`` cut a batch into parts, where ``accumulate_grad_batches`` adds batches up.
-
-    Raises:
-        UserError: for a batch that cannot be cut into equal parts.
     """
     if not isinstance(config.get("trainer"), dict) or not {"clip_norm", "accumulate"} <= config["trainer"].keys():
         return config
@@ -191,11 +317,11 @@ def _refuse_targets(values: Any, path: str = "") -> None:
     if isinstance(values, Mapping):
         for key, value in values.items():
             if ONE_TARGET.fullmatch(str(key)):
-                raise UserError(f"{path}{key}={value}: {targets()}")
+                raise UserError(f"{path}{key}={value}: {NO_TARGETS}")
             _refuse_targets(value, f"{path}{key}.")
 
 
-def _typed_group(group: str, values: Any) -> dict[str, Any]:
+def typed_group(group: str, values: Any) -> dict[str, Any]:
     """The values of a group under the schema of its choice; of ``logger``, those of each logger."""
     if group == "logger":
         if not isinstance(values, dict):
@@ -204,7 +330,7 @@ def _typed_group(group: str, values: Any) -> dict[str, Any]:
             if name not in LOGGERS:
                 raise UserError(f"logger.{name}: no such logger{nearest(name, LOGGERS)} ({listed(group, LOGGERS)})")
         return {name: _typed(LOGGERS[name], part, f"logger.{name}.") for name, part in values.items()}
-    ((path, schema, _),) = schemas_of(group, values)
+    ((path, schema),) = schemas_of(group, values).items()
     if schema is None:
         known, name = SCHEMAS[group], values.get("name") if isinstance(values, dict) else None
         raise UserError(f"{group}.name={name}: no such {group}{nearest(str(name), known)} ({listed(group, known)})")

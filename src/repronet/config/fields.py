@@ -7,9 +7,9 @@ that the help pages and the reference page print.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import Field, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any
 
 from repronet.constraints import Constraint
@@ -35,9 +35,11 @@ def flag(about: str, default: bool = False) -> Any:
     return field(default=default, metadata={"rule": None, "about": about})
 
 
-def tag(name: str = MISSING) -> Any:
-    """The field that names the choice."""
-    return field(default=name)
+@dataclass
+class Choice:
+    """A choice of a config group, and the base of those that have keys; its name selects the schema."""
+
+    name: str = MISSING
 
 
 def keys_of(schema: type) -> Iterator[Field[Any]]:
@@ -62,8 +64,13 @@ def expected(item: Field[Any]) -> str:
 
 
 ONE_TARGET = re.compile(r"\b_(target|partial|args|recursive|convert)_\b")  # keys that Hydra would act upon
+NO_TARGETS = "_target_ is not supported: a config chooses by name and imports nothing; bring in own code with --plugin"
 
 
-def targets() -> str:
-    """Why such a key is refused."""
-    return "_target_ is not supported: a config chooses by name and imports nothing; bring in own code with --plugin"
+def flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested mappings by their paths, ``trainer.max_epochs`` for instance."""
+    if isinstance(values, Mapping) and values:
+        for key, value in values.items():
+            yield from flat(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, values

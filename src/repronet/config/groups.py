@@ -6,34 +6,61 @@ plugin has registered.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from repronet.config.plugins import named
+from repronet.config.plugins import OURS, named
 from repronet.errors import UserError
 
 CONFIGS = files("repronet.configs")
 
 
 _DEFAULTS = yaml.safe_load((CONFIGS / "train.yaml").read_text(encoding="utf-8"))["defaults"]
-# The groups of repronet train, with the choice where none is made.
-TRAINING: dict[str, str | None] = {
-    group: choice for entry in _DEFAULTS if isinstance(entry, dict) for group, choice in entry.items()
-}
+# The groups of repronet train, with the choice where none is made and the dataset brings none.
+_CHOSEN = {group: choice for entry in _DEFAULTS if isinstance(entry, dict) for group, choice in entry.items()}
+TRAINING: dict[str, str | None] = {group: _CHOSEN[group] for group in ("model", "data")} | _CHOSEN
 GROUPS = tuple(TRAINING)
+_OWN: dict[str, Any] = {}
+
+
+@contextmanager
+def looking_in(folder: Path | None, name: str | None = None) -> Iterator[None]:
+    """Find a user's own files in ``folder`` too, wherever a call names no other: what ``--config-dir`` says.
+
+    Args:
+        name: of the primary config, which may be one of them: what ``--config-name`` says.
+    """
+    before = dict(_OWN)
+    _OWN.update(folder=folder, name=name)
+    try:
+        yield
+    finally:
+        _OWN.clear()
+        _OWN.update(before)
+
+
+def own_folder() -> Path | None:
+    """The folder of :func:`looking_in`."""
+    return _OWN.get("folder")
+
+
+def own_config() -> str | None:
+    """The primary config of :func:`looking_in`; None: the command's own."""
+    return _OWN.get("name")
 
 
 def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
-    """The choices of ``group`` by name, each with a title: of a file, its first line of comment.
-
-    Raises:
-        UserError: when a file of the user's has the name of one of ours.
-    """
+    """The choices of ``group`` by name, each with a title: of a file, its first line of comment."""
+    config_dir = config_dir or own_folder()
     found = {**_titles(CONFIGS / group), **_published(group)}
-    found |= {name: f"{part.title} ({part.plugin})" for name, part in named(group).items()}
+    for name, part in named(group).items():
+        found[name] = part.title if part.plugin in OURS else f"{part.title} ({part.plugin})"
     if config_dir is not None:
         own = _titles(config_dir / group)
         taken = sorted(found.keys() & own.keys())
@@ -41,6 +68,14 @@ def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
             raise UserError(f"--config-dir {config_dir}: {group}/{taken[0]}.yaml has a name of repronet's; rename it")
         found |= own
     return dict(sorted(found.items()))
+
+
+def chosen(group: str, name: str) -> str:
+    """The choice that a config of this ``name`` was read from, as it is typed: ``augmentation=mnist`` for affine."""
+    files = {choice: (CONFIGS / group / f"{choice}.yaml").read_text("utf-8") for choice in _titles(CONFIGS / group)}
+    if name in files:
+        return name
+    return next((choice for choice in sorted(files) if yaml.safe_load(files[choice])["name"] == name), name)
 
 
 def _published(group: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The words of a command line, in Hydra's grammar: how they are read, swept and checked against what there is.
 
 Unknown keys and choices are answered with the nearest valid name. Paths are taken as they stand, so that a folder may
-have any name. ``hydra.*`` keys are refused, because Hydra would instantiate some of them.
+have any name. Hydra's own settings are sorted out before (:mod:`repronet.config.hydra_words`).
 """
 
 from __future__ import annotations
@@ -19,30 +19,35 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 
 from repronet.config import plugins
-from repronet.config.fields import ONE_TARGET, targets
+from repronet.config.fields import NO_TARGETS, ONE_TARGET
 from repronet.config.groups import GROUPS, choices
 from repronet.config.schema import COMMANDS
-from repronet.config.schema_trainer import RENAMED
+from repronet.config.schema_sweep import BESIDE
 from repronet.errors import UserError, first_line, nearest
+from repronet.models import foreign
 
-PATH_KEYS = {"run", "run_dir", "data.root", "data_root", "out", "logdir", "weights", "images", "sheet"}
-PATH_KEYS |= {"results", "aside"}
+PATH_KEYS = {
+    *("run", "run_dir", "data.root", "data_root", "data.file", "out", "logdir", "weights", "images", "sheet"),
+    *("results", "runs", "zoo", "aside", "runtime", "resume", "judge", "augmentation.generator", "search.storage"),
+    "data.label_separator",  # no expression either
+}
 
 
 def is_path(word: str) -> bool:
     """Whether the value of a word is a path, which is no Hydra expression."""
-    return word.partition("=")[0] in PATH_KEYS and "=" in word
+    return word.partition("=")[0].lstrip("+") in PATH_KEYS and "=" in word
+
+
+def is_beside(word: str) -> bool:
+    """Whether a word is of a group that is no part of a run."""
+    return re.match(rf"[+~]*({'|'.join(BESIDE)})[.=@]", word) is not None
 
 
 def path_of(word: str) -> tuple[str, str | None]:
-    """Key and value of a path word; ``null`` is None, and quotes around the whole value are Hydra's.
-
-    Raises:
-        UserError: for an interpolation.
-    """
-    key, _, value = word.partition("=")
+    """Key and value of a path word; ``null`` is None, and quotes around the whole value are Hydra's."""
+    key, _, value = word.lstrip("+").partition("=")
     if "${" in value:
-        raise UserError(f"{word}: a path is taken as it stands; ${{…}} has no meaning in it")
+        raise UserError(f"{word}: a path is used as it is; ${{…}} has no meaning in it")
     quoted = re.fullmatch(r"(['\"])(.*)\1", value, re.DOTALL)
     if quoted:
         value = quoted[2].replace(f"\\{quoted[1]}", quoted[1])
@@ -55,17 +60,36 @@ def path_of(word: str) -> tuple[str, str | None]:
 
 def bracketed(word: str) -> str:
     """``input=3,224,224`` and ``what=filters`` as the lists that are meant; Hydra would read several runs."""
-    return re.sub(r"^(input|seeds)=(\d+(?:,\d+)+)$|^(what|ways)=([a-z_,]+)$", r"\1\3=[\2\4]", word)
+    return re.sub(r"^(input|seeds)=(\d+(?:,\d+)+)$|^(what|ways|models)=([\w/,]+)$", r"\1\3=[\2\4]", word)
 
 
-def parse(overrides: Sequence[str], example: str = "optimizer.lr=0.05") -> list[Override]:
+def with_logger_added(words: Sequence[str], default: str | None) -> list[str]:
+    """The words with ``+`` and ``++`` taken off: every key that there may be is there, so that they only set it.
+
+    ``+logger=wandb`` adds a logger to those that are chosen.
+    """
+    found: list[str] = []
+    for word in words:
+        plain = re.sub(r"^\+{1,2}(?=\w)", "", word)
+        if re.match(r"\+logger=\w", word):
+            chosen = next((w for w in reversed(found) if w.startswith("logger=")), f"logger={default}")
+            there = chosen.removeprefix("logger=").strip("[]")
+            plain = f"logger=[{there},{plain.removeprefix('logger=').strip('[]')}]" if there != "none" else plain
+        found.append(plain)
+    return found
+
+
+def as_quoted(text: str | None) -> str:
+    """A text as a quoted value of Hydra's grammar."""
+    return "null" if text is None else "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def parse(overrides: Sequence[str], example: str = "optimizer.lr=0.05", hydra: bool = False) -> list[Override]:
     """Hydra's reading of each word.
 
     Args:
         example: what to write instead of a word that is no override, if nothing is nearer.
-
-    Raises:
-        UserError: for a word that is no override, or one that reaches into Hydra itself.
+        hydra: whether the words are Hydra's own settings.
     """
     parser = OverridesParser.create()
     parsed = []
@@ -75,10 +99,10 @@ def parse(overrides: Sequence[str], example: str = "optimizer.lr=0.05") -> list[
         except (OverrideParseException, HydraException) as error:
             group = next((group for group in GROUPS if word in choices(group)), None)
             near = f"{group}={word}" if group else example
-            raise UserError(f"{word}: not an override; write key=value, for example {near}") from error
-        if override.key_or_group.split(".")[0].split("/")[0] == "hydra":
-            raise UserError(f"{word}: Hydra's own settings are not open; repronet sets them itself")
-        if override.package is not None:
+            raise UserError(f"{word}: not KEY=VALUE; write for example {near}") from error
+        if override.is_hydra_override() and not hydra:
+            raise UserError(f"{word}: Hydra's own settings work only on the command line")
+        if override.package is not None and not hydra:
             raise UserError(f"{word}: a package (@) has no use here; write {override.key_or_group}=…")
         parsed.append(override)
     return parsed
@@ -90,15 +114,23 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     Raises:
         UserError: for a sweep without values.
     """
-    options = [[word] if is_path(word) else _swept(word, *parse([word])) for word in overrides]
+    options = []
+    for word in overrides:
+        override = None if is_path(word) else parse([word])[0]
+        if override is None or not override.is_sweep_override():
+            options.append([word])
+        else:
+            options.append([f"{override.get_key_element()}={value}" for value in swept(word, override)])
     return [list(job) for job in itertools.product(*options)]
 
 
-def _swept(word: str, override: Override) -> list[str]:
-    if not override.is_sweep_override():
-        return [word]
+def swept(word: str, override: Override) -> list[str]:
+    """The values that a word stands for."""
     if not override.is_discrete_sweep():
-        raise UserError(f"{word}: an interval cannot be run through; list values, or use range(start, stop, step)")
+        raise UserError(
+            f"{word}: an interval has no list of values to run; list some, use range(start, stop, step), or let "
+            "search=optuna choose"
+        )
     try:
         if override.value_type is not None and override.value_type.name == "GLOB_CHOICE_SWEEP":
             values = override.value().filter(list(choices(override.key_or_group)))  # type: ignore[union-attr]
@@ -107,8 +139,8 @@ def _swept(word: str, override: Override) -> list[str]:
     except (ValueError, HydraException) as error:
         raise UserError(f"{word}: {first_line(error)}") from error
     if not values:
-        raise UserError(f"{word}: stands for no value, so there is nothing to run")
-    return [f"{override.get_key_element()}={value}" for value in values]
+        raise UserError(f"{word}: has no values, so there is nothing to run")
+    return values
 
 
 # What has no effect beside model=, or without it.
@@ -120,42 +152,41 @@ _WITHOUT_NETWORK = {"gradcheck": ("batch",)}
 
 
 def check_effect(command: str, words: Sequence[str]) -> None:
-    """Refuse what would change nothing, since whoever wrote it expects that it does."""
+    """Refuse keys that have no effect, since whoever set them expects one."""
     named = [word for word in words if word.startswith("model=")]
     idle = (_WITH_NETWORK if named else _WITHOUT_NETWORK).get(command, ())
     for word in words:
         if word.partition("=")[0] in idle:
             reason = f"beside {named[-1]}" if named else "without model="
-            raise UserError(f"{word}: means nothing {reason}; leave it out")
+            raise UserError(f"{word}: has no effect {reason}; leave it out")
 
 
 def check_choice(command: str, override: Override, config_dir: Path | None) -> None:
-    """Refuse a word that Hydra has no use for here, and a choice that its group has not.
-
-    Raises:
-        UserError: with the nearest choice.
-    """
+    """Refuse a word that has no use here, and a choice that its group does not have."""
     group, word, spoken = override.key_or_group, override.input_line, f"repronet {COMMANDS[command].words}"
     if ONE_TARGET.search(str(word)):
-        raise UserError(f"{word}: {targets()}")
+        raise UserError(f"{word}: {NO_TARGETS}")
     if override.is_sweep_override():
         wanted = "add -m for that" if command == "train" else f"{spoken} takes one value"
         raise UserError(f"{word}: several values make several runs; {wanted}")
-    if override.is_delete():
-        raise UserError(f"{word}: neither a group nor a key can be removed")
-    if override.is_add() or override.is_force_add():
-        raise UserError(f"{word}: nothing can be added; write {group}=…, without the +")
     if group not in GROUPS:
         return
     if group not in COMMANDS[command].groups:
         raise UserError(f"{word}: {spoken} has no {group}=")
+    if override.is_delete():
+        if group != "experiment" and "none" not in choices(group):
+            raise UserError(f"{word}: a run needs {group}; choose another one ({listed(group, choices(group))})")
+        return
     wanted = override.value()
     if wanted is None and (group == "experiment" or command != "train"):
         return
     names = wanted if group == "logger" and isinstance(wanted, list) else [wanted]  # there may be several loggers
     if len(names) > 1 and "none" in names:
-        raise UserError(f"logger={as_word(names)}: none stands alone; leave it out")
+        raise UserError(f"logger={as_word(names)}: none cannot be combined; leave it out")
     for name in names:
+        if group == "model" and isinstance(name, str) and foreign.is_foreign(name):
+            foreign.require(name)
+            continue
         available = choices(group, config_dir)
         if str(name) not in available and plugins.load_installed():
             available = choices(group, config_dir)
@@ -174,32 +205,27 @@ def listed(group: str, available: Iterable[str]) -> str:
     return f"choices: {', '.join(names)}" if len(names) <= 20 else f"`repronet list {group}` names all {len(names)}"
 
 
-def check_key(key: str, word: str, base: DictConfig) -> None:
-    """Refuse a key that is not in the config of the choices made.
-
-    Raises:
-        UserError: with the nearest key.
-    """
+def check_key(key: str, word: str, base: DictConfig, command: str) -> None:
+    """Refuse a key that is not in the config of the choices made."""
     if key in GROUPS:
         return
     group, _, leaf = key.partition(".")
     if group in GROUPS and leaf == "name":
         raise UserError(f"{word}: choose with {group}=… ({listed(group, choices(group))})")
-    if key in RENAMED:
-        raise UserError(f"{word}: is called {RENAMED[key]} now")
     if key == "plugins":
         raise UserError(f"{word}: a plugin is given as an option, --plugin my_module")
+    if word.startswith("~") and OmegaConf.select(base, key) is not None:
+        return
     known = [leaf for leaf in _leaves(base) if not leaf.endswith(".name")]
     if key not in known:
-        raise UserError(f"{word}: no such key{nearest(key, [*known, *GROUPS], 0.5)}{_of_choice(group, base)}")
-
-
-def _of_choice(group: str, base: DictConfig) -> str:
-    """Whose keys were looked through, as the keys of a group depend on the choice in it."""
-    if group == "logger" and group in base:
-        return f" (with logger={as_word([*base.logger]) if base.logger else 'none'})"
-    name = OmegaConf.select(base, f"{group}.name") if group in GROUPS else None
-    return f" (with {group}={name})" if name else ""
+        near = nearest(key, [*known, *GROUPS])
+        listed_by = "" if near else f"; `repronet {COMMANDS[command].words} --help` lists them"
+        # The keys of a group depend on the choice in it.
+        choice = OmegaConf.select(base, f"{group}.name") if group in GROUPS else None
+        if group == "logger" and group in base:
+            choice = as_word([*base.logger]) if base.logger else "none"
+        of_choice = f" (with {group}={choice})" if choice else ""
+        raise UserError(f"{word}: no such key{near or listed_by}{of_choice}")
 
 
 def _leaves(config: DictConfig, path: str = "") -> Iterable[str]:

@@ -23,47 +23,34 @@ from typing import Any
 
 import yaml
 
-from repronet.errors import Fault, UserError, first_line
+from repronet.errors import Fault, UserError, first_line, nearest
 
 ENTRY_POINTS = "repronet.plugins"
+OURS = ("repronet.classical.choices",)  # come with repronet, and are loaded without being named by --plugin
 KINDS = ("model", "data", "optimizer", "loss", "augmentation_step", "callback")
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a plugin has registered.
+    """A part that a plugin has registered."""
 
-    Attributes:
-        kind: one of :data:`KINDS`; the first three are config groups.
-        build: the registered class or function.
-        title: the first line of its docstring.
-        plugin: the name that brings it back: of a module, or of a file.
-        config: the values of the choice, name first; empty where the kind is no group.
-        keys: those of the values that are arguments of ``build``.
-    """
-
-    kind: str
+    kind: str  # one of :data:`KINDS`; the first three are config groups
     name: str
-    build: Any
-    title: str
-    plugin: str
-    config: Mapping[str, Any]
-    keys: tuple[str, ...] = ()
+    build: Any  # the registered class or function
+    title: str  # the first line of its docstring
+    plugin: str  # the name that brings it back: of a module, or of a file
+    config: Mapping[str, Any]  # the values of the choice, name first; empty where the kind is no group
+    keys: tuple[str, ...] = ()  # those of the values that are arguments of ``build``
 
 
 PARTS: dict[tuple[str, str], Part] = {}
 _LOADED: dict[str, ModuleType] = {}  # by the name that is recorded
 _given: dict[str, str] = {}  # by its recorded name, what was given with --plugin: a path from the working folder
 _loading: list[str] = []  # the plugin whose code is running
-_asked_for: list[str] = []
 
 
 def load(name: str) -> None:
-    """Import a plugin: a module by its name, or a file by its path.
-
-    Raises:
-        UserError: when there is none, or its code fails.
-    """
+    """Import a plugin: a module by its name, or a file by its path."""
     recorded = Path(name).name if name.endswith(".py") else name
     if recorded in _LOADED:
         return
@@ -100,6 +87,25 @@ def _file(path: Path) -> ModuleType:
     return module
 
 
+def class_named(words: str) -> Any:
+    """The user's class of that name: ``my_package.MyLayer``, ``my_layers.py:MyLayer``.
+
+    Modules are looked for in the working folder first, as by ``python -m``.
+    """
+    place, _, name = words.rpartition(":" if ":" in words else ".")
+    recorded = Path(place).name if place.endswith(".py") else place
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        load(place)
+    except UserError as error:
+        raise UserError(str(error).replace("--plugin ", "", 1)) from error
+    found = getattr(_LOADED[recorded], name, None)
+    if not callable(found):
+        raise UserError(f"{words}: {place} has no class {name}{nearest(name, vars(_LOADED[recorded]))}")
+    return found
+
+
 def load_installed() -> bool:
     """Import the plugins of installed packages; asked for when a name is not known, and for a list of all names.
 
@@ -108,7 +114,8 @@ def load_installed() -> bool:
     """
     from importlib.metadata import entry_points  # here, as it is seldom needed and takes its time
 
-    found = [point.module for point in entry_points(group=ENTRY_POINTS) if point.module not in _LOADED]
+    modules = (*OURS, *(point.module for point in entry_points(group=ENTRY_POINTS)))
+    found = [module for module in modules if module not in _LOADED]
     for module in found:
         load(module)
     return bool(found)
@@ -121,9 +128,6 @@ def enter(
 
     Args:
         taken: whether the name is one of repronet's own.
-
-    Raises:
-        UserError: for a name that there is.
     """
     plugin = _loading[-1] if _loading else str(build.__module__)
     there = PARTS.get((kind, name))
@@ -157,7 +161,7 @@ def options(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chosen(config: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Kind and name of every part that a config of a run, as plain values, names and that a plugin may have."""
+    """Kind and name of every part in a run's config that may come from a plugin."""
     groups = {group: values for group, values in config.items() if isinstance(values, Mapping)}
     found = [(kind, groups.get(kind, {}).get("name")) for kind in ("model", "data", "optimizer")]
     found.append(("loss", groups.get("model", {}).get("loss")))
@@ -177,31 +181,42 @@ def declared(config: Mapping[str, Any]) -> list[str]:
 def needed(config: Mapping[str, Any]) -> list[str]:
     """The plugins of a run with that config: those it names, those given, and those that have its parts."""
     used = [PARTS[part].plugin for part in chosen(config) if part in PARTS]
-    return list(dict.fromkeys([*declared(config), *_asked_for, *used]))
+    return list(dict.fromkeys([*declared(config), *_given, *used]))
 
 
 def give(names: list[str]) -> None:
     """Load what ``--plugin`` names, and record it in the configs of the runs that follow."""
     for name in names:
         load(name)
-    _asked_for[:] = [Path(name).name if name.endswith(".py") else name for name in names]
-    _given.update(zip(_asked_for, names, strict=True))
+    _given.clear()
+    _given.update({Path(name).name if name.endswith(".py") else name: name for name in names})
+
+
+def given(config: Mapping[str, Any]) -> list[str]:
+    """What ``--plugin`` was given for a run of that config: names and paths that another process can load."""
+    return [_given.get(name, name) for name in map(str, config.get("plugins") or ())]
+
+
+def asked_for() -> tuple[str, ...]:
+    """What ``--plugin`` named, for another process to be given too: files by their absolute paths."""
+    return tuple(str(Path(name).expanduser().resolve()) if name.endswith(".py") else name for name in _given.values())
 
 
 def words(config: Mapping[str, Any]) -> str:
-    """``" --plugin my_parts.py"``, to be said behind a command that works on a run of that config; or nothing."""
-    return "".join(f" --plugin {shlex.quote(_given.get(name, name))}" for name in map(str, config.get("plugins") or ()))
+    """``" --plugin my_parts.py"``, to append to a command for a run of that config; or nothing."""
+    return "".join(f" --plugin {shlex.quote(name)}" for name in given(config) if name not in OURS)
 
 
 def require(config: Mapping[str, Any], run: str | None = None) -> None:
     """Refuse a config that needs a plugin which is not loaded.
 
+    Nothing is imported because a config names it.
+
     Args:
         run: the folder of the run whose config it is.
-
-    Raises:
-        UserError: with the plugin's name; nothing is imported because a config names it.
     """
+    for name in set(OURS) & set(declared(config)):
+        load(name)
     loaded = {_stem(name) for name in (*_LOADED, *(part.plugin for part in PARTS.values()))}
     for name in declared(config):
         if _stem(name) not in loaded:
@@ -226,13 +241,10 @@ def require_for(run: Path) -> None:
 
 @contextmanager
 def naming_parts(hint: str = "") -> Iterator[None]:
-    """Name the part and the line where code of a plugin's fails.
+    """Turn an error in a plugin's code into one that names the part and the line.
 
     Args:
         hint: what stands behind the error.
-
-    Raises:
-        Fault: in place of an exception that came out of a plugin's code; all others pass.
     """
     try:
         yield

@@ -10,21 +10,6 @@ as ``keys=`` says more, with the help of :mod:`repronet.config.fields`.
 
     @register.model("mine", input_size=28)
     def mine(num_classes: int, in_channels: int, depth: int = 3) -> nn.Module: ...
-
-    @register.dataset("mine")
-    def mine(root: Path | None, val: float) -> ImageDataset: ...
-
-    @register.augmentation_step("dots")
-    def dots(picture: Tensor, share: float = 0.1) -> Tensor: ...  # uint8 (C, H, W) → the same
-
-    @register.loss("focal")
-    def focal(logits: Tensor, labels: Tensor) -> Tensor: ...
-
-    @register.optimizer("lion")
-    class Lion(torch.optim.Optimizer): ...  # with params, lr and weight_decay
-
-    @register.callback("mine")
-    class Mine(pl.Callback): ...
 """
 
 from __future__ import annotations
@@ -37,7 +22,7 @@ from typing import Any, TypeVar
 
 from repronet import models
 from repronet.config import schema
-from repronet.config.fields import defaults_of, keys_of, optional, tag
+from repronet.config.fields import defaults_of, keys_of, optional
 from repronet.config.plugins import PARTS, enter
 from repronet.config.schema_data import OneSize
 from repronet.config.schema_recipe import Optimizer
@@ -178,8 +163,8 @@ def _choice(
 def _schema(name: str, base: type, keys: type | None, build: Any, known: tuple[str, ...]) -> type:
     """The base's keys, and those of a dataclass or of the keyword arguments."""
     if keys is not None:
-        return make_dataclass(name, [("name", str, tag(name))], bases=(keys, base))
-    fields: list[tuple[str, Any, Any]] = [("name", str, tag(name))]
+        return make_dataclass(name, [], bases=(keys, base))
+    fields: list[tuple[str, Any, Any]] = []
     for key, default in _arguments(build, known).items():
         rule = Constraint(lambda x: True, _TYPES[type(default)]) if type(default) in _TYPES else None
         kind = type(default) if rule else Any
@@ -189,11 +174,7 @@ def _schema(name: str, base: type, keys: type | None, build: Any, known: tuple[s
 
 
 def _arguments(build: Any, known: tuple[str, ...], skip: int = 0) -> dict[str, Any]:
-    """The arguments that are keys, with their defaults.
-
-    Raises:
-        UserError: for one without a default.
-    """
+    """The arguments that are keys, with their defaults."""
     found = {}
     for parameter in list(inspect.signature(build).parameters.values())[skip:]:
         if parameter.name in known or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):

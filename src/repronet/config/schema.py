@@ -9,36 +9,47 @@ before the heavy libraries load.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import Field, dataclass
 from typing import Any
 
-from repronet.config import schema_commands, schema_tools  # noqa: F401
+from repronet.config import (
+    schema_commands,
+    schema_exercises,
+    schema_gan,
+    schema_reproduce,
+    schema_runs,
+    schema_tools,
+)
 from repronet.config import schema_data as data
 from repronet.config import schema_recipe as recipe
 from repronet.config.command import ENTERED
-from repronet.config.fields import keys_of, required, tag
+from repronet.config.fields import Choice, keys_of, required
+from repronet.config.schema_sweep import LAUNCHERS, SEARCHES
 from repronet.config.schema_trainer import LOGGERS, Trainer
 from repronet.models import MODELS
+from repronet.models.foreign import is_foreign
 
 LOSSES = ["cross_entropy", "svm", "mse", "binary", "rbf_map"]  # of repronet.training.losses, named without torch
 RBF_OUTPUT = "lenet5_1998"  # the network whose loss is rbf_map
 
 
 @dataclass
-class Network:
-    name: str = tag()
+class Network(Choice):
     loss: str = required(None, f"{', '.join(LOSSES)}, or one of a plugin's")
 
     def conflict(self) -> str | None:
         if self.loss not in LOSSES:
             return f"model.loss={self.loss}: must be one of {', '.join(LOSSES)}"
         wrong = self.loss == "rbf_map" and self.name != RBF_OUTPUT
-        reason = f"needs an RBF output, which {self.name} has not; take cross_entropy"
+        reason = f"needs an RBF output, which {self.name} does not have; use cross_entropy"
         return f"model.loss=rbf_map: {reason}" if wrong else None
 
 
-COMMANDS = ENTERED  # complete, as the two modules whose classes enter themselves are imported above
+_PARTS = (schema_commands, schema_exercises, schema_runs, schema_gan, schema_reproduce, schema_tools)
+COMMANDS = {  # in the order of the help page, whichever module was imported first
+    name: row for part in _PARTS for name, row in ENTERED.items() if row.keys.__module__ == part.__name__
+}
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "model": dict.fromkeys(MODELS, Network),
@@ -46,10 +57,13 @@ SCHEMAS: dict[str, dict[str, type]] = {
         **dict.fromkeys(("mnist5k", "mnist", "fashion_mnist", "svhn", "stl10", "cifar10", "cifar100"), data.OneSize),
         **dict.fromkeys(("imagenette", "imagenet"), data.Published),
         "image_folder": data.Folder,
+        "table": data.Table,
+        "webdataset": data.Shards,
+        "huggingface": data.HuggingFace,
         "npz": data.Npz,
     },
     "augmentation": {
-        "none": data.Nothing,
+        "none": data.Unchanged,
         "affine": data.Affine,
         "cifar_standard": data.PadCropFlip,
         "policy": data.Policy,
@@ -57,8 +71,8 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "preprocessing": {
         "standardize": data.Standardize,
         "scale": data.Scale,
-        "per_pixel_mean": data.Nothing,
-        "per_image": data.Nothing,
+        "per_pixel_mean": Choice,
+        "per_image": Choice,
         "global_contrast": data.GlobalContrast,
         "local_contrast": data.LocalContrast,
         "zca": data.Zca,
@@ -68,11 +82,11 @@ SCHEMAS: dict[str, dict[str, type]] = {
             *("paper", "none", "batch", "local_response", "local_response_mean"),
             *("local_contrast", "layer", "group", "instance"),
         ),
-        data.Nothing,
+        Choice,
     ),
     "optimizer": {"sgd": recipe.Sgd, "adam": recipe.Adam, "adamw": recipe.Adam, "rmsprop": recipe.RmsProp},
     "schedule": {
-        "constant": recipe.Constant,
+        "constant": recipe.Schedule,
         "multistep": recipe.Multistep,
         "exponential": recipe.Exponential,
         "polynomial": recipe.Polynomial,
@@ -82,28 +96,30 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "one_cycle": recipe.OneCycle,
     },
     "finetune": {
-        **dict.fromkeys(("none", "scratch", "all", "head"), recipe.Way),
+        **dict.fromkeys(("none", "scratch", "all", "head"), Choice),
         "discriminative": recipe.Discriminative,
         "gradual": recipe.Gradual,
         "head_then_all": recipe.HeadThenAll,
         "lwf": recipe.WithoutForgetting,
     },
-    "averaging": {"none": recipe.LatestWeights, "ema": recipe.Ema, "polyak": recipe.Polyak},
+    "averaging": {"none": Choice, "ema": recipe.Ema, "polyak": recipe.Polyak},
+    "launcher": LAUNCHERS,
+    "search": SEARCHES,
 }
 
 
-def schemas_of(group: str, values: Any) -> Iterator[tuple[str, type | None, Any]]:
-    """The parts of a group's values with the path and the schema of each; a part without a schema has ``None``.
+def schemas_of(group: str, values: Any) -> dict[str, type | None]:
+    """The schema of a group's values by the path of its keys, None where there is none of that name.
 
-    A group is one part, whose ``name`` selects the schema; ``logger`` has a part for each logger.
+    A group's ``name`` selects its schema; ``logger`` has one for each logger.
     """
     if group == "logger" and isinstance(values, Mapping):
-        yield from ((f"logger.{name}.", LOGGERS.get(name), part) for name, part in values.items())
-    elif group == "trainer":
-        yield "trainer.", Trainer, values
-    else:
-        name = values.get("name") if isinstance(values, Mapping) else None
-        yield f"{group}.", SCHEMAS.get(group, {}).get(str(name)), values
+        return {f"logger.{name}.": LOGGERS.get(name) for name in values}
+    if group == "trainer":
+        return {"trainer.": Trainer}
+    name = str(values.get("name")) if isinstance(values, Mapping) else ""
+    foreign = group == "model" and is_foreign(name)
+    return {f"{group}.": Network if foreign else SCHEMAS.get(group, {}).get(name)}
 
 
 def schemas_in(group: str) -> list[tuple[str, type]]:
@@ -115,15 +131,15 @@ def schemas_in(group: str) -> list[tuple[str, type]]:
     return [(f"{group}.", schema) for schema in dict.fromkeys(SCHEMAS.get(group, {}).values())]
 
 
-def keys_in(group: str) -> dict[str, Field[Any]]:
-    """The keys of a group, each once, by its path."""
-    found: dict[str, Field[Any]] = {}
+def keys_in(group: str) -> list[tuple[str, Field[Any]]]:
+    """The keys of a group with their paths, each once; twice where choices mean two things by it."""
+    found: dict[tuple[str, str], Field[Any]] = {}
     for path, schema in schemas_in(group):
         for item in keys_of(schema):
-            found.setdefault(f"{path}{item.name}", item)
-    return found
+            found.setdefault((f"{path}{item.name}", item.metadata["about"]), item)
+    return [(key, item) for (key, _), item in found.items()]
 
 
-def network_choices() -> dict[str, dict[str, str]]:
-    """The config of each network, which has no file: its name and its loss."""
-    return {name: {"name": name, "loss": "rbf_map" if name == RBF_OUTPUT else "cross_entropy"} for name in MODELS}
+def network_choice(name: str) -> dict[str, str]:
+    """The config of a network: its name and its loss."""
+    return {"name": name, "loss": "rbf_map" if name == RBF_OUTPUT else "cross_entropy"}

@@ -1,4 +1,4 @@
-"""``repronet augment``: pictures beside what an augmentation makes of them."""
+"""``repronet augment``: images beside their augmented versions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from repronet.cli.failures import writing
 from repronet.config.build_data import CROPPED_FROM, augmenting, dataset
+from repronet.config.groups import chosen
+from repronet.data.cuts import by_rarest
 from repronet.data.policy import Mixing, Policy
 from repronet.data.randomness import counter_generator
 from repronet.data.splits import ImageDataset, Split
@@ -28,20 +30,16 @@ CELL = 1.1  # inches
 
 @dataclass(frozen=True)
 class Row:
-    """A picture and its variants, uint8 (C, H, W), with what stands before them."""
+    """An image and its variants, uint8 (C, H, W), with their title."""
 
     title: str
     pictures: list[Tensor]
 
 
 def run(config: DictConfig, console: Console) -> None:
-    """Write the sheet that ``config`` asks for.
-
-    Raises:
-        UserError: when the data cannot be had, the policy does not fit it, or the file cannot be written.
-    """
+    """Write the sheet that ``config`` asks for."""
     size = config.size or FOLDER_SIZE
-    images = dataset(config, size)
+    images = by_rarest(dataset(config, size))
     if isinstance(images.train, Split) and config.size is None:
         size = images.train.images.shape[-1]
     shown = torch.randperm(len(images.train), generator=counter_generator("sheet", config.seed))
@@ -59,11 +57,11 @@ def run(config: DictConfig, console: Console) -> None:
 def policy_name(config: DictConfig) -> str:
     """The steps of the config's policy, or its one word."""
     group = config.augmentation
-    return ", ".join(step.op for step in group.steps) if group.name == "policy" else group.name
+    return ", ".join(step.op for step in group.steps) if group.name == "policy" else chosen("augmentation", group.name)
 
 
 def variants(config: DictConfig, images: ImageDataset, size: int, shown: list[int]) -> list[Row]:
-    """A row a picture: itself, and ``config.variants`` of what ``config.augmentation`` makes of it."""
+    """A row for each image: the image and ``config.variants`` augmented versions of it."""
     change = _change(config, images, size)
     return [
         Row(
@@ -75,9 +73,9 @@ def variants(config: DictConfig, images: ImageDataset, size: int, shown: list[in
 
 
 def _each_step(config: DictConfig, images: ImageDataset, size: int, shown: list[int]) -> list[Row]:
-    """A row a step of the policy, which every variant undergoes."""
+    """A row for each step of the policy, applied alone to every variant."""
     if config.augmentation.name != "policy":
-        raise UserError(f"each=true: augmentation={config.augmentation.name} has no steps; augmentation=lecture has")
+        raise UserError(f"each=true: augmentation={policy_name(config)} has no steps; augmentation=lecture has")
     rows = []
     for number, step in enumerate(config.augmentation.steps):
         index = shown[number % min(len(shown), config.images)]
@@ -113,7 +111,7 @@ def _change(config: DictConfig, images: ImageDataset, size: int) -> Callable[[in
 
 
 def _mixed(policy: Policy, mixing: Mixing, picture: Tensor, images: ImageDataset, index: int, seed: int) -> Tensor:
-    """The picture mixed with one more of another class, where there is one."""
+    """The image mixed with one of another class, if there is one."""
     labels = images.train.labels
     others = torch.nonzero(labels != labels[index]).flatten()
     other = int(others[seed % len(others)]) if len(others) else index
@@ -123,7 +121,7 @@ def _mixed(policy: Policy, mixing: Mixing, picture: Tensor, images: ImageDataset
 
 
 def contact_sheet(rows: list[Row], heading: str) -> Figure:
-    """A row of pictures for each of ``rows``, the first of them the original, its title before it."""
+    """A row of images for each of ``rows``, the original first."""
     columns = len(rows[0].pictures)
     panels = [[Panel(picture, "" if n else "original") for n, picture in enumerate(row.pictures)] for row in rows]
     short = heading if len(heading) < 12 * columns else heading[: 12 * columns] + "…"

@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
 
 from repronet import models
 from repronet.analysis.conv_speed import STEPS, ConvShape, conv_shapes, measure
+from repronet.cli.tables import PlainTable
 from repronet.config.schema_tools import BENCH_INPUT
 from repronet.errors import UserError
-from repronet.functional.autotune import cache_file, winner_of
-from repronet.functional.convolution import ALGORITHMS
 from repronet.functional.windows import Geometry
 
 _DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
@@ -23,7 +22,7 @@ _LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channe
 def run(config: DictConfig, console: Console) -> None:
     """Print a table of milliseconds for every shape that ``config`` asks for."""
     if config.accelerator == "gpu" and not torch.cuda.is_available():
-        raise UserError("accelerator=gpu: torch finds no GPU here; take accelerator=cpu")
+        raise UserError("accelerator=gpu: PyTorch finds no GPU; use accelerator=cpu")
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     device = torch.device("cuda" if config.accelerator == "gpu" else "cpu")
@@ -40,9 +39,7 @@ def run(config: DictConfig, console: Console) -> None:
         console.print()
         console.print(Text(f"{shape}  ({shape.multiplications / 1e6:,.1f} M multiplications, {count}×)"))
         console.print(_table(times, config.algorithms))
-    everything = set(config.algorithms) == set(ALGORITHMS)
-    star = "what algorithm=auto would take" if everything else "the fastest of these; vendor unless clearly beaten"
-    console.print(f"\n* {star}; the measurements of auto lie in\n  {cache_file(device)}", soft_wrap=True)
+    console.print("\n* the fastest of these")
 
 
 def _shapes(config: DictConfig) -> dict[ConvShape, int]:
@@ -71,13 +68,11 @@ def _described(config: DictConfig) -> ConvShape:
     return shape
 
 
-def _table(times: dict[str, dict[str, float]], algorithms: list[str]) -> Table:
+def _table(times: dict[str, dict[str, float]], algorithms: list[str]) -> PlainTable:
     """One row an algorithm, one column a step; the winner of each step with a star."""
     headings = (Column(heading.replace("_", " "), justify="right") for heading in (*STEPS, "together"))
-    table = Table("algorithm", *headings, box=None, pad_edge=False)
-    winners = {}
-    for step in STEPS:  # as "auto" chooses: the vendor, unless another is clearly faster
-        winners[step] = winner_of(dict(sorted(times[step].items(), key=lambda item: item[0] != "vendor")))
+    table = PlainTable("algorithm", *headings)
+    winners = {step: min(times[step], key=times[step].__getitem__) for step in STEPS}
     for name in algorithms:
         cells = [_cell(times[step].get(name), winners[step] == name) for step in STEPS]
         applies = all(name in times[step] for step in STEPS)

@@ -1,10 +1,12 @@
-"""``repronet export``: the network of a run for other programs, tried before it is said to be done."""
+"""``repronet export``: the network of a run for other programs, tested after it is written."""
 
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,53 +17,164 @@ from torch import Tensor, nn
 
 from repronet import runs, weights
 from repronet.cli.failures import writing
+from repronet.cli.page import runtime_in, write_page
 from repronet.data.eval_transform import EvalTransform
+from repronet.data.lists import pictures_in
 from repronet.data.preprocessing import PixelMap
+from repronet.data.reading import PictureError
 from repronet.data.whitening import Preprocessing
 from repronet.errors import UserError
 from repronet.training.classifier import Classifier, built, of_run
+from repronet.visualization.class_activation import with_evidence
+from repronet.weights import OnPixels
 
-ENDINGS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors", "torchvision": ".pth"}
+log = logging.getLogger("repronet.export")
+
+ENDINGS = {
+    "onnx": ".onnx",
+    "torch_export": ".pt2",
+    "safetensors": ".safetensors",
+    "torchvision": ".pth",
+    "page": ".html",
+}
 AGREEMENT = 1e-4  # of logits, absolute and relative
+AT_ONCE = 16  # pictures
+PROBABILITIES = {False: "the softmax of the logits", True: "the sigmoid of each logit, of several labels a picture"}
+
+Answer = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is written: the network of a run, alone or behind its preprocessing."""
+
+    classifier: Classifier
+    network: nn.Module
+    side: int  # of the images that it takes
+    takes_pixels: bool  # uint8, as a preprocessing in the graph wants them
+    outputs: tuple[str, ...] = ("logits",)  # their names in the graph
+
+    @classmethod
+    def of(cls, classifier: Classifier, with_pixels: bool, for_page: bool) -> Subject:
+        """For a page also with its class activation maps, where it has them."""
+        transform, network, outputs = classifier.transform, classifier.network, ("logits",)
+        if not (with_pixels or for_page):
+            return cls(classifier, network, transform.size, takes_pixels=False)
+        if for_page:
+            images = torch.randn(1, transform.channels, transform.size, transform.size)
+            if (mapped := with_evidence(network, images)) is not None:
+                network, outputs = mapped, ("logits", "evidence")
+        enlarged = None if transform.native is None else transform.size
+        on_pixels = OnPixels(network, transform.pixel_map, enlarged)
+        return cls(classifier, on_pixels, transform.native or transform.size, True, outputs)
+
+    @property
+    def transform(self) -> EvalTransform:
+        return self.classifier.transform
+
+    def random(self, side: int) -> Tensor:
+        """Four random inputs, (4, C, side, side)."""
+        drawn, shape = torch.Generator().manual_seed(0), (4, self.transform.channels, side, side)
+        if self.takes_pixels:
+            return torch.randint(0, 256, shape, dtype=torch.uint8, generator=drawn)
+        return torch.randn(shape, generator=drawn)
+
+    def seen(self, picture: Tensor) -> Tensor:
+        """A picture, bytes (C, H, W), as an input, (C, side, side)."""
+        return self.transform.seen(picture) if self.takes_pixels else self.transform(picture)
 
 
 def run(config: DictConfig, console: Console) -> Path:
-    """Write the network and hold what was written against it, on a batch of random pictures.
-
-    Raises:
-        UserError: when it cannot be written, or what was written answers otherwise.
-    """
-    folder = Path(config.run).expanduser()
+    """Write the network and compare the file with it, on random images and those of ``images=``."""
+    for_page = config.to == "page"
+    paths = pictures_in(config.images) if config.images else []
+    runtime = runtime_in(config.runtime) if for_page else None
+    folder, ending = Path(config.run).expanduser(), ENDINGS[config.to]
     classifier = of_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint])
-    ending = ENDINGS[config.to]
-    path = Path(config.out).expanduser() if config.out else folder / f"{classifier.config['model']['name']}{ending}"
-    if config.any_size and config.to not in ("onnx", "torch_export"):
-        raise UserError(f"any_size=true: to={config.to} holds no graph; leave it out")
+    name = classifier.config["model"]["name"].replace("/", "-")
+    path = Path(config.out).expanduser() if config.out else folder / f"{name}{ending}"
     if path.suffix != ending:
         raise UserError(f"out={path}: to={config.to} is written as {ending}")
-    transform = classifier.transform
+    subject = Subject.of(classifier, config.with_pixels, for_page)
     with writing("out", path), tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as draft:
-        trial = Path(draft) / path.name
-        _write(classifier, config.to, trial, config.any_size)
-        sides = (transform.size, 2 * transform.size) if config.any_size else (transform.size,)
-        difference = max(_difference(classifier, trial, side) for side in sides)
-        if difference > AGREEMENT:
-            raise UserError(f"to={config.to}: what was written answers otherwise, by {difference:.1e}; nothing is kept")
+        trial = Path(draft) / (f"{path.stem}.onnx" if for_page else path.name)
+        _write(subject, config.to, trial, config.any_size)
+        tried = _try(subject, _reader(classifier, trial), paths, config)
+        if runtime is not None:
+            trial = write_page(Path(draft) / path.name, classifier, trial.read_bytes(), subject.outputs, runtime)
         trial.replace(path)
     console.print(f"{path}: {path.stat().st_size:,} bytes", markup=False, soft_wrap=True)
-    console.print(f"tried on 4 pictures: logits differ by {difference:.0e} at most")
-    console.print(f"shown of a picture: {_framed(transform)}", soft_wrap=True)
-    size = ", ".join([str(transform.channels), *(["H, W"] if config.any_size else [str(transform.size)] * 2)])
-    console.print(f"takes images (N, {size}), pixels {_in_words(transform.pixel_map)}", soft_wrap=True)
-    console.print(f"answers logits (N, {len(transform.classes)}) of {', '.join(transform.classes)}", markup=False)
+    for line in (*tried, *_described(subject, config.any_size)):
+        console.print(line, markup=False, soft_wrap=True)
     return path
 
 
+def _try(subject: Subject, answer: Answer, paths: Sequence[Path], config: DictConfig) -> list[str]:
+    """Compare the outputs of the written file and the network; returns lines to print."""
+    difference, expected = 0.0, None
+    for side in (subject.side, 2 * subject.side) if config.any_size else (subject.side,):
+        images = subject.random(side)
+        with torch.inference_mode():
+            expected = subject.network(images)
+        logits = expected[0] if isinstance(expected, tuple) else expected
+        difference = max(difference, _difference(answer(images), logits))
+    said = [f"tried on 4 random pictures: logits differ by {difference:.0e} at most"]
+    same, tried = 0, 0
+    for start in range(0, len(paths), AT_ONCE):
+        pictures = list(_readable(subject.transform, paths[start : start + AT_ONCE]))
+        if not pictures:
+            continue
+        tried += len(pictures)
+        found = answer(torch.stack([subject.seen(picture) for picture in pictures]))
+        with torch.inference_mode():  # as predict prepares them, outside the graph
+            inputs = torch.cat([subject.transform.views(picture, "center") for picture in pictures])
+            expected = subject.classifier.network(inputs)
+        difference = max(difference, _difference(found, expected))
+        same += int((found.argmax(1) == expected.argmax(1)).sum())
+    if difference > AGREEMENT:
+        raise UserError(f"to={config.to}: the written file gives other outputs, by up to {difference:.1e}; deleted")
+    if paths and not tried:
+        raise UserError(f"images={config.images}: none of its {len(paths):,} files is a picture")
+    if paths:
+        said.append(f"tried on {config.images}: {same} of {tried} the same class, by {difference:.0e} at most")
+    return said
+
+
+def _readable(transform: EvalTransform, paths: Sequence[Path]) -> Iterator[Tensor]:
+    """The pictures, (C, H, W) in bytes; a file that is none is left out with a warning."""
+    for path in paths:
+        try:
+            yield transform.opened(path)
+        except PictureError as error:
+            log.warning(f"left out: {error}")
+
+
+def _difference(found: Tensor, expected: Tensor) -> float:
+    """The largest difference of logits, relative to the largest logit."""
+    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1.0))
+
+
+def _described(subject: Subject, any_size: bool) -> list[str]:
+    transform = subject.transform
+    size = ", ".join([str(transform.channels), *(["H, W"] if any_size else [str(subject.side)] * 2)])
+    numbers = "uint8 from 0 to 255" if subject.takes_pixels else f"pixels {_in_words(transform.pixel_map)}"
+    name = "pixels" if subject.takes_pixels else "images"
+    return [
+        f"preparation of an image: {_framed(transform)}",
+        f"input: {name} (N, {size}), {numbers}",
+        f"output: logits (N, {len(transform.classes)}) of {', '.join(transform.classes)}",
+        f"probabilities are {PROBABILITIES[transform.multilabel]}",
+    ]
+
+
 def _framed(transform: EvalTransform) -> str:
-    """What of a picture the network was shown, so that another program can cut it out likewise."""
+    """How an image was framed for the network, so that another program can do the same."""
     side, shorter = transform.native or transform.size, transform.native or transform.short_side
     colour = "grey; " if transform.channels == 1 else ""
     small = f"on black where it fits into {side}×{side}, else " if transform.pad else ""
+    if transform.fit != "crop":
+        around = ", grey around it" if transform.fit == "letterbox" else ", whatever its proportions"
+        return f"{colour}the whole, as {side}×{side} pixels{around}"
     enlarged = f"; enlarged to {transform.size}×{transform.size}" if transform.native else ""
     return f"{colour}{small}shorter side to {shorter} pixels, of that the middle {side}×{side}{enlarged}"
 
@@ -73,37 +186,31 @@ def _in_words(pixel_map: Preprocessing) -> str:
     return f"in [0, 1] times {gain} plus {offset}"
 
 
-def _write(classifier: Classifier, to: str, path: Path, any_size: bool) -> None:
-    size = (classifier.transform.channels, classifier.transform.size, classifier.transform.size)
-    if to == "onnx":
-        weights.export_onnx(classifier.network, path, size, any_size, _said(classifier.transform))
+def _write(subject: Subject, to: str, path: Path, any_size: bool) -> None:
+    size = (subject.transform.channels, subject.side, subject.side)
+    if to in ("onnx", "page"):
+        weights.export_onnx(subject.network, path, size, any_size, _said(subject), subject.outputs)
     elif to == "torch_export":
-        weights.export_program(classifier.network, path, size, any_size)
+        weights.export_program(subject.network, path, size, any_size)
     else:
-        weights.save(classifier.network, path, classifier.transform.to_json())
+        weights.save(subject.network, path, subject.transform.to_json())
 
 
-def _said(transform: EvalTransform) -> dict[str, str]:
-    """What a program needs beside the graph: class names, and how pixels in [0, 1] become the graph's numbers."""
+def _said(subject: Subject) -> dict[str, str]:
+    """Metadata that a program needs with the graph: class names and preprocessing."""
+    transform = subject.transform
     said = {"classes": json.dumps(transform.classes, ensure_ascii=False), "shown": _framed(transform)}
+    said["probabilities"] = PROBABILITIES[transform.multilabel]
+    if subject.takes_pixels:
+        return {**said, "pixels": "uint8 from 0 to 255"}
     if not isinstance(transform.pixel_map, PixelMap):
         return {**said, "pixels": _in_words(transform.pixel_map)}
     found = transform.pixel_map.statistics
     return {**said, "mean": json.dumps(found.mean), "std": json.dumps(found.std)}
 
 
-def _difference(classifier: Classifier, path: Path, side: int) -> float:
-    """The largest difference of logits, in relation to the largest of them, to pictures of ``side`` pixels."""
-    transform, drawn = classifier.transform, torch.Generator().manual_seed(0)
-    images = torch.randn(4, transform.channels, side, side, generator=drawn)
-    with torch.inference_mode():
-        expected = classifier.network(images)
-    found = _reader(classifier, path)(images)
-    return float((found - expected).abs().max() / expected.abs().max().clamp_min(1.0))
-
-
-def _reader(classifier: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
-    """What computes logits out of the written file, as another program would."""
+def _reader(classifier: Classifier, path: Path) -> Answer:
+    """A function that computes logits with the written file, as another program would."""
     if path.suffix == ".onnx":
         return _onnx(path)
     network: nn.Module
@@ -121,13 +228,15 @@ def _reader(classifier: Classifier, path: Path) -> Callable[[Tensor], Tensor]:
     return answer
 
 
-def _onnx(path: Path) -> Callable[[Tensor], Tensor]:
+def _onnx(path: Path) -> Answer:
     if find_spec("onnxruntime") is not None:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-        return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+        name = session.get_inputs()[0].name
+        return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
     from onnx.reference import ReferenceEvaluator  # slow, and comes with onnx itself
 
     evaluator = ReferenceEvaluator(str(path))
-    return lambda images: torch.from_numpy(next(iter(evaluator.run(None, {"images": images.numpy()}))))
+    taken = str(evaluator.input_names[0])
+    return lambda images: torch.from_numpy(next(iter(evaluator.run(None, {taken: images.numpy()}))))

@@ -1,4 +1,4 @@
-"""``repronet find-rate``: which learning rate a network stands, found by raising it until the loss explodes."""
+"""``repronet find-rate``: a learning rate to start with, found by raising it until the loss explodes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
-from rich.table import Column, Table
+from rich.table import Column
 
 from repronet.cli.failures import writing
+from repronet.cli.tables import PlainTable
 from repronet.config.build import Parts, assemble
 from repronet.errors import UserError
 from repronet.training.losses import loss_of_heads
@@ -38,9 +39,6 @@ def run(config: DictConfig, console: Console) -> list[Point]:
 
     The range test of L. N. Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3, with rates
     that rise exponentially. Nothing is kept of the weights.
-
-    Raises:
-        UserError: when the loss falls nowhere, or the picture cannot be written.
     """
     parts = assemble(config)
     with closing(parts.data):
@@ -48,10 +46,13 @@ def run(config: DictConfig, console: Console) -> list[Point]:
         points = list(steps)
     chosen = steepest(points)
     if chosen is None:
-        raise UserError(f"low={config.low:g}: the loss never fell from there on; begin lower, or take more steps")
+        raise UserError(f"low={config.low:g}: the loss never fell from there on; start lower, or use more steps")
     with writing("out", config.out) as path:
         _figure(config, points, chosen).savefig(path)
-    console.print(_table(points))
+    table = PlainTable(*(Column(heading, justify="right") for heading in ("rate", "loss")))
+    for n in sorted({round(n * (len(points) - 1) / (ROWS - 1)) for n in range(ROWS)}):
+        table.add_row(f"{points[n].rate:.2g}", f"{points[n].smooth:.3f}")
+    console.print(table)
     least = min(points, key=lambda point: point.smooth)
     console.print(f"\nsteepest fall at {chosen:.2g}, least loss at {least.rate:.2g}")
     console.print(f"try optimizer.lr={chosen:.1g}; {path} shows the whole curve", markup=False, soft_wrap=True)
@@ -94,13 +95,6 @@ def steepest(points: list[Point]) -> float | None:
     falls = {n: smooth[n + 2] - smooth[n - 2] for n in range(5, least - 1)}
     best = min(falls, key=lambda n: falls[n], default=None)
     return points[best].rate if best is not None and falls[best] < 0 else None
-
-
-def _table(points: list[Point]) -> Table:
-    table = Table(*(Column(heading, justify="right") for heading in ("rate", "loss")), box=None, pad_edge=False)
-    for n in sorted({round(n * (len(points) - 1) / (ROWS - 1)) for n in range(ROWS)}):
-        table.add_row(f"{points[n].rate:.2g}", f"{points[n].smooth:.3f}")
-    return table
 
 
 def _figure(config: DictConfig, points: list[Point], chosen: float) -> Figure:

@@ -1,28 +1,75 @@
-"""``repronet gradcheck``: a table of how far every gradient is from what it should be."""
+"""``repronet gradcheck``: a table of the error of every gradient."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.progress import track
-from rich.table import Column, Table
+from rich.table import Column
 from rich.text import Text
+from torch import nn
 
 from repronet import models
 from repronet.analysis.gradient_cases import all_cases
 from repronet.analysis.gradients import LIMITS, Case, Errors, check, check_network, worst
+from repronet.analysis.own_layer import build, fitting, prove
+from repronet.cli.tables import PlainTable
+from repronet.config import plugins
 from repronet.errors import UserError, closest
 from repronet.layers import set_algorithm
 
 
-def run(config: DictConfig, console: Console) -> bool:
-    """Print the table for the layers or the network of ``config``; whether every gradient is right."""
+def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
+    """Print the table for layers or the network of ``config``, or somebody's class; whether every gradient is right."""
+    classes = [word for word in words if "=" not in word]
+    if classes:
+        return _check_class(classes, config, console)
+    for key in ("args", "shape"):
+        if config[key] is not None:
+            own = "is for a class of your own; name it, my_layers.py:MyLayer for instance"
+            raise UserError(f"{key}={config[key]}: {own}")
     if "model" not in config:
         return _check_layers(config, console)
     if config.layer is not None:
-        raise UserError(f"layer={config.layer}: one thing at a time; leave model={config.model.name} out")
+        raise UserError(f"layer={config.layer}: check a layer or a network; leave out model={config.model.name}")
+    if isinstance(models.MODELS.get(config.model.name), models.Own):
+        network = models.create(config.model.name, options=models.own_keys(config.model))
+        size, channels = int(network.input_size), models.usual_channels(config.model.name)  # type: ignore[arg-type]
+        return _prove(network, [config.batch, channels, size, size], config.seed, console)
     return _check_network(config, console)
+
+
+def _check_class(names: list[str], config: DictConfig, console: Console) -> bool:
+    name = names[0]
+    if len(names) > 1 or not ("." in name or ":" in name):
+        word = names[-1]
+        raise UserError(f"{word}: not KEY=VALUE; write for example layer=conv2d, or my_layers.py:MyLayer")
+    if config.layer is not None or "model" in config:
+        raise UserError(f"{name}: one thing at a time; leave layer= and model= out")
+    torch.manual_seed(config.seed)
+    args = None if config.args is None else OmegaConf.to_object(config.args)
+    layer = build(plugins.class_named(name), args)  # type: ignore[arg-type]
+    console.print(Text(f"{layer}\n"))
+    return _prove(layer, config.shape, config.seed, console)
+
+
+def _prove(layer: nn.Module, shape: Sequence[int] | None, seed: int, console: Console) -> bool:
+    own = fitting(layer, shape, seed)
+    table = PlainTable("check", Column("error", justify="right"), Column("allowed", justify="right"), "verdict")
+    findings = []
+    for finding in prove(own, seed):
+        findings.append(finding)
+        verdict = Text("-") if finding.error is None and finding.passed else _verdict(finding.passed)
+        table.add_row(finding.label, _figure(finding.error), f"{finding.limit:.0e}" if finding.limit else "-", verdict)
+    console.print(table)
+    for finding in findings:
+        if finding.words:
+            console.print(Text(f"{finding.label}: {finding.words}"[:320]), style=None if finding.passed else "bold red")
+    note = f"input {list(own.tensors[0].shape)}, float64; relative errors"
+    return _say(console, [finding.passed for finding in findings], "checks", note)
 
 
 def _check_layers(config: DictConfig, console: Console) -> bool:
@@ -32,7 +79,7 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
         _require_layer(config.layer, names)
     chosen = [case for case in cases if config.layer in (None, case.layer)]
     columns = (Column(name, justify="right", no_wrap=True) for name in LIMITS)
-    table = Table("layer and case", *columns, Column("verdict", no_wrap=True), box=None, pad_edge=False)
+    table = PlainTable("layer and case", *columns, Column("verdict", no_wrap=True))
     results, heading = [], ""
     for case in track(chosen, "checking", console=console, transient=True, disable=not console.is_terminal):
         errors = check(case)
@@ -45,7 +92,7 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
 
 
 def _require_layer(layer: str, names: list[str]) -> None:
-    """Refuse a layer that there is not; a class's name, BatchNorm2d, is near to its function's, batch_norm."""
+    """Refuse an unknown layer; a class name, BatchNorm2d, is matched to its function, batch_norm."""
     if layer in names:
         return
     plain = {name.replace("_", ""): name for name in names}
@@ -54,7 +101,7 @@ def _require_layer(layer: str, names: list[str]) -> None:
     raise UserError(f"layer={layer}: no such layer; {hint} (`repronet gradcheck` checks all {len(names)} by name)")
 
 
-def _add_rows(table: Table, case: Case, heading: str, errors: dict[str, Errors], details: bool) -> None:
+def _add_rows(table: PlainTable, case: Case, heading: str, errors: dict[str, Errors], details: bool) -> None:
     """One row for the case, or one for each of its gradients, below the layer's name."""
     if case.layer != heading:
         table.add_row(Text(case.layer, "bold"))
@@ -78,7 +125,7 @@ def _check_network(config: DictConfig, console: Console) -> bool:
     except ValueError as error:  # an algorithm that does not apply to one of its layers
         raise UserError(f"model={config.model.name}: {error}") from error
     error = Column("relative error", justify="right")
-    table = Table("parameter", "shape", error, "verdict", box=None, pad_edge=False)
+    table = PlainTable("parameter", "shape", error, "verdict")
     shapes = {name: "×".join(map(str, parameter.shape)) for name, parameter in ours.named_parameters()}
     for name, error in errors.items():
         table.add_row(name, shapes.get(name, ""), _figure(error), _verdict(error <= LIMITS["vendor"]))
@@ -88,11 +135,11 @@ def _check_network(config: DictConfig, console: Console) -> bool:
 
 
 def _say(console: Console, passed: list[bool], what: str, note: str) -> bool:
-    """The last lines: how many were right."""
+    """The last lines: how many passed."""
     wrong = passed.count(False)
     console.print(Text(f"\n{note}"))
     style = "bold red" if wrong else "bold green"
-    console.print(Text(f"{wrong} of {len(passed)} {what} wrong" if wrong else f"all {len(passed)} {what} right", style))
+    console.print(Text(f"{wrong} of {len(passed)} {what} wrong" if wrong else f"all {len(passed)} {what} ok", style))
     return wrong == 0
 
 
@@ -101,4 +148,4 @@ def _figure(error: float | None) -> str:
 
 
 def _verdict(passed: bool) -> Text:
-    return Text("right", "green") if passed else Text("WRONG", "bold red")
+    return Text("ok", "green") if passed else Text("WRONG", "bold red")

@@ -1,10 +1,7 @@
-"""``repronet predict``: what a trained network takes pictures for."""
+"""``repronet predict``: classify images with a trained network."""
 
 from __future__ import annotations
 
-import csv
-import glob
-import io
 import json
 import logging
 from collections import Counter
@@ -19,68 +16,50 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from repronet import runs
+from repronet.analysis.class_figures import shortened
 from repronet.cli.failures import writing
+from repronet.cli.trained import chosen
 from repronet.data.eval_transform import EvalTransform
-from repronet.data.folders import files_below, named_like_picture
-from repronet.data.lists import names_in
-from repronet.data.reading import PictureError, read_picture, shown
+from repronet.data.folders import shown
+from repronet.data.lists import pictures_in
+from repronet.data.reading import PictureError, read_picture
 from repronet.errors import UserError
 from repronet.figures.images import image_grid
+from repronet.runs import write_table
 from repronet.runs.atomic import write_whole
-from repronet.training.classifier import Classifier, of_run
+from repronet.terminal import WIDTH
+from repronet.training.classifier import Classifier
 
 log = logging.getLogger("repronet.predict")
 
 ON_SHEET, SHEET_SIDE = 25, 96
+NONE = "(none)"  # stands for the labels of a picture in which none was found
 
 
 def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
-    """Name every picture, write a table of them, and say which could not be read.
-
-    Raises:
-        UserError: when there is no run, no picture, or the table cannot be written.
-    """
-    which = {"best": runs.BEST, "last": runs.LAST}[config.checkpoint]
-    classifier = of_run(Path(config.run).expanduser(), which, config.layers)
+    """Classify every picture, write a table of them, and say which could not be read."""
+    classifier = chosen(config, config.layers)
     paths = pictures_in(config.images)
     rows = []
     starts = range(0, len(paths), config.batch_size)
-    for start in track(starts, "naming", console=console, transient=True):
+    for start in track(starts, "classifying", console=console, transient=True, disable=not console.is_terminal):
         rows += _named(classifier, paths[start : start + config.batch_size], config)
     good = [row for row in rows if row["error"] is None]
     for row in rows:
         if row["error"] is not None:
             log.warning(f"left out: {row['error']}")
-    text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n" if config.out.endswith(".json") else _as_csv(rows)
     with writing("out", config.out) as path:
-        write_whole(path, text.encode("utf-8", "backslashreplace"))
-    if config.sheet is not None and good:
-        _draw_sheet(config.sheet, good)
-    _report(config, rows, good, console)
+        if config.out.endswith(".json"):
+            text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
+            write_whole(path, text.encode("utf-8", "backslashreplace"))
+        else:
+            _write_csv(path, rows)
+    if not good:
+        raise UserError(f"images={config.images}: none of its {len(rows):,} files is a picture; {config.out} lists why")
+    if config.sheet is not None:
+        _draw_sheet(config.sheet, good, classifier.transform.fit)
+    _report(config, rows, good, classifier.transform.multilabel, console)
     return rows
-
-
-def pictures_in(images: str) -> list[Path]:
-    """The files that ``images=`` means, sorted.
-
-    Raises:
-        UserError: when there are none.
-    """
-    path = Path(images).expanduser()
-    if path.is_dir():
-        found = sorted(file for file in files_below(path) if named_like_picture(file))
-    elif path.suffix.lower() == ".txt" and path.is_file():
-        found = [path.parent / name for name in names_in(path)]
-    elif path.exists():
-        found = [path]
-    else:
-        # Path.glob knows no absolute patterns.
-        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-        found = [Path(name) for name in matches if Path(name).is_file()]
-    if not found:
-        raise UserError(f"images={images}: no picture there; give a folder, a file, a pattern or a .txt with names")
-    return found
 
 
 def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) -> Iterator[dict[str, Any]]:
@@ -93,7 +72,9 @@ def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) ->
         if isinstance(picture, str):
             yield {"image": shown(path), "error": picture, "classes": [], "probabilities": []}
             continue
-        best = next(answers).topk(min(config.top, len(names)))
+        answer = next(answers)
+        count = int((answer >= config.threshold).sum()) if classifier.transform.multilabel else config.top
+        best = answer.topk(min(count, len(names)))
         yield {
             "image": shown(path),
             "error": None,
@@ -103,7 +84,7 @@ def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) ->
 
 
 def _read(transform: EvalTransform, path: Path) -> Tensor | str:
-    """The picture, or why there is none."""
+    """The image, or why it cannot be read."""
     try:
         return transform.opened(path)
     except PictureError as error:
@@ -112,39 +93,46 @@ def _read(transform: EvalTransform, path: Path) -> Tensor | str:
         return f"{shown(path)}: {error.strerror or error}"
 
 
-def _as_csv(rows: list[dict[str, Any]]) -> str:
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     most = max(len(row["classes"]) for row in rows)
     headings = [f"{what}{rank}" for rank in range(1, most + 1) for what in ("class", "probability")]
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(["image", *headings, "error"])
+    table = []
     for row in rows:
         pairs = zip(row["classes"], (f"{p:.6f}" for p in row["probabilities"]), strict=True)
         cells = [cell for pair in pairs for cell in pair]
-        table.writerow([row["image"], *cells, *[""] * (2 * most - len(cells)), row["error"] or ""])
-    return text.getvalue()
+        table.append([row["image"], *cells, *[""] * (2 * most - len(cells)), row["error"]])
+    write_table(path, ["image", *headings, "error"], table)
 
 
-def _draw_sheet(sheet: str, rows: list[dict[str, Any]]) -> None:
-    """The pictures that the network is least certain of, with what it takes them for."""
+def _draw_sheet(sheet: str, rows: list[dict[str, Any]], fit: str) -> None:
+    """Draw the images with the least certain predictions."""
     import torch
 
-    least = sorted(rows, key=lambda row: row["probabilities"][0])[:ON_SHEET]
+    least = sorted(rows, key=lambda row: min(row["probabilities"][:1], default=0.0))[:ON_SHEET]
     tiles, titles = [], []
     for row in least:
-        picture = read_picture(Path(row["image"]), SHEET_SIDE)
+        picture = read_picture(Path(row["image"]), SHEET_SIDE, fit)
         top, left = ((n - SHEET_SIDE) // 2 for n in picture.shape[-2:])
         tiles.append(picture[:, top : top + SHEET_SIDE, left : left + SHEET_SIDE])
-        titles.append(f"{row['classes'][0][:14]} {row['probabilities'][0]:.0%}")
+        named = zip(row["classes"][:1], row["probabilities"], strict=False)
+        answer = "".join(f"{name[:14]} {likely:.0%}" for name, likely in named) or NONE
+        name = Path(row["image"]).name  # whose end tells pictures apart
+        titles.append(f"{name if len(name) <= 20 else f'…{name[-19:]}'}\n{answer}")
     with writing("sheet", sheet) as path:
         image_grid(torch.stack(tiles).float(), titles, "least certain").savefig(path)
 
 
-def _report(config: DictConfig, rows: list[dict[str, Any]], good: list[dict[str, Any]], console: Console) -> None:
-    counts = Counter(row["classes"][0] for row in good)
+def _report(
+    config: DictConfig, rows: list[dict[str, Any]], good: list[dict[str, Any]], multilabel: bool, console: Console
+) -> None:
+    # Of several labels a picture all that were found count, else the first.
+    several = [row["classes"] or [NONE] for row in good] if multilabel else [row["classes"][:1] for row in good]
+    counts = Counter(name for names in several for name in names)
     for name, count in counts.most_common(10):
-        console.print(f"{count:>7,}  {name}", markup=False)
+        console.print(f"{count:>7,}  {shortened(name, WIDTH - 9)}", markup=False)
     if len(counts) > 10:
         console.print(f"         and {len(counts) - 10} classes more")
     left = f", {len(rows) - len(good)} left out" if len(good) < len(rows) else ""
-    console.print(f"\n{len(good):,} pictures named{left}: {config.out}", markup=False, soft_wrap=True)
+    if config.sheet is not None:
+        console.print(f"the least certain: {config.sheet}", markup=False, soft_wrap=True)
+    console.print(f"\n{len(good):,} images classified{left}: {config.out}", markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``repronet report results``: the page of what was reproduced, and the claims that it bears out."""
+"""``repronet report results``: the page of reproduced results, and the verdicts on claims."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 
+from repronet.cli.tables import PlainTable
 from repronet.config.groups import CONFIGS
 from repronet.papers.claims import CLAIMS
-from repronet.papers.cost import cost
+from repronet.papers.cost import Cost, cost
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction import record
 from repronet.reproduction.page import comparable, distance, groups, length, page, published, shown_error, shown_ours
@@ -20,7 +21,7 @@ from repronet.reproduction.verdicts import judge
 from repronet.runs.atomic import write_whole
 
 PAGE = "README.md"
-COLOURS = {"PASS": "green", "FAIL": "red", "NOT RUN": "dim"}
+COLOURS = {"PASS": "green", "FAIL": "red", "CANNOT TELL": "yellow", "NOT RUN": "dim"}
 
 
 def are_records(folder: Path) -> bool:
@@ -29,29 +30,26 @@ def are_records(folder: Path) -> bool:
 
 
 def show(folder: Path, console: Console) -> Path:
-    """Print the figures and the claims, and write ``folder/README.md``; returns where.
-
-    Raises:
-        UserError: for a record that is not what its run wrote.
-        Fault: when the page cannot be written.
-    """
-    records = list(record.read_all(folder))
-    console.print(_figures(records))
+    """Print the figures and the claims, and write ``folder/README.md``; returns where."""
+    found = record.read_all(folder)
+    records = list(found.values())
+    full = [one for one in records if one["budget"] == "paper"]
+    console.print(_figures(full))
     console.print()
-    console.print(_claims(records))
+    console.print(_claims(full))
     path = folder / PAGE
-    write_whole(path, page(records, costs()).encode())
+    write_whole(path, page(found, costs()).encode())
     console.print(f"\n{path}: {len(records)} run{'s' if len(records) > 1 else ''}", markup=False, soft_wrap=True)
     return path
 
 
-def costs() -> dict[str, str]:
-    """What each experiment takes at full length."""
+def costs() -> dict[str, Cost]:
+    """The cost of each experiment at full length."""
     found = {}
     for name, run in EXPERIMENTS.items():
         keys = _plain("trainer/default") | _plain(f"data/{run.dataset}") | _own_keys(name)
         batch = keys["batch_size"] * keys.get("accumulate_grad_batches", 1)
-        found[name] = cost(run.network, run.dataset, keys["max_epochs"], batch)
+        found[name] = cost(run.network, run.dataset, keys["max_epochs"], batch, run.images)
     return found
 
 
@@ -62,7 +60,7 @@ def _plain(path: str) -> dict[str, Any]:
 
 
 def _own_keys(experiment: str) -> dict[str, Any]:
-    """What an experiment, or one that it is built on, says of its data and its trainer."""
+    """The data and trainer keys of an experiment and of those that it is based on."""
     content = _plain(f"experiment/{experiment}")
     keys: dict[str, Any] = {}
     for entry in content["defaults"]:
@@ -70,10 +68,10 @@ def _own_keys(experiment: str) -> dict[str, Any]:
     return keys | content.get("data", {}) | content.get("trainer", {})
 
 
-def _figures(records: list[record.Record]) -> Table:
+def _figures(records: list[record.Record]) -> PlainTable:
     figures = (Column(heading, justify="right", no_wrap=True) for heading in ("paper", "ours", "z"))
     columns = (Column("experiment", no_wrap=True), *figures, "budget")
-    table = Table(*columns, box=None, pad_edge=False, title="test error", title_justify="left")
+    table = PlainTable(*columns, title="test error")
     for group in groups(records):
         name = group[0]["experiment"]
         away = distance(group) if comparable(group[0]) else "*"
@@ -83,11 +81,11 @@ def _figures(records: list[record.Record]) -> Table:
     return table
 
 
-def _claims(records: list[record.Record]) -> Table:
-    table = Table("claim", "verdict", "evidence", box=None, pad_edge=False, title="claims", title_justify="left")
+def _claims(records: list[record.Record]) -> PlainTable:
+    table = PlainTable("claim", "verdict", "evidence", title="claims")
     for claim in CLAIMS.values():
         verdict = judge(claim, records)
-        colour = "yellow" if verdict.reserve else COLOURS[verdict.outcome]
-        outcome = ", ".join(filter(None, (verdict.outcome, verdict.reserve)))
+        colour = COLOURS[verdict.outcome] if verdict.tested else "yellow"
+        outcome = verdict.outcome if verdict.tested else f"{verdict.outcome}, untested"
         table.add_row(claim.text, f"[{colour}]{outcome}[/]", verdict.evidence)
     return table

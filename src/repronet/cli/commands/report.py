@@ -1,90 +1,45 @@
-"""``repronet report``: runs set beside each other and beside their papers, on one page that stands alone."""
+"""``repronet report``: compare runs with each other and with their papers, on one self-contained page."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import io
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+import re
+import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import jinja2
 import torch
 from matplotlib.figure import Figure
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from rich.console import Console
 from rich.progress import track
-from rich.table import Column, Table
+from rich.table import Column
 
 import repronet
 from repronet import runs
 from repronet.analysis.diagnosis import diagnose
 from repronet.analysis.interval import interval
 from repronet.cli.commands import records
+from repronet.cli.commands.report_answers import read_answers
+from repronet.cli.commands.report_runs import Run, by_folds, differences, read_runs
 from repronet.cli.failures import writing
+from repronet.cli.page import page_template
+from repronet.cli.tables import PlainTable
 from repronet.errors import UserError
 from repronet.figures import charts
-from repronet.papers import NETWORKS
-from repronet.papers.records import TOP5, Error
+from repronet.papers.records import TOP5
 from repronet.runs.atomic import write_whole
-from repronet.training.metrics import TOP5_SHOWN
+from repronet.terminal import wrapped
 
-PAPER_SPLITS = {
-    "mnist": "MNIST test",
-    "cifar10": "CIFAR-10 test",
-    "cifar100": "CIFAR-100 test",
-    "imagenet": "ImageNet val",
-}
-LONGEST_NAME = 30  # of a run, that is kept whole in a terminal of 80 columns
+NARROWEST = 12  # columns of a terminal for the names of runs
 MOST_CURVES = 12  # runs in one chart
+MOST_THUMBNAILS, MOST_OF_A_RUN = 1200, 160  # a page, a run
 LARGEST_PICTURE = 3_000_000  # bytes of a file that is taken into the page
 
 
-@dataclass(frozen=True)
-class Run:
-    """What is known of one run from its folder.
-
-    Attributes:
-        name: its path below what all runs of the report have in common.
-        result: None while it has not ended.
-    """
-
-    folder: Path
-    name: str
-    config: dict[str, Any]
-    rows: list[dict[str, float]]
-    result: dict[str, Any] | None
-
-    @property
-    def published(self) -> list[Error]:
-        """What the paper of its network says of its test split, most comparable first."""
-        facts = NETWORKS.get(self.config.get("model.name", ""))
-        split = PAPER_SPLITS.get(self.config.get("data.name", ""))
-        if facts is None or split is None:
-            return []
-        others = ("a reproduction", "the variant")
-        return [e for e in facts.errors if e.of.startswith(split) and not e.note.startswith(others)]
-
-    @property
-    def shows_top5(self) -> bool:
-        """Whether its classes are so many that a top-5 error tells something."""
-        return self.result is not None and len(self.result.get("test_error_by_class", ())) >= TOP5_SHOWN
-
-    @property
-    def best(self) -> dict[str, float] | None:
-        return min(charts.validated(self.rows), key=lambda row: row["val_error"], default=None)
-
-
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
-    """Write the page of the folders among ``words``; folders of records get their own.
-
-    Raises:
-        UserError: when there is no run, or a page cannot be written.
-    """
+    """Write the page of the folders among ``words``; folders of records get their own."""
     folders = [Path(word).expanduser() for word in words if "=" not in word]
     if not folders:  # somebody's own folder results/ is none of ours
         folders = [folder for folder in map(Path, ("results", "runs")) if folder.is_dir()]
@@ -100,29 +55,33 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
 
 
 def write_page(folders: Sequence[Path], config: DictConfig, console: Console) -> Path:
-    """Write the page of the runs in the folders; returns where.
-
-    Raises:
-        UserError: when there is no run, or the page cannot be written.
-    """
-    found = list(read_runs(list(folders) or [Path("runs")]))
-    console.print(_table(found))
+    """Write the page of the runs in the folders; returns where."""
+    found = read_runs(list(folders) or [Path("runs")])
+    console.print(_table(found, console.width))
+    folded = [(name, len(folds), _over(folds)) for name, folds in by_folds(found)]
+    for name, count, figures in folded:
+        said = ", ".join(f"{heading} {figure}" for heading, figure in figures)
+        console.print(wrapped(f"{name}, mean ± deviation of {count} folds: {said}"), markup=False, soft_wrap=True)
     pictures = [
         _pictures(run)
         for run in track(found, "drawing", console=console, transient=True, disable=not console.is_terminal)
     ]
-    environment = jinja2.Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    template = (files("repronet.cli.commands") / "report.html.j2").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
-        runs=[(run, diagnose(charts.validated(run.rows)), shown) for run, shown in zip(found, pictures, strict=True)],
+    template = page_template("repronet.cli.commands", "report.html.j2", sorts_by=_sorts_by)
+    most = min(MOST_THUMBNAILS // len(found), MOST_OF_A_RUN)
+    answers = [read_answers(run.folder, number, most) for number, run in enumerate(found)]
+    drawn = [run for run in found if run.rows]
+    overlaid = [drawn[start : start + MOST_CURVES] for start in range(0, len(drawn), MOST_CURVES)]
+    sentences = [diagnose(charts.validated(run.rows)) for run in found]
+    page = template.render(
+        runs=list(zip(found, sentences, pictures, answers, strict=True)),
         columns=_columns(found),
         cells=[[cell(run) for _, cell in _columns(found)] for run in found],
-        curves=_overlaid(found),
+        curves=[_embedded(charts.curves({run.name: run.rows for run in group})) for group in overlaid],
+        folded=folded,
         differences=differences(found),
         names=[run.name for run in found],
         environments=_environments(found),
+        several=any(run.multilabel for run in found),
         version=repronet.__version__,
     )
     with writing("out", config.out) as path:
@@ -132,57 +91,16 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     return path
 
 
-def read_runs(folders: Sequence[Path]) -> Iterator[Run]:
-    """The runs that lie in the folders or below them.
-
-    Raises:
-        UserError: when a folder has none.
-    """
-    places: list[Path] = []
-    for folder in folders:
-        if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; name run folders, or a folder that holds some")
-        below = sorted(path.parent for path in folder.rglob(runs.CONFIG))
-        if not below:
-            raise UserError(f"{folder}: no run there; name run folders, or a folder that holds some")
-        places += [place for place in below if place not in places]
-    common = os.path.commonpath([place.parent.absolute() for place in places])
-    for place in places:
-        yield _read(place, str(place.absolute().relative_to(common)))
-
-
-def _read(folder: Path, name: str) -> Run:
-    """Raises: UserError, when a file of the run is damaged."""
-    try:
-        config = OmegaConf.to_container(OmegaConf.load(folder / runs.CONFIG))
-        rows = charts.read_history(folder / runs.HISTORY) if (folder / runs.HISTORY).is_file() else []
-        result = runs.read_result(folder) if (folder / runs.RESULT).is_file() else None
-    except Exception as error:  # whatever a damaged YAML, JSON or table makes their readers raise
-        raise UserError(f"{folder}: cannot be read as a run ({type(error).__name__}: {error})") from error
-    return Run(folder, name, dict(_flat(config)), rows, result)
-
-
-def _flat(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{path}{key}.")
-        else:
-            yield f"{path}{key}", value
-
-
-def differences(found: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """The keys that the runs' configs differ in, with the value of each run."""
-    keys = dict.fromkeys(key for run in found for key in run.config if key != "run_dir")
-    values = {key: ["-" if run.config.get(key) is None else str(run.config[key]) for run in found] for key in keys}
-    return [(key, row) for key, row in values.items() if len(set(row)) > 1]
-
-
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
+def _ranked(precision: float | None) -> str:
+    return "-" if precision is None else f"{precision:.4f}"
+
+
 def _published(run: Run, top5: bool) -> str:
-    """The published errors of one kind, with their protocol where it is not the plain one, and what else is said."""
+    """The published errors of one kind, with protocol and notes if they are not the usual ones."""
     found = []
     for error in run.published:
         if (error.of == TOP5) == top5:
@@ -192,13 +110,13 @@ def _published(run: Run, top5: bool) -> str:
 
 
 def _interval(run: Run) -> str:
-    tested = run.result is not None and run.result["test_error"] is not None
-    return interval(run.result["test_error"], run.result["test_images"]) if tested else "-"  # type: ignore[index]
+    if run.result is None or run.result["test_error"] is None:
+        return "-"
+    return interval(run.result["test_error"], run.result["test_images"])
 
 
 def _status(run: Run) -> str:
-    wanted = run.config.get("trainer.max_epochs", 0)
-    return f"{len(run.rows)}/{wanted}" if run.result is None else f"{run.result['epochs']}"
+    return str(run.result["epochs"]) if run.result else f"{len(run.rows)}/{run.config.get('trainer.max_epochs', 0)}"
 
 
 COLUMNS = (
@@ -210,51 +128,82 @@ COLUMNS = (
     ("published", lambda run: _published(run, top5=False)),
     ("top-5 error", lambda run: _percent(run.result and run.result.get("test_error_top5"))),
     ("published top-5", lambda run: _published(run, top5=True)),
+    ("test mAP", lambda run: _ranked(run.result and run.result.get("test_map"))),
+    ("best mAP", lambda run: _ranked(run.best and run.best.get("val_map"))),
     ("best validation", lambda run: _percent(run.best and run.best["val_error"])),
     ("training", lambda run: _percent(run.rows[-1]["train_error"] if run.rows else None)),
     ("epochs", _status),
     ("time", lambda run: f"{run.rows[-1]['seconds']:,.0f} s" if run.rows else "-"),
 )
+ORDER = ("confusion", "mistakes", "reliability", "inputs")  # of the pictures; then the others
 IN_PAGE_ALONE = ("model", "data", "95 % interval", "training", "time")
+OF_FOLDS = {  # heading: key of a result, whether it is a share
+    "test error": ("test_error", True),
+    "test mAP": ("test_map", False),
+    "best validation": ("best_val_error", True),
+}
 OF_MANY_CLASSES = ("top-5 error", "published top-5")
+OF_SEVERAL_LABELS = ("test mAP", "best mAP")
 
 
 def _columns(found: Sequence[Run]) -> list[tuple[str, Callable[[Run], str]]]:
-    top5 = any(run.shows_top5 for run in found)
-    return [(heading, cell) for heading, cell in COLUMNS if top5 or heading not in OF_MANY_CLASSES]
+    idle = () if any(run.shows_top5 for run in found) else OF_MANY_CLASSES
+    idle += () if any(run.multilabel for run in found) else OF_SEVERAL_LABELS
+    return [(heading, cell) for heading, cell in COLUMNS if heading not in idle]
 
 
-def _table(found: Sequence[Run]) -> Table:
-    cells = {heading: cell for heading, cell in _columns(found) if heading not in IN_PAGE_ALONE}
-    names = min(max((len(run.name) for run in found), default=0), LONGEST_NAME)
-    others = (Column(head, justify="right", overflow="fold") for head in [*cells][1:])
-    table = Table(Column("run", min_width=names, overflow="fold"), *others, box=None, pad_edge=False)
-    for run in found:
-        table.add_row(*(cell(run) for cell in cells.values()))
+def _table(found: Sequence[Run], width: int) -> PlainTable:
+    """Numbers are never broken; if ``width`` is too small, headings break at words, then names anywhere."""
+    cells = {heading: [cell(run) for run in found] for heading, cell in _columns(found) if heading not in IN_PAGE_ALONE}
+    names = cells.pop("run")
+    cells = {heading: column for heading, column in cells.items() if {*column} != {"-"}}
+    figures = {heading: max(map(len, map(_figure_in, column)), default=0) for heading, column in cells.items()}
+    wide = {heading: max(figures[heading], len(heading)) for heading in cells}
+    narrow = {heading: max(figures[heading], *map(len, heading.split())) for heading in cells}
+    longest = max(map(len, ("run", *names)))
+    taken = wide if longest + sum(wide.values()) + 2 * len(wide) <= width else narrow
+    room = max(width - sum(taken.values()) - 2 * len(taken), NARROWEST)
+    columns = (Column(heading, justify="right", width=taken[heading]) for heading in cells)
+    table = PlainTable(Column("run", width=min(longest, room), overflow="fold"), *columns)
+    for row in zip(names, *cells.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
-def _overlaid(found: Sequence[Run]) -> list[str]:
-    """Charts of at most twelve runs each."""
-    drawn = [run for run in found if run.rows]
-    groups = [drawn[start : start + MOST_CURVES] for start in range(0, len(drawn), MOST_CURVES)]
-    return [_embedded(charts.curves({run.name: run.rows for run in group})) for group in groups]
+def _figure_in(cell: str) -> str:
+    """The part of a cell that must not be broken: its number."""
+    return match[0] if (match := re.match(r"[\d,.]+ %", cell)) else max(cell.split(), key=len)
+
+
+def _over(folds: Sequence[Run]) -> list[tuple[str, str]]:
+    """Mean and sample deviation of the figures that all folds have."""
+    found = []
+    for heading, (key, is_share) in OF_FOLDS.items():
+        values = [run.result.get(key) for run in folds if run.result is not None]
+        known = [value for value in values if value is not None]
+        if len(known) == len(folds):
+            mean, deviation = statistics.mean(known), statistics.stdev(known)
+            shown = f"{_percent(mean)} ± {100 * deviation:.2f}" if is_share else f"{mean:.4f} ± {deviation:.4f}"
+            found.append((heading, shown))
+    return found
+
+
+def _sorts_by(cell: str) -> str:
+    """What a table is sorted by: the number that a cell begins with, or its text."""
+    return match[0].replace(",", "") if (match := re.match(r"[\d,]+(\.\d+)?(?=$|[ %/])", cell)) else cell
 
 
 def _pictures(run: Run) -> list[tuple[str, str]]:
-    """The run's confusion matrix and what `repronet visualize` drew, each with its name."""
+    """The run's confusion matrix, what the run drew, and what `repronet visualize` drew, each with its name."""
     shown = []
-    drawn = {path.stem: path for path in sorted((run.folder / "pictures").glob("*.png"))}
-    table = run.folder / runs.CONFUSION
-    if table.is_file() and "confusion" not in drawn:
-        with table.open(encoding="utf-8") as file:
-            head, *rows = list(csv.reader(file))
-        counts = torch.tensor([[int(cell) for cell in row[1:]] for row in rows])
-        shown.append(("confusion", _embedded(charts.confusion(counts, head[1:], "test"))))
+    drawn = {path.stem: path for path in sorted((run.folder / runs.PICTURES).glob("*.png"))}
+    if (run.folder / runs.CONFUSION).is_file() and "confusion" not in drawn:
+        classes, counts = runs.read_confusion(run.folder)
+        shown.append(("confusion", _embedded(charts.confusion(torch.tensor(counts), classes, "test"))))
     for name, path in drawn.items():
         if name != "curves" and path.stat().st_size <= LARGEST_PICTURE:
             shown.append((name, _as_data(path.read_bytes())))
-    return sorted(shown, key=lambda pair: pair[0] != "confusion")
+    return sorted(shown, key=lambda pair: (ORDER.index(pair[0]) if pair[0] in ORDER else len(ORDER), pair[0]))
 
 
 def _embedded(figure: Figure) -> str:

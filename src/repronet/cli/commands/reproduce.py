@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import logging
 import math
 import shlex
@@ -19,7 +19,8 @@ from repronet.cli.commands.sweep import listed
 from repronet.cli.failures import say
 from repronet.config.build import recorded_config, written_config
 from repronet.config.compose import compose
-from repronet.config.groups import choices
+from repronet.config.fields import flat
+from repronet.config.groups import choices, own_folder
 from repronet.errors import UserError, nearest
 from repronet.figures.charts import read_history
 from repronet.papers import NETWORKS, datasets
@@ -44,12 +45,7 @@ FROM_RESULT = (
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
-    """Run each experiment among ``words`` with every seed, once, and record the results; whether every run ended well.
-
-    Raises:
-        UserError: for a name, budget, folder or data that an experiment does not have, before any run begins.
-        KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with the command that goes on.
-    """
+    """Run each experiment among ``words`` once with every seed and record the results; whether all runs succeeded."""
     names = list(dict.fromkeys(word for word in words if "=" not in word))
     known = choices("experiment")
     if not names:
@@ -71,24 +67,29 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
                 record = _attempt(job, results, console)
                 if record is not None:
                     done.append(record)
-            _conclude(name, done, console)
+            if done:
+                console.print(f"\n{name}: paper {shown_error(published(name))}, here {shown_ours(done)}")
+            for deviation in dict.fromkeys(deviation for record in done for deviation in record["deviations"]):
+                console.print(f"  differs: {deviation}", markup=False, soft_wrap=True)
             succeeded &= len(done) == len(seeds)
     except KeyboardInterrupt as stop:
-        raise type(stop)(f"interrupted; the same command goes on: {shlex.join(_command(names, config))}") from stop
+        raise type(stop)(f"interrupted; to continue, run: {shlex.join(_command(names, config))}") from stop
     return succeeded
 
 
 def _command(names: Sequence[str], config: DictConfig) -> list[str]:
-    """The words that were said, as far as they are not the defaults."""
+    """The command line, without keys at their defaults."""
     plain = compose("reproduce", [])
     said = {key: config[key] for key in config if config[key] != plain[key]}
     if OmegaConf.is_list(said.get("seeds")):
         said["seeds"] = ",".join(map(str, config.seeds))
-    return ["repronet", "reproduce", *names, *(f"{key}={value}" for key, value in said.items())]
+    own = own_folder()
+    files = ["--config-dir", str(own)] if own is not None else []
+    return ["repronet", "reproduce", *names, *(f"{key}={value}" for key, value in said.items()), *files]
 
 
 def _budget(name: str, budget: str) -> str:
-    """What is spent: the paper's schedule where the budget pays for all of it."""
+    """The budget to use: ``paper`` if the given one covers all epochs."""
     known = EXPERIMENTS.get(name)
     epochs = {"minutes": known.minutes, "hour": known.hour}.get(budget) if known else None
     if epochs is None:
@@ -96,23 +97,25 @@ def _budget(name: str, budget: str) -> str:
     whole = compose("train", [f"experiment={name}"]).trainer.max_epochs
     if epochs < whole:
         return budget
-    log.info(f"{name}: budget={budget} pays for all {whole} epochs, so it is run as budget=paper")
+    log.info(f"{name}: budget={budget} is long enough for all {whole} epochs, so it runs as budget=paper")
     return "paper"
 
 
 def _prepare(wanted: Mapping[str, Sequence[DictConfig]], config: DictConfig, results: Path) -> None:
-    """What would stop a run only at its end, or would be missed in its record, is said before the first begins."""
+    """Check in advance what would otherwise fail at the end of a run, or be missing in its record."""
     if config.data_root is not None and not Path(config.data_root).expanduser().is_dir():
         raise UserError(f"data_root={config.data_root}: no such folder; name the one with the data, or leave it out")
     for name, its in wanted.items():
         for run in its:
             records.prepare(results, name, run.budget, run.seed)
     if environment.git_commit() is None:
-        log.info("note: the records will name no commit, as this repronet is a copy (pip install -e keeps its commit)")
+        log.info(
+            "note: the records will have no commit, as this repronet is a copy (pip install -e records its commit)"
+        )
 
 
 def _wanted(name: str, config: DictConfig, budget: str, seed: int) -> DictConfig:
-    """The config of one run, in a folder whose name follows from what it is, so that it is found again."""
+    """The config of one run, in a folder with a fixed name, so that it is found again."""
     folder = RUNS / name / budget / f"seed{seed}"
     words = [f"experiment={name}", f"seed={seed}", f"budget={budget}", f"run_dir={folder}"]
     places = [f"data.root={config.data_root}"] if config.data_root is not None else []
@@ -121,13 +124,18 @@ def _wanted(name: str, config: DictConfig, budget: str, seed: int) -> DictConfig
 
 
 def _attempt(run: DictConfig, results: Path, console: Console) -> Record | None:
-    """The record of the run, made or found; None where it failed, which is said at once."""
+    """The record of the run, new or existing; None if the run failed, with the error printed."""
     try:
         folder = _finished(run, console)
         record = recorded(folder)
         earlier = records.place(results, record["experiment"], record["budget"], record["seed"])
-        if earlier.exists():
-            _compare(records.read(earlier), record, earlier)
+        if earlier.exists():  # nothing is replaced by another figure without being asked for
+            there = records.read(earlier)
+            before, now = there["test_error"], record["test_error"]
+            if before != now:
+                found = f"has a test error of {before:.2%}, of {there['finished'][:10]}, this run {now:.2%}"
+                raise UserError(f"{earlier}: {found}; remove it to replace it")
+            log.info(f"test error {now:.2%}, as recorded before")
         log.info(f"recorded in {records.write(results, record)}")
         return record
     except Exception as error:
@@ -136,50 +144,45 @@ def _attempt(run: DictConfig, results: Path, console: Console) -> Record | None:
 
 
 def _finished(run: DictConfig, console: Console) -> Path:
-    """The folder of the run, trained to its end: begun, gone on with, or found as it is."""
+    """The folder of the finished run: started, resumed, or already there."""
     folder = Path(run.run_dir)
     if not (folder / runs.CONFIG).exists():
         return Path(train(run, console)["run_dir"])
     there = written_config(folder / runs.CONFIG)
-    differing = _differences(_asked(there), _asked(run))
+    differing = differences(asked(there), asked(run))
     if differing:
-        raise UserError(f"{folder}: was begun with another config ({differing}); remove it, or go back to that version")
+        raise UserError(
+            f"{folder}: was started with another config ({differing}); remove it, or go back to that version"
+        )
     if (folder / runs.RESULT).exists():
-        log.info(f"found as it ended in {folder}")
+        log.info(f"already finished in {folder}")
     else:
-        resume(folder, console)
+        root = None if run.data.root is None else json.dumps(str(Path(run.data.root).expanduser().resolve()))
+        resume(folder, console, [] if root is None else [f"data.root={root}"])  # where the data lie now
     return folder
 
 
-def _asked(config: DictConfig) -> dict[str, Any]:
+def asked(config: DictConfig) -> dict[str, Any]:
+    """The part of a config that a result depends on, as plain values."""
     return records.asked(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
 
 
-def _differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
+def differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
     """The first key that two configs differ in, with both values; empty where they agree."""
-    for key in {**there, **wanted}:
-        old, new = there.get(key), wanted.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            inner = _differences(old, new)
-            if inner:
-                return f"{key}.{inner}"
-        elif old != new:
-            return f"{key}={old}, now {new}"
-    return ""
+    old, new = dict(flat(there)), dict(flat(wanted))
+    return next(
+        (f"{key}={old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)), ""
+    )
 
 
 def recorded(folder: Path) -> Record:
-    """What the finished run in ``folder`` came to, by the protocol of its paper.
-
-    Raises:
-        UserError: where the data has no test split, or the folder's files contradict each other.
-    """
+    """The record of the finished run in ``folder``, tested by the protocol of its paper."""
     result, config = runs.read_result(folder), written_config(folder / runs.CONFIG)
-    name, plain = config.experiment, _asked(config)
+    name, plain = config.experiment, asked(config)
     _check(folder, result, plain)
     center = result["test_error"]
     if center is None:
-        raise UserError(f"experiment={name}: its data has no test split, so there is nothing to hold against a paper")
+        raise UserError(f"experiment={name}: its data has no test split, so there is nothing to compare with a paper")
     error = published(name)
     protocol = PROTOCOLS.get(error.protocol, "center") if error else "center"
     figures = {key: result[key] for key in FROM_RESULT}
@@ -187,8 +190,8 @@ def recorded(folder: Path) -> Record:
     hashes = result.get("data_sha256", {})  # runs from before there were hashes have none
     other_pictures = datasets.deviation(config.data.name, hashes.get("test"))
     if protocol != "center":
-        asked = compose("eval", [f"run={folder}", f"protocol={protocol}"])
-        seen = evaluate(asked, Console(quiet=True))
+        again = compose("eval", [f"run={folder}", f"protocol={protocol}"])
+        seen = evaluate(again, Console(quiet=True))
         figures["test_error"], top5["test_error_top5"] = seen["error"], seen.get("error_top5")
     return records.sealed(
         {
@@ -202,6 +205,7 @@ def recorded(folder: Path) -> Record:
             "center_error": center,
             **{key: value for key, value in top5.items() if value is not None},
             "data_sha256": hashes,
+            **({"fingerprint": fingerprint} if (fingerprint := result.get("fingerprint")) else {}),
             "deviations": [*deviations(config), *filter(None, [other_pictures])],
             "config": plain,
             "history": [
@@ -217,14 +221,13 @@ def recorded(folder: Path) -> Record:
 
 
 def _check(folder: Path, result: dict[str, Any], plain: dict[str, Any]) -> None:
-    """Hold what can be edited by hand against what the training left in its checkpoint and its confusion matrix."""
-    differing = _differences(_asked(recorded_config(folder / runs.BEST)), plain)
+    """Compare files that can be edited by hand with the checkpoint and the confusion matrix."""
+    differing = differences(asked(recorded_config(folder / runs.BEST)), plain)
     if differing:
         raise UserError(f"{folder / runs.CONFIG}: is not what the run was trained with ({differing})")
     if result["test_error"] is None:
         return
-    with (folder / runs.CONFUSION).open(encoding="utf-8", newline="") as file:
-        counts = [list(map(int, row[1:])) for row in list(csv.reader(file))[1:]]
+    _, counts = runs.read_confusion(folder)
     wrong = sum(map(sum, counts)) - sum(row[at] for at, row in enumerate(counts))
     if wrong != round(result["test_error"] * result["test_images"]):
         said = f"test_error {result['test_error']}"
@@ -232,7 +235,7 @@ def _check(folder: Path, result: dict[str, Any], plain: dict[str, Any]) -> None:
 
 
 def deviations(config: DictConfig) -> list[str]:
-    """In what a run differs from its paper's: what its experiment, its network and its config say."""
+    """How a run differs from its paper: deviations of its experiment, network and config."""
     known, facts = EXPERIMENTS.get(config.experiment), NETWORKS[config.model.name]
     found = [*(known.deviations if known else ()), *facts.deviations_with(config.normalization.name)]
     if config.budget != "paper":
@@ -243,27 +246,3 @@ def deviations(config: DictConfig) -> list[str]:
     if config.trainer.precision != "32-true":
         found.append(f"computed in {config.trainer.precision}")
     return list(dict.fromkeys(found))
-
-
-def _compare(earlier: Record, record: Record, path: Path) -> None:
-    """Nothing is replaced by another figure without being asked for.
-
-    Raises:
-        UserError: where the record that is there has another test error.
-    """
-    before, now = earlier["test_error"], record["test_error"]
-    if before != now:
-        of = earlier["finished"][:10]
-        raise UserError(
-            f"{path}: has a test error of {before:.2%}, of {of}, this run {now:.2%}; remove it to replace it"
-        )
-    log.info(f"test error {now:.2%}, as recorded before")
-
-
-def _conclude(name: str, done: Sequence[Record], console: Console) -> None:
-    if not done:
-        return
-    console.print()
-    console.print(f"{name}: paper {shown_error(published(name))}, here {shown_ours(done)}")
-    for deviation in dict.fromkeys(deviation for record in done for deviation in record["deviations"]):
-        console.print(f"  differs: {deviation}", markup=False, soft_wrap=True)

@@ -6,27 +6,31 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Column
 
 from repronet.cli.failures import writing
+from repronet.cli.tables import PlainTable
 from repronet.config.build import plain
+from repronet.config.groups import chosen
 from repronet.training.schedules import schedule_builder
 
 ROWS = 12  # epochs in the table
 
 
 def run(config: DictConfig, console: Console) -> list[float]:
-    """Draw and print the rate of every step of the run that ``config`` describes; returns them.
-
-    Raises:
-        UserError: when the picture cannot be written.
-    """
+    """Draw and print the rate of every step of the run that ``config`` describes; returns them."""
     found = rates(config)
     with writing("out", config.out) as path:
         _figure(config, found).savefig(path)
-    console.print(_table(found, config.steps_per_epoch))
+    epochs = len(found) // config.steps_per_epoch
+    table = PlainTable(*(Column(name, justify="right") for name in ("epoch", "step", "first rate", "last rate")))
+    some = {round(n * (epochs - 1) / (ROWS - 1)) for n in range(ROWS)} if epochs > ROWS else range(epochs)
+    for epoch in sorted(some):
+        first, last = epoch * config.steps_per_epoch, (epoch + 1) * config.steps_per_epoch - 1
+        table.add_row(str(epoch + 1), f"{first:,}", f"{found[first]:.3g}", f"{found[last]:.3g}")
+    console.print(table)
     if config.schedule.name == "plateau":
-        console.print("\nfalls besides when the validation error stops falling, which nobody knows yet", markup=False)
+        console.print("\nalso falls when the validation error stops falling", markup=False)
     console.print(f"\n{path}", markup=False, soft_wrap=True)
     return found
 
@@ -44,21 +48,15 @@ def rates(config: DictConfig) -> list[float]:
     return found
 
 
-def _table(found: list[float], steps_per_epoch: int) -> Table:
-    epochs = len(found) // steps_per_epoch
-    headings = ("epoch", "step", "first rate", "last rate")
-    table = Table(*(Column(heading, justify="right") for heading in headings), box=None, pad_edge=False)
-    chosen = sorted({round(n * (epochs - 1) / (ROWS - 1)) for n in range(ROWS)}) if epochs > ROWS else range(epochs)
-    for epoch in chosen:
-        first, last = epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch - 1
-        table.add_row(str(epoch + 1), f"{first:,}", f"{found[first]:.3g}", f"{found[last]:.3g}")
-    return table
-
-
 def _figure(config: DictConfig, found: list[float]) -> Figure:
     figure = Figure(figsize=(7, 3.5), dpi=110, layout="constrained")
     axes = figure.subplots()
     axes.plot([step / config.steps_per_epoch for step in range(len(found))], found)
-    axes.set(xlabel="epoch", ylabel="learning rate", title=f"schedule={config.schedule.name}", ylim=(0, None))
+    axes.set(
+        xlabel="epoch",
+        ylabel="learning rate",
+        title=f"schedule={chosen('schedule', config.schedule.name)}",
+        ylim=(0, None),
+    )
     axes.grid(alpha=0.3)
     return figure

@@ -21,11 +21,7 @@ from repronet.errors import UserError
 
 
 def run(config: DictConfig, console: Console) -> None:
-    """Print the summary of the network of ``config`` in its format.
-
-    Raises:
-        UserError: for a missing network, or one that cannot take the images asked for.
-    """
+    """Print the summary of the network of ``config`` in its format."""
     if "model" not in config:
         raise UserError("model: missing; say which network: repronet summary model=lenet5")
     summary = _measured(config)

@@ -11,11 +11,12 @@ from rich.progress import track
 from rich.text import Text
 
 from repronet.analysis.release import Found, Row, Verdict, compare
-from repronet.analysis.verification import Check, verify
+from repronet.analysis.verification import verify
 from repronet.errors import UserError
 from repronet.papers import NETWORKS
 from repronet.papers.releases import NONE_KNOWN, RELEASES
 from repronet.papers.tables import short
+from repronet.terminal import wrapped
 
 
 def run(config: DictConfig, console: Console) -> bool:
@@ -25,13 +26,17 @@ def run(config: DictConfig, console: Console) -> bool:
         return _against_releases(alone, console)
     names = [alone] if alone else list(NETWORKS)
     if names[0] not in NETWORKS:
-        raise UserError(f"model={alone}: no paper is known of it, so there is nothing to check it against")
+        raise UserError(f"model={alone}: no paper to compare it with")
     total, failed = 0, 0
     for name in _tracked(names, console):
         checks = verify(name)
         wrong = [check for check in checks if not check.passed]
         total, failed = total + len(checks), failed + bool(wrong)
-        console.print(_line(name, checks))
+        facts = NETWORKS[name]
+        kind, parameters = "modern" if facts.modern else "faithful", f"{short(facts.parameters):>7} parameters"
+        line = Text("FAIL", "bold red") if wrong else Text("PASS", "green")
+        about = f"  {name:<20}{facts.paper.year}  {parameters}  {kind:<8}  {len(checks)} checks"
+        console.print(line.append(about, "default"))
         for found in checks if alone else wrong:
             line = Text("  ok    " if found.passed else "  WRONG ", "green" if found.passed else "bold red")
             line.append(f"{found.what}: {found.found}, expected {found.expected}", "default")
@@ -52,20 +57,21 @@ def _tracked(names: Sequence[str], console: Console) -> Iterable[str]:
 def _against_releases(alone: str | None, console: Console) -> bool:
     names = [alone] if alone else list(RELEASES)
     if names[0] in NONE_KNOWN:
-        raise UserError(f"model={alone}: its authors are not known to have released a definition")
+        raise UserError(f"model={alone}: no released definition by its authors is known")
     if names[0] not in RELEASES:
         raise UserError(f"model={alone}: repronet.papers.releases has no release of it; leave source=sizes")
     verdicts = []
     for name in _tracked(names, console):
         verdict = compare(name)
         verdicts.append(verdict)
-        console.print(_released(name, verdict))
-        for line in (*_operators(verdict.rows), *_reasons(verdict)) if alone else _unnamed(verdict):
+        line = Text("PASS" if verdict.passed else "FAIL", "green" if verdict.passed else "bold red")
+        console.print(line.append(f"  {name:<20}{_counts([verdict])}", "default"))
+        for line in (*_reasons(verdict), *_operators(verdict.rows)) if alone else _unnamed(verdict):
             console.print(line, soft_wrap=True)
     failed = sum(not verdict.passed for verdict in verdicts)
     total = f"{len(names)} network{'s' if len(names) > 1 else ''}, {_counts(verdicts)}"
     said = f"{failed} not as released" if failed else "all as released, or named"
-    console.print(Text(f"\n{total}: {said}", "bold red" if failed else "bold green"), soft_wrap=True)
+    console.print(Text(f"\n{wrapped(f'{total}: {said}')}", "bold red" if failed else "bold green"), soft_wrap=True)
     return not failed
 
 
@@ -75,27 +81,23 @@ def _counts(verdicts: Sequence[Verdict]) -> str:
     return f"{operators:,} operators, {checks:,} checks, {named} named difference{'' if named == 1 else 's'}"
 
 
-def _released(name: str, verdict: Verdict) -> Text:
-    line = Text("PASS" if verdict.passed else "FAIL", "green" if verdict.passed else "bold red")
-    return line.append(f"  {name:<20}{_counts([verdict])}", "default")
-
-
 def _operators(rows: Sequence[Row]) -> Iterator[Text]:
     """Every operator, and what differs of it."""
     for row in rows:
         right = all(found.why is not None for found in row.found)
         word = ("named" if row.found else "ok") if right else "WRONG"
-        line = Text(f"  {word:<6}", {"ok": "green", "named": "yellow", "WRONG": "bold red"}[word])
         found = "; ".join(map(str, row.found))
-        yield line.append(f"{row.where:<28} {row.theirs}{f' | {found}' if found else ''}", "default")
+        line = Text(wrapped(f"  {word:<6}{row.where:<28} {row.theirs}{f' | {found}' if found else ''}"))
+        line.stylize({"ok": "green", "named": "yellow", "WRONG": "bold red"}[word], 0, 2 + len(word))
+        yield line
 
 
 def _reasons(verdict: Verdict) -> Iterator[Text]:
     """Where the release stands, and why ours differs where it does."""
     note = f" ({verdict.release.note})" if verdict.release.note else ""
-    yield Text(f"\nreleased in {verdict.release.source}{note}")
+    yield Text(wrapped(f"released in {verdict.release.source}{note}"))
     for found, times in Counter(found for row in verdict.rows for found in row.found if found.why is not None).items():
-        yield Text(f"  {found}, {times}×: {found.why}")
+        yield Text(wrapped(f"  {found}, {times}×: {found.why}"))
     yield from _unnamed(verdict)
 
 
@@ -111,14 +113,3 @@ def _unnamed(verdict: Verdict) -> Iterator[Text]:
         yield Text("  WRONG ", "bold red").append(f"{where[0]}{more}: {found}", "default")
     for named in verdict.stale:
         yield Text("  STALE ", "bold red").append(f"{named.at}: {named}: named, but not there", "default")
-
-
-def _line(name: str, checks: list[Check]) -> Text:
-    passed = all(check.passed for check in checks)
-    facts = NETWORKS[name]
-    kind = "modern" if facts.modern else "faithful"
-    parameters = short(facts.parameters)
-    line = Text("PASS" if passed else "FAIL", "green" if passed else "bold red")
-    return line.append(
-        f"  {name:<20}{facts.paper.year}  {parameters:>7} parameters  {kind:<8}  {len(checks)} checks", "default"
-    )

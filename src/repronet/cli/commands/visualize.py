@@ -10,36 +10,34 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from repronet import runs
-from repronet.cli.drawings import DRAWINGS
-from repronet.cli.drawings.subject import Subject, Wishes
+from repronet import runs, zoo
+from repronet.cli.drawings import BY_GRADIENT, DRAWINGS
+from repronet.cli.drawings.subject import Subject
 from repronet.cli.failures import writing
+from repronet.cli.trained import CHECKPOINTS, chosen
+from repronet.config.build import look_for_data
 from repronet.config.compose import checked
 from repronet.errors import UserError
+from repronet.figures.charts import read_history
 from repronet.training.checkpoints import read_checkpoint
-from repronet.training.classifier import of_run
-
-FOLDER = "pictures"  # below the run's
 
 
 def run(config: DictConfig, console: Console) -> list[Path]:
     """Draw what ``config.what`` names; returns the files.
 
     With several, one that a network does not offer is said and the others are drawn.
-
-    Raises:
-        UserError: when there is no run, its data cannot be had, or the one drawing asked for is not offered.
     """
-    folder = Path(config.run).expanduser()
-    which = {"best": runs.BEST, "last": runs.LAST}[config.checkpoint]
-    subject = subject_of(folder, which, config, console)
-    out = folder / FOLDER if config.out is None else Path(config.out).expanduser()
-    step = read_checkpoint(folder / which)["global_step"]
+    folder = None if config.run is None else Path(config.run).expanduser()
+    subject = subject_of(folder, config, console)
+    out = (folder or Path()) / runs.PICTURES if config.out is None else Path(config.out).expanduser()
+    step = 0 if folder is None else read_checkpoint(folder / CHECKPOINTS[config.checkpoint])["global_step"]
     wanted = list(DRAWINGS) if config.what == ["all"] else list(dict.fromkeys(config.what))
     written = []
     for name in wanted:
         started = time.monotonic()
         try:
+            if name in BY_GRADIENT:
+                subject.require_gradient(name)
             figure = DRAWINGS[name](subject)
         except UserError as error:
             if len(wanted) == 1:
@@ -57,14 +55,14 @@ def run(config: DictConfig, console: Console) -> list[Path]:
     return written
 
 
-def subject_of(folder: Path, which: str, config: DictConfig, console: Console) -> Subject:
-    """The run's network and data, and what is wished of them.
-
-    Raises:
-        UserError: when there is no run, or not yet that checkpoint.
-    """
-    classifier = of_run(folder, which, config.layers)
+def subject_of(folder: Path | None, config: DictConfig, console: Console) -> Subject:
+    """The network and its data, and what is wished of them."""
+    classifier = chosen(config, config.layers)
+    if not classifier.config:
+        raise UserError(f"weights={config.weights}: does not say which pictures it is of; give run= or repronet/NAME")
     recorded = checked("train", OmegaConf.create(classifier.config))
-    recorded.data.root = config.data_root or recorded.data.root
-    wishes = Wishes(config.layer, config.images, config.maps, config.seed)
-    return Subject(folder, recorded, classifier, config.split, wishes, console)
+    look_for_data(recorded, config.data_root, "data_root")
+    history = read_history(folder / runs.HISTORY) if folder and (folder / runs.HISTORY).is_file() else []
+    if zoo.is_named(config.weights):
+        history = zoo.record_of(config.weights)["history"]
+    return Subject(folder, recorded, classifier, config, console, history)

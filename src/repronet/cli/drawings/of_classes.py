@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from repronet import runs
-from repronet.cli.drawings.subject import Sample, Subject
+from repronet.cli.drawings.subject import Subject
 from repronet.figures import charts
-from repronet.figures.images import Panel, sheet, stretched
+from repronet.figures.images import Panel, around_grey, sheet, stretched
 from repronet.visualization.embedding import features, neighbours_error, tsne
 from repronet.visualization.maximization import maximize
 from repronet.visualization.rectifiers import probe_with
@@ -26,42 +23,26 @@ def guided(subject: Subject) -> Figure:
     rows = [[Panel(pixels, subject.classes[label]) for pixels, label in zip(sample.pixels, sample.labels, strict=True)]]
     for way in ("gradient", "guided"):
         twin = probe_with(subject.classifier.network, way)
-        rows.append([Panel(_around_grey(back)) for back in input_gradient(twin, sample.inputs, sample.labels)])
+        gradients = input_gradient(twin, sample.inputs, sample.labels)
+        rows.append([Panel((255 * around_grey(back, 0.005)).round().to(torch.uint8)) for back in gradients])
     return sheet(rows, ("picture", "gradient", "guided"), f"{subject.name}: ∂ score of the class / ∂ pixel")
-
-
-def _around_grey(gradient: Tensor) -> Tensor:
-    """Bytes, zero being grey; the outermost half per cent of the pixels is cut off, lest one of them pales the rest."""
-    reach = torch.quantile(gradient.abs().flatten(), 0.995).clamp_min(1e-12)
-    return ((0.5 + 0.5 * (gradient / reach).clamp(-1, 1)) * 255).round().to(torch.uint8)
 
 
 def gradcam(subject: Subject) -> Figure:
     """Pictures; what speaks for the right class; what speaks for the class that is answered."""
     sample = subject.one_a_class(8)
-    layer = None if subject.wishes.layer is None else subject.layer("")
+    layer = subject.some_layers(1)[0] if subject.wishes.layer else None
     answers, likely = subject.answers(sample.inputs)
     right = class_activation(subject.network, sample.inputs, sample.labels, layer)
     given = class_activation(subject.network, sample.inputs, answers, layer)
-    rows = [
-        _row(sample, [subject.classes[label] for label in sample.labels.tolist()]),
-        _row(sample, [""] * len(sample), right),
-        _row(
-            sample,
-            [f"{subject.classes[c]} {p:.0%}" for c, p in zip(answers.tolist(), likely.tolist(), strict=True)],
-            given,
-        ),
-    ]
-    return sheet(
-        rows, ("picture", "for its class", "for the answer"), f"{subject.name}: Grad-CAM of {layer or 'the last maps'}"
-    )
-
-
-def _row(sample: Sample, titles: list[str], heat: Tensor | None = None) -> list[Panel]:
-    return [
-        Panel(pixels, title, None if heat is None else heat[number])
-        for number, (pixels, title) in enumerate(zip(sample.pixels, titles, strict=True))
-    ]
+    rows: list[list[Panel]] = [[], [], []]
+    for number, pixels in enumerate(sample.pixels):
+        answer = f"{subject.classes[int(answers[number])]} {float(likely[number]):.0%}"
+        rows[0].append(Panel(pixels, subject.classes[int(sample.labels[number])]))
+        rows[1].append(Panel(pixels, "", right[number]))
+        rows[2].append(Panel(pixels, answer, given[number]))
+    titles = ("picture", "for its class", "for the answer")
+    return sheet(rows, titles, f"{subject.name}: Grad-CAM of {layer or 'the last maps'}")
 
 
 def occlusion(subject: Subject) -> Figure:
@@ -112,11 +93,9 @@ def features_map(subject: Subject) -> Figure:
 
 def confusion(subject: Subject) -> Figure:
     """What the pictures of each class were taken for: those of the test, or where there was none, of the split."""
-    tested = subject.folder / runs.CONFUSION
-    if subject.split == "val" and tested.is_file():
-        with tested.open(encoding="utf-8") as file:
-            rows = list(csv.reader(file))[1:]
-        counts = torch.tensor([[int(cell) for cell in row[1:]] for row in rows])
+    subject.require_one_label("confusion")
+    if subject.split == "val" and subject.folder is not None and (subject.folder / runs.CONFUSION).is_file():
+        counts = torch.tensor(runs.read_confusion(subject.folder)[1])
         return charts.confusion(counts, subject.classes, f"{subject.name}, test")
     counts = torch.zeros(len(subject.classes), len(subject.classes), dtype=torch.long)
     rows_of = torch.arange(len(subject.pictures())).split(250)

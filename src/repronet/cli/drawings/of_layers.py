@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from repronet.cli.drawings.subject import Sample, Subject
 from repronet.errors import UserError
-from repronet.figures.images import Box, Panel, montage, sheet
+from repronet.figures.images import Box, Panel, around_grey, montage, sheet
 from repronet.visualization.deconvolution import patch, project, strongest
 from repronet.visualization.effective_field import effective_field
 from repronet.visualization.filters import first_filters
-from repronet.visualization.layer_outputs import has_places, spread, watched
+from repronet.visualization.layer_outputs import has_places, watched
 from repronet.visualization.rectifiers import probe_with
 
 TOP = 9  # excitations a map, as in the paper's figure 2
@@ -36,7 +36,7 @@ def activations(subject: Subject) -> Figure:
     """The first maps of layers from the first to the last, for one picture."""
     shown = subject.sample(1)
     image = Panel(shown.pixels[0], subject.classes[int(shown.labels[0])])
-    wanted = [subject.layer("")] if subject.wishes.layer else spread(subject.layers, 6)
+    wanted = subject.some_layers(6)
     with torch.no_grad(), watched(subject.network, wanted) as outputs:
         subject.network(shown.inputs[:1])
     panels: list[Panel | None] = [image]
@@ -52,12 +52,12 @@ def activations(subject: Subject) -> Figure:
 def deconvnet(subject: Subject) -> Figure:
     """For maps of layers, the nine units that are excited most, projected back to pixels, beside what they see."""
     sample = subject.sample(SEARCHED)
-    wanted = [subject.layer("")] if subject.wishes.layer else spread(subject.layers, 4)
+    wanted = subject.some_layers(4)
     way_back = probe_with(subject.classifier.network, "deconvolution")
     drawn = {layer: _excited(subject, sample, way_back, layer) for layer in wanted}
     rows = {layer: panels for layer, panels in drawn.items() if panels}
     if not rows:
-        raise UserError("what=deconvnet: no map of the layer is excited by any of the pictures")
+        raise UserError("what=deconvnet: none of the images excites a map of this layer")
     heading = f"{subject.name}: the nine strongest of {len(sample)} pictures, a square a map"
     return sheet(list(rows.values()), list(rows), heading, inch=4.4)
 
@@ -75,16 +75,14 @@ def _excited(subject: Subject, sample: Sample, way_back: nn.Module, layer: str) 
             found = excitations[unit]
             spans = [patch(field, one.place, size) for one in found]
             projected = project(way_back, sample.inputs, layer, unit, found)
-            back.append(_nine([_around_grey(projected[n][:, r, c]) for n, (r, c) in enumerate(spans)], side))
+            back.append(_nine([around_grey(projected[n][:, r, c], 0.01) for n, (r, c) in enumerate(spans)], side))
             images = [sample.pixels[one.image].float() / 255 for one in found]
             seen.append(_nine([image[:, r, c] for image, (r, c) in zip(images, spans, strict=True)], side))
             advance(1)
     if not units:
         return []
-    return [
-        Panel(montage(torch.stack(back), border=2), "projected"),
-        Panel(montage(torch.stack(seen), border=2), "seen"),
-    ]
+    shown = {"projected": back, "seen": seen}
+    return [Panel(montage(torch.stack(squares), border=2), title) for title, squares in shown.items()]
 
 
 def _nine(patches: list[Tensor], side: int) -> Tensor:
@@ -101,16 +99,10 @@ def _nine(patches: list[Tensor], side: int) -> Tensor:
     return torch.cat(rows, dim=1)  # 9 × (C, s, s) → (C, 3s, 3s)
 
 
-def _around_grey(projected: Tensor) -> Tensor:
-    """Zero as grey, the strongest hundredth of the pixels as black or white."""
-    reach = torch.quantile(projected.abs().flatten(), 0.99).clamp_min(1e-12)
-    return 0.5 + 0.5 * (projected / reach).clamp(-1, 1)
-
-
 def receptive_field(subject: Subject) -> Figure:
     """What the middle unit of layers can see, as frames, and how much each pixel matters to it, as heat."""
     sample = subject.sample(32)
-    wanted = [subject.layer("")] if subject.wishes.layer else spread(subject.layers, 6)
+    wanted = subject.some_layers(6)
     heat = effective_field(subject.network, sample.inputs, wanted)
     with torch.no_grad(), watched(subject.network, wanted) as outputs:
         subject.network(sample.inputs[:1])

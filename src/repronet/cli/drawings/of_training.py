@@ -20,6 +20,7 @@ REACH, LINE, PLANE = 1.0, 31, 13  # how far the surface goes, and its points alo
 
 def loss_surface(subject: Subject) -> Figure:
     """The loss of pictures around the weights, along one random direction and over two."""
+    subject.require_one_label("loss_surface")
     sample = subject.sample(256)
     loss = LOSSES[subject.config.model.loss]
     drawn = torch.Generator().manual_seed(subject.wishes.seed)
@@ -42,16 +43,15 @@ def loss_surface(subject: Subject) -> Figure:
 
 def curves(subject: Subject) -> Figure:
     """Loss, error and rate by epoch."""
-    path = subject.folder / runs.HISTORY
-    if not path.is_file():
+    if not subject.history:
         raise UserError(f"run={subject.folder}: has no {runs.HISTORY}; no epoch is finished yet")
-    return charts.curves({subject.name: charts.read_history(path)})
+    return charts.curves({subject.name: subject.history})
 
 
 def augmentations(subject: Subject) -> Figure:
     """Training pictures beside what the run's augmentation makes of them."""
-    wanted = {"augmentation": subject.config.augmentation, "seed": subject.wishes.seed, "images": 4, "variants": 8}
-    config = OmegaConf.create({**wanted, "images": subject.wishes.images or 4})
+    wanted = {"seed": subject.wishes.seed, "images": subject.wishes.images or 4, "variants": 8}
+    config = OmegaConf.create({**wanted, "augmentation": subject.config.augmentation})
     images = subject.data
     shown = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(subject.wishes.seed))
     rows = variants(config, images, subject.transform.native or subject.transform.size, shown.tolist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,64 +18,37 @@ from torch.nn import functional as F
 from repronet.analysis.complexity import summarize
 from repronet.analysis.receptive_field import Field
 from repronet.config.build_data import dataset
-from repronet.data.eval_transform import EvalTransform
+from repronet.data.cuts import by_rarest
+from repronet.data.eval_transform import EvalTransform, probabilities_of
 from repronet.data.randomness import counter_generator
 from repronet.data.splits import ImageDataset, LabelledPictures
 from repronet.errors import UserError
 from repronet.training.classifier import Classifier
-from repronet.visualization.layer_outputs import chosen_layer, layer_names, probe
+from repronet.visualization.layer_outputs import chosen_layer, layer_names, probe, spread
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Some pictures.
+    """Some pictures."""
 
-    Attributes:
-        pixels: uint8 (N, C, S, S), as the network's inputs show them.
-        inputs: (N, C, S, S), what the network is given.
-        labels: (N,).
-    """
-
-    pixels: Tensor
-    inputs: Tensor
-    labels: Tensor
+    pixels: Tensor  # uint8 (N, C, S, S), as the network's inputs show them
+    inputs: Tensor  # (N, C, S, S), what the network is given
+    labels: Tensor  # (N,)
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What a drawing is asked for; None leaves it to the drawing.
-
-    Attributes:
-        layer: whose maps.
-        images: how many pictures are shown, or looked through.
-        maps: how many maps of a layer are shown.
-    """
-
-    layer: str | None
-    images: int | None
-    maps: int
-    seed: int
-
-
-@dataclass(frozen=True)
 class Subject:
-    """A run's network and data.
+    """A trained network and its data."""
 
-    Attributes:
-        folder: of the run.
-        config: the run's.
-        split: whose pictures are taken: train, val or test.
-    """
-
-    folder: Path
-    config: DictConfig
+    folder: Path | None  # of the run; None for weights of the zoo
+    config: DictConfig  # the run's
     classifier: Classifier
-    split: str
-    wishes: Wishes
+    wishes: DictConfig  # the keys of visualize
     console: Console
+    history: Sequence[Mapping[str, float]]  # a row an epoch; empty before the first has ended
 
     @property
     def transform(self) -> EvalTransform:
@@ -89,6 +62,11 @@ class Subject:
     def name(self) -> str:
         return f"{self.config.model.name} on {self.config.data.name}"
 
+    @property
+    def split(self) -> str:
+        """Whose pictures are taken: train, val or test."""
+        return self.wishes.split
+
     @cached_property
     def network(self) -> nn.Module:
         """Without in-place layers and without gradients of weights."""
@@ -96,8 +74,20 @@ class Subject:
 
     @cached_property
     def data(self) -> ImageDataset:
-        """Raises: UserError, when the data cannot be had."""
-        return dataset(self.config, self.transform.size)
+        """With one label a picture, of several the rarest."""
+        return by_rarest(dataset(self.config, self.transform.size))
+
+    def require_one_label(self, drawing: str) -> None:
+        """Raises: UserError, where a picture may have several."""
+        if self.transform.multilabel:
+            raise UserError(f"what={drawing}: is for one label a picture, and these have several")
+
+    def require_gradient(self, drawing: str) -> None:
+        """Raises: UserError, where the network's features are computed without one, as words are counted."""
+        pixels = torch.zeros(1, self.transform.channels, self.transform.size, self.transform.size, requires_grad=True)
+        with torch.enable_grad():
+            if not self.network(pixels).requires_grad:
+                raise UserError(f"what={drawing}: the features of {self.config.model.name} have no gradient by pixels")
 
     @cached_property
     def layers(self) -> list[str]:
@@ -106,13 +96,10 @@ class Subject:
             self.network, torch.zeros(1, self.transform.channels, self.transform.size, self.transform.size)
         )
 
-    def layer(self, default: str) -> str:
-        """The one asked for.
-
-        Raises:
-            UserError: when it is none.
-        """
-        return default if self.wishes.layer is None else chosen_layer(self.layers, self.wishes.layer)
+    def some_layers(self, most: int) -> list[str]:
+        """The one that is asked for, or some from the first to the last."""
+        wanted = self.wishes.layer
+        return spread(self.layers, most) if wanted is None else [chosen_layer(self.layers, wanted)]
 
     @cached_property
     def fields(self) -> dict[str, Field | None]:
@@ -124,7 +111,7 @@ class Subject:
         """Raises: UserError, when the data has no such split."""
         split = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[self.split]
         if split is None:
-            raise UserError(f"split={self.split}: the data of this run has none; take val")
+            raise UserError(f"split={self.split}: the data of this run have none; use val")
         return split
 
     def sample(self, default: int) -> Sample:
@@ -159,7 +146,8 @@ class Subject:
     @torch.no_grad()
     def answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest classes and how likely they are: two (N,)."""
-        best = torch.cat([F.softmax(self.network(part).float(), dim=1) for part in inputs.split(100)]).max(dim=1)
+        logits = torch.cat([self.network(part).float() for part in inputs.split(100)])
+        best = probabilities_of(logits, self.transform.multilabel).max(dim=1)
         return best.indices, best.values
 
     @contextmanager

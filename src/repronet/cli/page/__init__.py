@@ -1,0 +1,114 @@
+"""One HTML file that classifies pictures in a browser, without a network connection.
+
+It holds the network as ONNX, ONNX Runtime Web to compute it, and ``picture.js``, which brings a picture to the network
+as :class:`repronet.data.eval_transform.EvalTransform` does. The runtime is not a part of this package: npm brings it,
+and what is taken of it must be what the page was tested with.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from repronet.errors import UserError
+
+if TYPE_CHECKING:  # a runtime that is missing is said before torch is imported
+    from repronet.data.eval_transform import EvalTransform
+    from repronet.training.classifier import Classifier
+
+PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
+# SHA-256 of the two files of its folder dist/ that a page holds
+SCRIPT = "ort.wasm.bundle.min.mjs", "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90"
+BINARY = "ort-wasm-simd-threaded.wasm", "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"
+LARGEST = 256 * 2**20  # bytes of a graph; browsers hold no text much longer than that in base64
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What computes the graph in the browser."""
+
+    script: bytes
+    binary: bytes
+
+
+def runtime_in(folder: str | None) -> Runtime:
+    """ONNX Runtime Web out of a folder that npm has filled, or out of the user's cache."""
+    from platformdirs import user_cache_path
+
+    cache = Path(os.environ.get("REPRONET_CACHE") or user_cache_path("repronet")) / "npm"
+    package = Path(folder).expanduser() if folder else cache / "node_modules" / PACKAGE
+    found = []
+    for name, expected in (SCRIPT, BINARY):
+        path = package / "dist" / name
+        if not path.is_file():
+            given = f"runtime={folder}: no dist/{name} there" if folder else f"to=page needs {PACKAGE}"
+            raise UserError(f"{given}; npm install --prefix {cache} {PACKAGE}@{VERSION} brings it")
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != expected:
+            raise UserError(f"{path}: is not that of {PACKAGE} {VERSION}, with which pages are tested; install that")
+        found.append(content)
+    return Runtime(*found)
+
+
+def write_page(path: Path, classifier: Classifier, graph: bytes, outputs: tuple[str, ...], runtime: Runtime) -> Path:
+    """Write the page of a graph that takes pixels; returns ``path``.
+
+    Args:
+        outputs: of the graph; "evidence" among them: its class activation maps.
+    """
+    if len(graph) > LARGEST:
+        raise UserError(f"to=page: the network has {len(graph) >> 20} MiB, a page takes {LARGEST >> 20}; take to=onnx")
+    transform, here = classifier.transform, files("repronet.cli.page")
+    spec = {
+        "classes": transform.classes,
+        "evidence": "evidence" in outputs,
+        "multilabel": transform.multilabel,
+        "transform": transform_in_words(transform),
+    }
+    page = page_template("repronet.cli.page", "page.html.j2").render(
+        name=classifier.config["model"]["name"],
+        classes=transform.classes,
+        evidence=spec["evidence"],
+        several=transform.multilabel,
+        spec=json.dumps(spec).replace("<", "\\u003c"),  # a class named </script> ends no script
+        code="\n".join((here / name).read_text(encoding="utf-8") for name in ("picture.js", "page.js")),
+        parts={"script": _packed(runtime.script), "binary": _packed(runtime.binary), "graph": _packed(graph)},
+        runtime=f"{PACKAGE} {VERSION}",
+    )
+    path.write_text(page, encoding="utf-8")
+    return path
+
+
+def page_template(package: str, name: str, **filters: Callable[[str], str]) -> jinja2.Template:
+    """A template of ``package``, which escapes what it is given and fails at a name that it is not given."""
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters.update(filters)
+    return environment.from_string((files(package) / name).read_text(encoding="utf-8"))
+
+
+def transform_in_words(transform: EvalTransform) -> dict[str, Any]:
+    """What of the transform stands before the graph, as ``picture.js`` takes it."""
+    return {
+        "channels": transform.channels,
+        "side": transform.native or transform.size,
+        "shortSide": transform.native or transform.short_side,
+        "pad": transform.pad,
+        "readSide": transform.read_side,
+        "fit": transform.fit,
+    }
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")

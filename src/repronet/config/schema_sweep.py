@@ -1,0 +1,78 @@
+"""The keys of ``launcher=`` and ``search=``: where the runs of ``repronet train -m`` go, and who chooses their values.
+
+They are no part of a run: its config, and what it comes to, are the same whatever started it. Needs no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from repronet.config.fields import Choice, flag, optional
+from repronet.constraints import COUNT, POSITIVE, SEED, Constraint, one_of
+
+BESIDE = ("launcher", "search")  # the groups of this module
+JOBS = Constraint(lambda x: x == -1 or COUNT.check(x), "-1 (as many as the cores allow) or a whole number from 1", "N")
+# One word of an #SBATCH line: a line break, a space or a # in it would begin something else.
+WORD = Constraint(lambda x: re.fullmatch(r"[\w.,:@/&|*\[\]+-]+", x) is not None, "a word, as SLURM takes it", "NAME")
+ADDRESS = Constraint(
+    lambda x: re.fullmatch(r"auto|(ray://)?[\w.-]+:\d+", x) is not None, "auto or HOST:PORT", "ADDRESS"
+)
+MINUTES = Constraint(COUNT.check, "a whole number of minutes from 1", "N")
+STORAGE = Constraint(
+    lambda x: re.fullmatch(r"[^:?#]+\.(journal|db)", x) is not None,
+    "the name of a .journal file, or of a .db file for SQLite",
+    "FILE",
+)
+
+
+@dataclass
+class OwnMachine(Choice):
+    """Several processes of this machine, each with processor cores of its own."""
+
+    n_jobs: int = optional(JOBS, "runs at a time; -1: as many as there are cores for", -1)
+    threads: int | None = optional(COUNT, "cores of each run; null: all cores divided by n_jobs")
+
+
+@dataclass
+class Ray(Choice):
+    address: str | None = optional(ADDRESS, "of a Ray cluster; null: this machine alone")
+    threads: int = optional(COUNT, "cores of each run", 1)
+    gpus: float = optional(Constraint(lambda x: x >= 0, "a number of at least 0"), "GPUs of each run, or a share", 0.0)
+
+
+@dataclass
+class Slurm(Choice):
+    partition: str | None = optional(WORD, "the partition")
+    account: str | None = optional(WORD, "the account")
+    qos: str | None = optional(WORD, "the quality of service")
+    constraint: str | None = optional(WORD, "features that the nodes must have")
+    time: int = optional(MINUTES, "minutes of a run; after that it is queued again and continues", 60)
+    threads: int = optional(COUNT, "cores of each run", 1)
+    gpus: int | None = optional(COUNT, "GPUs of each run")
+    mem_gb: float | None = optional(POSITIVE, "memory of each run in GB")
+    n_jobs: int = optional(COUNT, "runs at a time", 256)
+    dry_run: bool = flag("print the script and submit nothing")
+    wait: bool = flag("stay until all have ended", True)
+
+
+@dataclass
+class Optuna(Choice):
+    trials: int = optional(COUNT, "runs in all, of every machine that shares the study", 20)
+    sampler: str = optional(
+        one_of("tpe", "random"), "who chooses: the tree-structured Parzen estimator, or chance", "tpe"
+    )
+    seed: int | None = optional(SEED, "of the sampler; null: another one every time")
+    pruner: str = optional(
+        one_of("median", "halving", "none"),
+        "stop a run whose validation error is above the median of the others at that epoch, or not in the better part "
+        "of them (successive halving)",
+        "median",
+    )
+    spared: int = optional(COUNT, "epochs of a run, and runs of a study, before anything is stopped (median)", 3)
+    storage: str | None = optional(STORAGE, "where the study is; null: study.journal in the sweep's folder")
+    study: str | None = optional(WORD, "the study's name in there; null: the sweep's")
+
+
+LAUNCHERS: dict[str, type] = {"basic": Choice, "joblib": OwnMachine, "local": OwnMachine, "ray": Ray, "slurm": Slurm}
+SEARCHES: dict[str, type] = {"none": Choice, "optuna": Optuna}
