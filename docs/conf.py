@@ -1,7 +1,12 @@
-"""How Sphinx builds the documentation: ``sphinx-build -W docs build/docs``."""
+"""How Sphinx builds the documentation: ``sphinx-build -W docs build/docs``.
+
+The notebooks appear with their stored outputs. ``REPRONET_DOCS_EXECUTE=1`` runs those whose cells have changed, which
+takes several minutes; a failing cell then fails the build.
+"""
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
 import sys
@@ -21,8 +26,16 @@ sys.path.insert(0, str(HERE))
 project = "repronet"
 author = "The repronet authors"
 version = release = repronet.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "mathml"]
+myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
+nb_execution_mode = "cache" if os.environ.get("REPRONET_DOCS_EXECUTE") else "off"
+nb_execution_cache_path = str(HERE.parent / "build" / "notebooks")
+nb_execution_timeout = 900
+nb_execution_raise_on_error = True
+nb_execution_in_temp = True
+nb_merge_streams = True
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = "repronet"
 html_static_path = ["static"]
@@ -40,15 +53,26 @@ python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 add_module_names = False
 
-DOCUMENTED = ("functional", "layers", "models", "visualization")
+NOTEBOOKS = """\
+# Notebooks
+
+Each runs from top to bottom in half a minute to three minutes on two CPU cores. Install what they need with
+`pip install ".[notebooks]" jupyterlab`, then start `jupyter lab notebooks`.
+
+```{{toctree}}
+{pages}
+```
+"""
+DOCUMENTED = ("functional", "layers", "models", "visualization", "gan")
 SECTIONS = ("Args:", "Attributes:", "Returns:", "Raises:", "Yields:", "Example:", "Examples:")
 
 
 def setup(app: Sphinx) -> None:
-    """Have the networks' pages written before Sphinx looks for sources."""
+    """Write the generated pages and pictures before Sphinx looks for sources."""
     from network_pages import write
 
     app.connect("builder-inited", lambda app: write(HERE / "networks"))
+    app.connect("builder-inited", lambda app: _copy_notebooks(HERE / "notebooks"))
     app.connect("builder-inited", lambda app: _look_for_missing())
     kept: dict[str, list[str]] = {}
 
@@ -62,6 +86,18 @@ def setup(app: Sphinx) -> None:
 
     app.connect("autodoc-process-docstring", keep, priority=400)
     app.connect("autodoc-process-docstring", restore, priority=600)
+
+
+def _copy_notebooks(folder: Path) -> None:
+    """Sphinx reads only what lies below docs/."""
+    folder.mkdir(exist_ok=True)
+    notebooks = sorted((HERE.parent / "notebooks").glob("*.ipynb"))
+    for notebook in notebooks:  # whose links are right in the repository
+        text = notebook.read_text(encoding="utf-8").replace("](../docs/", "](../")
+        if not (copy := folder / notebook.name).exists() or copy.read_text(encoding="utf-8") != text:
+            copy.write_text(text, encoding="utf-8")
+    pages = "\n".join(notebook.stem for notebook in notebooks)
+    (folder / "index.md").write_text(NOTEBOOKS.format(pages=pages), encoding="utf-8")
 
 
 def _as_written(lines: list[str]) -> list[str]:
@@ -86,7 +122,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _look_for_missing() -> None:
-    """Warn of a public module that no page of the API names."""
+    """Warn about public modules that are missing from the pages of the API."""
     pages = "".join(path.read_text(encoding="utf-8") for path in (HERE / "api").glob("*.md"))
     named = {line.split()[-1] for line in pages.splitlines() if line.startswith(".. automodule::")}
     for module in sorted(set(_modules()) - named):

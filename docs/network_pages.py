@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from matplotlib import rc_context
-from network_parts import parts
+from network_diagram import boxes
+from network_parts import Parts, parts
+from network_tree import anchor, tree
 
 from repronet.analysis.verification import Check, verify
 from repronet.config.compose import compose
-from repronet.figures.diagram import boxes
 from repronet.papers import NETWORKS
 from repronet.papers.experiments import EXPERIMENTS, described
 from repronet.papers.records import Error, Facts, Paper
@@ -25,12 +26,12 @@ from repronet.papers.tables import golden, short
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = (
     *(f"src/repronet/{room}/*.py" for room in ("analysis", "figures", "models", "papers")),
-    *("src/repronet/papers/golden.json", "configs/experiment/*.yaml", "docs/network_*.py"),
+    *("src/repronet/papers/golden.json", "src/repronet/papers/*.csv", "configs/experiment/*.yaml", "docs/network_*.py"),
 )
 
 
 def write(folder: Path) -> None:
-    """``index.md``, a page for every paper, and ``NAME.md`` and ``NAME.svg`` of every network, if they are old."""
+    """``index.md``, a page for every paper, and page, diagram and tree of every network, if they are out of date."""
     folder.mkdir(parents=True, exist_ok=True)
     newest = max(path.stat().st_mtime for pattern in SOURCES for path in ROOT.glob(pattern))
     papers: dict[Paper, list[str]] = {}
@@ -38,7 +39,9 @@ def write(folder: Path) -> None:
         papers.setdefault(facts.paper, []).append(name)
         page = folder / f"{name}.md"
         if not page.exists() or page.stat().st_mtime < newest:
-            (folder / f"{name}.svg").write_text(_picture(name), encoding="utf-8")
+            found = parts(name)
+            (folder / f"{name}.svg").write_text(_picture(name, found), encoding="utf-8")
+            (folder / f"{name}.tree.html").write_text(tree(name, found.shapes), encoding="utf-8")
             page.write_text(_text(_page(name, facts)), encoding="utf-8")
     for paper, names in papers.items():
         (folder / f"{_slug(paper)}.md").write_text(_text(_paper(paper, names)), encoding="utf-8")
@@ -58,8 +61,8 @@ def _slug(paper: Paper) -> str:
 def _index(papers: dict[Paper, list[str]]) -> Iterator[str]:
     yield "# Networks"
     yield ""
-    yield "A plain name is the network of its paper; where a popular library built another one under that name, that"
-    yield "one is here too, by a name that says so. Every page shows what was published and what is proved of it."
+    yield "A plain name is the network of its paper. If a popular library uses that name for a different network, we"
+    yield "have that one too, under a name of its own. Every page shows what was published and what is checked."
     yield ""
     yield "| year | paper | networks |"
     yield "|---|---|---|"
@@ -83,7 +86,7 @@ def _paper(paper: Paper, names: list[str]) -> Iterator[str]:
     yield ""
     yield _cited(paper)
     yield ""
-    yield "| network | what | parameters | multiplications | picture | published |"
+    yield "| network | what | parameters | multiplications | image | published |"
     yield "|---|---|---|---|---|---|"
     for name in names:
         facts = NETWORKS[name]
@@ -107,11 +110,14 @@ def _error(error: Error) -> str:
     return f"{error.percent:g} % of {error.of}{protocol}{f', {error.kind}' if error.kind else ''}"
 
 
-def _picture(name: str) -> str:
+def _picture(name: str, found: Parts) -> str:
+    """The diagram as SVG for the middle of a page: each box is a link to its module below."""
     picture = io.StringIO()
-    with rc_context({"svg.hashsalt": name}):  # the same picture, the same file
-        boxes(parts(name)).savefig(picture, format="svg", metadata={"Date": None})
-    return picture.getvalue()
+    links = [f"#{anchor(path)}" if path else None for path in found.paths]
+    with rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):  # the same picture, the same file
+        boxes(found.boxes, links).savefig(picture, format="svg", metadata={"Date": None})
+    text = picture.getvalue()
+    return f'<div class="diagram">{text[text.index("<svg") :]}</div>\n'
 
 
 def _page(name: str, facts: Facts) -> Iterator[str]:
@@ -122,23 +128,28 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
     yield _cited(facts.paper)
     yield ""
     record = golden()[name]
-    yield f"{record['parameters']:,} parameters, {short(record['macs'])} multiplications for one picture of"
+    yield f"{record['parameters']:,} parameters, {short(record['macs'])} multiplications for one image of"
     yield f"{'×'.join(map(str, facts.input))}, {facts.classes:,} classes."
     deviations = facts.deviations_with("paper")
     if deviations:
         yield ""
-        yield f"It differs from the paper{' knowingly' if facts.modern else ''}: {'; '.join(deviations)}."
+        yield f"It differs from the paper{' on purpose' if facts.modern else ''}: {'; '.join(deviations)}."
     if facts.notes:
         yield ""
         yield f"Note: {'; '.join(facts.notes)}."
     yield ""
-    yield f"![What leaves each part of {name}]({name}.svg)"
+    yield "Each box is the output of a part: as high as its maps, and wider the more maps it has. Click a box to go to"
+    yield "its module below; open a module to see what is inside."
+    yield ""
+    yield from _raw(f"{name}.svg")
+    yield ""
+    yield from _raw(f"{name}.tree.html")
     yield ""
     yield "## Published"
     yield ""
     yield from _published(facts)
     yield ""
-    yield "## Proved"
+    yield "## Checked"
     yield ""
     yield from _proved(name, verify(name))
     yield ""
@@ -152,16 +163,23 @@ def _page(name: str, facts: Facts) -> Iterator[str]:
     yield from _commands(name)
 
 
+def _raw(file: str) -> Iterator[str]:
+    yield "```{raw} html"
+    yield f":file: {file}"
+    yield "```"
+
+
 def _published(facts: Facts) -> Iterator[str]:
     if facts.errors:
-        yield "| error | of | protocol | which figure | where it was read |"
+        yield "| error | of | protocol | statistic | source |"
         yield "|---|---|---|---|---|"
         for error in facts.errors:
             unconfirmed = f"; † {error.unconfirmed}" if error.unconfirmed else ""
             kind = error.kind or str(error.statistic)
-            yield f"| {error.percent:g} % | {error.of} | {error.protocol} | {kind} | {error.citation}{unconfirmed} |"
+            percent = f"{error.percent:g}\u00a0%"
+            yield f"| {percent} | {error.of} | {error.protocol} | {kind} | {error.citation}{unconfirmed} |"
     else:
-        yield "No error of this network is recorded here."
+        yield "No published error of this network is recorded."
     if facts.recipe:
         yield ""
         yield f"Trained with: {facts.recipe.text} ({facts.recipe.citation})."
@@ -169,7 +187,7 @@ def _published(facts: Facts) -> Iterator[str]:
 
 def _proved(name: str, checks: list[Check]) -> Iterator[str]:
     passed = sum(check.passed for check in checks)
-    yield f"`repronet verify model={name}` found {passed} of {len(checks)} as expected when this page was built:"
+    yield f"`repronet verify model={name}`, run when this page was built: {passed} of {len(checks)} checks pass."
     yield ""
     yield "| | found | expected | |"
     yield "|---|---|---|---|"
@@ -182,8 +200,8 @@ def _released(name: str) -> Iterator[str]:
     if release is None:
         return
     note = f" ({release.note})" if release.note else ""
-    yield f"`repronet verify model={name} source=release` holds it operator by operator against"
-    yield f"{release.source}{note}. Differences that are meant:" if release.differences else f"{release.source}{note}."
+    yield f"`repronet verify model={name} source=release` compares it operator by operator with"
+    yield f"{release.source}{note}. Intended differences:" if release.differences else f"{release.source}{note}."
     yield ""
     for named in release.differences:
         yield f"- {named}: {named.why}"
@@ -193,7 +211,7 @@ def _released(name: str) -> Iterator[str]:
 def _reproduction(name: str) -> Iterator[str]:
     mine = [key for key, run in EXPERIMENTS.items() if run.network == name]
     if not mine:
-        yield "No experiment of this network stands in `configs/experiment` yet."
+        yield "There is no experiment for this network in `configs/experiment` yet."
     for key in mine:
         yield from _experiment(key)
 

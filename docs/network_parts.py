@@ -1,14 +1,15 @@
-"""What a network is made of, in the order in which it computes: the boxes of its page's diagram."""
+"""What a network consists of, in the order of computation: the boxes of its page's diagram, and all output shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
+from network_diagram import Part
 from torch import Tensor, nn
 
 from repronet import models
-from repronet.figures.diagram import Part
 from repronet.papers import NETWORKS
 
 _LAYERS = ("Conv", "Linear", "Connect", "Pool", "Subsampling", "RBF")
@@ -23,19 +24,35 @@ _SHORT = {
 }
 
 
-def parts(name: str) -> list[Part]:
-    """The picture, then each convolution, pool and fully connected layer, or the block that it is in."""
-    network, size = _built(name), NETWORKS[name].input
-    found: list[Part] = [("picture", size)]
+@dataclass(frozen=True)
+class Parts:
+    """The boxes, the module that each of them shows ("" for the image), and the output shape of every module."""
 
-    def seen(text: str):
-        def hook(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
-            found.append((text, tuple(output.shape[1:])))
+    boxes: list[Part]
+    paths: list[str]
+    shapes: dict[str, tuple[int, ...]]
+
+
+def parts(name: str) -> Parts:
+    """The image, then each convolution, pool and fully connected layer, or the block that contains it."""
+    network, size = _built(name), NETWORKS[name].input
+    drawn = {path: _text(path, module) for path, module in _drawn(network)}
+    found = Parts([("image", size)], [""], {})
+
+    def seen(path: str):
+        def hook(module: nn.Module, given: tuple[Tensor, ...], output: object) -> None:
+            if not isinstance(output, Tensor):
+                return
+            found.shapes[path] = tuple(output.shape[1:])
+            if path in drawn:
+                found.boxes.append((drawn[path], found.shapes[path]))
+                found.paths.append(path)
 
         return hook
 
-    for path, module in _drawn(network):
-        module.register_forward_hook(seen(_text(path, module)))
+    for path, module in network.named_modules():
+        if path:
+            module.register_forward_hook(seen(path))
     device = next(network.parameters()).device
     with torch.no_grad():
         network(torch.zeros(1, *size, device=device))
