@@ -1,9 +1,9 @@
-"""Every convolution of the classic networks: our layer over torch's, forward, forward and backward, peak memory.
+"""Time every convolution of the classic networks, our layer relative to torch's: forward, with backward, peak memory.
 
     python benchmarks/conv_layers.py [lenet5 alexnet vgg11 googlenet resnet20 resnet50 resnext50 depthwise dilated]
 
-Both layers hold the same weights and take turns; the ratios are medians of 7 rounds. "own" is our layer without any of
-torch's backward kernels. The last line of a network weighs each shape with how often it occurs.
+Both layers have the same weights and alternate; the ratios are medians of 7 rounds. "own" is our layer without any of
+torch's backward kernels. The last line for a network weights each shape by how often it occurs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from memory import peak_megabytes
 from networks import SHAPES_OF
 from torch import nn
 
 from repronet import layers
 from repronet.analysis.conv_speed import ConvShape, conv_shapes
+from repronet.analysis.peak_memory import peak_megabytes
 
 VARIANTS = ("torch", "auto", "own")
 ROUNDS = 7
@@ -39,7 +39,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def measure(shape: ConvShape) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Median seconds forward, forward and backward, and peak MB, by variant."""
+    """Median seconds of the forward, of forward and backward, and peak MB, by variant."""
     x = torch.randn(shape.input, requires_grad=True)
     made = {v: layer_of(shape, v) for v in VARIANTS}
     g = torch.randn_like(made["torch"](x))

@@ -1,10 +1,10 @@
-"""Images a second out of our in-memory pipeline over torchvision's, and what feeding a network costs.
+"""Images per second of our in-memory pipeline relative to torchvision's, and the cost of feeding a network.
 
     python benchmarks/data_pipeline.py DATA_ROOT [--images 5000] [--rounds 5]
 
-Both pad by 4, crop, flip and standardise CIFAR-10 and deal it out in batches of 128. torchvision's way reads PNG files
-through ImageFolder, transforms v2 and DataLoader with 0, 1 and 2 workers; ours holds the decoded split in memory. Then
-a ResNet-20 trains on our batches and, alternating with it, on one fixed batch. DATA_ROOT is a `data.root` with cifar10.
+Both pad CIFAR-10 by 4, crop, flip and standardize it, in batches of 128. torchvision reads PNG files with ImageFolder,
+transforms v2 and DataLoader with 0, 1 and 2 workers; ours keeps the decoded split in memory. Then a ResNet-20 trains in
+alternation on our batches and on one fixed batch. DATA_ROOT is a `data.root` with cifar10.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def feeding(split: Split, found: PixelStatistics, rounds: int, count: int = 8) -
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     fed = endless(split, found)
     batch = next(fed)
-    steps(iter([batch] * 4), network, optimizer, 4)  # measures the layers' algorithms
+    steps(iter([batch] * 4), network, optimizer, 4)  # warms up
     times: dict[bool, list[float]] = {True: [], False: []}
     for turn in range(rounds):
         for feed in (True, False) if turn % 2 else (False, True):

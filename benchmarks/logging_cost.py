@@ -1,11 +1,11 @@
-"""What TensorBoard costs a run: the share of its time that goes into what is drawn, and the size of the event files.
+"""What TensorBoard costs: the fraction of a run's time spent on drawing, and the size of the event files.
 
     python benchmarks/logging_cost.py [trainer.max_epochs=5] [trainer.threads=1] ...
 
-One run of ``repronet train``, in which every call that draws something is timed. Both come out of one run, so that a
-machine whose speed drifts slows both. Printed are the seconds before the first step (the augmented inputs, the graph),
-between the steps (curves, gradients, snapshots), and after the last one (answers, features, hyperparameters), each as a
-share of training and validation without them.
+Times every call that draws something during one run of ``repronet train``. Both numbers are from the same run, so that
+a machine whose speed drifts slows both. Printed are the seconds before the first step, between steps (curves,
+gradients, inputs, graph, snapshots) and after the last one (answers, features, hyperparameters), each as a fraction of
+training and validation without them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Clock:
         self.calls: Counter[str] = Counter()
 
     def watch(self, owner: Any, name: str, when: str) -> None:
-        """Put a timed function in the place of ``owner.name``."""
+        """Replace ``owner.name`` by a timed version."""
         function: Callable[..., Any] = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 import torchvision
@@ -44,37 +43,6 @@ def resnet20() -> nn.Module:
     return nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-def vgg11_for_32_pixels() -> nn.Module:
-    """VGG's configuration A with one fully connected layer, as it is used on CIFAR."""
-    blocks: list[nn.Module] = []
-    planes = 3
-    for filters in (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0):
-        if filters:
-            blocks += [nn.Conv2d(planes, filters, 3, 1, 1), nn.ReLU()]
-            planes = filters
-        else:
-            blocks.append(nn.MaxPool2d(2))
-    return nn.Sequential(*blocks, nn.Flatten(), nn.Linear(512, 10))
-
-
-@dataclass(frozen=True)
-class Workload:
-    """A network and the shape of its batch."""
-
-    build: Callable[[], nn.Module]
-    images: tuple[int, int, int, int]
-    classes: int
-    steps: int  # a round, so that a round takes long enough to be timed
-
-
-WORKLOADS = {
-    "lenet5-64": Workload(lambda: models.create("lenet5", layers="torch"), (64, 1, 32, 32), 10, 20),
-    "lenet5-256": Workload(lambda: models.create("lenet5", layers="torch"), (256, 1, 32, 32), 10, 5),
-    "resnet20-128": Workload(resnet20, (128, 3, 32, 32), 10, 1),
-    "vgg11-128": Workload(vgg11_for_32_pixels, (128, 3, 32, 32), 10, 1),
-    "resnet50-8": Workload(lambda: torchvision.models.resnet50(num_classes=1000), (8, 3, 224, 224), 1000, 1),
-}
-
 SHAPES_OF: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int, int]]] = {
     "lenet5": (lambda: models.create("lenet5", layers="torch"), (64, 1, 32, 32)),
     "alexnet": (torchvision.models.alexnet, (8, 3, 224, 224)),
@@ -89,7 +57,7 @@ SHAPES_OF: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int, int]]] 
 
 
 def _separate(groups: bool) -> nn.Module:
-    """Two layers that no network above has: depthwise ones with stride 1 and 2, or ones with dilation 2 and 4."""
+    """Two layers that the networks above lack: depthwise with stride 1 and 2, or with dilation 2 and 4."""
     if groups:
         return nn.Sequential(nn.Conv2d(64, 64, 3, 1, 1, groups=64), nn.Conv2d(64, 64, 3, 2, 1, groups=64))
     return nn.Sequential(nn.Conv2d(64, 64, 3, 1, 2, dilation=2), nn.Conv2d(64, 64, 3, 1, 4, dilation=4))

@@ -1,11 +1,11 @@
-"""Images a second out of a folder of JPEGs for a network of 224 pixels, ours over torchvision's.
+"""Images per second from a folder of JPEGs to batches of 224 pixels, ours relative to torchvision's.
 
     python benchmarks/picture_pipeline.py [--images 400] [--rounds 5] [--size 375 500]
 
-Both crop a random patch of 8 to 100 % to 224 × 224, flip and standardise, in batches of 64: torchvision with
-ImageFolder, transforms v2 and DataLoader; ours from disk, and out of memory, where pictures lie decoded with a shorter
-side of 256. With no loader process everything runs on one thread, which is the figure a core. The pictures are smooth
-noise of a photograph's size; their JPEGs have about a photograph's bytes. Memory is what the pictures take, decoded.
+Both crop a random 8 to 100 % of the image to 224 × 224, flip and standardize, in batches of 64: torchvision with
+ImageFolder, transforms v2 and DataLoader; ours from disk, and from memory, where images are kept decoded with a shorter
+side of 256. Without loader processes, everything runs on one thread, which gives the rate of one core. The images are
+smooth noise in the size of a photograph, with about as many bytes. Memory is that of the decoded images.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ STEPS = [{"op": "random_resized_crop"}, {"op": "flip"}]
 
 
 def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> float:
-    """JPEGs in two classes; the mean of their kilobytes."""
+    """Write JPEGs in two classes; returns their mean size in kB."""
     generator, total = torch.Generator().manual_seed(0), 0
     for number in range(count):
         coarse = torch.rand(1, 3, 12, 16, generator=generator)

@@ -1,12 +1,11 @@
-"""What the whole stack costs over a bare PyTorch loop: Lightning, metrics, curves, records, checkpoints, checks.
+"""What our training loop costs over a bare PyTorch loop: Lightning, metrics, curves, records, checkpoints, checks.
 
     python benchmarks/training_overhead.py [layers=torch] [data=mnist trainer.max_epochs=4] ...
 
-One process, one Trainer.fit: after every 16 batches the same ones (same network, same optimizer and schedule) are made
-and trained once more as a bare loop on a copy of the network, and after every epoch a validation pass. The two
-alternate every 16 steps, so that a machine whose speed drifts slows both. Printed are
-the times of an epoch, validation and checkpoints included, and the medians of the ratios of epochs and of chunks; the
-first epoch, which measures algorithms and draws the graph, is left out.
+One process, one Trainer.fit. After every 16 batches, a bare loop trains on the same batches with a copy of the network,
+the same optimizer and schedule; after every epoch, it validates too. Because both alternate every 16 steps, a machine
+whose speed drifts slows both. Printed are the times of an epoch with validation and checkpoints, and the medians of the
+ratios of epochs and of chunks, without the first epoch, which warms up and draws the graph.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from rich.console import Console
 
 from repronet.config.build import Parts, assemble
 from repronet.config.compose import compose
+from repronet.runs.processes import Place
 from repronet.runs.stopping import StopSwitch
 from repronet.session.console import quiet_lightning
 from repronet.session.trainer import make_session
@@ -34,7 +34,7 @@ CHUNK = 16
 
 
 class BareLoop(pl.Callback):
-    """Repeats each chunk and each validation pass without the stack, and notes how long both took."""
+    """Repeats each chunk and each validation pass as a bare loop, and records how long both took."""
 
     def __init__(self, parts: Parts):
         self.data, self.loss, self.task = parts.data, parts.task.loss, parts.task
@@ -65,7 +65,7 @@ class BareLoop(pl.Callback):
             self.chunks.append(pair)
 
     def _count(self, bare) -> tuple[float, float]:
-        """What the stack took since the clock was set, and what ``bare`` takes for the same."""
+        """The time of the training loop since the clock was set, and that of ``bare`` for the same work."""
         began = time.perf_counter()
         bare()
         self_seconds, bare_seconds = began - self._clock, time.perf_counter() - began
@@ -74,7 +74,7 @@ class BareLoop(pl.Callback):
         return self_seconds, bare_seconds
 
     def _train_chunk(self) -> None:
-        """As a tutorial writes it."""
+        """A loop as in a tutorial."""
         self.network.train()
         for images, labels in islice(self._pass, CHUNK):
             loss = self.loss(self.network(images), labels)
@@ -98,7 +98,7 @@ def main(words: list[str]) -> None:
         parts = assemble(config)
         bare = BareLoop(parts)
         quiet_lightning()
-        session = make_session(config, parts, Path(folder), Console(quiet=True), StopSwitch())
+        session = make_session(config, parts, Path(folder), Console(quiet=True), StopSwitch(), Place())
         session.trainer.callbacks.append(bare)
         session.trainer.fit(parts.task, datamodule=parts.data)
     steps = parts.data.steps_per_epoch

@@ -1,4 +1,4 @@
-"""Draw the curves of runs as the README shows them: ``python scripts/draw_curves.py OUT.png RUN [RUN ...]``."""
+"""Draw the curves of runs like those in README.md: ``python scripts/draw_curves.py OUT.png RUN [RUN ...]``."""
 
 from __future__ import annotations
 

@@ -28,14 +28,16 @@ def golden() -> None:
 
 
 def docs() -> None:
-    """``docs/networks.md``, ``docs/configuration.md`` and the README's table of commands."""
-    from repronet.cli.reference import configuration_page, with_commands
+    """``docs/networks.md``, ``docs/configuration.md`` and the table of commands in ``docs/guide/commands.md``."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    from configuration_page import configuration_page, with_commands
+
     from repronet.papers.tables import networks_page
 
     (ROOT / "docs/networks.md").write_text(networks_page(), encoding="utf-8")
     (ROOT / "docs/configuration.md").write_text(configuration_page(), encoding="utf-8")
-    readme = ROOT / "README.md"
-    readme.write_text(with_commands(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    commands = ROOT / "docs/guide/commands.md"
+    commands.write_text(with_commands(commands.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 TARGETS = {"golden": golden, "docs": docs}

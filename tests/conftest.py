@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,6 @@ class Outcome:
     code: int
     out: str
     err: str
-
-
-@pytest.fixture(scope="session", autouse=True)
-def algorithm_cache(tmp_path_factory):
-    """Keeps what the tests measure out of the user's cache."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("REPRONET_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @pytest.fixture
@@ -120,3 +113,5 @@ def tables_as_they_were():
         table.update(content)
     schema.LOSSES[:] = names
     plugins.give([])
+    for module in plugins.OURS:  # which enters its parts when it is imported
+        sys.modules.pop(module, None)

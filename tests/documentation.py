@@ -1,10 +1,20 @@
-"""The fenced code blocks of a page."""
+"""The pages of the documentation, their fenced code blocks, and the commands in them."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
+
+from conftest import REPOSITORY
+
+DOCS = REPOSITORY / "docs"
+GENERATED = ("networks", "notebooks", "api")
+PAGES = [
+    REPOSITORY / "README.md",
+    *(page for page in sorted(DOCS.rglob("*.md")) if page.relative_to(DOCS).parts[0] not in GENERATED),
+]
 
 
 @dataclass(frozen=True)
@@ -36,6 +46,17 @@ def blocks(page: Path, *languages: str) -> list[Block]:
         skipped = re.search(r"<!-- not run[^>]*-->\s+$", before) is not None
         if match[1] in languages:
             found.append(Block(match[1], content, before.count("\n") + 2, file[1] if file else None, skipped))
+    return found
+
+
+def commands(page: Path, with_skipped: bool = True) -> list[list[str]]:
+    """The words of each ``repronet`` command on a page, without the comments behind them."""
+    found = []
+    for block in blocks(page, "sh"):
+        for line in block.commands if with_skipped or not block.skipped else ():
+            words = shlex.split(line, comments=True)
+            if words[:1] == ["repronet"]:
+                found.append(words[1:])
     return found
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import venv
 from pathlib import Path
 
 import pytest
+import yaml
 
+import repronet
 from conftest import REPOSITORY
 
 
@@ -39,6 +43,17 @@ def _copy_of_the_source(target: Path) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(REPOSITORY / name, target)
     return target
+
+
+def test_the_version_is_the_same_everywhere():
+    """Python's, the package's, the citation's and the changelog's newest."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text(encoding="utf-8"))
+    changes = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.search(r"^## \[(.+)\] - (\S+)$", changes, re.MULTILINE)
+    assert released is not None
+    assert {project["version"], citation["version"], released[1]} == {repronet.__version__}
+    assert citation["date-released"] == released[2]
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import runpy
 import subprocess
 import sys
@@ -18,6 +19,26 @@ def test_draw_curves(finished_run, tmp_path):
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_draw_training_sizes(tmp_path, capsys):
+    """Two seeds of one size and one of another, of two models."""
+    made = [("a", 10, 0, 0.5), ("a", 10, 1, 0.3), ("a", 100, 0, 0.2), ("b", 10, 0, 0.6)]
+    for number, (model, size, seed, error) in enumerate(made):
+        folder = tmp_path / "sweep" / str(number)
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(f"data: {{per_class: {size}}}\nseed: {seed}\n")
+        (folder / "result.json").write_text(json.dumps({"model": model, "test_error": error, "train_seconds": 2.0}))
+    main = runpy.run_path(str(REPOSITORY / "scripts" / "draw_training_sizes.py"))["main"]
+    main(tmp_path / "sizes.png", [tmp_path / "sweep"])
+    assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [(line[0], line[1], line[4], line[8]) for line in lines] == [
+        ("a", "10", "40.00", "(2"),
+        ("a", "100", "20.00", "(1"),
+        ("b", "10", "60.00", "(1"),
+    ]
+
+
+@pytest.mark.slow
 def test_draw_curves_without_a_run_says_how(tmp_path):
     script = str(REPOSITORY / "scripts" / "draw_curves.py")
     found = subprocess.run([sys.executable, script], capture_output=True, text=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from PIL import Image
 
 from repronet.data import sources
 
@@ -30,7 +32,9 @@ def ask(finished_run) -> Iterator[Callable[..., Any]]:
     url = next(found.group() for line in process.stderr if (found := re.search(r"http://\S+", line)))
     # It reads what it is told in a thread of its own.
     deadline = time.monotonic() + 60
-    while b"hparams" not in urllib.request.urlopen(f"{url}data/plugin/scalars/tags", timeout=30).read():
+    while (
+        b"whole_run/last_val_error" not in urllib.request.urlopen(f"{url}data/plugin/scalars/tags", timeout=30).read()
+    ):
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -49,13 +53,14 @@ def ask(finished_run) -> Iterator[Callable[..., Any]]:
 
 def test_scalars(ask):
     tags = ask("scalars/tags")
-    curves = {"train/loss", "val/loss", "train/error", "val/error", "val/error_top5", "test/error", "lr-SGD"}
+    curves = {"train/loss", "val/loss", "train/error", "val/error", "val/error_top5", "train/lr"}
+    ends = {f"whole_run/{name}" for name in ("best_val_error", "last_val_error", "test_error", "test_loss")}
     inside = {f"watch_{kind}/{layer}" for kind in ("gradient", "update") for layer in LAYERS}
-    assert curves | inside | {f"watch_dead/{layer}" for layer in RECTIFIED} <= set(tags["."])
+    assert curves | ends | inside | {f"watch_dead/{layer}" for layer in RECTIFIED} <= set(tags["."])
     assert set(tags) == {"."}
     # TensorBoard sorts by name: what everybody looks for comes first.
-    first = [tag for tag in sorted(tags["."]) if not tag.startswith("watch_")]
-    assert sorted(tags["."])[: len(first)] == first
+    assert sorted(tags["."])[:3] == ["train/error", "train/loss", "train/lr"]
+    assert [tag.split("/")[0] for tag in sorted(tags["."])[3:7]] == ["val"] * 4
     points = ask("scalars/scalars", run=".", tag="watch_gradient/c1")
     assert [step for _, step, _ in points] == [49, 99]
     assert all(value > 0 for _, _, value in points)
@@ -80,6 +85,14 @@ def test_images(ask):
     assert [image["step"] for image in filters] == [0, 54, 109]
     assert [image["step"] for image in ask("images/images", run=".", tag="view_answers/wrong", sample="0")] == [111]
     assert ask(f"images/individualImage?{filters[0]['query']}").startswith(b"\x89PNG")
+
+
+def test_drawings_are_hardly_larger_than_they_are_shown(ask):
+    """Some 370 pixels wide; letters of drawings that are made smaller cannot be read."""
+    for tag in ("view_inputs/augmented", "view_answers/confusion", "view_answers/wrong"):
+        [image] = ask("images/images", run=".", tag=tag, sample="0")
+        drawn = Image.open(io.BytesIO(ask(f"images/individualImage?{image['query']}")))
+        assert 300 < drawn.width <= 450
 
 
 def test_histograms_and_distributions(ask):
@@ -118,7 +131,7 @@ def test_hyperparameters_with_the_errors(ask):
     first = [parameter["name"] for parameter in experiment["hparamInfos"][:5]]
     assert first == ["data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs"]
     metrics = {metric["name"]["tag"] for metric in experiment["metricInfos"]}
-    assert metrics == {"hparams/last_val_error", "hparams/best_val_error", "hparams/test_error"}
+    assert metrics == {"whole_run/last_val_error", "whole_run/best_val_error", "whole_run/test_error"}
 
 
 def test_a_runs_events_are_small(finished_run: Path):
