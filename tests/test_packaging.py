@@ -58,14 +58,10 @@ def test_the_version_is_the_same_everywhere():
 
 def test_every_folder_is_listed_as_a_package():
     """One that is left out is installed as data all the same, with forty lines of warning by pip 26."""
-    listed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
-    ours = [file.parent.relative_to(REPOSITORY / "src") for file in (REPOSITORY / "src/repronet").rglob("*.py")]
-    configs = [Path("repronet/configs"), *(Path("repronet/configs") / name for name in _folders(REPOSITORY / "configs"))]
-    assert set(listed) == {".".join(folder.parts) for folder in (*ours, *configs)}
-
-
-def _folders(path: Path) -> list[str]:
-    return [entry.name for entry in path.iterdir() if entry.is_dir() and entry.name != "__pycache__"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    code = {file.parent.relative_to(REPOSITORY / "src") for file in (REPOSITORY / "src/repronet").rglob("*.py")}
+    configs = {Path("repronet", file.parent.relative_to(REPOSITORY)) for file in REPOSITORY.glob("configs/**/*.yaml")}
+    assert set(project["tool"]["setuptools"]["packages"]) == {".".join(folder.parts) for folder in code | configs}
 
 
 @pytest.mark.slow
