@@ -132,6 +132,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     train = load("cifar10", Request(options.root)).train
+    assert isinstance(train, Split)
     found, split = PixelStatistics.of(train.images), train.rows(torch.arange(options.images))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {len(split):,} images, medians")
     rates(split, found, options.rounds)

@@ -73,7 +73,7 @@ def _used() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--yolo", required=True)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--model", default="resnet18_32px")

@@ -125,7 +125,8 @@ def loop(setting: Setting, network: nn.Module, optimizer: Any = None, log_every:
             optimizer.step()
             done += 1
             if log_every and done % log_every == 0:
-                loss.item(), (logits.argmax(1) == labels).sum().item()
+                loss.item()
+                (logits.argmax(1) == labels).sum().item()
 
     return train
 
@@ -148,7 +149,7 @@ def torchvision(setting: Setting) -> Rounds:
 
 def timm(setting: Setting) -> Rounds:
     import timm
-    from timm.optim import create_optimizer_v2
+    from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 
     assert setting.workload.timm is not None
     network = timm.create_model(setting.workload.timm, num_classes=setting.workload.classes)

@@ -26,6 +26,7 @@ from torchvision.transforms.functional import to_pil_image
 
 from repronet.data.augmentation import NoAugmentation
 from repronet.data.batches import Dealing
+from repronet.data.cuts import Cut
 from repronet.data.image_folder import Reading, image_folder
 from repronet.data.pictures import PictureSplit, PictureStore
 from repronet.data.policy import Policy
@@ -63,6 +64,12 @@ def theirs(folder: Path, workers: int) -> DataLoader:
     )
     dataset = ImageFolder(folder / "train", transform)
     return DataLoader(dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+
+
+def split_of(folder: Path, reading: Reading) -> PictureSplit:
+    split = image_folder(folder, reading, Cut(2, 2)).train
+    assert isinstance(split, PictureSplit)
+    return split
 
 
 def ours(split: PictureSplit, workers: int) -> PictureLoader:
@@ -115,7 +122,7 @@ def main() -> None:
             "ours, from disk": Reading(256, 0.0, cache),
             "ours, data.resize=original": Reading(None, 0.0, cache),
         }
-        splits = {name: image_folder(folder, reading, 2, 2, seed=0).train for name, reading in readings.items()}
+        splits = {name: split_of(folder, reading) for name, reading in readings.items()}
         kept = splits["ours, out of memory"].pictures
         assert isinstance(kept, PictureStore)
         height, width = options.size

@@ -45,8 +45,9 @@ class BareLoop(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.optimizer = self.task.build_optimizer(self.network.parameters())
-        steps = self.data.steps_per_epoch
-        self.schedule = self.task.build_schedule(self.optimizer, lambda: (steps, steps * trainer.max_epochs))
+        steps, epochs = self.data.steps_per_epoch, trainer.max_epochs
+        assert epochs is not None
+        self.schedule = self.task.build_schedule(self.optimizer, lambda: (steps, steps * epochs))
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch > 0:
@@ -99,7 +100,7 @@ def main(words: list[str]) -> None:
         bare = BareLoop(parts)
         quiet_lightning()
         session = make_session(config, parts, Path(folder), Console(quiet=True), StopSwitch(), Place())
-        session.trainer.callbacks.append(bare)
+        session.trainer.callbacks.append(bare)  # type: ignore[attr-defined]
         session.trainer.fit(parts.task, datamodule=parts.data)
     steps = parts.data.steps_per_epoch
     print(f"{config.model.name}, {config.layers} layers, batch {config.data.batch_size}, {config.data.name}")

@@ -101,6 +101,62 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path):
     assert (reduced.float() - full.float()).abs().mean() < 3
 
 
+LARGE = np.random.default_rng(1).integers(0, 256, (203, 301, 3), dtype=np.uint8)
+JPEGS = {
+    "plain": {},
+    "sharp colours": {"subsampling": "4:4:4"},
+    "half the colours": {"subsampling": "4:2:2"},
+    "progressive": {"progressive": True},
+    "coarse": {"quality": 20},
+    "stored as RGB": {"keep_rgb": True},
+}
+
+
+@pytest.mark.parametrize("short_side", [None, 150, 100, 50, 25])
+@pytest.mark.parametrize("name", JPEGS)
+def test_libjpeg_without_pillow_gives_the_same_bits(name, short_side, monkeypatch):
+    pytest.importorskip("simplejpeg")
+    content = encoded(Image.fromarray(LARGE), "JPEG", **JPEGS[name])
+    asked = _asked(monkeypatch)
+    fast = decode(content, "fast", short_side)
+    assert asked == [content]
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    slow = decode(content, "slow", short_side)
+    assert np.array_equal(fast.pixels, slow.pixels)
+    assert fast.notes == slow.notes
+
+
+def _asked(monkeypatch) -> list[bytes]:
+    """What simplejpeg is asked to decode."""
+    import simplejpeg
+
+    asked, decode_jpeg = [], simplejpeg.decode_jpeg
+    monkeypatch.setattr(
+        simplejpeg, "decode_jpeg", lambda content, **sizes: asked.append(content) or decode_jpeg(content, **sizes)
+    )
+    return asked
+
+
+@pytest.mark.parametrize("kind", ["grey", "CMYK", "turned", "cut off", "small"])
+def test_pillow_reads_the_other_jpegs(kind, monkeypatch):
+    """With simplejpeg and without it: the same pixels, or the same error."""
+    pytest.importorskip("simplejpeg")
+    exif = Image.Exif()
+    exif[0x0112] = 6 if kind == "turned" else 1
+    image = Image.fromarray(LARGE if kind != "small" else LARGE[:10])
+    image = image.convert({"grey": "L", "CMYK": "CMYK"}.get(kind, "RGB"))
+    content = encoded(image, "JPEG", exif=exif)
+    content = content[: len(content) // 2] if kind == "cut off" else content
+    found = []
+    for _ in range(2):
+        try:
+            found.append(decode(content, "picture").pixels.tolist())
+        except PictureError as error:
+            found.append(str(error))
+        monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    assert found[0] == found[1]
+
+
 def test_files_that_cannot_be_opened(tmp_path):
     with pytest.raises(PictureError, match="unreadable: No such file or directory"):
         read_picture(tmp_path / "none.png")

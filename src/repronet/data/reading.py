@@ -32,7 +32,6 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
-from torch.nn import functional as F
 
 from repronet.data.folders import PictureFile, shown
 from repronet.errors import UserError
@@ -46,6 +45,7 @@ PIXEL_LIMIT = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
 LONGEST = 50  # times as long as wide: more is a strip, of which no crop shows anything
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1
+SMALLEST_BY_LIBJPEG = 16  # of smaller ones, two reductions have the same size
 GREY = 128  # what lies around a picture in a letterbox
 CHANNELS = (1, 3)  # grey and RGB
 WANTED = "a picture must be bytes (uint8) in 1 or 3 channels, (C, H, W) or in numpy also (H, W) or (H, W, C)"
@@ -140,6 +140,9 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
                 scale = short_side / min(width, height)  # Pillow decodes to no less than this
                 image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))  # type: ignore[arg-type]
             turned = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+            pixels = None if turned else _by_libjpeg(image, content)
+            if pixels is not None:
+                return Reading(pixels, image.format or "", notes)
             upright = ImageOps.exif_transpose(image) if turned else image  # which would copy every picture
             upright.load()
         except Exception as error:  # Pillow's decoders raise many kinds
@@ -148,6 +151,25 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
                 raise PictureError(name, "truncated", "the file ends before the picture does") from error
             raise PictureError(name, "damaged", reason) from error
         return Reading(_rgb(upright, name), image.format or "", notes)
+
+
+def _by_libjpeg(image: Image.Image, content: bytes) -> np.ndarray | None:
+    """(H, W, 3) uint8 of an RGB JPEG by libjpeg-turbo without Pillow's copies, a fifth faster and the same bits.
+
+    None without the package simplejpeg, for other pictures, and for a damaged file, of which Pillow says what is wrong.
+    """
+    if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or min(image.size) < SMALLEST_BY_LIBJPEG:
+        return None
+    try:
+        import simplejpeg  # here, as it is not needed by those who read no JPEGs
+    except ImportError:
+        return None
+    width, height = image.size  # already reduced by draft()
+    try:
+        pixels = simplejpeg.decode_jpeg(content, min_height=height, min_width=width)
+    except ValueError:
+        return None
+    return pixels if pixels.shape == (height, width, 3) else None
 
 
 _MODES = {
@@ -236,8 +258,10 @@ def squared(picture: Tensor, side: int, fit: str) -> Tensor:
 def _resized(picture: Tensor, height: int, width: int) -> Tensor:
     """Bilinear with antialiasing, the channels last in memory."""
     batch = picture.unsqueeze(0).contiguous(memory_format=torch.channels_last)
-    resized = F.interpolate(batch, (height, width), mode="bilinear", antialias=True)
-    return resized.contiguous(memory_format=torch.channels_last)[0]
+    # F.interpolate(batch, (height, width), mode="bilinear", antialias=True) would turn a single picture to channels
+    # first, and turning it back takes as long as the resizing.
+    resized = torch.empty((1, len(picture), height, width), dtype=picture.dtype, memory_format=torch.channels_last)
+    return torch.ops.aten._upsample_bilinear2d_aa.out(batch, [height, width], False, None, None, out=resized)[0]
 
 
 def centre_crop(picture: Tensor, size: int) -> Tensor:
