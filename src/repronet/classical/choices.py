@@ -12,7 +12,7 @@ from repronet.config.fields import defaults_of, optional
 from repronet.constraints import COUNT, RATES
 
 if TYPE_CHECKING:
-    from repronet.classical.pipelines import Pipeline
+    from repronet.classical.fitting import Pipeline
 
 COSTS = [0.01, 0.1, 1.0, 10.0]
 

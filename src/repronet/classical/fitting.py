@@ -1,4 +1,4 @@
-"""A pipeline in a Trainer: features are computed once, and each epoch fits the SVM with another C."""
+"""A pipeline and its training: features are computed once, and each epoch fits the SVM with another C."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from scipy.sparse import csr_array, vstack
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
@@ -25,10 +26,8 @@ from tqdm import tqdm
 from repronet.data.batches import Batch
 from repronet.data.module import ImageDataModule
 from repronet.errors import UserError
+from repronet.models.fixed_size import FixedSize
 from repronet.training.module import ImageClassifier
-
-if TYPE_CHECKING:
-    from repronet.classical.pipelines import Pipeline
 
 log = logging.getLogger("repronet.train")
 PICTURES = 2000  # of the training split, at most, that a vocabulary is fitted to
@@ -50,7 +49,7 @@ class Solver(Optimizer):
 
 
 class FittedClassifier(ImageClassifier):
-    """An ImageClassifier for a :class:`~repronet.classical.pipelines.Pipeline`, which is fitted and not trained.
+    """An ImageClassifier for a :class:`Pipeline`, which is fitted and not trained.
 
     What an epoch is to a network, a value of C is here: the epoch of the lowest validation error is the C that is
     chosen. Training figures are those of all training images after the fit, without augmentation.
@@ -135,6 +134,36 @@ class FittedClassifier(ImageClassifier):
 
     def on_train_end(self) -> None:
         del self._features, self._validated
+
+
+class Pipeline(FixedSize):
+    """Features under a linear SVM, one against all the others for each class.
+
+    Args:
+        features: how many an image has.
+        costs: values of C, in the order in which they are tried.
+
+    Shapes: (N, channels, size, size) → scores (N, num_classes).
+    """
+
+    task_class = FittedClassifier
+    fits = ""  # what comes before the SVM and is learned, in words
+    architecture: str
+
+    def __init__(self, features: int, num_classes: int, layers: ModuleType, costs: list[float], size: int):
+        super().__init__()
+        self.costs, self.input_size, self.sizes = list(costs), size, (size, size)
+        self.svm: nn.Linear = layers.Linear(features, num_classes)
+
+    def learn(self, images: Tensor, seed: int) -> None:
+        """Fit :attr:`fits` to images (N, C, H, W)."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, features)."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.svm(self.features(images))
 
 
 def compact(features: Tensor) -> Rows:

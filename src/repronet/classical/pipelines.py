@@ -12,45 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from repronet.classical.encoding import fisher_vector, log_densities, nearness, pyramid
-from repronet.classical.fitting import FittedClassifier
+from repronet.classical.fitting import Pipeline
 from repronet.data.eval_transform import LUMA
 from repronet.errors import UserError
-from repronet.models.fixed_size import FixedSize
 
 SAMPLE = 100_000  # descriptors that a vocabulary is fitted to
-
-
-class Pipeline(FixedSize):
-    """Features under a linear SVM, one against all the others for each class.
-
-    Args:
-        features: how many an image has.
-        costs: values of C, in the order in which they are tried.
-
-    Shapes: (N, channels, size, size) → scores (N, num_classes).
-    """
-
-    task_class = FittedClassifier
-    fits = ""  # what comes before the SVM and is learned, in words
-    architecture: str
-
-    def __init__(self, features: int, num_classes: int, layers: ModuleType, costs: list[float], size: int):
-        super().__init__()
-        self.costs, self.input_size, self.sizes = list(costs), size, (size, size)
-        self.svm: nn.Linear = layers.Linear(features, num_classes)
-
-    def learn(self, images: Tensor, seed: int) -> None:
-        """Fit :attr:`fits` to images (N, C, H, W)."""
-
-    def features(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, features)."""
-        raise NotImplementedError
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.svm(self.features(images))
 
 
 class PixelsSvm(Pipeline):
