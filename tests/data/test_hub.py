@@ -19,6 +19,7 @@ from repronet.data.reading import read_picture
 from repronet.errors import UserError
 
 datasets = pytest.importorskip("datasets", reason="pip install datasets")
+datasets.disable_progress_bars()  # those of what is saved here: repronet's output is looked at
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the package and of what it stands on
 
 
