@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from odd_pictures import write_good
-from repronet import models, weights
+from repronet import load, models, weights
 from repronet.config.build import assemble
 from repronet.config.compose import compose
 
@@ -86,6 +86,39 @@ def test_bad_words_are_one_line_and_make_no_run(repronet, tmp_path, photos, word
     assert message in outcome.err
     assert outcome.err.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_network_sees_images_of_the_size_that_is_asked_for(repronet, tmp_path, photos):
+    words = ["data=image_folder", f"data.root={photos}", "image_size=48", *SHORT]
+    outcome = repronet("train", *words, "run_dir=run")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "as 48×48 pixels" in outcome.out
+    classifier = load(tmp_path / "run")
+    assert (classifier.transform.size, classifier.network.input_size) == (48, 48)
+    assert repronet("export", "run=run", "to=onnx", "out=network.onnx").code == 0
+    assert onnx_input(tmp_path / "network.onnx")[1:] == [3, 48, 48]
+
+
+def onnx_input(file) -> list:
+    onnx = pytest.importorskip("onnx", reason="pip install onnx")
+    shape = onnx.load(file).graph.input[0].type.tensor_type.shape
+    return [size.dim_value or size.dim_param for size in shape.dim]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=lenet5", "image_size=64"], "image_size=64: model=lenet5 takes 32 to 35 pixels"),
+        (["model=googlenet", "image_size=128"], "image_size=128: model=googlenet takes 223 to 270 pixels"),
+        (["model=vgg11", "image_size=16"], "image_size=16: model=vgg11 takes at least 32 pixels"),
+        (["model=resnet18", "data.resize=64"], "give at least 224, or image_size=64, or leave it out"),
+    ],
+)
+def test_a_size_that_the_network_cannot_take_is_refused(repronet, tmp_path, photos, words, message):
+    outcome = repronet("train", "data=image_folder", f"data.root={photos}", "run_dir=run", *words)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert message in outcome.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_distortions_of_digits_are_not_for_photographs(repronet, photos):

@@ -27,6 +27,7 @@ from repronet.data.splits import ImageDataset
 from repronet.errors import UserError, first_line
 from repronet.layers import set_algorithm
 from repronet.models.dropout import set_dropout
+from repronet.models.fixed_size import require_size
 from repronet.models.initialization import initialize
 from repronet.training.checkpoints import config_in, read_checkpoint
 from repronet.training.classifier import built
@@ -194,14 +195,18 @@ def data_of(config: DictConfig) -> ImageDataModule:
 
 
 def input_size(config: DictConfig) -> int:
-    """Height and width that the network of ``model.name`` takes, which is known without its weights."""
+    """Height and width of the network's images: ``image_size``, or what ``model.name`` takes, known without weights."""
     with torch.device("meta"), torch.random.fork_rng():
         net = models.create(config.model.name, options=models.own_keys(config.model))
     size = getattr(net, "input_size", None)
     if type(size) is not int:
         needed = "needs an attribute input_size, the height and width of the images that it takes"
         raise UserError(f"model={config.model.name}: the network {needed}")
-    return size
+    wanted = config.get("image_size")  # which runs of earlier versions do not have
+    if wanted is None:
+        return size
+    require_size(net, wanted)
+    return wanted
 
 
 def network(config: DictConfig, images: ImageDataset) -> nn.Module:

@@ -66,8 +66,9 @@ def short_side(config: DictConfig, image_size: int) -> int:
     given = config.data.get("resize")
     if isinstance(given, int):
         if given < image_size:
-            wanted = f"model={config.model.name} takes {image_size}×{image_size} pixels"
-            raise UserError(f"data.resize={given}: {wanted}; give at least {image_size}, or leave it out")
+            seen = f"model={config.model.name} sees {image_size}×{image_size} pixels"
+            remedy = f"give at least {image_size}, or image_size={given}, or leave it out"
+            raise UserError(f"data.resize={given}: {seen}; {remedy}")
         return given
     if config.data.get("fit") in ("letterbox", "squash"):
         return image_size

@@ -68,6 +68,9 @@ class Train:
     seed: int = optional(SEED, "seed of the weights, the order of images and the augmentation", 0)
     run_dir: str | None = optional(FOLDER, "a new or empty folder for the run; default: a new one below runs/")
     label_smoothing: float = optional(SHARE, "fraction of the target that is spread over all classes", 0.0)
+    image_size: int | None = optional(
+        COUNT, "height and width of the images that the network sees; default: the network's own"
+    )
     dropout: float | None = optional(SHARE, "dropout before the classifier; default: the network's own")
     initialization: str = optional(one_of("paper", *INITIALIZATIONS), "how weights are initialized", "paper")
     deterministic: bool = flag("use deterministic operations only")

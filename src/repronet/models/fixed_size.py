@@ -1,8 +1,13 @@
 """Networks that take images of some sizes alone."""
 
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 from torch import nn
+
+from repronet.errors import UserError
+
+Sizes: TypeAlias = tuple[int, int | None]  # the least and the largest height or width, in pixels; None: no largest
 
 
 class LimitedSize(nn.Module):
@@ -12,22 +17,43 @@ class LimitedSize(nn.Module):
         RuntimeError: for images of another size, in one line.
     """
 
-    sizes: tuple[int, int | None]  # the least and the largest height or width, in pixels; None: there is no largest
-    sizes_in_training: tuple[int, int | None] | None = None  # where auxiliary heads take fewer
+    sizes: Sizes
+    sizes_in_training: Sizes | None = None  # where auxiliary heads take fewer
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().__call__(*args, **kwargs)
         except RuntimeError as error:
             shape = getattr(next(iter(args), None), "shape", ())
-            least, largest = (self.sizes_in_training if self.training else None) or self.sizes
-            if len(shape) != 4 or all(least <= side <= (largest or side) for side in shape[2:]):
+            sizes = (self.sizes_in_training if self.training else None) or self.sizes
+            if len(shape) != 4 or all(map(partial(_within, sizes), shape[2:])):
                 raise
-            sides = f"{least} to {largest}" if largest else f"at least {least}"
-            sides = f"{least}" if least == largest else sides
             name, got = type(self).__name__, f"{shape[2]}×{shape[3]}"
-            raise RuntimeError(f"{name} takes images of {sides} pixels a side, got {got}") from error
+            raise RuntimeError(f"{name} takes images of {_shown(sizes)} pixels a side, got {got}") from error
 
 
 class FixedSize(LimitedSize):
     """A network whose first linear layer fixes the size of its images."""
+
+
+def require_size(network: nn.Module, size: int) -> None:
+    """Refuse images of ``size`` × ``size`` pixels where the network can neither classify them nor be trained on them.
+
+    Raises:
+        UserError: with the sizes that it takes.
+    """
+    for sizes in (getattr(network, "sizes", None), getattr(network, "sizes_in_training", None)):
+        if sizes is not None and not _within(sizes, size):
+            raise UserError(f"image_size={size}: model={network.architecture} takes {_shown(sizes)} pixels")
+
+
+def _within(sizes: Sizes, side: int) -> bool:
+    least, largest = sizes
+    return least <= side <= (largest or side)
+
+
+def _shown(sizes: Sizes) -> str:
+    least, largest = sizes
+    if largest is None:
+        return f"at least {least}"
+    return f"{least}" if least == largest else f"{least} to {largest}"

@@ -219,7 +219,7 @@ def of_published(name: str, layers: str = "custom") -> Classifier:
 def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Module:
     """The network of ``model.name``, for so many classes and channels, with fresh weights."""
     normalization = config["normalization"]["name"]
-    return models.create(
+    network = models.create(
         config["model"]["name"],
         num_classes=num_classes,
         in_channels=channels,
@@ -227,3 +227,6 @@ def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Modul
         normalization=None if normalization == "paper" else normalization,
         options=models.own_keys(config["model"]),
     )
+    if config.get("image_size") is not None:  # which earlier versions did not have
+        network.input_size = config["image_size"]
+    return network
