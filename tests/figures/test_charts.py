@@ -106,11 +106,16 @@ def test_a_surface_has_its_weights_in_the_middle():
 def test_a_papers_figure_has_its_runs_in_colours_and_its_numbers_dotted():
     from repronet.figures.charts import redrawn
 
-    rows = [{"step": 10 * n, "train_error": 0.5 / n, "val_error": 0.6 / n} for n in range(1, 5)]
-    figure = redrawn({"a": rows, "b": rows[:2]}, ("train_error", "val_error"), {"b": 8.75}, {"mark": 25.0}, "title")
+    rows = [{"step": 10 * n, "epoch": n, "train_error": 0.5 / n, "val_error": 0.6 / n} for n in range(1, 5)]
+    figure = redrawn({"a": [rows], "b": [rows[:2]]}, ("train_error", "val_error"), {"b": 8.75}, {"mark": 25.0}, "title")
     (axes,) = figure.axes
     drawn = [(line.get_linestyle(), line.get_color(), line.get_label()) for line in axes.lines]
     assert [style for style, _, _ in drawn] == ["--", "-", "--", "-", ":", ":"]
     assert [label for _, _, label in drawn if not label.startswith("_")] == ["a", "b", "paper: 8.75 %", "mark: 25 %"]
     assert drawn[4][1] == drawn[3][1] != drawn[1][1]
     assert list(axes.lines[1].get_ydata()) == [60.0, 30.0, 20.0, 15.0]
+    better = [row | {"val_error": row["val_error"] / 3} for row in rows]
+    (axes,) = redrawn({"a": [rows, better]}, ("val_error",), {}, {}, "title", "epoch").axes
+    assert [line.get_alpha() for line in axes.lines] == [0.25, 0.25, None]
+    assert list(axes.lines[2].get_xdata()) == [1, 2, 3, 4]
+    assert list(axes.lines[2].get_ydata()) == pytest.approx([40.0, 20.0, 40 / 3, 10.0])

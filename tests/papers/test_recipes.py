@@ -23,6 +23,7 @@ def test_both_networks_have_the_same_recipe(year):
 def test_no_two_years_have_the_same_recipe_on_the_same_images():
     configs = [compose("train", [f"experiment=recipe_{year}"]) for year in YEARS]
     assert all((config.data.per_class, config.trainer.max_epochs) == (500, 20) for config in configs)
+    assert {EXPERIMENTS[f"recipe_{year}"].images for year in YEARS} == {500 * 10}  # by which their cost is counted
     recipes = [
         str((config.optimizer, config.schedule, config.augmentation, config.initialization)) for config in configs
     ]

@@ -6,6 +6,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import TypeVar
 
 import numpy as np
@@ -86,32 +87,40 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
 
 
 def redrawn(
-    runs: Mapping[str, Rows],
+    runs: Mapping[str, Sequence[Rows]],
     kinds: Sequence[str],
     published: Mapping[str, float],
     marks: Mapping[str, float],
     heading: str,
+    by: str = "step",
 ) -> Figure:
-    """Errors by step, one colour a run: training dashed and validation solid; what a paper prints of it dotted.
+    """Errors by step or epoch, one colour an experiment: training dashed, validation solid, what a paper prints dotted.
 
     Args:
+        runs: the rows of each seed; of several, the mean is drawn over the single ones.
         kinds: "train_error", "val_error" or both.
-        published: percentages of some of the runs.
+        published: percentages of some of the experiments.
         marks: of other things.
     """
     figure = Figure(figsize=(9.5, 4.6), dpi=110, layout="constrained")
     axes = figure.subplots()
-    for number, (run, rows) in enumerate(runs.items()):
+    for number, (run, seeds) in enumerate(runs.items()):
         for kind in kinds:
             style, label = ("--" if kind == "train_error" else "-"), (run if kind == kinds[-1] else None)
-            steps, values = [row["step"] for row in rows], [100 * row[kind] for row in rows]
-            axes.plot(steps, values, style, color=f"C{number}", label=label, marker=_marker(rows))
+            places = [row[by] for row in seeds[0]]
+            values = [[100 * row[kind] for row in rows] for rows in seeds]
+            for single in values if len(seeds) > 1 else ():
+                axes.plot(places, single, style, color=f"C{number}", alpha=0.25, linewidth=0.8)
+            average = [mean(found) for found in zip(*values, strict=True)]
+            axes.plot(places, average, style, color=f"C{number}", label=label, marker=_marker(seeds[0]))
         if run in published:
             axes.axhline(published[run], color=f"C{number}", linestyle=":", label=f"paper: {published[run]:g} %")
     for name, percent in marks.items():
         axes.axhline(percent, color="gray", linestyle=":", label=f"{name}: {percent:g} %")
-    axes.set(xlabel="step", ylabel="error, %", ylim=(0, None))
-    axes.set_title("validation solid, training dashed" if len(kinds) > 1 else kinds[0].replace("_", " "), fontsize=8)
+    axes.set(xlabel=by, ylabel="error, %", ylim=(0, None))
+    only = {"val_error": "validation error", "train_error": "training error"}[kinds[0]]
+    axes.set_title("validation solid, training dashed" if len(kinds) > 1 else only, fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.25)
     axes.legend(fontsize=7)
     figure.suptitle(heading, fontsize=10)

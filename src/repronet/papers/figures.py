@@ -15,13 +15,14 @@ class Redrawn:
     """A figure of a paper."""
 
     title: str  #: what it shows
-    citation: Citation  #: where it stands
+    citation: Citation | None  #: where it stands; None: it is of no paper
     experiments: tuple[str, ...]  #: whose records have its curves, in the order of its legend
     #: of each, training error dashed and validation error, for the paper's test error, solid
     curves: tuple[Curve, ...] = ("train_error", "val_error")
     #: errors that the text or a table prints for it, in percent, by what they are of; those of the experiments
     #: stand in ``repronet.papers.experiments``
     levels: tuple[tuple[str, float], ...] = ()
+    by: Literal["step", "epoch"] = "step"  #: what the curves run over
     note: str = ""  #: what is other than in the paper
 
 
@@ -58,10 +59,11 @@ FIGURES: dict[str, Redrawn] = {
     ),
     **{
         f"recipes_{network}": Redrawn(
-            f"{shown} by the recipes of five years",
-            Citation("their papers: repronet list experiment recipe_1998 and so on", ""),
+            f"{shown} with the recipes of five years, on 5,000 images of CIFAR-10",
+            None,
             tuple(f"recipe_{year}{suffix}" for year in (1998, 2012, 2015, 2021, 2024)),
             ("val_error",),
+            by="epoch",
             note="500 images of each class and 20 epochs, so no paper's error stands beside them",
         )
         for network, shown, suffix in (("resnet20", "ResNet-20", ""), ("lenet5", "LeNet-5", "_lenet5"))

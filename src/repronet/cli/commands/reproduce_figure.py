@@ -26,14 +26,14 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
     found = longest(list(read_all(Path(config.results).expanduser()).values()), figure.experiments)
     if not found:
         raise UserError(f"reproduce figure {names[0]}: results={config.results} has no run of {figure.experiments[0]}")
-    titles = {name: f"{name} ({length(group, '')})" for name, group in found.items()}
-    rows = {titles[name]: group[0]["history"] for name, group in found.items()}
+    titles = {name: f"{name} ({length(group, '').rpartition(', ')[0]})" for name, group in found.items()}
+    rows = {titles[name]: [record["history"] for record in group] for name, group in found.items()}
     # A published error is of the whole schedule, so no line of it stands beside a part of one.
     whole = {name: published(name) for name, group in found.items() if group[0]["budget"] == "paper"}
     levels = {titles[name]: error.percent for name, error in whole.items() if error is not None}
-    heading = f"{figure.title} ({figure.citation})"
+    heading = figure.title if figure.citation is None else f"{figure.title} ({figure.citation})"
     with writing("out", config.out or f"{names[0]}.png") as path:
-        redrawn(rows, figure.curves, levels, dict(figure.levels), heading).savefig(path)
+        redrawn(rows, figure.curves, levels, dict(figure.levels), heading, figure.by).savefig(path)
     for name, group in found.items():
         paper = shown_error(published(name)) + ("" if name in whole else " at full length")
         console.print(
