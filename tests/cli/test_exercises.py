@@ -90,7 +90,7 @@ def test_a_folder_is_graded_within_limits_and_without_hints(repronet):
     }
     for name, text in files.items():
         Path("all", name).write_text(text)
-    outcome = repronet("check", "all", "format=json", "hints=false", "seconds=15", "memory=512")
+    outcome = repronet("check", "all", "format=json", "hints=false", "seconds=30", "memory=512")
     assert outcome.code == 1
     good, endless, greedy, broken, leaves, fails, stuck = json.loads(outcome.out)
     assert (good["right"], good["wrong"], good["error"]) == (1, 0, None)
@@ -103,7 +103,7 @@ def test_a_folder_is_graded_within_limits_and_without_hints(repronet):
     assert (leaves["wrong"], leaves["unchecked"]) == (0, 1)
     assert leaves["exercises"][0]["what"] == "the process ended with exit code 3"
     assert "ModuleNotFoundError: No module named 'no_such_module'" in fails["error"]
-    assert stuck["exercises"][0]["what"] == "the file took more than 15 seconds"
+    assert stuck["exercises"][0]["what"] == "the file took more than 30 seconds"
     assert {found["hint"] for report in (good, endless, greedy) for found in report["exercises"]} == {""}
 
 
