@@ -209,6 +209,29 @@ def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_r
     assert shown == outcome.out.rstrip("\n")
 
 
+def test_a_mean_of_each_pixel_is_a_mean_of_each_channel_for_other_images(repronet, tmp_path):
+    """Weights of a run with per_pixel_mean want no division: its images are of another size, or of another set."""
+    words = ("data.per_class=20", "trainer.max_epochs=1", "augmentation=none")
+    assert repronet("train", *words, "preprocessing=per_pixel_mean", "run_dir=source").code == 0
+    mean = read_checkpoint(tmp_path / "source" / runs.BEST)["ImageDataModule"]["lens"]["pixel_map"]["mean"]
+    outcome = repronet("train", *words, "model=lenet5", "weights=source", "finetune=head", "run_dir=r")
+    assert f"expected preprocessing: mean {mean.mean():.3f}, std 1.000" in outcome.out
+    ours = read_checkpoint(tmp_path / "r" / runs.BEST)["ImageDataModule"]["lens"]["pixel_map"]
+    assert ours["gain"] == (1.0,)
+    assert ours["offset"] == pytest.approx([-float(mean.mean())])
+
+
+def test_weights_of_the_zoo_say_which_pixels_they_want():
+    from repronet import zoo
+    from repronet.weights.pixels import pixels_of
+
+    for name in zoo.names():
+        assert pixels_of(name, "resnet20") is not None, name
+    found = pixels_of("repronet/resnet20-cifar10", "resnet20")
+    assert found.std == (1.0, 1.0, 1.0)
+    assert found.mean == pytest.approx([0.4914, 0.4822, 0.4465], abs=0.002)  # CIFAR-10's
+
+
 def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
     from repronet.weights import pixels
 

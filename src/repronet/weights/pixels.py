@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from http.client import HTTPException
 from importlib.util import find_spec
@@ -15,7 +14,9 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from repronet import zoo
+from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap, PixelStatistics
+from repronet.data.whitening import PerPixelMean
 from repronet.errors import UserError
 from repronet.models.foreign import is_foreign
 from repronet.runs import BEST
@@ -46,7 +47,7 @@ def pixels_of(source: str, network: str) -> PixelStatistics | None:
     if is_a_name(source) and not path.exists():
         return _of_torchvision(network, source)
     if zoo.is_named(source):
-        return _stated(json.loads(metadata(zoo.path_of(source))["transform"]))
+        return _stated(EvalTransform.of_json(metadata(zoo.path_of(source))["transform"]))
     if path.is_dir():
         return _of_run(path)
     builder = network_of(path) if path.is_file() else None
@@ -121,17 +122,18 @@ def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | No
 def _of_run(folder: Path) -> PixelStatistics | None:
     """Out of its best checkpoint."""
     try:
-        return _stated(plain_content(folder / BEST)["ImageDataModule"]["lens"])
+        return _stated(EvalTransform.of(plain_content(folder / BEST)["ImageDataModule"]["lens"]))
     except (UserError, KeyError):
         return None
 
 
-def _stated(transform: Any) -> PixelStatistics | None:
-    """Those of a transform's plain values; None where it does more than to shift and to scale each channel."""
-    try:
-        wanted = transform["pixel_map"]
-        found = PixelMap(tuple(wanted["gain"]), tuple(wanted["offset"])).statistics
-    except (KeyError, TypeError):
+def _stated(transform: EvalTransform) -> PixelStatistics | None:
+    """Those of a run's transform; None where it does more than to shift and to scale each channel."""
+    if isinstance(transform.pixel_map, PerPixelMean):  # of other images only the mean of each channel is known
+        means = transform.pixel_map.mean.mean(dim=(1, 2)).tolist()  # (C, H, W) → (C,)
+        return PixelStatistics(tuple(means), (1.0,) * len(means))
+    if not isinstance(transform.pixel_map, PixelMap):
         return None
+    found = transform.pixel_map.statistics
     stated = all(0 <= value <= 1 for value in found.mean) and all(value > 0 for value in found.std)
     return found if stated else None
