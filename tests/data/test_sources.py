@@ -56,7 +56,7 @@ def test_mnist5k_splits_share_no_image(digits):
 
 
 def test_mnist5k_has_no_folder(tmp_path):
-    with pytest.raises(UserError, match="mnist5k comes with the package"):
+    with pytest.raises(UserError, match="data=mnist5k has no folder"):
         sources.load("mnist5k", Request(tmp_path))
 
 

@@ -94,7 +94,7 @@ def test_no_way_to_the_file_is_one_line_with_the_place_for_it(server, tmp_path):
         weights.load(drawn("tiny_v1_5"), "IMAGENET1K_V2")
     place = tmp_path / "home" / "hub" / "checkpoints" / "gone-0123abcd.pth"
     assert "cannot be had (" in str(caught.value)
-    assert str(caught.value).endswith(f"; put the file to {place} by hand")
+    assert str(caught.value).endswith(f"; save the file as {place}")
     assert "\n" not in str(caught.value)
 
 

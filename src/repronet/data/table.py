@@ -82,6 +82,8 @@ def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipp
     """
     if file is None:
         raise UserError("data=table: data.file must name the table of pictures and labels, .csv or .parquet")
+    if root is not None and not root.is_dir():
+        raise UserError(f"data.root={shown(root)}: no such folder; give that of the pictures in data.file")
     rows, root = _rows(file), (root or file.parent).absolute()
     columns, notes = _settled(columns, rows, file)
     assert columns.image is not None
@@ -110,7 +112,7 @@ def _missing(paths: Sequence[Path], total: int, max_skipped: float | int | None,
     examples = ", ".join(map(shown, paths[:SHOWN]))
     said = f"{len(paths):,} of {total:,} pictures are not there, {examples} for instance"
     if max_skipped is None:
-        hint = "data.root= is their folder, data.on_error=skip leaves some out"
+        hint = "data.root= is their folder" + (", data.on_error=skip leaves some out" if len(paths) < total else "")
         raise UserError(f"data.file={shown(file)}: {said}; {hint}")
     if too_many(len(paths), total, max_skipped):
         raise UserError(f"data.max_skipped={max_skipped}: {said}")

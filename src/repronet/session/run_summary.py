@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pytorch_lightning as pl
@@ -133,6 +134,7 @@ def report(result: dict[str, Any], folder: Path, config: DictConfig, found: Sequ
     """The result in a few lines, with the commands that come next."""
     old, on = result["old_task"], "on augmented images, " if result["augmented"] else ""
     epochs = f"{result['epochs']} epoch{'' if result['epochs'] == 1 else 's'}"
+    steps = f"{result['steps']:,} step{'' if result['steps'] == 1 else 's'}"
     lines = [
         "",
         *_test_lines(result),
@@ -140,10 +142,10 @@ def report(result: dict[str, Any], folder: Path, config: DictConfig, found: Sequ
         *([f"the old task      {old['error_after']:7.2%}  {old['error_before']:.2%} before"] if old else []),
         _validation_line(result),
         f"training error    {result['last_train_error']:7.2%}  {on}last epoch",
-        f"training time     {result['train_seconds']:6.1f} s  {epochs}, {result['steps']:,} steps",
+        f"training time     {result['train_seconds']:6.1f} s  {epochs}, {steps}",
         *(["", *class_lines(found)] if 0 < len(found) <= LISTED else _hardest(result)),
         "",
-        *_hardly_learned(result, found),
+        *_hardly_learned(result, found, balanced=config.data.get("balance", "none") != "none"),
         f"see the curves:  tensorboard --logdir {shlex.quote(str(folder))}",
         f"test it again:   repronet eval run={shlex.quote(str(folder))}{plugins.words(config)}",
     ]
@@ -179,17 +181,25 @@ def _validation_line(result: dict[str, Any]) -> str:
     return f"validation error  {best:7.2%}  best (epoch {result['best_epoch']}); {latest} last; {of}{ranked}"
 
 
-def _hardly_learned(result: dict[str, Any], found: Sequence[ClassFigures]) -> list[str]:
-    """Advice if the network is hardly better than always predicting one class; for one label per image."""
-    images, error = sum(one.support for one in found), result["test_error"] or result["best_val_error"]
+def _hardly_learned(result: dict[str, Any], found: Sequence[ClassFigures], balanced: bool) -> list[str]:
+    """Advice if the network is hardly better than always predicting one class; for one label per image.
+
+    Args:
+        balanced: whether classes counted alike in training; then the mean of their errors is judged.
+    """
+    images, error = sum(one.support for one in found), result["test_error"]
+    error = result["best_val_error"] if error is None else error
     if not images or error is None or "best_val_map" in result:
         return []
-    guessing = 1 - max(one.support for one in found) / images
+    guessing, of = 1 - max(one.support for one in found) / images, "the commonest class"
+    if balanced:
+        recalls = [one.recall for one in found if one.recall is not None]
+        guessing, error, of = 1 - 1 / len(recalls), 1 - mean(recalls), "one class, by the mean of the classes' errors"
     if error < HARDLY * guessing:
         return []
     return [
-        f"note: hardly better than always predicting the commonest class, {guessing:.2%}: try a lower optimizer.lr, "
-        "more epochs, a smaller data.batch_size, or weights=pretrained where the network has some",
+        f"note: {'hardly' if round(error - guessing, 6) < 0 else 'no'} better than always predicting {of}, {guessing:.2%}: try a "
+        "lower optimizer.lr, more epochs, a smaller data.batch_size, or weights=pretrained where the network has some",
         "",
     ]
 

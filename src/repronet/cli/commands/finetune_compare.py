@@ -107,14 +107,21 @@ def _table(rows: list[Row], seeds: int) -> PlainTable:
     measure = rows[0].measure
     headings = (measure, "±", "to scratch", "old task", "seconds", "trained")
     columns = ("finetune=", *(Column(heading, justify="right") for heading in headings))
-    title = f"{measure}, mean and deviation of {seeds}"
+    title = f"{measure}, mean and deviation of {seeds} seeds" if seeds > 1 else f"{measure} with one seed"
     table = PlainTable(*columns, title=title)
     fresh = {row.network: row.mean for row in rows if row.from_scratch}
     for row in rows:
         scratch = fresh.get(row.network)
         gain = "" if scratch is None or row.from_scratch else f"{100 * (row.mean - scratch):+.2f} points"
         old = f"{statistics.mean(row.old):.2%}" if row.old else "-"
-        figures = (f"{row.mean:.2%}", f"{row.std:.2%}", gain, old, f"{row.seconds:.0f}", f"{row.trained:,}")
+        figures = (
+            f"{row.mean:.2%}",
+            f"{row.std:.2%}" if len(row.figures) > 1 else "-",
+            gain,
+            old,
+            f"{row.seconds:.0f}",
+            f"{row.trained:,}",
+        )
         table.add_row(row.way, *figures)
     return table
 

@@ -48,14 +48,14 @@ def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
     for row in rows:
         if row["error"] is not None:
             log.warning(f"left out: {row['error']}")
+    if not good:
+        raise UserError(f"images={config.images}: none of the files is a picture; nothing is written")
     with writing("out", config.out) as path:
         if config.out.endswith(".json"):
             text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
             write_whole(path, text.encode("utf-8", "backslashreplace"))
         else:
             _write_csv(path, rows)
-    if not good:
-        raise UserError(f"images={config.images}: none of its {len(rows):,} files is a picture; {config.out} lists why")
     if config.sheet is not None:
         _draw_sheet(config.sheet, good, classifier.transform.fit)
     _report(config, rows, good, classifier.transform.multilabel, console)
