@@ -13,6 +13,7 @@ import pytest
 from repronet import runs
 from repronet.errors import Fault, UserError
 from repronet.runs import environment
+from repronet.runs.atomic import write_whole
 
 
 def test_twenty_folders_asked_for_at_once_are_twenty(tmp_path):
@@ -55,7 +56,7 @@ def test_a_named_folder_may_be_new_or_empty_and_nothing_else(tmp_path):
 
 def test_writing_leaves_the_old_content_when_it_fails(tmp_path, monkeypatch):
     target = tmp_path / "result.json"
-    runs.write_text(target, "old")
+    write_whole(target, b"old")
 
     def fail(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -64,7 +65,7 @@ def test_writing_leaves_the_old_content_when_it_fails(tmp_path, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(broken, fail)
             with pytest.raises(Fault, match=r"result.json: cannot be written \(No space left on device\)"):
-                runs.write_text(target, "new")
+                write_whole(target, b"new")
         assert target.read_text() == "old"
         assert [file.name for file in tmp_path.iterdir()] == ["result.json"]
 

@@ -120,15 +120,6 @@ def sweep(folder: Path) -> None:
         remove_drafts(written)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write ``text`` atomically: at every moment ``path`` has the old content or the new.
-
-    Raises:
-        Fault: when it cannot be written.
-    """
-    write_whole(path, text.encode())
-
-
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """All epochs so far as CSV, written anew each time, so that a resumed run has no row twice.
 
@@ -168,7 +159,7 @@ def write_table(
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
     """``result.json``, readable by a person and a program; null for a loss that is not finite."""
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in result.items()}
-    write_text(folder / RESULT, json.dumps(finite, indent=2, allow_nan=False) + "\n")
+    write_whole(folder / RESULT, (json.dumps(finite, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_result(folder: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from repronet.config.build_weights import with_old_classes
 from repronet.config.compose import checked
 from repronet.config.schema_commands import PRETRAINED
 from repronet.errors import UserError, in_one_line
+from repronet.runs.atomic import write_whole
 from repronet.runs.processes import Place
 from repronet.runs.stopping import StopSwitch
 from repronet.session.console import log_to_file, quiet_lightning, remembered
@@ -149,7 +150,7 @@ def with_absolute_root(config: DictConfig) -> DictConfig:
 
 def write_config(config: DictConfig, folder: Path) -> None:
     """Leave the config in the run folder, from which a run can begin again that has no checkpoint yet."""
-    runs.write_text(folder / runs.CONFIG, OmegaConf.to_yaml(config))
+    write_whole(folder / runs.CONFIG, OmegaConf.to_yaml(config).encode())
 
 
 def _run(
