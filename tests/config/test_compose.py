@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from repronet.config.compose import compose, expand
 from repronet.config.fields import MISSING, default_of, keys_of
-from repronet.config.groups import CONFIGS, GROUPS, choices
+from repronet.config.groups import CONFIGS, GROUPS, choices, looking_in
 from repronet.config.schema import COMMANDS, SCHEMAS, schemas_in
 from repronet.config.schema_sweep import BESIDE
 from repronet.errors import UserError, nearest
@@ -52,7 +52,8 @@ def test_networks_are_swept():
 def test_a_file_of_ones_own_chooses_a_network(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model/hinge.yaml").write_text("# LeNet-5 with a hinge loss\nname: lenet5\nloss: svm\n")
-    assert choices("model", tmp_path)["hinge"] == "LeNet-5 with a hinge loss"
+    with looking_in(tmp_path):
+        assert choices("model")["hinge"] == "LeNet-5 with a hinge loss"
     assert compose("train", ["model=hinge"], tmp_path).model == {"name": "lenet5", "loss": "svm"}
 
 

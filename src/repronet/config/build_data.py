@@ -46,7 +46,7 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     known = {key: group[key] for key in KNOWN if key in group}
     root = Path(config.data.root).expanduser() if config.data.root is not None else None
     side = None if config.data.get("resize") == "original" else short_side(config, image_size)
-    own = plugins.options("data", group | {"name": config.data.name})
+    own = plugins.options(group | {"name": config.data.name})
     table = None
     if config.data.name == "table":
         table = paths_of(group)[0], Columns.named_by(group)

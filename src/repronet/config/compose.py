@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from repronet.config import plugins
 from repronet.config.fields import NO_TARGETS, ONE_TARGET, defaults_of, expected
-from repronet.config.groups import CONFIGS, GROUPS, own_config, own_folder
+from repronet.config.groups import CONFIGS, GROUPS, looking_in, own_config, own_folder
 from repronet.config.hydra_words import check_node
 from repronet.config.overrides import (
     as_quoted,
@@ -73,16 +73,16 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
                 "add -m for that" if command == "train" else f"repronet {COMMANDS[command].words} has no use for it"
             )
             raise UserError(f"{word}: is for several runs; {wanted}")
-    config = compose_with_launcher(command, overrides, config_dir)
+    with looking_in(config_dir or own_folder(), own_config()):
+        config = compose_with_launcher(command, overrides)
     for group in BESIDE:
         config.pop(group, None)
     return config
 
 
-def compose_with_launcher(command: str, overrides: Sequence[str], config_dir: Path | None = None) -> DictConfig:
+def compose_with_launcher(command: str, overrides: Sequence[str]) -> DictConfig:
     """The same with what is no part of a run: ``launcher`` and ``search``."""
-    row, config_dir = COMMANDS[command], config_dir or own_folder()
-    asked = _asked(command, overrides, config_dir)
+    row, asked = COMMANDS[command], _asked(command, overrides)
     base = _composed(command, asked.picks)
     for key, word in asked.keys:
         check_key(key, word, base, command)
@@ -91,7 +91,7 @@ def compose_with_launcher(command: str, overrides: Sequence[str], config_dir: Pa
     for key, path in asked.paths.items():
         OmegaConf.update(config, key, path)
     if row.trains and not _complete(config, asked.experiment):
-        return compose_with_launcher(command, overrides, config_dir)
+        return compose_with_launcher(command, overrides)
     config = _fitted(checked(command, config))
     if not row.trains or config.budget == "paper":
         return config
@@ -125,7 +125,7 @@ def hydra_config(command: str, overrides: Sequence[str], hydra: Sequence[str] = 
 @contextmanager
 def composing(command: str, overrides: Sequence[str], hydra: Sequence[str]) -> Iterator[tuple[Hydra, str, list[str]]]:
     """Hydra, the name of the primary config, and the words in its own grammar that make the config of a command."""
-    asked = _asked(command, overrides, own_folder())
+    asked = _asked(command, overrides)
     paths = (f"++{key}={as_quoted(path)}" for key, path in asked.paths.items())
     values = [*(f"++{word}" for word in asked.values), *paths]
     with _initialized():
@@ -148,7 +148,7 @@ class _Asked(NamedTuple):
     removed: list[str]  # keys that go back to their defaults
 
 
-def _asked(command: str, overrides: Sequence[str], config_dir: Path | None) -> _Asked:
+def _asked(command: str, overrides: Sequence[str]) -> _Asked:
     row = COMMANDS[command]
     if row.takes_words:
         overrides = [word for word in overrides if "=" in word]
@@ -157,7 +157,7 @@ def _asked(command: str, overrides: Sequence[str], config_dir: Path | None) -> _
     words = [bracketed(word) for word in overrides if not is_path(word)]
     parsed = parse(words, row.example)
     for override in parsed:
-        check_choice(command, override, config_dir)
+        check_choice(command, override)
     check_effect(command, words)
     chosen: dict[str, Any] = {}  # by the last word of each group; ~augmentation chooses none
     for override in parsed:
@@ -166,8 +166,8 @@ def _asked(command: str, overrides: Sequence[str], config_dir: Path | None) -> _
             chosen[group] = none if override.is_delete() else override.value()
     # An experiment of null is the default; Hydra has no word for choosing it.
     picks = [f"{group}={as_word(choice)}" for group, choice in chosen.items() if choice is not None]
-    if config_dir is not None:
-        other = OURS if own_config() else f"file://{config_dir.resolve()}"
+    if (folder := own_folder()) is not None:
+        other = OURS if own_config() else f"file://{folder.resolve()}"
         picks.insert(0, f"hydra.searchpath=[{as_quoted(other)}]")
     own = [(word, o) for word, o in zip(words, parsed, strict=True) if o.key_or_group not in GROUPS]
     keys = [

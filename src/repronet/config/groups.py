@@ -55,17 +55,16 @@ def own_config() -> str | None:
     return _OWN.get("name")
 
 
-def choices(group: str, config_dir: Path | None = None) -> dict[str, str]:
+def choices(group: str) -> dict[str, str]:
     """The choices of ``group`` by name, each with a title: of a file, its first line of comment."""
-    config_dir = config_dir or own_folder()
     found = {**_titles(CONFIGS / group), **_published(group)}
     for name, part in named(group).items():
         found[name] = part.title if part.plugin in OURS else f"{part.title} ({part.plugin})"
-    if config_dir is not None:
-        own = _titles(config_dir / group)
+    if (folder := own_folder()) is not None:
+        own = _titles(folder / group)
         taken = sorted(found.keys() & own.keys())
         if taken:
-            raise UserError(f"--config-dir {config_dir}: {group}/{taken[0]}.yaml has a name of repronet's; rename it")
+            raise UserError(f"--config-dir {folder}: {group}/{taken[0]}.yaml has a name of repronet's; rename it")
         found |= own
     return dict(sorted(found.items()))
 

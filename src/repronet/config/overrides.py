@@ -161,7 +161,7 @@ def check_effect(command: str, words: Sequence[str]) -> None:
             raise UserError(f"{word}: has no effect {reason}; leave it out")
 
 
-def check_choice(command: str, override: Override, config_dir: Path | None) -> None:
+def check_choice(command: str, override: Override) -> None:
     """Refuse a word that has no use here, and a choice that its group does not have."""
     group, word, spoken = override.key_or_group, override.input_line, f"repronet {COMMANDS[command].words}"
     if ONE_TARGET.search(str(word)):
@@ -187,9 +187,9 @@ def check_choice(command: str, override: Override, config_dir: Path | None) -> N
         if group == "model" and isinstance(name, str) and foreign.is_foreign(name):
             foreign.require(name)
             continue
-        available = choices(group, config_dir)
+        available = choices(group)
         if str(name) not in available and plugins.load_installed():
-            available = choices(group, config_dir)
+            available = choices(group)
         if not isinstance(name, str) or name not in available:
             raise UserError(f"{word}: no such {group}{nearest(str(name), available)} ({listed(group, available)})")
 

@@ -27,14 +27,13 @@ from repronet.errors import Fault, UserError, first_line, nearest
 
 ENTRY_POINTS = "repronet.plugins"
 OURS = ("repronet.classical.choices",)  # come with repronet, and are loaded without being named by --plugin
-KINDS = ("model", "data", "optimizer", "loss", "augmentation_step", "callback")
 
 
 @dataclass(frozen=True)
 class Part:
     """A part that a plugin has registered."""
 
-    kind: str  # one of :data:`KINDS`; the first three are config groups
+    kind: str  # model, data or optimizer, which are config groups; loss, augmentation_step or callback
     name: str
     build: Any  # the registered class or function
     title: str  # the first line of its docstring
@@ -154,10 +153,10 @@ def choices() -> Iterator[tuple[str, str, dict[str, Any]]]:
     return ((part.kind, part.name, dict(part.config)) for part in PARTS.values() if part.config)
 
 
-def options(kind: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a group's values that are arguments of a registered part; none of a part of repronet's own."""
-    part = PARTS.get((kind, str(values["name"])))
-    return {key: values[key] for key in part.keys} if part else {}
+def options(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values of ``data`` that are arguments of a registered part; none of a part of repronet's own."""
+    part = PARTS.get(("data", str(data["name"])))
+    return {key: data[key] for key in part.keys} if part else {}
 
 
 def chosen(config: Mapping[str, Any]) -> list[tuple[str, str]]:
