@@ -164,17 +164,7 @@ def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
 def _without_memory(config: DictConfig) -> nn.Module:
     """The network of ``model.name`` to compare shapes with; its classes and channels are those of no dataset."""
     norm = config.normalization.name
-    settings = {
-        "layers": "torch",
-        "normalization": None if norm == "paper" else norm,
-        "options": models.own_keys(config.model),
-    }
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):
-                return models.create(config.model.name, **settings)
-        except (NotImplementedError, RuntimeError):  # a constant of lenet5_1998's needs numbers
-            return models.create(config.model.name, **settings)
+    return models.without_memory(config.model.name, None if norm == "paper" else norm, models.own_keys(config.model))
 
 
 def distillation(

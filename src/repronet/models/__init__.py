@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -170,16 +171,17 @@ def create(
     return _identified(network, {"name": name, **chosen, "layers": layers})
 
 
-def without_memory(name: str) -> nn.Module:
+def without_memory(name: str, normalization: str | None = None, options: Mapping[str, Any] | None = None) -> nn.Module:
     """The network ``name`` of torch's layers on the meta device; on the CPU where its construction needs numbers."""
     import torch  # here, because listing networks needs none
 
+    build = partial(create, name, layers="torch", normalization=normalization, options=options)
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
-                return create(name, layers="torch")
+                return build()
         except (NotImplementedError, RuntimeError):  # lenet5_1998's connection table
-            return create(name, layers="torch")
+            return build()
 
 
 def _identified(network: nn.Module, blueprint: dict[str, Any]) -> nn.Module:

@@ -76,7 +76,7 @@ def stages(network: nn.Module) -> list[Stage]:
             continue
         before = grouped.get(key, [])
         if numbers and not (before and isinstance(part, _NORMS)):
-            key = numbers[_first_parameter(path, part)]
+            key = numbers[path if isinstance(part, nn.Parameter) else f"{path}.{next(part.named_parameters())[0]}"]
         elif not (before and (within or _belongs(path, part, before))):
             key = _name(path)
         grouped.setdefault(key, []).append((path, part))
@@ -150,10 +150,6 @@ def _name(path: str) -> str:
     """The stage that a part begins."""
     match = _LETTERED.match(path)
     return (match.group(1) or match.group(2)) if match else path
-
-
-def _first_parameter(path: str, part: Part) -> str:
-    return path if isinstance(part, nn.Parameter) else f"{path}.{next(part.named_parameters())[0]}"
 
 
 def _parameters(part: Part) -> list[nn.Parameter]:
