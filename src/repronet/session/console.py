@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from logging.handlers import BufferingHandler
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import Console
 
 from repronet.terminal import wrapped
+
+Item = TypeVar("Item")
 
 
 class ConsoleHandler(logging.Handler):
@@ -59,6 +62,13 @@ class LogFile(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         return
+
+
+def tracked(items: Sequence[Item], what: str, console: Console) -> Iterable[Item]:
+    """The items, under a progress bar on a terminal that is gone afterwards."""
+    from rich.progress import track  # which most commands do without
+
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager

@@ -19,11 +19,6 @@ from repronet.errors import Fault
 from repronet.runs.stopping import StopRequested, StopSwitch
 
 
-def resume_hint(folder: Path, config: DictConfig) -> str:
-    """The message when a run is interrupted."""
-    return f"interrupted; resume with: {command(folder, config)}"
-
-
 def command(folder: Path, config: DictConfig) -> str:
     """The command that resumes the run in ``folder``."""
     trains = "gan train" if "kind" in config else "train"
@@ -38,22 +33,23 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
         KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGUSR1.
         Fault: for want of memory, for a loader process that was killed, for a file that cannot be written.
     """
+    again = f"resume with: {command(folder, config)}"
     try:
         yield
     except StopRequested as stop:
-        raise switch.interruption(resume_hint(folder, config)) from stop
+        raise switch.interruption(f"interrupted; {again}") from stop
     except KeyboardInterrupt as stop:
-        raise type(stop)(resume_hint(folder, config)) from stop
+        raise type(stop)(f"interrupted; {again}") from stop
     except SystemExit as stop:  # what Lightning makes of a KeyboardInterrupt and of SIGTERM
         if switch.received is None and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        raise switch.interruption(resume_hint(folder, config)) from stop
+        raise switch.interruption(f"interrupted; {again}") from stop
     except Fault as fault:
-        raise Fault(f"{fault}; resume with: {command(folder, config)}") from fault
+        raise Fault(f"{fault}; {again}") from fault
     except (RuntimeError, MemoryError) as error:
         if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
             lost = lost_worker(config.data.workers or usual_processes())
-            raise Fault(f"{lost}; resume with: {command(folder, config)}") from error
+            raise Fault(f"{lost}; {again}") from error
         out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not (out_of_memory or "can't allocate memory" in str(error) or "not enough memory" in str(error)):
             raise

@@ -79,7 +79,8 @@ def replay(record: Record, data_root: str | None, threads: int | None, console: 
     """
     kept = record.get("fingerprint")
     with tempfile.TemporaryDirectory() as folder:
-        config = config_of(record, data_root, threads, Path(folder))
+        root = None if data_root is None else str(Path(data_root).expanduser().resolve())
+        config = config_of(record, root, threads, Path(folder))
         parts = assemble(config)
         quiet_lightning()
         session = make_session(config, parts, Path(folder), console, StopSwitch(), Place())

@@ -11,7 +11,6 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import track
 
 from repronet import runs, weights, zoo
 from repronet.analysis.class_figures import LISTED, class_figures, lines, reliability
@@ -22,7 +21,7 @@ from repronet.config.build_data import dataset
 from repronet.config.compose import checked, compose
 from repronet.errors import UserError
 from repronet.functional import nll_loss
-from repronet.session.console import interruptible, quiet_lightning
+from repronet.session.console import interruptible, quiet_lightning, tracked
 from repronet.training.answers import Answers, of_logits
 from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 from repronet.training.metrics import TOP5_COUNTED, TOP5_SHOWN, LossAndError
@@ -112,7 +111,7 @@ def _by_views(config: DictConfig, recorded: DictConfig, console: Console) -> dic
         raise UserError(f"protocol={config.protocol}: is for one label a picture; take center")
     figures, likely = LossAndError(top5=len(classifier.classes) >= TOP5_COUNTED), []
     parts = torch.arange(len(test)).split(VIEWED)
-    for rows in track(parts, config.protocol, console=console, transient=True, disable=not console.is_terminal):
+    for rows in tracked(parts, config.protocol, console):
         answers = classifier.probabilities([test.picture(row) for row in rows.tolist()], config.protocol)
         labels = test.labels[rows]
         figures.update(nll_loss(answers.clamp_min(1e-30).log(), labels), answers, labels)

@@ -15,9 +15,10 @@ from omegaconf import DictConfig
 from rich.console import Console
 from torch import Tensor, nn
 
-from repronet import runs, weights
+from repronet import weights
 from repronet.cli.failures import writing
 from repronet.cli.page import runtime_in, write_page
+from repronet.cli.trained import CHECKPOINTS
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.lists import pictures_in
 from repronet.data.preprocessing import PixelMap
@@ -90,7 +91,7 @@ def run(config: DictConfig, console: Console) -> Path:
     paths = pictures_in(config.images) if config.images else []
     runtime = runtime_in(config.runtime) if for_page else None
     folder, ending = Path(config.run).expanduser(), ENDINGS[config.to]
-    classifier = of_run(folder, {"best": runs.BEST, "last": runs.LAST}[config.checkpoint])
+    classifier = of_run(folder, CHECKPOINTS[config.checkpoint])
     name = classifier.config["model"]["name"].replace("/", "-")
     path = Path(config.out).expanduser() if config.out else folder / f"{name}{ending}"
     if path.suffix != ending:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column
 from rich.text import Text
 from torch import nn
@@ -20,6 +19,7 @@ from repronet.cli.tables import PlainTable
 from repronet.config import plugins
 from repronet.errors import UserError, closest
 from repronet.layers import set_algorithm
+from repronet.session.console import tracked
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
@@ -81,7 +81,7 @@ def _check_layers(config: DictConfig, console: Console) -> bool:
     columns = (Column(name, justify="right", no_wrap=True) for name in LIMITS)
     table = PlainTable("layer and case", *columns, Column("verdict", no_wrap=True))
     results, heading = [], ""
-    for case in track(chosen, "checking", console=console, transient=True, disable=not console.is_terminal):
+    for case in tracked(chosen, "checking", console):
         errors = check(case)
         results.append(worst(list(errors.values())))
         _add_rows(table, case, heading, errors, config.details)

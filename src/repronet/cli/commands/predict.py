@@ -13,7 +13,6 @@ from typing import Any
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from repronet.analysis.class_figures import shortened
@@ -27,6 +26,7 @@ from repronet.errors import UserError
 from repronet.figures.images import image_grid
 from repronet.runs import write_table
 from repronet.runs.atomic import write_whole
+from repronet.session.console import tracked
 from repronet.terminal import WIDTH
 from repronet.training.classifier import Classifier
 
@@ -42,7 +42,7 @@ def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
     paths = pictures_in(config.images)
     rows = []
     starts = range(0, len(paths), config.batch_size)
-    for start in track(starts, "classifying", console=console, transient=True, disable=not console.is_terminal):
+    for start in tracked(starts, "classifying", console):
         rows += _named(classifier, paths[start : start + config.batch_size], config)
     good = [row for row in rows if row["error"] is None]
     for row in rows:

@@ -24,8 +24,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
         console.print(f"{begins}: its first {STEPS} steps", highlight=False)
     else:
         console.print(f"{begins}: has no fingerprint, so its first epoch is run", highlight=False)
-    root = None if config.data_root is None else str(Path(config.data_root).expanduser().resolve())
-    found = replay(record, root, config.threads, console)
+    found = replay(record, config.data_root, config.threads, console)
     if not found.parted:
         what = f"every loss and {found.layers} layers" if "fingerprint" in record else "losses and errors"
         console.print(f"the same bits: {found.steps} steps, {what}", highlight=False)

@@ -13,7 +13,6 @@ import torch
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 from rich.table import Column
 
 import repronet
@@ -30,6 +29,7 @@ from repronet.errors import UserError
 from repronet.figures import charts
 from repronet.papers.records import TOP5
 from repronet.runs.atomic import write_whole
+from repronet.session.console import tracked
 from repronet.terminal import wrapped
 
 NARROWEST = 12  # columns of a terminal for the names of runs
@@ -62,10 +62,7 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     for name, count, figures in folded:
         said = ", ".join(f"{heading} {figure}" for heading, figure in figures)
         console.print(wrapped(f"{name}, mean ± deviation of {count} folds: {said}"), markup=False, soft_wrap=True)
-    pictures = [
-        _pictures(run)
-        for run in track(found, "drawing", console=console, transient=True, disable=not console.is_terminal)
-    ]
+    pictures = [_pictures(run) for run in tracked(found, "drawing", console)]
     template = page_template("repronet.cli.commands", "report.html.j2", sorts_by=_sorts_by)
     most = min(MOST_THUMBNAILS // len(found), MOST_OF_A_RUN)
     answers = [read_answers(run.folder, number, most) for number, run in enumerate(found)]

@@ -57,8 +57,7 @@ def _with_fingerprint(record: Record, data_root: str | None, console: Console) -
     if "fingerprint" in record:
         return record
     log.info(f"{record['experiment']}: has no fingerprint; its first epoch is run again")
-    root = None if data_root is None else str(Path(data_root).expanduser().resolve())
-    found = replay(record, root, None, console)
+    found = replay(record, data_root, None, console)
     if found.parted:
         raise UserError(
             f"{record['experiment']}: is not repeated here to the bit, {found.parted}; publish it where it is"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,11 +22,11 @@ from repronet.data.splits import LabelledPictures
 from repronet.errors import UserError
 from repronet.figures.images import image_grid
 from repronet.runs import BEST, PICTURES
+from repronet.session.console import tracked
 from repronet.training.answers import Answers
 from repronet.training.classifier import Classifier, of_run
 
 AT_ONCE, SIDE = 64, 96  # pictures that are classified together; the least side of one on the sheet
-Item = TypeVar("Item")
 ON_SHEET = 12  # labels, and as many pictures of near duplicates
 
 
@@ -98,7 +96,7 @@ def _wrong_labels(
     likely = torch.cat(
         [
             classifier.probabilities([pictures.picture(row) for row in rows.tolist()])
-            for rows in _progress(parts, f"answering {split}", console)
+            for rows in tracked(parts, f"answering {split}", console)
         ]
     )
     answers, seen = Answers(pictures.labels, likely), ", though trained on it" if split == "train" else ""
@@ -117,7 +115,7 @@ def _wrong_labels(
 def _twins(splits: dict[str, LabelledPictures], classes: Sequence[str], console: Console) -> Iterator[Suspect]:
     """Near duplicates."""
     places = [Place(split, part, row) for split, part in splits.items() for row in range(len(part))]
-    shown = (place.picture for place in _progress(places, "comparing", console))
+    shown = (place.picture for place in tracked(places, "comparing", console))
     for twins in near_duplicates(shown):
         first, second = places[twins.first], places[twins.second]
         where = " in two splits" if first.split != second.split else ""
@@ -137,7 +135,3 @@ def _draw(classifier: Classifier, suspects: Sequence[Suspect], path: Path) -> bo
     heading = "near duplicates in pairs, then likely wrong labels (labelled → looks like)"
     image_grid(torch.cat(larger), [title for _, title in shown], heading, columns=4).savefig(path)
     return True
-
-
-def _progress(items: Sequence[Item], what: str, console: Console) -> Iterable[Item]:
-    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
