@@ -13,7 +13,7 @@ import torchvision
 
 from repronet.analysis.complexity import summarize
 from repronet.analysis.layer_record import Row
-from repronet.cli.commands.summary_table import short, table
+from repronet.cli.commands.summary import short, table
 
 
 def test_the_table_of_lenet(repronet):

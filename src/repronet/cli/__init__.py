@@ -19,7 +19,9 @@ EXIT_CODES = {UserError: 2, Terminated: 143, KeyboardInterrupt: 130, Exception: 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
-    _print_everything()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")  # what a console cannot show is printed as \uNNNN
     _wait_asleep_where_it_is_busy()
     # Read when torch is imported: an operator that Apple's GPU lacks runs on the processor, with torch's line once.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
@@ -32,13 +34,6 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         say(error)
         code = next(code for kind, code in EXIT_CODES.items() if isinstance(error, kind))
     sys.exit(code)
-
-
-def _print_everything() -> None:
-    """Print characters that the console cannot show as \\uNNNN instead of failing."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _wait_asleep_where_it_is_busy() -> None:

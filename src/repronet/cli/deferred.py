@@ -9,6 +9,7 @@ Nothing that a library offers is missing; it only comes later. Only the command 
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -71,11 +72,9 @@ def run(module: ModuleType) -> ModuleType:
 
 def _plotting(module: ModuleType, name: str) -> Any:
     """Of torchmetrics' plots: types in annotations, and functions that a metric calls when it is plotted."""
-    return object if name.isupper() else _later(module, name) if name.startswith("plot_") else None
-
-
-def _later(module: ModuleType, name: str) -> Callable[..., Any]:
-    return lambda *given, **named: getattr(run(module), name)(*given, **named)
+    if name.startswith("plot_"):
+        return lambda *given, **named: getattr(run(module), name)(*given, **named)
+    return object if name.isupper() else None
 
 
 def _compiling(module: ModuleType, name: str) -> Any:
@@ -121,14 +120,8 @@ class _Compiled(type):
         return not isinstance(cls.home, _Deferred) and isinstance(instance, getattr(cls.home, cls.__name__))
 
 
-def _logging(module: ModuleType, name: str) -> Any:
-    import logging
-
-    return logging.getLogger("torchmetrics") if name == "_logger" else None
-
-
 STAND_INS: dict[str, Callable[[ModuleType, str], Any]] = {
-    "torchmetrics": _logging,
+    "torchmetrics": lambda module, name: logging.getLogger("torchmetrics") if name == "_logger" else None,
     "torchmetrics.utilities.plot": _plotting,
     "torch._dynamo": _compiling,
 }

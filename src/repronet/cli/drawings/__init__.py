@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from matplotlib.figure import Figure
 
-from repronet.cli.drawings import of_classes, of_layers, of_training, of_words
+from repronet.cli.drawings import of_classes, of_layers, of_training
 from repronet.cli.drawings.subject import Subject
 
 DRAWINGS: dict[str, Callable[[Subject], Figure]] = {
@@ -17,7 +17,7 @@ DRAWINGS: dict[str, Callable[[Subject], Figure]] = {
     "occlusion": of_classes.occlusion,
     "activation_maximization": of_classes.activation_maximization,
     "tsne": of_classes.features_map,
-    "words": of_words.words,
+    "words": of_classes.words,
     "confusion": of_classes.confusion,
     "loss_surface": of_training.loss_surface,
     "augmentations": of_training.augmentations,

@@ -1,4 +1,4 @@
-"""Drawings of what speaks for a class, and of how classes lie to each other."""
+"""Drawings of what speaks for a class, of how classes lie to each other, and of visual words."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from matplotlib.figure import Figure
 
 from repronet import runs
 from repronet.cli.drawings.subject import Subject
+from repronet.errors import UserError
 from repronet.figures import charts
 from repronet.figures.images import Panel, around_grey, sheet, stretched
+from repronet.figures.words import words_sheet
 from repronet.visualization.embedding import features, neighbours_error, tsne
 from repronet.visualization.maximization import maximize
 from repronet.visualization.rectifiers import probe_with
 from repronet.visualization.saliency import gradcam as class_activation
 from repronet.visualization.saliency import input_gradient
 from repronet.visualization.saliency import occlusion as occluded
+from repronet.visualization.words import DRAWN, SEARCHED, has_words, words_of
 
 
 def guided(subject: Subject) -> Figure:
@@ -105,3 +108,14 @@ def confusion(subject: Subject) -> Figure:
             counts.index_put_((sample.labels, subject.answers(sample.inputs)[0]), torch.tensor(1), accumulate=True)
             advance(1)
     return charts.confusion(counts, subject.classes, f"{subject.name}, {subject.split}")
+
+
+def words(subject: Subject) -> Figure:
+    """Visual words as patches, where they come in pictures, and how much the cells of the pyramid count."""
+    network = subject.network
+    if not has_words(network):
+        name = subject.config.model.name
+        raise UserError(f"what=words: {name} has no visual words; bovw_spm_svm and fisher_svm have")
+    sample = subject.sample(SEARCHED)
+    found = words_of(network, sample.inputs, sample.pixels, DRAWN)
+    return words_sheet(found, sample.pixels, f"{subject.name}: visual words, the heaviest in the SVM first")
