@@ -63,11 +63,11 @@ def decoded(folder: Path, name: str, key: str, decode: Callable[[], dict[str, Te
     return tensors
 
 
-def require_folder(root: Path, key: str = "data.root") -> None:
+def require_folder(root: Path) -> None:
     """Refuse a root that is no folder.
 
     Raises:
         UserError: for such a root.
     """
     if not root.is_dir():
-        raise UserError(f"{key}={root}: no such folder (make it to download there, or leave {key} out)")
+        raise UserError(f"data.root={root}: no such folder (make it to download there, or leave data.root out)")

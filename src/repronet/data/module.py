@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import pytorch_lightning as pl
@@ -19,16 +19,12 @@ from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
 from repronet.data.reading import centre_crop
 from repronet.data.splits import ImageDataset, LabelledPictures, Split
-from repronet.data.streaming import Frame, Mixing, PictureChange, PictureEvaluation, PictureLoader
+from repronet.data.streaming import Frame, PictureEvaluation, PictureLoader
 from repronet.data.whitening import Preprocessing
 from repronet.errors import UserError
 
-
-class Policy(PictureChange, Protocol):
-    """A change of single pictures that brings them to the network's size, and perhaps mixes their batches."""
-
-    @property
-    def mixing(self) -> Mixing | None: ...
+if TYPE_CHECKING:  # torchvision's transforms take their time
+    from repronet.data.policy import Policy
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def drawn_from(seed: int) -> Iterator[None]:
 class Mixing:
     """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) of a batch with itself, by torchvision.
 
-    Each picture is mixed with another of the batch by one share λ drawn from Beta(α, α), and so are their labels.
+    Each picture is mixed with the one before it, the first with the last, by one share λ drawn from Beta(α, α), and so
+    are their labels.
     """
 
     def __init__(self, step: Step):

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ from repronet.data.whitening import Preprocessing
 from repronet.errors import Fault
 from repronet.runs.stopping import ignore_signals
 
+if TYPE_CHECKING:
+    from repronet.data.policy import Mixing
+
 
 class PictureChange(Protocol):
     """One picture, uint8 (C, H, W) of any size → uint8 (C, size, size), by the numbers that ``seed`` gives."""
@@ -35,14 +38,6 @@ class PictureChange(Protocol):
     def size(self) -> int: ...
 
     def __call__(self, picture: Tensor, seed: int) -> Tensor: ...
-
-
-class Mixing(Protocol):
-    """Images and labels of a batch mixed, each with the one before it, the first with the last: labels come out as
-    probabilities (N, num_classes).
-    """
-
-    def __call__(self, images: Tensor, labels: Tensor, num_classes: int, seed: int) -> tuple[Tensor, Tensor]: ...
 
 
 @dataclass(frozen=True)
