@@ -15,8 +15,6 @@ from torch import nn
 from repronet.models.stages import Stage, stages
 from repronet.training.tables import row_of
 
-NEVER = None
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -33,7 +31,7 @@ def whole(count: int) -> Plan:
 
 def head_alone(count: int) -> Plan:
     """A linear probe: nothing but the head is trained."""
-    return Plan((NEVER,) * (count - 1) + (0,), (1.0,) * count)
+    return Plan((None,) * (count - 1) + (0,), (1.0,) * count)
 
 
 def discriminative(count: int, factor: float) -> Plan:

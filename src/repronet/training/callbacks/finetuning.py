@@ -16,12 +16,8 @@ class FineTuning(pl.Callback):
     def __init__(self, plan: StagePlan):
         self.plan = plan
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._begin(trainer)  # a run that is resumed within an epoch does not begin that epoch again
-
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._begin(trainer)
-
-    def _begin(self, trainer: pl.Trainer) -> None:
         self.plan.begin_epoch(trainer.current_epoch)
         self.plan.hold()
+
+    on_train_start = on_train_epoch_start  # a run that is resumed within an epoch does not begin that epoch again

@@ -12,7 +12,6 @@ from repronet.training.module import network_of
 from repronet.visualization.layer_outputs import WEIGHTED, spread
 
 POINTS = 300  # at most, of each curve over a run: a long one is drawn as finely as a short one
-SELDOM = 5  # times as seldom as the training curve, or more so
 LAYERS = 100  # at most; of more, some from the first to the last
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytorch_lightning as pl
-from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -17,14 +16,10 @@ class FrozenStatistics(pl.Callback):
     def __init__(self, epochs: int):
         self.epochs = epochs
 
-    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._freeze(trainer, pl_module)  # a run that is resumed within an epoch does not begin that epoch again
-
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._freeze(trainer, pl_module)
-
-    def _freeze(self, trainer: pl.Trainer, module: nn.Module) -> None:
         if trainer.max_epochs is not None and trainer.current_epoch >= trainer.max_epochs - self.epochs:
-            for part in module.modules():
+            for part in pl_module.modules():
                 if isinstance(part, _BatchNorm):
                     part.eval()
+
+    on_train_start = on_train_epoch_start  # a run that is resumed within an epoch does not begin that epoch again
