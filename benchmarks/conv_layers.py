@@ -19,7 +19,7 @@ from torch import nn
 
 from repronet import layers
 from repronet.analysis.conv_speed import ConvShape, conv_shapes
-from repronet.analysis.peak_memory import peak_megabytes
+from repronet.analysis.step_speed import peak_megabytes
 
 VARIANTS = ("torch", "auto", "own")
 ROUNDS = 7

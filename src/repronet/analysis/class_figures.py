@@ -49,17 +49,14 @@ def class_figures(likely: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
     for label, name in enumerate(classes):
         of_class = labels[:, label] > 0 if several else labels == label  # (N,)
         said = answers[:, label] if several else answers == label
-        found.append(_one(name, of_class, said, likely[:, label]))
+        hits, support, named = (int(mask.sum()) for mask in (of_class & said, of_class, said))
+        if support:
+            shares = (hits / max(named, 1), hits / support, 2 * hits / (named + support))
+            ranked = average_precision(of_class, likely[:, label]), roc_auc(of_class, likely[:, label])
+            found.append(ClassFigures(name, support, *shares, *ranked))
+        else:
+            found.append(ClassFigures(name, 0, None, None, None, None, None))
     return found
-
-
-def _one(name: str, of_class: Tensor, said: Tensor, likely: Tensor) -> ClassFigures:
-    """Of a class: which images are of it, which are said to be, and how likely they are, (N,) each."""
-    hits, support, named = (int(mask.sum()) for mask in (of_class & said, of_class, said))
-    if not support:
-        return ClassFigures(name, 0, None, None, None, None, None)
-    shares = (hits / max(named, 1), hits / support, 2 * hits / (named + support))
-    return ClassFigures(name, support, *shares, average_precision(of_class, likely), roc_auc(of_class, likely))
 
 
 def average_precision(of_class: Tensor, scores: Tensor) -> float:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from repronet import models
-from repronet.analysis.complexity import summarize
+from repronet.analysis.verification import measured
 from repronet.papers import NETWORKS
 
 _STEP = 0x9E3779B1  # 2³² over the golden ratio: its multiples, modulo 2³², are spread evenly
@@ -50,8 +50,7 @@ def fixed_image(*shape: int) -> Tensor:
 
 def sizes(name: str) -> dict[str, Any]:
     """Parameters, multiplications and the shape that leaves each direct part of the network, without its weights."""
-    network = models.without_memory(name).eval()
-    summary = summarize(network, NETWORKS[name].input)
+    network, summary = measured(name)
     return {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "macs": summary.macs,

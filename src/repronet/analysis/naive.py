@@ -89,13 +89,10 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     return total if b is None else total + b
 
 
-def batch_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
+def batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """With the batch's own statistics."""
-    around = (0, *range(2, x.dim()))
-    mean = x.mean(around, keepdim=True)
-    variance = ((x - mean) ** 2).mean(around, keepdim=True)
-    shape = (1, -1, *(1,) * (x.dim() - 2))
-    return (x - mean) / (variance + eps) ** 0.5 * weight.reshape(shape) + bias.reshape(shape)
+    along = (-1, *(1,) * (x.dim() - 2))
+    return standardized(x, (0, *range(2, x.dim()))) * weight.reshape(along) + bias.reshape(along)
 
 
 def locally_connected2d(x: Tensor, w: Tensor, b: Tensor, stride: Pair, padding: Pair) -> Tensor:
@@ -124,9 +121,9 @@ def feature_pool(x: Tensor, pool_size: int) -> Tensor:
     return torch.stack([(part**2).sum(1) ** 0.5 for part in x.split(pool_size, 1)], 1)
 
 
-def standardized(x: Tensor, dims: tuple[int, ...], eps: float = 1e-5) -> Tensor:
+def standardized(x: Tensor, dims: tuple[int, ...]) -> Tensor:
     centred = x - x.mean(dims, keepdim=True)
-    return centred / ((centred**2).mean(dims, keepdim=True) + eps) ** 0.5
+    return centred / ((centred**2).mean(dims, keepdim=True) + 1e-5) ** 0.5
 
 
 def group_norm(x: Tensor, groups: int, weight: Tensor, bias: Tensor) -> Tensor:

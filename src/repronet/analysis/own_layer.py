@@ -121,7 +121,11 @@ def fitting(layer: nn.Module, shape: Sequence[int] | None, seed: int) -> OwnLaye
 
 def prove(own: OwnLayer, seed: int) -> Iterator[Finding]:
     """Every check of the layer, one by one."""
-    yield from _first(own, seed)
+    function = own.function()
+    output, *first = gradients(function, own.tensors)
+    weights = mixture_of(output, 1)
+    for number, (name, gradient) in enumerate(zip(own.names, first, strict=True)):
+        yield _compared(f"∂{name}", gradient, function, weights, own.tensors, number, LIMITS["numeric"], seed)
     yield from _second(own, seed)
     yield from _uses(own)
 
@@ -139,14 +143,6 @@ def _by(output: Tensor, leaves: Sequence[Tensor], mixture: Tensor | None, create
         return [torch.zeros_like(leaf) for leaf in leaves]
     given: dict[str, Any] = {"create_graph": create_graph, "allow_unused": True, "materialize_grads": True}
     return list(torch.autograd.grad(output, leaves, mixture, **given))
-
-
-def _first(own: OwnLayer, seed: int) -> Iterator[Finding]:
-    function = own.function()
-    output, *first = gradients(function, own.tensors)
-    for number, (name, gradient) in enumerate(zip(own.names, first, strict=True)):
-        weights = mixture_of(output, 1)
-        yield _compared(f"∂{name}", gradient, function, weights, own.tensors, number, LIMITS["numeric"], seed)
 
 
 def _second(own: OwnLayer, seed: int) -> Iterator[Finding]:

@@ -19,10 +19,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.profiler import ProfilerActivity, profile
 
 from repronet import models, native
 from repronet.analysis.complexity import summarize
-from repronet.analysis.peak_memory import peak_megabytes
 from repronet.errors import UserError, first_line
 from repronet.layers import set_algorithm
 from repronet.runs.memory import keep_memory
@@ -152,6 +152,23 @@ def measure(
         for way in ways:
             found[way].tensors, found[way].process = _ask(way, processes[way], _memory)
     return found
+
+
+def peak_megabytes(work: Callable[[], object]) -> float:
+    """How much more memory tensors held at the worst moment of `work` than before it, in MB.
+
+    Every allocation and every release of torch's CPU allocator is added up in the order of time. What kernels hold for
+    themselves is not seen, on either side of a comparison.
+    """
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        work()
+    recorded: Any = record.profiler  # whose events torch declares without their bytes
+    events = [event for event in recorded.kineto_results.events() if event.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda event: event.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak / 2**20
 
 
 def operations(name: str, shape: Sequence[int]) -> int:
