@@ -19,10 +19,10 @@ Case = dict[str, Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
-def _numbers(draw: Draw, least: int = -3, most: int = 3, **shapes: tuple[int, ...]) -> Case:
-    """Arrays of whole numbers."""
-    elements = st.integers(least, most)
-    return {name: draw(arrays(np.int16, shape, elements=elements)) for name, shape in shapes.items()}
+def _numbers(draw: Draw, needed: Collection[str], most: int = 3, **shapes: tuple[int, ...]) -> Case:
+    """Arrays of whole numbers, those that are needed."""
+    elements, some = st.integers(-most, most), {name: shape for name, shape in shapes.items() if name in needed}
+    return {name: draw(arrays(np.int16, shape, elements=elements)) for name, shape in some.items()}
 
 
 def _windows(draw: Draw, needed: Collection[str], pads: bool) -> tuple[Case, tuple[int, int]]:
@@ -46,20 +46,21 @@ def _of_windows(draw: Draw, topic: str, batch: int | None, needed: Collection[st
     filters = groups * draw(st.integers(1, 2)) if topic == "conv2d" else channels
     case, places = _windows(draw, needed, pads=topic in ("conv2d", "im2col"))
     case |= {"batch": n, "groups": groups}
-    shapes = {
-        "input": (n, channels, *case["size"]),
-        "weight": (filters, channels // groups, *case["kernel_size"]),
-        "bias": (filters,),
-        "grad_output": (n, filters, *places),
-        "columns": (channels * case["kernel_size"][0] * case["kernel_size"][1], n * places[0] * places[1]),
-    }
-    return case | _numbers(draw, **{name: shape for name, shape in shapes.items() if name in needed})
+    return case | _numbers(
+        draw,
+        needed,
+        input=(n, channels, *case["size"]),
+        weight=(filters, channels // groups, *case["kernel_size"]),
+        bias=(filters,),
+        grad_output=(n, filters, *places),
+        columns=(channels * case["kernel_size"][0] * case["kernel_size"][1], n * places[0] * places[1]),
+    )
 
 
 @st.composite
 def _of_relu(draw: Draw, topic: str, batch: int | None, needed: Collection[str]) -> Case:
     shape = draw(st.integers(1, 2)) if batch is None else batch, draw(st.integers(1, 3)), draw(st.integers(1, 2))
-    case = _numbers(draw, input=shape, grad_output=shape)
+    case = _numbers(draw, ("input", "grad_output"), input=shape, grad_output=shape)
     return case | {"output": np.maximum(case["input"], 0)}
 
 
@@ -67,21 +68,15 @@ def _of_relu(draw: Draw, topic: str, batch: int | None, needed: Collection[str])
 def _of_linear(draw: Draw, topic: str, batch: int | None, needed: Collection[str]) -> Case:
     n = draw(st.integers(1, 3)) if batch is None else batch
     features, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    shapes = {
-        "input": (n, features),
-        "weight": (outputs, features),
-        "bias": (outputs,),
-        "grad_output": (n, outputs),
-    }
-    return _numbers(draw, **{name: shape for name, shape in shapes.items() if name in needed})
+    arrays_of = {"weight": (outputs, features), "bias": (outputs,), "grad_output": (n, outputs)}
+    return _numbers(draw, needed, input=(n, features), **arrays_of)
 
 
 @st.composite
 def _of_batch_norm(draw: Draw, topic: str, batch: int | None, needed: Collection[str]) -> Case:
     n, channels = draw(st.integers(1, 3)), draw(st.integers(1, 2))
     shape, eps = (n, channels, draw(st.integers(1, 2)), draw(st.integers(1, 3))), draw(st.sampled_from([1.0, 1e-3]))
-    shapes = {"input": shape, "weight": (channels,), "bias": (channels,), "grad_output": shape}
-    return {"eps": eps} | _numbers(draw, **{name: shape for name, shape in shapes.items() if name in needed})
+    return {"eps": eps} | _numbers(draw, needed, input=shape, weight=(channels,), bias=(channels,), grad_output=shape)
 
 
 @st.composite
@@ -89,7 +84,7 @@ def _of_cross_entropy(draw: Draw, topic: str, batch: int | None, needed: Collect
     n, classes = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     most = draw(st.sampled_from([3, 1000]))
     labels = draw(arrays(np.int32, (n,), elements=st.integers(0, classes - 1)))
-    return _numbers(draw, -most, most, input=(n, classes)) | {"labels": labels}
+    return _numbers(draw, ("input",), most, input=(n, classes)) | {"labels": labels}
 
 
 _TOPICS = {

@@ -144,14 +144,11 @@ class GAN(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:  # type: ignore[override]
         images, labels = batch
         if self.current_epoch < self.autoencoder_epochs:
-            self._autoencode(images)
+            *_, optimizer = self._optimizers()
+            rebuilt = self.generator(self.to_code(self.discriminator.body(images)))
+            self._step(optimizer, "autoencoder", (rebuilt - images).square().mean())
         else:
             self._compete(images, labels)
-
-    def _autoencode(self, images: Tensor) -> None:
-        *_, optimizer = self._optimizers()
-        rebuilt = self.generator(self.to_code(self.discriminator.body(images)))
-        self._step(optimizer, "autoencoder", (rebuilt - images).square().mean())
 
     def _compete(self, images: Tensor, labels: Tensor) -> None:
         """A step of the discriminator, then one of the generator on the same generated images."""

@@ -17,8 +17,6 @@ import repronet.layers
 from repronet.constraints import is_side
 from repronet.errors import UserError
 
-NORMS = ("batch", "spectral", "none")
-
 
 def stages_for(size: int) -> int:
     """How often 4×4 is doubled to ``size``.
