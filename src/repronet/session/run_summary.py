@@ -197,8 +197,9 @@ def _hardly_learned(result: dict[str, Any], found: Sequence[ClassFigures], balan
         guessing, error, of = 1 - 1 / len(recalls), 1 - mean(recalls), "one class, by the mean of the classes' errors"
     if error < HARDLY * guessing:
         return []
+    better = "hardly" if round(error - guessing, 6) < 0 else "no"
     return [
-        f"note: {'hardly' if round(error - guessing, 6) < 0 else 'no'} better than always predicting {of}, {guessing:.2%}: try a "
+        f"note: {better} better than always predicting {of}, {guessing:.2%}: try a "
         "lower optimizer.lr, more epochs, a smaller data.batch_size, or weights=pretrained where the network has some",
         "",
     ]
