@@ -15,7 +15,7 @@ from repronet.papers.claims import CLAIMS, Lower
 from repronet.papers.cost import Cost, cost
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.page import distance, length, page, published, shown_error, shown_ours
-from repronet.reproduction.record import asked, place, read_all, sealed
+from repronet.reproduction.record import HASH, Record, asked, digest, place, read_all, recipe, sealed
 
 RESULTS = REPOSITORY / "results"
 
@@ -97,6 +97,24 @@ def test_another_machine_has_a_row_and_a_file_of_its_own(prices):
 def test_seeds_of_two_configs_have_a_row_each(written):
     text = written([made_up("resnet20_cifar10"), made_up("resnet20_cifar10", 1, lr=0.2)])
     assert len([line for line in text.splitlines() if line.startswith("| `resnet20_cifar10` |")]) == 2
+
+
+def test_a_key_that_came_later_and_is_null_makes_no_other_config(written):
+    later = made_up("resnet20_cifar10", 1, 0.0885)
+    config = {**later["config"], "image_size": None, "optimizer": {**later["config"]["optimizer"], "new": None}}
+    later = resealed(later, config=config)
+    (row,) = [
+        line
+        for line in written([made_up("resnet20_cifar10"), later]).splitlines()
+        if line.startswith("| `resnet20_cifar10` |")
+    ]
+    assert "8.80 ± 0.07 % (2)" in row
+    assert recipe(later) != recipe(resealed(later, config={**config, "image_size": 16}))
+
+
+def resealed(record: Record, config: dict) -> Record:
+    content = {key: value for key, value in record.items() if key != HASH}
+    return sealed({**content, "config": config, "config_sha256": digest(config)})
 
 
 def test_a_figure_of_five_answers_is_said_and_not_held_against_one():

@@ -12,7 +12,7 @@ from repronet.papers.cost import Cost, duration
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.papers.records import TOP5, Error
 from repronet.reproduction.plans import between
-from repronet.reproduction.record import HASH, Record, hardware, place
+from repronet.reproduction.record import HASH, Record, hardware, place, recipe
 from repronet.reproduction.verdicts import SHORT, judge, spread
 
 BUDGETS = ("paper", "hour", "minutes", "smoke")
@@ -23,7 +23,7 @@ def groups(records: Sequence[Record]) -> list[Group]:
     """The records of each experiment, budget, config and machine together, in the order of the experiments."""
     found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        alike = (record["config_sha256"], record["protocol"], hardware(record))
+        alike = (recipe(record), record["protocol"], hardware(record))
         found.setdefault((record["experiment"], record["budget"], *alike), []).append(record)
     order = list(EXPERIMENTS)
 

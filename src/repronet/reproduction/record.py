@@ -45,6 +45,16 @@ def digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def recipe(record: Record) -> str:
+    """The hash of the config without its null keys: runs from before a key was there have the same recipe as since."""
+    return digest(_without_nulls(record["config"]))
+
+
+def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: value for key, value in values.items() if value is not None}
+    return {key: _without_nulls(value) if isinstance(value, dict) else value for key, value in known.items()}
+
+
 def sealed(content: Mapping[str, Any]) -> Record:
     """The content with its own hash beside it."""
     return {**content, HASH: digest(content)}

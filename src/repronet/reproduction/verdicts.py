@@ -12,7 +12,7 @@ from typing import Literal
 from repronet.papers.claims import Claim, Fewer, Lower, Sooner
 from repronet.papers.experiments import EXPERIMENTS
 from repronet.reproduction.power import DECISIVE, SIGNIFICANT, chance, groups, power
-from repronet.reproduction.record import Record
+from repronet.reproduction.record import Record, recipe
 
 LONGEST_FIRST = ("paper", "hour", "minutes")  # smoke decides nothing
 SHORT = LONGEST_FIRST[1:]
@@ -54,7 +54,7 @@ def judge(claim: Claim, records: Iterable[Record], budgets: Sequence[str] = LONG
             for name in (test.better, test.worse)
         )
         if better and worse:
-            kinds = ({(record["config_sha256"], record["protocol"]) for record in side} for side in (better, worse))
+            kinds = ({(recipe(record), record["protocol"]) for record in side} for side in (better, worse))
             if any(len(kind) > 1 for kind in kinds):
                 return Verdict("NOT RUN", f"runs of several configs, budget={budget}")
             steps = [{record["steps"] for record in side} for side in (better, worse)]
