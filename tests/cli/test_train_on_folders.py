@@ -34,7 +34,7 @@ def test_a_folder_without_test_is_trained_on_and_says_so(repronet, tmp_path, pho
     assert (outcome.code, outcome.err) == (0, "")
     assert "20 train, 8 validation, no test split" in outcome.out
     assert "note: data.batch_size=8: 20 images make 3 steps an epoch" in outcome.out  # that, and nothing else
-    assert outcome.out.count("note:") - outcome.out.count("note: hardly better") == 1
+    assert outcome.out.count("note:") - outcome.out.count("better than always") == 1
     assert "test error               -  the data has no test split" in outcome.out
     found = result(tmp_path / "run")
     assert (found["test_error"], found["test_images"], found["val_images"]) == (None, 0, 8)
