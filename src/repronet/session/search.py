@@ -44,6 +44,7 @@ class Search:
         """The study, made where there is none."""
         import optuna
         from optuna.storages.journal import JournalFileBackend, JournalStorage
+        from sqlalchemy.pool import NullPool
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         file = Path(self.settings["storage"] or self.sweep / STUDY).expanduser()
@@ -55,10 +56,15 @@ class Search:
             "halving": optuna.pruners.SuccessiveHalvingPruner,
             "none": optuna.pruners.NopPruner,
         }
-        # A journal is only ever appended to, which network file systems take.
-        journal = JournalStorage(JournalFileBackend(str(file))) if file.suffix == ".journal" else None
+        # A journal is only ever appended to, which network file systems take. A connection that is kept would be
+        # closed by nobody.
+        storage = (
+            JournalStorage(JournalFileBackend(str(file)))
+            if file.suffix == ".journal"
+            else optuna.storages.RDBStorage(f"sqlite:///{file.resolve()}", {"poolclass": NullPool})
+        )
         return optuna.create_study(
-            storage=journal or f"sqlite:///{file.resolve()}",
+            storage=storage,
             pruner=pruners[self.settings["pruner"]](),
             study_name=self.settings["study"] or self.sweep.name,
             load_if_exists=True,
