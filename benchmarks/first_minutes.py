@@ -6,7 +6,7 @@ Both train on the same images, with the same epochs, batch size and image size, 
 they draw by default. They alternate, the medians are compared, and the cache of decoded images is emptied every time.
 PATH is the `yolo` of a Python with ultralytics. Its YOLO11n-cls has 1.5 million parameters and needs about 4 million
 multiplications for an image of 32 pixels; resnet18_32px needs 555 million. The default ratio therefore compares two
-commands, not two training speeds; `--model resnet50_v1_5 --peer yolov8-cls-resnet50.yaml --size 224` trains the same
+commands, not two training speeds; `--model resnet50_v1_5 --peer yolov8-cls-resnet50.yaml --size 64` trains the same
 convolutions on both sides. Also printed: the seconds to the first line of output and to the first result of an epoch,
 and the CPU time, on which other programs have less influence.
 """
@@ -86,7 +86,7 @@ def main() -> None:
         write_pictures(photos)
         ours = [
             *(sys.executable, "-m", "repronet", "train", "data=image_folder", f"data.root={photos}"),
-            *(f"model={given.model}", f"data.resize={given.size}", f"trainer.max_epochs={given.epochs}"),
+            *(f"model={given.model}", f"image_size={given.size}", f"trainer.max_epochs={given.epochs}"),
             "data.batch_size=16",
         ]
         theirs = [
