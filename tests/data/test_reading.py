@@ -120,7 +120,7 @@ def test_libjpeg_without_pillow_gives_the_same_bits(name, short_side, monkeypatc
     asked = _asked(monkeypatch)
     fast = decode(content, "fast", short_side)
     assert asked == [content]
-    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    monkeypatch.setattr("repronet.data.reading.simplejpeg", None)
     slow = decode(content, "slow", short_side)
     assert np.array_equal(fast.pixels, slow.pixels)
     assert fast.notes == slow.notes
@@ -153,7 +153,7 @@ def test_pillow_reads_the_other_jpegs(kind, monkeypatch):
             found.append(decode(content, "picture").pixels.tolist())
         except PictureError as error:
             found.append(str(error))
-        monkeypatch.setitem(sys.modules, "simplejpeg", None)
+        monkeypatch.setattr("repronet.data.reading.simplejpeg", None)
     assert found[0] == found[1]
 
 

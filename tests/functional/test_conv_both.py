@@ -29,6 +29,15 @@ def test_empty_batch(ours, theirs, height, shape, algorithm):
     assert_same(partial(ours, algorithm=algorithm), theirs, x[:0], w, b, second=False)
 
 
+def test_only_the_gradients_asked_for(ours, theirs, height, shape, algorithm):
+    x, w, b = operands(height, shape)
+    w.requires_grad_()
+    ours(x, w, b, algorithm=algorithm).sum().backward()
+    assert w.grad is not None
+    assert x.grad is None
+    assert b.grad is None
+
+
 @pytest.mark.parametrize(
     "layout",
     [

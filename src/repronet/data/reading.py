@@ -36,6 +36,11 @@ from torch import Tensor
 from repronet.data.folders import PictureFile, shown
 from repronet.errors import UserError
 
+try:
+    import simplejpeg
+except ImportError:  # once: Python would look for what is not there at every picture
+    simplejpeg = None
+
 Item = TypeVar("Item")
 Picture = str | Path | Image.Image | np.ndarray | Tensor
 
@@ -158,11 +163,9 @@ def _by_libjpeg(image: Image.Image, content: bytes) -> np.ndarray | None:
 
     None without the package simplejpeg, for other pictures, and for a damaged file, of which Pillow says what is wrong.
     """
-    if image.format not in ("JPEG", "MPO") or image.mode != "RGB" or min(image.size) < SMALLEST_BY_LIBJPEG:
+    if simplejpeg is None or image.format not in ("JPEG", "MPO"):
         return None
-    try:
-        import simplejpeg  # here, as it is not needed by those who read no JPEGs
-    except ImportError:
+    if image.mode != "RGB" or min(image.size) < SMALLEST_BY_LIBJPEG:
         return None
     width, height = image.size  # already reduced by draft()
     try:

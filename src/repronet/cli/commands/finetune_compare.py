@@ -114,14 +114,8 @@ def _table(rows: list[Row], seeds: int) -> PlainTable:
         scratch = fresh.get(row.network)
         gain = "" if scratch is None or row.from_scratch else f"{100 * (row.mean - scratch):+.2f} points"
         old = f"{statistics.mean(row.old):.2%}" if row.old else "-"
-        figures = (
-            f"{row.mean:.2%}",
-            f"{row.std:.2%}" if len(row.figures) > 1 else "-",
-            gain,
-            old,
-            f"{row.seconds:.0f}",
-            f"{row.trained:,}",
-        )
+        spread = f"{row.std:.2%}" if len(row.figures) > 1 else "-"
+        figures = (f"{row.mean:.2%}", spread, gain, old, f"{row.seconds:.0f}", f"{row.trained:,}")
         table.add_row(row.way, *figures)
     return table
 
