@@ -1,6 +1,8 @@
 """What torch's tools do to whole networks: trace, script, take apart, compile around a transform."""
 
+import sys
 import warnings
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -183,8 +185,6 @@ def test_captums_attributions_are_those_of_torchs_layers(name):
     found = []
     for of in (layers, nn):
         network = captum_net(of)
-        if name in ("LRP", "DeepLift"):  # which look rules up by class
-            layers.convert(network, to="torch")
         method = getattr(attr, name)(network, *([network[0]] if name == "LayerGradCam" else []))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # DeepLift's of its hooks
@@ -192,8 +192,31 @@ def test_captums_attributions_are_those_of_torchs_layers(name):
     torch.testing.assert_close(found[0], found[1], atol=1e-5, rtol=1e-4)
 
 
-def test_thop_counts_after_converting():
+def test_thop_counts_as_on_torchs_layers():
     thop = pytest.importorskip("thop")
     x = torch.randn(1, 3, 32, 32)
-    network = layers.convert(models.create("resnet20"), to="torch")
-    assert thop.profile(network.eval(), inputs=(x,), verbose=False) == (41_308_864, 269_722)
+    assert thop.profile(models.create("resnet20").eval(), inputs=(x,), verbose=False) == (41_308_864, 269_722)
+
+
+@pytest.mark.parametrize("build", [layers.Conv2d, lambda *sizes: layers.convert(nn.Conv2d(*sizes))])
+def test_layers_enter_the_tables_of_tools_that_look_up_exact_classes(build, monkeypatch):
+    counters, rules, unknown = {nn.Conv2d: "count"}, [nn.Conv2d], {nn.Linear: "count"}
+    monkeypatch.setitem(sys.modules, "thop.profile", SimpleNamespace(register_hooks=counters))
+    monkeypatch.setitem(sys.modules, "captum.attr._core.lrp", SimpleNamespace(SUPPORTED_NON_LINEAR_LAYERS=rules))
+    monkeypatch.setitem(sys.modules, "captum.attr._core.deep_lift", SimpleNamespace(SUPPORTED_NON_LINEAR=unknown))
+    for _ in range(2):
+        build(1, 1, 3)
+    assert counters == {nn.Conv2d: "count", layers.Conv2d: "count"}
+    assert rules == [nn.Conv2d, layers.Conv2d]
+    assert unknown == {nn.Linear: "count"}
+
+
+def test_a_users_subclass_enters_no_table(monkeypatch):
+    counters = {nn.Conv2d: "count"}
+    monkeypatch.setitem(sys.modules, "thop.profile", SimpleNamespace(register_hooks=counters))
+
+    class Mine(layers.Conv2d):
+        pass
+
+    Mine(1, 1, 3)
+    assert Mine not in counters

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import repronet.layers
+from repronet.layers import exact_types
 from repronet.layers.has_algorithm import HasAlgorithm, require_algorithm
 
 Class: TypeAlias = type[nn.Module]
@@ -43,8 +44,8 @@ def convert(model: nn.Module, to: str = "custom") -> nn.Module:
     `algorithm`.
 
     What a network computes by calling functions itself stays the vendor's. So do subclasses that others made, and a
-    layer whose `forward` was replaced; `unconverted` names those with parameters or buffers. Tools that look layers up
-    by their exact class know torch's alone: go to "torch" before them.
+    layer whose `forward` was replaced; `unconverted` names those with parameters or buffers. torch.fx's fusion and
+    quantization look layers up by their exact class and know torch's alone: go to "torch" before them.
 
     Args:
         model: any network, torchvision's or timm's or your own.
@@ -72,6 +73,8 @@ def _swap(module: nn.Module, classes: Mapping[Class, Class]) -> None:
         return
     if hasattr(before, "algorithm"):
         module.__dict__.pop("algorithm", None)  # torch's layer has none
+    if after.__module__.startswith("repronet."):
+        exact_types.enter(after)
     module.__class__ = _parametrized(type(module), after) if parametrize.is_parametrized(module) else after
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from torch import fx, nn
 from torch.overrides import has_torch_function
+
+from repronet.layers import exact_types
 
 
 class Layer(nn.Module):
@@ -19,6 +21,11 @@ class Layer(nn.Module):
         super().__init_subclass__(**kwargs)
         if "forward" in vars(cls):
             cls.forward = _as_one_node(cls.forward)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        if cls.__module__.startswith("repronet.layers."):
+            exact_types.enter(cls)
+        return super().__new__(cls)
 
     def __prepare_scriptable__(self) -> NoReturn:  # torch.jit.script asks for it
         name = type(self).__name__

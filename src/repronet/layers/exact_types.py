@@ -1,0 +1,31 @@
+"""Enter our layers where a tool looks a layer up by its exact class, as captum's LRP and thop's counters do.
+
+Such a tool knows torch.nn's classes alone: it counts nothing for a subclass, or refuses it.
+"""
+
+import sys
+from typing import Any
+
+from torch import nn
+
+# Module and name of each table: a dict by class, or a list of classes.
+_TABLES = (
+    ("captum._utils.sample_gradient", "SUPPORTED_MODULES"),
+    ("captum.attr._core.deep_lift", "SUPPORTED_NON_LINEAR"),
+    ("captum.attr._core.lrp", "SUPPORTED_LAYERS_WITH_RULES"),
+    ("captum.attr._core.lrp", "SUPPORTED_NON_LINEAR_LAYERS"),
+    ("ptflops.pytorch_ops", "MODULES_MAPPING"),
+    ("thop.profile", "register_hooks"),
+)
+
+
+def enter(ours: type[nn.Module]) -> None:
+    """Treat our class as torch.nn's of the same name in the tables of all tools that are imported by now."""
+    theirs = getattr(nn, ours.__name__, None)
+    for module, name in _TABLES:
+        table: Any = getattr(sys.modules.get(module), name, ())
+        if theirs in table and ours not in table:
+            if isinstance(table, dict):
+                table[ours] = table[theirs]
+            else:
+                table.append(ours)
