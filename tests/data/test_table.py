@@ -286,12 +286,14 @@ def test_what_cannot_be_cut_is_one_line(tmp_path, reading):
 
 
 @pytest.mark.parametrize("groups", ["folder", "prefix"])
-def test_groups_of_a_folder_of_pictures(tmp_path, reading, groups):
+def test_groups_of_a_folder_of_pictures(tmp_path, reading, groups, caplog):
     for number in range(40):
         person, name = f"p{number % 8}", f"{number}.png"
         place = f"{person}/{name}" if groups == "folder" else f"{person}_{name}"
         draw(tmp_path / "photos" / "ab"[number // 20] / place, number)
-    data = image_folder(tmp_path / "photos", reading, CUT, groups)
+    with caplog.at_level(logging.INFO):
+        data = image_folder(tmp_path / "photos", reading, CUT, groups)
+    assert f"data.groups={groups}: 8 groups; the largest, p0, has 5 of 40 images" in caplog.text
     sides = [set(split.groups.tolist()) for split in (data.train, data.val, data.test)]
     assert set.union(*sides) == set(range(8))
     assert len(set.union(*sides)) == sum(map(len, sides))  # nobody twice

@@ -18,7 +18,7 @@ from repronet.config import groups, plugins, preflight
 from repronet.config.compose import compose, hydra_config, untouched
 from repronet.config.hydra_words import HydraWords, check_primary, levels, sorted_out
 from repronet.config.schema import COMMANDS
-from repronet.errors import UserError
+from repronet.errors import UserError, nearest
 from repronet.runs.processes import refuse_several
 from repronet.runs.stopping import StopSwitch
 from repronet.session.console import speaking_to
@@ -68,7 +68,12 @@ def _options(name: str, words: list[str]) -> argparse.Namespace:
         parser.add_argument("--config-name", "-cn")
     if name == "train":
         parser.add_argument("--multirun", "-m", action="store_true")
-    return parser.parse_intermixed_args(words)
+    options, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        option = unknown[0].partition("=")[0]
+        near = nearest(option, [known for known in parser._option_string_actions if known.startswith("--")], 0.7)
+        raise UserError(f"{option}: no such option{near or '; write keys as KEY=VALUE, without dashes'}")
+    return options
 
 
 def _settled(name: str, options: argparse.Namespace) -> HydraWords:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,7 +58,7 @@ class Layout:
     classes: tuple[str, ...]
     files: dict[str, list[LabelledFile]]  # by split: train and maybe val and test, or all
     others: list[Path] = field(default_factory=list)  # not hidden, in a class, and not named like a picture
-    notes: list[str] = field(default_factory=list)  # what is to say of how a table was read
+    notes: list[str] = field(default_factory=list)  # what is to say of how it was read
 
 
 # What the group of a picture is, by its path below the folder of its class; "": it is one by itself.
@@ -129,7 +130,11 @@ def refuse_untrained(files: Mapping[str, Sequence[LabelledFile]], classes: Seque
 
 
 def require_whole_groups(layout: Layout, key: str) -> None:
-    """Raises: UserError, for a group in two of the splits that the data have, or groups that are the classes."""
+    """Note how many groups there are, and which is the largest.
+
+    Raises:
+        UserError: for a group in two of the splits that the data have, or groups that are the classes.
+    """
     _refuse_groups_that_are_classes(layout, key)
     place: dict[str, str] = {}
     for split, files in layout.files.items():
@@ -137,6 +142,11 @@ def require_whole_groups(layout: Layout, key: str) -> None:
             if group in place:
                 raise UserError(f"{key}: {group} is in {place[group]} and in {split}; it must be on one side")
             place[group] = split
+    sizes = Counter(file.group for files in layout.files.values() for file in files if file.group is not None)
+    if sizes:
+        (largest, size), total = sizes.most_common(1)[0], sizes.total()
+        of_one = f"; the largest, {largest}, has {size:,} of {total:,} images" if size > 1 else ", of one image each"
+        layout.notes.append(f"{key}: {len(sizes):,} groups{of_one}")
 
 
 def _refuse_groups_that_are_classes(layout: Layout, key: str) -> None:
