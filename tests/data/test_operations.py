@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from torchvision.transforms import v2
 
 from repronet.data.augmentation_ops import MIXING, OPERATIONS
 from repronet.data.operations import PRINCIPAL_VALUES, PRINCIPAL_VECTORS
@@ -56,6 +57,17 @@ def test_pad_crop_moves_by_at_most_the_padding():
     padded = torch.nn.functional.pad(ramp(), (4,) * 4)
     windows = padded.unfold(1, SIZE, 1).unfold(2, SIZE, 1).permute(1, 2, 0, 3, 4).flatten(0, 1)
     assert (windows == moved).flatten(1).all(1).any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("seed", range(8))
+def test_random_resized_crop_is_torchvisions_to_the_bit(channels, seed):
+    picture = torch.randint(0, 256, (40, 57, channels), dtype=torch.uint8).permute(2, 0, 1)  # as files are read
+    torch.manual_seed(seed)
+    wanted = v2.RandomResizedCrop(31)(picture)
+    found = changed(picture, "random_resized_crop", seed, size=31)
+    assert torch.equal(found, wanted)
+    assert found.permute(1, 2, 0).is_contiguous()
 
 
 def test_random_resized_crop_takes_the_share_it_is_told():

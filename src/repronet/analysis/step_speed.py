@@ -6,6 +6,8 @@ torch's leave it to glibc. Rounds alternate, so that a change of the machine's s
 
 from __future__ import annotations
 
+import logging
+import os
 import resource
 import statistics
 import time
@@ -33,8 +35,10 @@ WAYS = {
     "torch_channels_last": {"layers": "torch", "last": True},
     "torch_compiled": {"layers": "torch", "last": True, "compile": True},
     "auto": {"layers": "custom", "last": "auto"},
+    "auto_compiled": {"layers": "custom", "last": "auto", "compile": True},
     "native": {"layers": "custom", "last": "auto", "algorithm": "native"},
 }
+_SILENT = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}  # or the profiler reports that there is no GPU
 _LEAST_SECONDS = 0.1  # of a round, of as many steps as that takes
 
 
@@ -43,6 +47,7 @@ class Timing:
     """Of one way."""
 
     seconds: list[float] = field(default_factory=list)  # of a step, by round
+    first: float = 0.0  # seconds of the first step, in which a network is compiled
     tensors: float = 0.0  # MB that tensors held at most in a step, beyond network and optimizer
     process: float = 0.0  # MB that the process held at most
 
@@ -88,17 +93,16 @@ def _prepared(name: str, shape: Sequence[int], way: Mapping[str, Any]) -> Callab
 _step: Callable[[], None]  # of a process that measures one way
 
 
-def _begin(name: str, shape: Sequence[int], way: str, threads: int) -> int:
-    """Prepare this process and take two steps; returns how many steps a round has."""
+def _begin(name: str, shape: Sequence[int], way: str, threads: int) -> tuple[int, float]:
+    """Prepare this process and take three steps; returns how many steps a round has, and the first one's seconds."""
     global _step
     torch.set_num_threads(threads)
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # which warns of a compiler without CUDA
     if WAYS[way]["layers"] == "custom":
         keep_memory()
     _step = _prepared(name, shape, WAYS[way])
-    _step()
-    begun = time.perf_counter()
-    _step()
-    return max(1, round(_LEAST_SECONDS / (time.perf_counter() - begun)))
+    first, _, third = _round(1), _round(1), _round(1)
+    return max(1, round(_LEAST_SECONDS / third)), first
 
 
 def _round(steps: int) -> float:
@@ -137,6 +141,7 @@ def measure(
     Raises:
         UserError: where one of them cannot run.
     """
+    os.environ.update(_SILENT)
     found = {way: Timing() for way in ways}
     fresh = get_context("spawn")
     with ExitStack() as stack:
@@ -144,7 +149,7 @@ def measure(
         for way in ways:
             tell(f"preparing {way}")
             processes[way] = stack.enter_context(ProcessPoolExecutor(1, fresh))
-            steps[way] = _ask(way, processes[way], _begin, name, shape, way, torch.get_num_threads())
+            steps[way], found[way].first = _ask(way, processes[way], _begin, name, shape, way, torch.get_num_threads())
         for number in range(1, rounds + 1):
             tell(f"round {number} of {rounds}")
             for way in ways:

@@ -23,7 +23,7 @@ SHAPE = Constraint(
 ARGUMENTS = Constraint(lambda xs: isinstance(xs, list | dict), "a list, or names with values: {bias:false}", "[...]")
 BENCHED = [*CONVOLUTIONS, "vendor"]
 BENCHED_WAYS = ["torch", "torch_channels_last", "auto", "native"]
-WAYS = ("torch", "torch_channels_last", "torch_compiled", "auto", "native")
+WAYS = ("torch", "torch_channels_last", "torch_compiled", "auto", "auto_compiled", "native")
 BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W by default
 
 
@@ -181,7 +181,8 @@ class BenchStep:
     process of its own, in alternating rounds. ratio is the median of the rounds' ratios to the first way, of peak the
     share of what the processor can add and multiply at most. Memory is what tensors held at most beyond network and
     optimizer, and what the process held. torch is torch.nn as people write it, torch_channels_last and torch_compiled
-    its faster ways; auto is repronet train, native with algorithm=native.
+    its faster ways; auto is repronet train, auto_compiled with trainer.compile=true, native with algorithm=native.
+    "first s" is the first step, with what is compiled in it.
     """
 
     input: list[int] | None = optional(IMAGES, "default: 64 images as the network takes them, 8 large ones")

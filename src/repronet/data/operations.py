@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
-from repronet.data.reading import resize_short_side
+from repronet.data.reading import resize_short_side, resized
 from repronet.errors import UserError
 
 Operation = Callable[[Tensor], Tensor]  # uint8 (C, H, W) → uint8 (C, H', W')
@@ -44,6 +44,14 @@ def _crop_and_pad(picture: Tensor, share: float) -> Tensor:
     left, right = (round(width * uniform(-share, share)) for _ in range(2))
     moved = F.pad(picture, (left, right, top, bottom))  # negative ones cut
     return TF.resize(moved, [height, width], antialias=True)
+
+
+class _ResizedCrop(v2.RandomResizedCrop):
+    """torchvision's draws, and its pixels in half the time: its resizing would turn the picture to channels first."""
+
+    def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
+        top, left = params["top"], params["left"]
+        return resized(inpt[..., top : top + params["height"], left : left + params["width"]], *self.size)
 
 
 # Colour
@@ -191,7 +199,7 @@ _TORCHVISION: dict[str, Callable[..., Operation]] = {
     "crop": lambda size: v2.RandomCrop(size, pad_if_needed=True),
     "centre_crop": lambda size: v2.CenterCrop(size),
     "pad_crop": lambda size, padding: v2.RandomCrop(size, padding=padding, pad_if_needed=True),
-    "random_resized_crop": lambda size, scale, ratio: v2.RandomResizedCrop(size, tuple(scale), tuple(ratio)),
+    "random_resized_crop": lambda size, scale, ratio: _ResizedCrop(size, tuple(scale), tuple(ratio)),
     "rotate": lambda size, degrees: v2.RandomRotation(degrees, BILINEAR),
     "shear": lambda size, degrees: v2.RandomAffine([0, 0], shear=degrees, interpolation=BILINEAR),
     "translate": lambda size, share: v2.RandomAffine([0, 0], translate=(share, share), interpolation=BILINEAR),

@@ -237,7 +237,7 @@ def resize_short_side(picture: Tensor, short_side: int) -> Tensor:
     if min(height, width) == short_side:
         return picture
     scale = short_side / min(height, width)
-    return _resized(picture, max(short_side, round(height * scale)), max(short_side, round(width * scale)))
+    return resized(picture, max(short_side, round(height * scale)), max(short_side, round(width * scale)))
 
 
 def squared(picture: Tensor, side: int, fit: str) -> Tensor:
@@ -249,22 +249,22 @@ def squared(picture: Tensor, side: int, fit: str) -> Tensor:
     """
     height, width = picture.shape[-2:]
     if height == width or fit == "squash":
-        return picture if height == width == side else _resized(picture, side, side)
+        return picture if height == width == side else resized(picture, side, side)
     scale = side / max(height, width)
-    inner = _resized(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+    inner = resized(picture, max(1, round(height * scale)), max(1, round(width * scale)))
     board = torch.full((side, side, picture.shape[0]), GREY, dtype=torch.uint8).permute(2, 0, 1)  # → (C, side, side)
     top, left = (side - inner.shape[1]) // 2, (side - inner.shape[2]) // 2
     board[:, top : top + inner.shape[1], left : left + inner.shape[2]] = inner
     return board
 
 
-def _resized(picture: Tensor, height: int, width: int) -> Tensor:
-    """Bilinear with antialiasing, the channels last in memory."""
+def resized(picture: Tensor, height: int, width: int) -> Tensor:
+    """uint8 (C, H, W) → (C, height, width), bilinear with antialiasing, the channels last in memory."""
     batch = picture.unsqueeze(0).contiguous(memory_format=torch.channels_last)
     # F.interpolate(batch, (height, width), mode="bilinear", antialias=True) would turn a single picture to channels
     # first, and turning it back takes as long as the resizing.
-    resized = torch.empty((1, len(picture), height, width), dtype=picture.dtype, memory_format=torch.channels_last)
-    return torch.ops.aten._upsample_bilinear2d_aa.out(batch, [height, width], False, None, None, out=resized)[0]
+    found = torch.empty((1, len(picture), height, width), dtype=picture.dtype, memory_format=torch.channels_last)
+    return torch.ops.aten._upsample_bilinear2d_aa.out(batch, [height, width], False, None, None, out=found)[0]
 
 
 def centre_crop(picture: Tensor, size: int) -> Tensor:

@@ -31,10 +31,12 @@ def run(config: DictConfig, console: Console) -> None:
     console.print(f"{torch.get_num_threads()} threads; peak {limit}, memory {flow / 1e9:.0f} GB/s")
     times = measure(name, shape, config.ways, config.rounds, lambda line: console.print(f"  {line}"))
     first, work = next(iter(times.values())), operations(name, shape)
-    headings = ("ms", "ratio", "of peak", "tensors MB", "process MB")
+    headings = ("first s", "ms", "ratio", "of peak", "tensors MB", "process MB")
     table = PlainTable("way", *(Column(heading, justify="right") for heading in headings))
     for way, timing in times.items():
         share = "-" if most is None else f"{work / timing.median / most:.0%}"
         memory = f"{timing.tensors:.1f}", f"{timing.process:.0f}"
-        table.add_row(way, f"{timing.median * 1e3:.2f}", f"{timing.ratio(first):.2f}", share, *memory)
+        table.add_row(
+            way, f"{timing.first:.2f}", f"{timing.median * 1e3:.2f}", f"{timing.ratio(first):.2f}", share, *memory
+        )
     console.print(table)
