@@ -51,7 +51,8 @@ class _ResizedCrop(v2.RandomResizedCrop):
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
         top, left = params["top"], params["left"]
-        return resized(inpt[..., top : top + params["height"], left : left + params["width"]], *self.size)
+        cut = inpt[..., top : top + params["height"], left : left + params["width"]]
+        return resized(cut, *self.size)  # type: ignore[misc]  # a pair, once made
 
 
 # Colour
