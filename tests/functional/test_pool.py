@@ -393,3 +393,30 @@ def test_the_output_may_be_written_to(algorithm):
         lambda x: F.max_pool2d(x, 2).relu_(),
         random(2, 3, 6, 6),
     )
+
+
+@pytest.mark.parametrize(("size", "dtype"), [((9, 11), torch.int16), ((200, 180), torch.int32)])
+def test_places_kept_in_fewer_bytes_give_the_same_gradients(size, dtype, monkeypatch):
+    kept, shortened = [], max_pool._shortened
+
+    def recorded(saved, dtype):
+        short, places = shortened(saved, dtype)
+        kept.extend([short.dtype] if places else [])
+        return short, places
+
+    monkeypatch.setattr(max_pool, "_SHORTENED_FROM", 0)
+    monkeypatch.setattr(max_pool, "_shortened", recorded)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    outcomes = []
+    for pool2d in (max_pool2d, F.max_pool2d):
+        y = pool2d(x, 3, 2, 1)
+        (first,) = torch.autograd.grad(y.square().sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(first.square().sum(), x)
+        outcomes.append((y, first, second))
+    for found, wanted in zip(*outcomes, strict=True):
+        assert torch.equal(found, wanted)
+    assert kept == [dtype]
+    with torch.no_grad():
+        max_pool2d(x, 3, 2, 1)
+    torch.func.grad(lambda x: max_pool2d(x, 3, 2, 1).sum())(x.detach())
+    assert kept == [dtype]

@@ -12,14 +12,15 @@ saves a window's index of 8 bytes and the comparisons that the forward would nee
 """
 
 from collections.abc import Callable, Iterator
-from functools import reduce
+from functools import partial, reduce
 from typing import Literal, overload
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from repronet.functional.algorithms import own_or_vendor
-from repronet.functional.function import differentiable, is_differentiated, is_traced, overridable
+from repronet.functional.function import differentiable, is_differentiated, is_traced, is_transformed, overridable
 from repronet.functional.pool_windows import (
     Axis,
     Phases,
@@ -190,9 +191,31 @@ def _own(input: Tensor, geometry: Geometry, return_indices: bool) -> Maxima:
     return output, max_pool2d_indices(input.detach(), geometry) if return_indices else None
 
 
+# From so many elements of input on, the winners' places are kept for backward in 2 or 4 bytes in place of torch's 8. A
+# small pool would take longer by it, and has little to save.
+_SHORTENED_FROM = 2**20
+
+
 def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
     g = geometry
-    return torch.ops.aten.max_pool2d_with_indices(input, g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode)
+    settings = g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode
+    pool = partial(torch.ops.aten.max_pool2d_with_indices, input, *settings)
+    if input.numel() < _SHORTENED_FROM or is_transformed() or not is_differentiated(input):
+        return pool()
+    height, width = image_size(input)
+    short = torch.int16 if height * width <= 2**15 else torch.int32
+    with saved_tensors_hooks(partial(_shortened, dtype=short), _lengthened):
+        return pool()
+
+
+def _shortened(saved: Tensor, dtype: torch.dtype) -> tuple[Tensor, bool]:
+    places = saved.dtype == torch.int64
+    return (saved.to(dtype) if places else saved), places
+
+
+def _lengthened(kept: tuple[Tensor, bool]) -> Tensor:
+    saved, places = kept
+    return saved.long() if places else saved
 
 
 def pooled(way: Callable[[Tensor], Maxima], input: Tensor, return_indices: bool) -> Tensor | tuple[Tensor, Tensor]:
