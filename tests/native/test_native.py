@@ -1,6 +1,8 @@
 """The compiled kernels: how they come to be, what is said where they cannot, and whether they keep to their memory."""
 
 import os
+import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -164,6 +166,36 @@ def test_a_sanitizer_would_see_it(tmp_path, monkeypatch):
     done = sanitized(tmp_path)
     assert done.returncode != 0
     assert "heap-buffer-overflow" in done.stderr
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="AVX2 is an instruction set of x86")
+def test_processors_without_avx_512_compute_as_exactly(tmp_path):
+    """The kernels' tests once more with shorter vectors, of which there are sixteen registers and not thirty-two."""
+    tests = Path(__file__).parents[1]
+    chosen = (
+        tests / "native",
+        tests / "functional" / "test_norm_relu.py",
+        tests / "layers" / "test_norm_relu_layers.py",
+    )
+    environment = {"CC": shlex.join([*native.compiler(), "-mno-avx512f"]), "REPRONET_CACHE": str(tmp_path)}
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "0",
+        "-m",
+        "not slow",
+        "-k",
+        "not compiler",
+        *(str(tests / one) for one in chosen),
+    ]
+    done = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
 
 
 @needs_compiler

@@ -163,17 +163,26 @@ INLINE void NAME(sums_row)(const REAL *g, const REAL *x, const REAL *y, REAL *ke
     }
 }
 
-INLINE void NAME(sums_plane)(const REAL *g, const REAL *x, const REAL *y, REAL mean, double *sum, double *dot,
-                             int64_t many, const int masks) {
+/* Sums over a piece of a plane of at most 2048. Compiled once, never inlined: two copies may add in different orders. */
+static __attribute__((noinline)) void NAME(sums_piece)(const REAL *d, const REAL *x, REAL mean, double *sum,
+                                                       double *dot, int64_t many) {
     REAL s = 0, t = 0;
 #pragma omp simd reduction(+ : s, t)
     for (int64_t i = 0; i < many; i++) {
-        REAL d = masks && y[i] <= 0 ? 0 : g[i];
-        s += d;
-        t += d * (x[i] - mean);
+        s += d[i];
+        t += d[i] * (x[i] - mean);
     }
     *sum += s;
     *dot += t;
+}
+
+static void NAME(sums_plane)(const REAL *g, const REAL *x, const REAL *y, REAL mean, double *sum, double *dot,
+                             int64_t many) {
+    REAL behind[2048];
+    if (y)
+#pragma omp simd
+        for (int64_t i = 0; i < many; i++) behind[i] = y[i] <= 0 ? 0 : g[i];
+    NAME(sums_piece)(y ? behind : g, x, mean, sum, dot, many);
 }
 
 INLINE void NAME(gradient_row)(const REAL *g, const REAL *x, const REAL *y, REAL *kept, REAL *of_x, const REAL *mean,
@@ -236,8 +245,7 @@ void NAME(norm_backward)(const REAL *g, const REAL *x, const REAL *y, const REAL
             for (int64_t k = 0; k < n; k++)
                 for (int64_t begin = 0; begin < l; begin += 2048) {
                     const int64_t at = (k * c + i) * l + begin, some = MIN(2048, l - begin);
-                    if (y) NAME(sums_plane)(g + at, x + at, y + at, mean[i], found + i, found + c + i, some, 1);
-                    else NAME(sums_plane)(g + at, x + at, 0, mean[i], found + i, found + c + i, some, 0);
+                    NAME(sums_plane)(g + at, x + at, y ? y + at : 0, mean[i], found + i, found + c + i, some);
                 }
     }
     if (last && rows * many < n * l) { /* what the rows left over, as one that is cut short */
