@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -140,3 +142,12 @@ def test_hydra_s_folders_are_ours(repronet, tmp_path, monkeypatch, multirun):
     assert many == multirun
     assert [*words] == ([] if multirun else ["run_dir=r/x"])
     assert str(folder) == ("s/app" if multirun else "None")
+
+
+@pytest.mark.parametrize("setting", ["hydra.run.dir=there", "hydra.verbose=true", "hydra.job_logging.root.level=DEBUG"])
+def test_settings_are_the_first_thing_that_a_process_composes(setting, tmp_path):
+    """In a process of its own: any command before it in this one would have stored the networks' configs."""
+    words = [sys.executable, "-m", "repronet", "train", setting, "data=image_folder", "data.root=nowhere"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == f"repronet: data.root={tmp_path}/nowhere: no such folder"

@@ -105,6 +105,7 @@ def compose_with_launcher(command: str, overrides: Sequence[str]) -> DictConfig:
 @cache
 def untouched() -> DictConfig:
     """What Hydra composes where nobody says anything."""
+    _store_what_has_no_file()
     with initialize_config_module("repronet.configs", version_base="1.3"):
         return hydra_compose("train", return_hydra_config=True)
 
@@ -181,6 +182,9 @@ def _asked(command: str, overrides: Sequence[str]) -> _Asked:
 
 def _initialized() -> AbstractContextManager[None]:
     """Hydra over our configs; over the user's where the primary one is there, which Hydra does not search for."""
+    _store_what_has_no_file()
+    for group, name, values in plugins.choices():
+        ConfigStore.instance().store(group=group, name=name, node=values)
     folder = own_folder()
     if own_config() is not None and folder is not None:
         return initialize_config_dir(str(folder.resolve()), version_base="1.3")
@@ -229,9 +233,6 @@ def _fitted(config: DictConfig) -> DictConfig:
 
 def _composed(command: str, overrides: Sequence[str], removed: Sequence[str] = ()) -> DictConfig:
     """What Hydra composes, with the defaults of the schemas where the files say nothing, or are not to say it."""
-    _store_what_has_no_file()
-    for group, name, values in plugins.choices():
-        ConfigStore.instance().store(group=group, name=name, node=values)
     try:
         with _initialized():
             config = hydra_compose(_primary(command), list(overrides), return_hydra_config=own_folder() is not None)
