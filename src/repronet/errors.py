@@ -41,7 +41,7 @@ def closest(word: str, valid: Iterable[str], at_least: float = 0.6) -> str:
 
 def _likeness(word: str, name: str) -> float:
     (above, _, tail), (group, _, key) = word.rpartition("."), name.rpartition(".")
-    if tail == key:
+    if tail == key or word.replace(".", "_") == name.replace(".", "_"):
         return 1.0
     if above and group:  # a group that is right makes no key alike
         return _ratio(tail, key) * _ratio(above, group)

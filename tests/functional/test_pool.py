@@ -420,3 +420,17 @@ def test_places_kept_in_fewer_bytes_give_the_same_gradients(size, dtype, monkeyp
         max_pool2d(x, 3, 2, 1)
     torch.func.grad(lambda x: max_pool2d(x, 3, 2, 1).sum())(x.detach())
     assert kept == [dtype]
+
+
+def test_somebody_elses_hooks_see_what_a_large_pool_keeps(monkeypatch):
+    """As activation checkpointing and moving to the CPU rely on: torch calls the innermost hooks alone."""
+    monkeypatch.setattr(max_pool, "_SHORTENED_FROM", 0)
+    x = torch.randn(2, 3, 8, 8, requires_grad=True)
+    seen = []
+    for pool2d in (max_pool2d, F.max_pool2d):
+        with torch.autograd.graph.saved_tensors_hooks(lambda kept: seen.append(kept.dtype) or kept, lambda kept: kept):
+            pool2d(x, 2)
+    assert seen[: len(seen) // 2] == seen[len(seen) // 2 :]
+    assert torch.int64 in seen
+    with torch.autograd.graph.disable_saved_tensors_hooks("none here"):
+        max_pool2d(x, 2)

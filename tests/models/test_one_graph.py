@@ -1,4 +1,4 @@
-"""torch.compile captures every network as one graph: nothing in a layer breaks it."""
+"""torch.compile captures the forward of a network as one graph; one of each file, as on the meta device."""
 
 import inspect
 

@@ -141,7 +141,8 @@ def measure(
     Raises:
         UserError: where one of them cannot run.
     """
-    os.environ.update(_SILENT)
+    for name, level in _SILENT.items():
+        os.environ.setdefault(name, level)
     found = {way: Timing() for way in ways}
     fresh = get_context("spawn")
     with ExitStack() as stack:

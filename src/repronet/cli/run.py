@@ -71,8 +71,8 @@ def _options(name: str, words: list[str]) -> argparse.Namespace:
     options, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
         option = unknown[0].partition("=")[0]
-        near = nearest(option, [known for known in parser._option_string_actions if known.startswith("--")], 0.7)
-        raise UserError(f"{option}: no such option{near or '; write keys as KEY=VALUE, without dashes'}")
+        near = nearest(option, [f"--{known.replace('_', '-')}" for known in vars(options) if known != "words"], 0.8)
+        raise UserError(f"{option}: no such option{near}; keys are written KEY=VALUE, without dashes")
     return options
 
 

@@ -46,7 +46,7 @@ def _is_most(found: Any) -> bool:
     return type(found) is int and COUNT.check(found)
 
 
-MOST = Constraint(_is_most, "a whole number, or numbers and shares of some classes, such as {8: 0.1}", "N")
+MOST = Constraint(_is_most, "a whole number above 0, or numbers and shares of some classes, such as {8: 0.1}", "N")
 COLUMNS = Constraint(CLASSES.check, "two or more names of columns")
 FILE = Constraint(FOLDER.check, "a file", "FILE")
 SEPARATOR = Constraint(lambda x: x != "", "one or more characters")

@@ -47,7 +47,10 @@ def _crop_and_pad(picture: Tensor, share: float) -> Tensor:
 
 
 class _ResizedCrop(v2.RandomResizedCrop):
-    """torchvision's draws, and its pixels in half the time: its resizing would turn the picture to channels first."""
+    """torchvision's draws and, on processors with AVX2, its pixels in half the time.
+
+    Its resizing would turn the picture to channels first, and computes in floats elsewhere, which may differ by 1.
+    """
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
         top, left = params["top"], params["left"]

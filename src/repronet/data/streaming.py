@@ -70,13 +70,12 @@ class _Made(Dataset):
 
 
 def _stacked(items: list[Any]) -> Batch | list[PictureError]:
-    """uint8 (N, C, H, W), the channels last in memory as pictures have them, and labels (N,); or the errors met."""
+    """uint8 (N, C, H, W) and labels (N,), or the errors that were met."""
     wrong = [item for item in items if isinstance(item, PictureError)]
     if wrong:
         return wrong
     images, labels = zip(*items, strict=True)
-    lines = torch.stack([image.permute(1, 2, 0) for image in images])  # (C, H, W) → (N, H, W, C), without turning any
-    return lines.permute(0, 3, 1, 2), torch.stack(labels)  # → (N, C, H, W)
+    return torch.stack(images), torch.stack(labels)
 
 
 def _start_worker(worker: int) -> None:

@@ -8,12 +8,13 @@ are those of Krizhevsky et al., "ImageNet classification with deep convolutional
 
 The forward does not store the winners. The gradient finds them again from the input: first, for each window, the row
 whose maximum is the window's, then the column whose element is the row's. This costs a few passes over memory, and
-saves a window's index of 8 bytes and the comparisons that the forward would need for it.
+saves a window's index and the comparisons that the forward would need for it. torch's kernel, where that is faster,
+keeps the indices; of large pools we shorten them.
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial, reduce
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -200,12 +201,18 @@ def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
     g = geometry
     settings = g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode
     pool = partial(torch.ops.aten.max_pool2d_with_indices, input, *settings)
-    if input.numel() < _SHORTENED_FROM or is_transformed() or not is_differentiated(input):
+    if input.numel() < _SHORTENED_FROM or is_transformed() or not is_differentiated(input) or _are_hooks_in_use():
         return pool()
     height, width = image_size(input)
     short = torch.int16 if height * width <= 2**15 else torch.int32
     with saved_tensors_hooks(partial(_shortened, dtype=short), _lengthened):
         return pool()
+
+
+def _are_hooks_in_use() -> bool:
+    """Whether somebody else handles what is saved for backward, as activation checkpointing does, or forbids to."""
+    hooks: Any = torch._C._autograd  # type: ignore[attr-defined]
+    return not hooks._saved_tensors_hooks_is_enabled() or hooks._top_saved_tensors_default_hooks(False) is not None
 
 
 def _shortened(saved: Tensor, dtype: torch.dtype) -> tuple[Tensor, bool]:

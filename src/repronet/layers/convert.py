@@ -62,6 +62,9 @@ def convert(model: nn.Module, to: str = "custom") -> nn.Module:
     classes = _pairs() if to == "custom" else {ours: theirs for theirs, ours in _pairs().items()}
     for module in model.modules():
         _swap(module, classes)
+    if to == "custom":
+        for ours in set(map(type, model.modules())) & set(_ours().values()):
+            exact_types.enter(ours)
     return model
 
 
@@ -73,8 +76,6 @@ def _swap(module: nn.Module, classes: Mapping[Class, Class]) -> None:
         return
     if hasattr(before, "algorithm"):
         module.__dict__.pop("algorithm", None)  # torch's layer has none
-    if after.__module__.startswith("repronet."):
-        exact_types.enter(after)
     module.__class__ = _parametrized(type(module), after) if parametrize.is_parametrized(module) else after
 
 

@@ -14,7 +14,6 @@ _TABLES = (
     ("captum.attr._core.deep_lift", "SUPPORTED_NON_LINEAR"),
     ("captum.attr._core.lrp", "SUPPORTED_LAYERS_WITH_RULES"),
     ("captum.attr._core.lrp", "SUPPORTED_NON_LINEAR_LAYERS"),
-    ("ptflops.pytorch_ops", "MODULES_MAPPING"),
     ("thop.profile", "register_hooks"),
 )
 

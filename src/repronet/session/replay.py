@@ -109,7 +109,7 @@ def _parted(kept: dict[str, Any], found: dict[str, Any], layers: Sequence[str]) 
 
 def _parted_epoch(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     key = next((key for key in COMPARED if there.get(key) != here.get(key)), None)
-    return f"within the first epoch: {key} {there.get(key)!r} recorded, {here.get(key)!r} here" if key else ""
+    return f"the first epoch: {key} {there.get(key)!r} recorded, {here.get(key)!r} here" if key else ""
 
 
 def _reasons(record: Record, here: Mapping[str, Any]) -> Iterator[str]:

@@ -59,7 +59,7 @@ class ImageClassifier(pl.LightningModule):
         label_smoothing: share of the target that all classes have alike in training; for cross-entropy alone.
         finetune: a row of :data:`repronet.training.finetune.PLANS`: which stages are trained when; None trains all.
         distillation: what keeps the answers for an old task, whose loss is added once more than the head is trained.
-        channels_last: keep images and weights with the channels innermost; else neither, whatever a loader deals.
+        channels_last: keep images and weights with the channels innermost.
         multilabel: an image may have several labels, zeros and ones (N, classes); the loss must know that, as "binary".
         class_weights: what each class counts in the training loss, see :func:`repronet.training.losses.training_loss`.
 
@@ -119,8 +119,9 @@ class ImageClassifier(pl.LightningModule):
         self._since: dict[str, Any] = {"loss_sum": 0.0, "wrong": 0, "wrong_top5": 0, "count": 0}
 
     def forward(self, images: Tensor) -> Tensor:
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return self.network(images.contiguous(memory_format=layout))
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.network(images)
 
     @property
     def parameter_count(self) -> int:

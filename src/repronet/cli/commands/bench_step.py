@@ -37,6 +37,6 @@ def run(config: DictConfig, console: Console) -> None:
         share = "-" if most is None else f"{work / timing.median / most:.0%}"
         memory = f"{timing.tensors:.1f}", f"{timing.process:.0f}"
         table.add_row(
-            way, f"{timing.first:.2f}", f"{timing.median * 1e3:.2f}", f"{timing.ratio(first):.2f}", share, *memory
+            way, f"{timing.first:.3f}", f"{timing.median * 1e3:.2f}", f"{timing.ratio(first):.2f}", share, *memory
         )
     console.print(table)

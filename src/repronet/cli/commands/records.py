@@ -34,9 +34,12 @@ def show(folder: Path, console: Console) -> Path:
     found = record.read_all(folder)
     records = list(found.values())
     full = [one for one in records if one["budget"] == "paper"]
-    console.print(_figures(full))
-    console.print()
-    console.print(_claims(full))
+    if full:
+        console.print(_figures(full))
+        console.print()
+        console.print(_claims(full))
+    else:
+        console.print("no run at full length yet; shorter ones are in the page alone")
     path = folder / PAGE
     write_whole(path, page(found, costs()).encode())
     console.print(f"\n{path}: {len(records)} run{'s' if len(records) > 1 else ''}", markup=False, soft_wrap=True)
@@ -76,8 +79,9 @@ def _figures(records: list[record.Record]) -> PlainTable:
         name = group[0]["experiment"]
         away = distance(group) if comparable(group[0]) else "*"
         table.add_row(name, shown_error(published(name)), shown_ours(group), away, length(group, ""))
-    table.caption = "* not comparable with the paper's figure: shorter, or of another kind"
-    table.caption_justify = "left"
+    if any(not comparable(group[0]) for group in groups(records)):
+        table.caption = "* not comparable with the paper's figure: shorter, or of another kind"
+        table.caption_justify = "left"
     return table
 
 

@@ -68,7 +68,9 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
                 if record is not None:
                     done.append(record)
             if done:
-                console.print(f"\n{name}: paper {shown_error(published(name))}, here {shown_ours(done)}")
+                short = "" if budgets[name] == "paper" else f" with budget={budgets[name]}, too short for a comparison"
+                paper = "" if short else f"paper {shown_error(published(name))}, "
+                console.print(f"\n{name}: {paper}here {shown_ours(done)}{short}")
             for deviation in dict.fromkeys(deviation for record in done for deviation in record["deviations"]):
                 console.print(f"  differs: {deviation}", markup=False, soft_wrap=True)
             succeeded &= len(done) == len(seeds)

@@ -153,7 +153,7 @@ def work(sweep: Sweep, console: Console) -> bool:
         return True
     require_launcher(launcher)
     count = len(sweep.jobs) or len(missing) + len(sweep.runs)
-    console.print(f"{count} jobs in {sweep.folder}", markup=False, soft_wrap=True)
+    console.print(f"{count} job{'s' * (count != 1)} in {sweep.folder}", markup=False, soft_wrap=True)
     if launcher.name != "basic":
         console.print(f"output of each job: {sweep.folder / OUTPUT}", markup=False, soft_wrap=True)
     reasons: dict[Path, str] = {}  # of runs that failed

@@ -25,7 +25,7 @@ receptive_fields = ...
 """Side of what one number sees: [two layers of 3×3, three of 3×3, one of 3×3 at stride 2 and then one of 3×3]."""
 
 inception_operations = ...
-"""Multiplications, to the million, of an inception module without bottlenecks on 28×28×256.
+"""Multiplications, to the million (so 12000000), of an inception module without bottlenecks on 28×28×256.
 
 128 filters of 1×1, 192 of 3×3 and 96 of 5×5 side by side, all padded so that 28×28 stays.
 """
