@@ -84,6 +84,7 @@ def ours(split: PictureSplit, workers: int) -> PictureLoader:
         num_classes=2,
         workers=workers,
         device=torch.device("cpu"),
+        channels_last=True,  # as for the networks of `repronet train` on this processor
     )
 
 

@@ -45,3 +45,19 @@ def test_padding_centres_the_image_on_background():
 def test_an_image_larger_than_the_network_is_refused():
     with pytest.raises(UserError, match="33×40, larger than the 32×32"):
         pad_to(torch.zeros(1, 1, 33, 40, dtype=torch.uint8), 32)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_images_stay_as_they_lie_in_memory(channels, dtype):
+    images = torch.randint(0, 256, (2, channels, 5, 7)).to(dtype)
+    pixel_map = PixelMap((0.3, 1.7, 2.2)[:channels], (-0.4, 0.0, 1.3)[:channels])
+    wanted = pixel_map(images)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = images.contiguous(memory_format=layout)
+        found = pixel_map(given)
+        assert torch.equal(found, wanted)
+        assert found.is_contiguous(memory_format=layout)
+        assert found.data_ptr() != given.data_ptr()
+    assert torch.equal(pixel_map(images[:, :, 1:4, 2:6]), wanted[:, :, 1:4, 2:6])
+    assert pixel_map(images[:0]).shape == images[:0].shape

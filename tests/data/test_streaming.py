@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.batches import Dealing, TensorLoader
+from repronet.data.module import ImageDataModule
 from repronet.data.pictures import PictureFiles, PictureSplit, split_of
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap
 from repronet.data.randomness import counter_generator
 from repronet.data.reading import PictureError
-from repronet.data.splits import Split
+from repronet.data.splits import ImageDataset, Split
 from repronet.data.streaming import Frame, PictureEvaluation, PictureLoader
 from repronet.errors import UserError
 
@@ -53,7 +55,9 @@ def split(files, cache, keep) -> PictureSplit:
     return split_of(files, torch.arange(COUNT), files.paths[0].parent, "test", cache, keep)
 
 
-def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, mixing=None, chunk=2) -> PictureLoader:
+def batches(
+    pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, mixing=None, chunk=2, channels_last=False
+) -> PictureLoader:
     return PictureLoader(
         pictures,
         change,
@@ -64,6 +68,7 @@ def batches(pictures, change, augmentation=None, *, workers=0, seed=0, epoch=0, 
         num_classes=COUNT,
         workers=workers,
         device=CPU,
+        channels_last=channels_last,
     )
 
 
@@ -93,6 +98,32 @@ def test_one_tensor_and_files_on_disk_give_the_same_batches(files, tmp_path, pol
     fast = TensorLoader(whole, policy, HALF, Dealing(8, 2, 3, lambda: 5))
     streamed = batches(split(files, tmp_path, keep=False), Frame(16, 16), policy, workers=2, seed=3, epoch=5)
     assert digest(fast) == digest(streamed)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("policy", [None, PadCropFlip(), PlanarAffine(2, 0.1, 0.1, 10, 10)])
+def test_the_layout_changes_no_number(files, tmp_path, policy, workers):
+    pictures = split(files, tmp_path, keep=False)
+    usual, last = (
+        batches(pictures, Frame(16, 16), policy, workers=workers, channels_last=wanted) for wanted in (False, True)
+    )
+    assert digest(usual) == digest(last)
+    assert all(images.is_contiguous() for images, _ in usual)
+    if policy is None:
+        assert all(images.is_contiguous(memory_format=torch.channels_last) for images, _ in last)
+
+
+@pytest.mark.parametrize("wanted", [True, False, None])
+def test_batches_lie_as_the_trained_module_says(files, tmp_path, wanted):
+    pictures = split(files, tmp_path, keep=False)
+    classes = tuple(str(number) for number in range(COUNT))
+    data = ImageDataModule(ImageDataset("files", pictures, pictures, pictures, classes), image_size=16, batch_size=8)
+    module = SimpleNamespace() if wanted is None else SimpleNamespace(channels_last=wanted)
+    data.trainer = SimpleNamespace(
+        lightning_module=module, global_rank=0, world_size=1, current_epoch=0, overfit_batches=0
+    )
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        assert all(images.is_contiguous() != bool(wanted) for images, _ in loader)
 
 
 def test_seed_and_epoch_decide(files, tmp_path):

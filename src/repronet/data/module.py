@@ -234,9 +234,15 @@ class ImageDataModule(pl.LightningDataModule):
             num_classes=len(self.classes),
             workers=self.workers,
             device=self.device,
+            channels_last=self._wants_channels_last(),
         )
         self._holding_processes.add(loader)
         return loader
+
+    def _wants_channels_last(self) -> bool:
+        """Whether what is trained says so; another LightningModule gets batches that it can view as it likes."""
+        trained = None if self.trainer is None else self.trainer.lightning_module
+        return getattr(trained, "channels_last", False) is True
 
     def first_training_batch(self) -> Batch:
         """The first batch of the first epoch, made in this process and without those that it would be prepared with."""
@@ -274,6 +280,7 @@ class ImageDataModule(pl.LightningDataModule):
             batch_size=self.eval_batch_size,
             workers=self.workers,
             device=self.device,
+            channels_last=self._wants_channels_last(),
             rank=rank,
             world_size=world_size,
         )

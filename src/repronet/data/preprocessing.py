@@ -63,10 +63,17 @@ class PixelMap:
         return cls((high - low,) * channels, (low,) * channels)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """uint8 or float pixels 0..255, (N, C, H, W) → float32 of the same shape."""
+        """uint8 or float pixels 0..255, (N, C, H, W) → float32 of the same shape, as they lie in memory."""
         gain, offset = _by_channel(self.gain, images) / 255, _by_channel(self.offset, images)
         # In place on one copy: mixed types and a second copy would take two and a half times as long.
-        return images.to(torch.float32, copy=True).mul_(gain).add_(offset)  # (N, C, H, W) · (C, 1, 1)
+        mapped = images.to(torch.float32, copy=True)
+        if mapped.is_contiguous() or not mapped.is_contiguous(memory_format=torch.channels_last):
+            return mapped.mul_(gain).add_(offset)  # (N, C, H, W) · (C, 1, 1)
+        count, channels, height, width = mapped.shape
+        # A line of pixels is one long vector, or each operation would take a pixel's few channels at a time.
+        lines = mapped.permute(0, 2, 3, 1).view(count * height, width * channels)  # (N, C, H, W) → (N·H, W·C)
+        lines.mul_(gain.flatten().repeat(width)).add_(offset.flatten().repeat(width))
+        return mapped
 
 
 def _by_channel(values: tuple[float, ...], images: Tensor) -> Tensor:

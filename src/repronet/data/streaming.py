@@ -10,6 +10,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -69,13 +70,16 @@ class _Made(Dataset):
             return error
 
 
-def _stacked(items: list[Any]) -> Batch | list[PictureError]:
+def _stacked(items: list[Any], channels_last: bool) -> Batch | list[PictureError]:
     """uint8 (N, C, H, W) and labels (N,), or the errors that were met."""
     wrong = [item for item in items if isinstance(item, PictureError)]
     if wrong:
         return wrong
     images, labels = zip(*items, strict=True)
-    return torch.stack(images), torch.stack(labels)
+    if not channels_last:
+        return torch.stack(images), torch.stack(labels)
+    lines = torch.stack([image.permute(1, 2, 0) for image in images])  # (N, H, W, C), as most pictures lie in memory
+    return lines.permute(0, 3, 1, 2), torch.stack(labels)
 
 
 def _start_worker(worker: int) -> None:
@@ -104,8 +108,8 @@ def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
 class PictureMaker:
     """Makes batches of changed pictures, by ``workers`` processes that live until it is closed, or by none."""
 
-    def __init__(self, split: LabelledPictures, change: PictureChange, workers: int):
-        self.split, self.change, self.workers = split, change, workers
+    def __init__(self, split: LabelledPictures, change: PictureChange, workers: int, channels_last: bool):
+        self.split, self.change, self.workers, self.channels_last = split, change, workers, channels_last
         self._plan: list[list[tuple[int, int]]] = []  # the loader looks here for the batches of a pass
         self._loader: DataLoader | None = None
 
@@ -147,7 +151,7 @@ class PictureMaker:
             batch_sampler=self._plan,
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
-            collate_fn=_stacked,
+            collate_fn=partial(_stacked, channels_last=self.channels_last),
             worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator(),  # or the loader would draw a seed for its workers from the global one
@@ -158,7 +162,8 @@ class PictureLoader(TrainingLoader):
     """Deals a training split of pictures, like :class:`repronet.data.batches.TensorLoader` and in the same order.
 
     Each picture is first changed alone, in a loader process where there are any; then a chunk of batches is
-    augmented and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed.
+    augmented and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed. With
+    ``channels_last`` the channels stay innermost in memory, as in files: for a network that wants them so.
     """
 
     def __init__(
@@ -173,10 +178,11 @@ class PictureLoader(TrainingLoader):
         num_classes: int,
         workers: int,
         device: torch.device,
+        channels_last: bool = False,
     ):
         super().__init__(len(split), dealing, augmentation, pixel_map)
         self.split, self.mixing, self.num_classes, self.device = split, mixing, num_classes, device
-        self._maker = PictureMaker(split, change, workers)
+        self._maker = PictureMaker(split, change, workers, channels_last)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""
@@ -241,12 +247,13 @@ class PictureEvaluation:
         batch_size: int,
         workers: int,
         device: torch.device,
+        channels_last: bool = False,
         rank: int = 0,
         world_size: int = 1,
     ):
         self.split, self.pixel_map, self.batch_size, self.device = split, pixel_map, batch_size, device
         self.rank, self.world_size = rank, world_size
-        self._maker = PictureMaker(split, frame, workers)
+        self._maker = PictureMaker(split, frame, workers, channels_last)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""
