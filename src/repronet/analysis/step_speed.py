@@ -141,8 +141,8 @@ def measure(
     Raises:
         UserError: where one of them cannot run.
     """
-    for name, level in _SILENT.items():
-        os.environ.setdefault(name, level)
+    for variable, level in _SILENT.items():
+        os.environ.setdefault(variable, level)
     found = {way: Timing() for way in ways}
     fresh = get_context("spawn")
     with ExitStack() as stack:

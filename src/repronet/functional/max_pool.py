@@ -201,7 +201,8 @@ def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
     g = geometry
     settings = g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode
     pool = partial(torch.ops.aten.max_pool2d_with_indices, input, *settings)
-    if input.numel() < _SHORTENED_FROM or is_transformed() or not is_differentiated(input) or _are_hooks_in_use():
+    # is_transformed first: torch.export would take the size's comparison for a limit of the batch.
+    if is_transformed() or input.numel() < _SHORTENED_FROM or not is_differentiated(input) or _are_hooks_in_use():
         return pool()
     height, width = image_size(input)
     short = torch.int16 if height * width <= 2**15 else torch.int32
