@@ -29,6 +29,8 @@ class Outcome:
 @pytest.fixture
 def repronet(tmp_path, monkeypatch, capsys) -> Callable[..., Outcome]:
     """Runs ``repronet WORDS...`` in an empty folder and returns its exit code and output."""
+    import torch._dynamo  # noqa: F401  # or the command would defer it, and what a later test compiles here would fail
+
     from repronet.cli import main
 
     monkeypatch.chdir(tmp_path)
