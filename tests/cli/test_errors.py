@@ -118,6 +118,9 @@ BAD = [
     (["train", "data=mnist", 'data.root="my photos"'], ["data.root=", "/my photos: no such folder"]),
     (["train", "--plugin", "nowhere.py"], ["--plugin nowhere.py", "no such file"]),
     (["bench"], ["bench: needs a second word, one of: bench conv, bench step"]),
+    (["train", "--epochs", "3"], ["--epochs: no such option; keys are written KEY=VALUE, without dashes"]),
+    (["train", "--multi"], ["--multi: no such option; nearest: --multirun; keys are written KEY=VALUE"]),
+    (["reproduce", "lenet5_mnist", "data.root=x"], ["data.root=x: no such key; nearest: data_root"]),
     (["finetune", "compete"], ["finetune compete", "one of: finetune compare"]),
 ]
 

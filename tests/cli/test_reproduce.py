@@ -69,6 +69,9 @@ def without_timing(record):
 def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
     outcome = repronet(*SMOKE, "seeds=[0,1]")
     assert (outcome.code, outcome.err) == (0, "")
+    said = " ".join(outcome.out.split())
+    assert f" {NAME}: here " in said
+    assert "(2) with budget=smoke, too short for a comparison" in said
     record, result = recorded(tmp_path), runs.read_result(tmp_path / FOLDER)
     for key in ("test_error", "best_val_error", "best_epoch", "epochs", "steps", "versions", "hardware"):
         assert record[key] == result[key]
@@ -232,6 +235,7 @@ def test_a_record_changed_by_hand_stops_the_report(repronet, tmp_path):
     repronet(*SMOKE)
     outcome = repronet("report", "results")
     assert (outcome.code, outcome.err) == (0, "")
+    assert "no run at full length yet" in outcome.out
     assert f"`{NAME}`" in (tmp_path / "results" / "README.md").read_text()
     path = records.place(tmp_path / "results", NAME, "smoke", 0)
     assert repronet("report", "results", "out=page.html").err == (

@@ -198,14 +198,22 @@ def test_thop_counts_as_on_torchs_layers():
     assert thop.profile(models.create("resnet20").eval(), inputs=(x,), verbose=False) == (41_308_864, 269_722)
 
 
-@pytest.mark.parametrize("build", [layers.Conv2d, lambda *sizes: layers.convert(nn.Conv2d(*sizes))])
-def test_layers_enter_the_tables_of_tools_that_look_up_exact_classes(build, monkeypatch):
+BUILT_BEFORE = layers.Conv2d(1, 1, 3)
+WAYS_TO_ENTER = {
+    "built": lambda: layers.Conv2d(1, 1, 3),
+    "converted": lambda: layers.convert(nn.Conv2d(1, 1, 3)),
+    "built before the tool was imported": lambda: layers.convert(nn.Sequential(BUILT_BEFORE)),
+}
+
+
+@pytest.mark.parametrize("enter", WAYS_TO_ENTER.values(), ids=WAYS_TO_ENTER)
+def test_layers_enter_the_tables_of_tools_that_look_up_exact_classes(enter, monkeypatch):
     counters, rules, unknown = {nn.Conv2d: "count"}, [nn.Conv2d], {nn.Linear: "count"}
     monkeypatch.setitem(sys.modules, "thop.profile", SimpleNamespace(register_hooks=counters))
     monkeypatch.setitem(sys.modules, "captum.attr._core.lrp", SimpleNamespace(SUPPORTED_NON_LINEAR_LAYERS=rules))
     monkeypatch.setitem(sys.modules, "captum.attr._core.deep_lift", SimpleNamespace(SUPPORTED_NON_LINEAR=unknown))
     for _ in range(2):
-        build(1, 1, 3)
+        enter()
     assert counters == {nn.Conv2d: "count", layers.Conv2d: "count"}
     assert rules == [nn.Conv2d, layers.Conv2d]
     assert unknown == {nn.Linear: "count"}

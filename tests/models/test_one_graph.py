@@ -7,7 +7,7 @@ import torch
 
 from repronet import models
 
-# Of each file that one whose graph is the smallest; deeper ones repeat its blocks.
+# One of each file; deeper ones repeat its blocks.
 NETWORKS = (
     *("lenet5", "lenet5_1998", "lecture_net", "locally_connected", "mlp", "alexnet", "four_layer_11pct", "zfnet"),
     *("vgg16_bn", "nin", "googlenet_bn", "inception_v3", "resnet18", "resnet20", "preact_resnet110"),

@@ -101,7 +101,7 @@ def _begin(name: str, shape: Sequence[int], way: str, threads: int) -> tuple[int
     if WAYS[way]["layers"] == "custom":
         keep_memory()
     _step = _prepared(name, shape, WAYS[way])
-    first, _, third = _round(1), _round(1), _round(1)
+    first, _, third = _round(1), _round(1), _round(1)  # the second one may still compile
     return max(1, round(_LEAST_SECONDS / third)), first
 
 

@@ -1,6 +1,6 @@
-"""Enter our layers where a tool looks a layer up by its exact class, as captum's LRP and thop's counters do.
+"""Register our layers with tools that look a layer up by its exact class, as captum's LRP and thop's counters do.
 
-Such a tool knows torch.nn's classes alone: it counts nothing for a subclass, or refuses it.
+Such a tool knows only torch.nn's classes: it counts nothing for a subclass, or refuses it.
 """
 
 import sys

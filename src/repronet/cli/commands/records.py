@@ -39,7 +39,7 @@ def show(folder: Path, console: Console) -> Path:
         console.print()
         console.print(_claims(full))
     else:
-        console.print("no run at full length yet; shorter ones are in the page alone")
+        console.print("no run at full length yet; the page lists the shorter ones")
     path = folder / PAGE
     write_whole(path, page(found, costs()).encode())
     console.print(f"\n{path}: {len(records)} run{'s' if len(records) > 1 else ''}", markup=False, soft_wrap=True)
@@ -75,11 +75,12 @@ def _figures(records: list[record.Record]) -> PlainTable:
     figures = (Column(heading, justify="right", no_wrap=True) for heading in ("paper", "ours", "z"))
     columns = (Column("experiment", no_wrap=True), *figures, "budget")
     table = PlainTable(*columns, title="test error")
-    for group in groups(records):
+    grouped = list(groups(records))
+    for group in grouped:
         name = group[0]["experiment"]
         away = distance(group) if comparable(group[0]) else "*"
         table.add_row(name, shown_error(published(name)), shown_ours(group), away, length(group, ""))
-    if any(not comparable(group[0]) for group in groups(records)):
+    if any(not comparable(group[0]) for group in grouped):
         table.caption = "* not comparable with the paper's figure: shorter, or of another kind"
         table.caption_justify = "left"
     return table
