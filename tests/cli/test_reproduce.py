@@ -66,6 +66,13 @@ def without_timing(record):
     return {**{key: value for key, value in record.items() if key not in TIMING}, "history": history}
 
 
+def test_the_algorithm_is_a_key_and_recorded(repronet, tmp_path):
+    assert repronet(*SMOKE, "algorithm=im2col").code == 0
+    assert recorded(tmp_path)["config"]["algorithm"] == "im2col"
+    assert "algorithm=fast: must be" in repronet(*SMOKE, "algorithm=fast").err
+    assert "algorithm=im2col, now auto" in repronet(*SMOKE).err  # an earlier run of the other kind is kept
+
+
 def test_a_record_a_seed_with_the_figures_of_the_run(repronet, tmp_path):
     outcome = repronet(*SMOKE, "seeds=[0,1]")
     assert (outcome.code, outcome.err) == (0, "")

@@ -110,6 +110,7 @@ def test_a_key_that_came_later_and_is_null_makes_no_other_config(written):
     ]
     assert "8.80 ± 0.07 % (2)" in row
     assert recipe(later) != recipe(resealed(later, config={**config, "image_size": 16}))
+    assert recipe(later) == recipe(resealed(later, config={**config, "algorithm": "native"}))
 
 
 def resealed(record: Record, config: dict) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from repronet.algorithms import TRAINING_ALGORITHMS
 from repronet.config.command import Command
 from repronet.config.fields import optional, required
 from repronet.config.schema_commands import BUDGETS, PNG, SEEDS
@@ -42,6 +43,9 @@ class Reproduce:
     budget: str = optional(one_of(*BUDGETS), "length of the training", "paper")
     data_root: str | None = optional(FOLDER, "folder of the data; default: the user's cache")
     threads: int | None = optional(COUNT, "processor threads; default: PyTorch's choice")
+    algorithm: str | None = optional(
+        one_of(*TRAINING_ALGORITHMS), "how our own layers compute; default: as the experiment"
+    )
     results: str = optional(FOLDER, "folder of the records", "results")
 
 

@@ -46,8 +46,8 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def recipe(record: Record) -> str:
-    """The hash of the config without its null keys: runs from before a key was there have the same recipe as since."""
-    return digest(_without_nulls(record["config"]))
+    """The hash of the config, whatever computed its layers; null keys do not count, as old records lack them."""
+    return digest(_without_nulls({**record["config"], "algorithm": None}))
 
 
 def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:

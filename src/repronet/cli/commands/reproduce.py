@@ -120,9 +120,9 @@ def _wanted(name: str, config: DictConfig, budget: str, seed: int) -> DictConfig
     """The config of one run, in a folder with a fixed name, so that it is found again."""
     folder = RUNS / name / budget / f"seed{seed}"
     words = [f"experiment={name}", f"seed={seed}", f"budget={budget}", f"run_dir={folder}"]
-    places = [f"data.root={config.data_root}"] if config.data_root is not None else []
-    threads = [f"trainer.threads={config.threads}"] if config.threads is not None else []
-    return compose("train", [*words, *places, *threads])
+    machine = {"data.root": config.data_root, "trainer.threads": config.threads, "algorithm": config.algorithm}
+    own = [f"{key}={value}" for key, value in machine.items() if value is not None]
+    return compose("train", [*words, *own])
 
 
 def _attempt(run: DictConfig, results: Path, console: Console) -> Record | None:
