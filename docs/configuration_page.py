@@ -12,8 +12,8 @@ import yaml
 from repronet.cli.help import as_typed, derived, own_keys
 from repronet.config import plugins
 from repronet.config.fields import MISSING, default_of, expected
-from repronet.config.groups import CONFIGS, GROUPS, choices
-from repronet.config.schema import COMMANDS, keys_in
+from repronet.config.groups import CONFIGS, GROUPS, called, choices
+from repronet.config.schema import COMMANDS, keys_by_choice
 
 _HEAD = """\
 # Configuration
@@ -62,9 +62,9 @@ def _groups() -> Iterator[str]:
             yield f"{networks} networks, see [The networks](networks/index.md), and the pipelines {listed}."
         else:
             yield from _choices(group)
-        items = keys_in(group)
-        if items:
-            yield from ("", *_table(items))
+        for names, items in keys_by_choice(group).items():
+            typed = ", ".join(f"`{choice}`" for name in names for choice in called(group, name))
+            yield from ("", *([f"Keys of {typed}:", ""] if names else []), *_table(items))
 
 
 def _choices(group: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 import sys
@@ -103,7 +104,21 @@ def test_the_train_page_names_every_choice(repronet):
         if len(choices(group)) < 20:
             assert set(choices(group)) <= set(page.split())
         else:
-            assert f"{len(choices(group))} of them: repronet list {group}" in page
+            assert f"`repronet list {group}` lists them" in page
+
+
+def test_the_keys_of_a_group_stand_below_the_choices_that_have_them(repronet):
+    page = repronet("list", "launcher").out
+    headings = re.findall(r"^keys.*$", page, re.MULTILINE)
+    assert headings == ["keys of joblib, local", "keys of ray", "keys of ray, slurm", "keys of slurm"]
+    assert page.index("keys of slurm") < page.index("launcher.mem_gb=")
+    assert repronet("list", "optimizer").out.count("\nkeys\n") == 1  # what all have, with no names
+    assert "keys of alexnet, augmix, cutmix" in repronet("list", "augmentation").out  # as they are typed
+
+
+def test_a_list_in_a_description_keeps_its_lines(repronet):
+    page = repronet("visualize", "--help").out
+    assert "\n    filters          the filters of the first layer\n    activations " in page
 
 
 def test_version(repronet):

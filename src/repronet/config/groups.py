@@ -71,10 +71,14 @@ def choices(group: str) -> dict[str, str]:
 
 def chosen(group: str, name: str) -> str:
     """The choice that a config of this ``name`` was read from, as it is typed: ``augmentation=mnist`` for affine."""
+    typed = called(group, name)
+    return name if name in typed else typed[0]
+
+
+def called(group: str, name: str) -> list[str]:
+    """The choices whose config has this ``name``, as they are typed; the name itself where there is none."""
     files = {choice: (CONFIGS / group / f"{choice}.yaml").read_text("utf-8") for choice in _titles(CONFIGS / group)}
-    if name in files:
-        return name
-    return next((choice for choice in sorted(files) if yaml.safe_load(files[choice])["name"] == name), name)
+    return [choice for choice in sorted(files) if (yaml.safe_load(files[choice]) or {}).get("name") == name] or [name]
 
 
 def _published(group: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ before the heavy libraries load.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import Field, dataclass
 from typing import Any
@@ -131,13 +132,28 @@ def schemas_in(group: str) -> list[tuple[str, type]]:
     return [(f"{group}.", schema) for schema in dict.fromkeys(SCHEMAS.get(group, {}).values())]
 
 
-def keys_in(group: str) -> list[tuple[str, Field[Any]]]:
-    """The keys of a group with their paths, each once; twice where choices mean two things by it."""
-    found: dict[tuple[str, str], Field[Any]] = {}
-    for path, schema in schemas_in(group):
+def keys_by_choice(group: str) -> dict[tuple[str, ...], list[tuple[str, Field[Any]]]]:
+    """The keys of a group with their paths, by the names of the choices that have them; () where all of them do.
+
+    A key is there twice where choices mean two things by it.
+    """
+    if group not in SCHEMAS:
+        return {(): [(f"{path}{item.name}", item) for path, schema in schemas_in(group) for item in keys_of(schema)]}
+    owners, items = defaultdict[tuple[str, str], list[str]](list), dict[tuple[str, str], Field[Any]]()
+    for name, schema in SCHEMAS[group].items():
         for item in keys_of(schema):
-            found.setdefault((f"{path}{item.name}", item.metadata["about"]), item)
-    return [(key, item) for (key, _), item in found.items()]
+            key = f"{group}.{item.name}", item.metadata["about"]
+            owners[key].append(name)
+            items.setdefault(key, item)
+    found = defaultdict[tuple[str, ...], list[tuple[str, Field[Any]]]](list)
+    for key, names in owners.items():
+        found[() if len(names) == len(SCHEMAS[group]) else tuple(names)].append((key[0], items[key]))
+    return found
+
+
+def keys_in(group: str) -> list[tuple[str, Field[Any]]]:
+    """The keys of a group with their paths, as :func:`keys_by_choice` has them."""
+    return [key for keys in keys_by_choice(group).values() for key in keys]
 
 
 def network_choice(name: str) -> dict[str, str]:

@@ -119,23 +119,25 @@ class Predict(Trained):
 class Visualize(Trained):
     """Writes each drawing as a PNG, and for TensorBoard:
 
-    filters          the filters of the first layer
-    activations      the output of layers for one image
-    deconvnet        what excites maps most, projected back to pixels,
-                     beside what they see (Zeiler and Fergus 2014)
-    receptive_field  what units can see, and how much of it matters
-    guided           the gradient of a class, plain and guided
-    gradcam          where the evidence for a class is
-    occlusion        the effect of a grey square at each place
-    activation_maximization
-                     the image that excites a class most
-    tsne             the features of the last layer in the plane
-    words            visual words as patches, where they come, and what
-                     the cells of their pyramid weigh
-    confusion        what each class is confused with
-    loss_surface     the loss around the weights
-    augmentations    training images, augmented
-    curves           loss, error and learning rate by epoch
+      filters          the filters of the first layer
+      activations      the output of layers for one image
+      deconvnet        what excites maps most, projected back to pixels,
+                       beside what they see (Zeiler and Fergus 2014)
+      receptive_field  what units can see, and how much of it matters
+      guided           the gradient of a class, plain and guided
+      gradcam          where the evidence for a class is
+      occlusion        the effect of a grey square at each place
+      activation_maximization
+                       the image that excites a class most
+      tsne             the features of the last layer in the plane
+      words            visual words as patches, where they come, and what
+                       the cells of their pyramid weigh
+      confusion        what each class is confused with
+      loss_surface     the loss around the weights
+      augmentations    training images, augmented
+      curves           loss, error and learning rate by epoch
+
+    Of several drawings, those that the network does not offer are left out, each with a line that says why.
     """
 
     what: list[str] = required(DRAWING_LIST, "all, or the names of drawings")

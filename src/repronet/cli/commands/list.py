@@ -52,10 +52,8 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
             console.print()
         console.print(f"{group}=", style="bold")
         console.print(_networks() if group == "model" else _titles(choices(group)))
-        keys = list(group_lines(group)) if words else []
-        if keys:
-            console.print("\nkeys", style="bold")
-            console.print("\n".join(keys), markup=False, soft_wrap=True)
+        for line in group_lines(group) if words else ():
+            console.print(line, style="bold" if line.startswith("keys") else "", markup=False, soft_wrap=True)
     if "model" in groups:
         console.print("\n* modern: differs from its paper on purpose; see docs/networks.md")
         console.print("also: timm/NAME and torchvision/NAME; `repronet list timm` lists them")
