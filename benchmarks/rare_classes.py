@@ -12,16 +12,11 @@ standard deviation over seeds.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 from pathlib import Path
-from typing import Any
 
 import torch
-from rich.console import Console
-
-from repronet.config.compose import compose
-from repronet.session import gan, run
+from finished_runs import ended
 
 GANS = {
     "acgan": ("kind=acgan", "dropout=0.25", "trainer.max_epochs={epochs}"),
@@ -34,15 +29,6 @@ WAYS = {
     "acgan": ("augmentation=none", "data.balance=gan", "augmentation.generator={out}/acgan-{share}"),
     "bagan": ("augmentation=none", "data.balance=gan", "augmentation.generator={out}/bagan-{share}"),
 }
-
-
-def ended(command: str, folder: Path, *words: str) -> dict[str, Any]:
-    """The result of the run in ``folder``, which is made where it is not there."""
-    if not (folder / "result.json").exists():
-        make = gan.train if command == "gan_train" else run.train
-        print(f"  {folder}", flush=True)
-        make(compose(command, [*words, f"run_dir={folder}"]), Console(quiet=True))
-    return json.loads((folder / "result.json").read_text("utf-8"))
 
 
 def percent(errors: list[float]) -> str:

@@ -19,22 +19,23 @@ def test_draw_curves(finished_run, tmp_path):
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_draw_training_sizes(tmp_path, capsys):
-    """Two seeds of one size and one of another, of two models."""
-    made = [("a", 10, 0, 0.5), ("a", 10, 1, 0.3), ("a", 100, 0, 0.2), ("b", 10, 0, 0.6)]
-    for number, (model, size, seed, error) in enumerate(made):
-        folder = tmp_path / "sweep" / str(number)
+def test_training_sizes_are_drawn_and_tabulated(tmp_path, capsys, monkeypatch):
+    """Two seeds of one size and one of another, of two models, one of them fine-tuned too."""
+    made = [("a", 10, 0.5, ""), ("a", 10, 0.3, ""), ("a", 100, 0.2, ""), ("b", 10, 0.6, ""), ("b", 10, 0.1, "x.ckpt")]
+    for number, (model, size, error, weights) in enumerate(made):
+        folder = tmp_path / str(number)
         folder.mkdir(parents=True)
-        (folder / "config.yaml").write_text(f"data: {{per_class: {size}}}\nseed: {seed}\n")
+        (folder / "config.yaml").write_text(f"data: {{per_class: {size}}}\nweights: {weights or 'null'}\n")
         (folder / "result.json").write_text(json.dumps({"model": model, "test_error": error, "train_seconds": 2.0}))
-    main = runpy.run_path(str(REPOSITORY / "scripts" / "draw_training_sizes.py"))["main"]
-    main(tmp_path / "sizes.png", [tmp_path / "sweep"])
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    runpy.run_path(str(REPOSITORY / "benchmarks" / "training_sizes.py"))["main"](["--draw", "--out", str(tmp_path)])
     assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [(line[0], line[1], line[4], line[8]) for line in lines] == [
-        ("a", "10", "40.00", "(2"),
-        ("a", "100", "20.00", "(1"),
-        ("b", "10", "60.00", "(1"),
+    assert capsys.readouterr().out.splitlines() == [
+        "| model | 10 a class | 100 a class |",
+        "|---|---|---|",
+        "| a | 40.0 ± 14.1 %, 2 s | 20.0 %, 2 s |",
+        "| b | 60.0 %, 2 s |  |",
+        "| b, fine-tuned | 10.0 %, 2 s |  |",
     ]
 
 

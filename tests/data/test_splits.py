@@ -7,6 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from repronet.config.build_data import dataset
+from repronet.config.compose import compose
 from repronet.data.cuts import stratified_parts
 from repronet.data.splits import Split
 
@@ -34,6 +36,19 @@ def test_a_split_depends_on_its_seed_alone():
     torch.manual_seed(2)
     assert all(map(torch.equal, once, stratified_parts(labels, (80, 20), seed=0)))
     assert not torch.equal(once[0], stratified_parts(labels, (80, 20), seed=1)[0])
+
+
+def test_few_images_of_each_class_are_those_of_their_seed():
+    def numbered(*words: str) -> set[bytes]:
+        found = dataset(compose("train", ["data=mnist5k", *words]), 28)
+        assert (len(found.val), len(found.test)) == (500, 1000)
+        return {image.numpy().tobytes() for image in found.train.images}
+
+    usual, other = numbered("data.per_class=5"), numbered("data.per_class=5", "data.per_class_seed=1")
+    assert len(usual) == len(other) == 50
+    assert usual == numbered("data.per_class=5", "seed=3")
+    assert len(usual & other) < 10
+    assert other < numbered("data.per_class=9", "data.per_class_seed=1")  # more images hold the fewer
 
 
 def test_sizes_that_do_not_add_up_are_refused():

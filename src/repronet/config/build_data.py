@@ -18,7 +18,7 @@ from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
 from repronet.data.pictures import PictureFiles, PictureSplit
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
-from repronet.data.splits import ImageDataset, LabelledPictures, Split, of_classes
+from repronet.data.splits import SPLIT_SEED, ImageDataset, LabelledPictures, Split, of_classes
 from repronet.data.table import Columns, paths_of
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
@@ -53,8 +53,8 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     images = sources.load(config.data.name, sources.Request(root, short_side=side, options=own, table=table, **known))
     if config.data.classes is not None:
         images = of_classes(images, [str(name) for name in config.data.classes])
-    most = group["per_class"]
-    return images if most is None else few(images, most)
+    most, seed = group["per_class"], group["per_class_seed"]
+    return images if most is None else few(images, most, SPLIT_SEED if seed is None else seed)
 
 
 # From this size on a picture is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.

@@ -69,6 +69,7 @@ class Data(Choice):
         MOST,
         "maximum number of training images of each class, or of some ({8: 0.1} is a tenth of the 8s); default: all",
     )
+    per_class_seed: int | None = optional(SEED, "which images per_class takes; default: the same for every run")
     batch_size: int = required(COUNT, "training images in a batch")
     eval_batch_size: int = required(COUNT, "validation and test images in a batch")
     batches_per_chunk: int = required(COUNT, "batches that the loader prepares at once")

@@ -148,16 +148,17 @@ def by_rarest(dataset: ImageDataset) -> ImageDataset:
     return each_split(dataset, single, dataset.classes)
 
 
-def few(dataset: ImageDataset, per_class: int | Mapping[Any, float]) -> ImageDataset:
-    """At most ``per_class`` training images of each class, or each rarest one, always the same; the rest stay whole.
+def few(dataset: ImageDataset, per_class: int | Mapping[Any, float], seed: int = SPLIT_SEED) -> ImageDataset:
+    """At most ``per_class`` training images of each class, or each rarest one; the other splits stay whole.
 
     Args:
         per_class: a number, or by the names of some classes a number or a share of their images each.
+        seed: which images are taken; the smaller of two numbers takes a part of what the larger one does.
 
     Raises:
         UserError: for a name that the dataset has not.
     """
-    chosen = list(_shuffled(strata(dataset.train.labels), "few", SPLIT_SEED))
+    chosen = list(_shuffled(strata(dataset.train.labels), "few", seed))
     if isinstance(per_class, Mapping):
         names = chosen_classes(per_class, dataset.classes, "data.per_class")
         for label, most in zip(map(dataset.classes.index, names), per_class.values(), strict=True):

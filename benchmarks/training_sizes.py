@@ -1,0 +1,126 @@
+"""Test error and training time over the number of training images: hand-crafted features beside learned ones.
+
+    python benchmarks/training_sizes.py DATA_ROOT [--out runs/sizes] [--seeds 3] [--words algorithm=native]
+
+Five classes of CIFAR-10 (bird, cat, horse, ship, truck) with 10 to 1,000 training images of each, all their 5,000
+official test images, and 1,000 validation images. Each seed has training images of its own. The fine-tuned ResNet-20
+was trained on the other five classes before, on all their images; the time of that is not counted. Runs that have ended
+are not run again, so it may be stopped at any time, and ``--ways`` lets several processes share the work. Prints a
+table of the runs in ``--out``, and draws them there as ``sizes.png``; ``--draw`` only does that, for any folder of runs
+with ``data.per_class``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+import yaml
+from finished_runs import ended
+from matplotlib.figure import Figure
+
+from repronet import runs
+
+CLASSES, OTHERS = "[bird,cat,horse,ship,truck]", "[airplane,automobile,deer,dog,frog]"
+# Epochs by images a class: fewer images take more epochs, though fewer steps.
+EPOCHS = {10: 200, 30: 120, 100: 80, 300: 40, 1000: 20}
+NETWORK = (
+    *("preprocessing=standardize", "augmentation=cifar_standard", "optimizer=nesterov", "schedule=one_cycle"),
+    *("data.batch_size=32", "trainer.check_val_every_n_epoch=5"),
+)
+BACKBONE = ("model=resnet20", *NETWORK, "data.batch_size=128", "optimizer.lr=0.2", "trainer.max_epochs=10")
+WAYS = {
+    "pixels_svm": ("model=pixels_svm", "model.costs=[0.01,0.1]"),  # larger ones take minutes on dense pixels
+    "bovw_spm_svm": ("model=bovw_spm_svm",),
+    "fisher_svm": ("model=fisher_svm",),
+    "lenet5": ("model=lenet5", *NETWORK, "optimizer.lr=0.02"),
+    "resnet20": ("model=resnet20", *NETWORK, "optimizer.lr=0.1"),
+    "fine-tuned": ("model=resnet20", *NETWORK, "optimizer.lr=0.02", "finetune=all", "weights={backbone}"),
+}
+Points = dict[str, dict[int, list[tuple[float, float]]]]
+
+
+def train(asked: argparse.Namespace) -> None:
+    """Whatever has not ended in ``asked.out``."""
+    common = [f"data.root={asked.root}", "data=cifar10", "trainer.threads=1", "trainer.board=none", "logger=none"]
+    backbone = asked.out / "backbone"
+    for way in asked.ways:
+        words = [word.format(backbone=backbone) for word in WAYS[way]]
+        if way == "fine-tuned":
+            ended("train", backbone, *common, "data.val=4000", f"data.classes={OTHERS}", *BACKBONE, *asked.words)
+        for seed in range(asked.seeds):
+            for size in asked.sizes:
+                images = [f"data.classes={CLASSES}", "data.val=2000", f"data.per_class={size}"]
+                own = [f"data.per_class_seed={seed}", f"seed={seed}"]
+                if not way.endswith("svm"):
+                    own += [f"trainer.max_epochs={EPOCHS[size] // (2 if way == 'fine-tuned' else 1)}", *asked.words]
+                ended("train", asked.out / f"{way}-{size}-{seed}", *common, *images, *words, *own)
+
+
+def read(folder: Path) -> Points:
+    """By model and images a class: test error in per cent, and seconds of training, of each seed."""
+    found: Points = defaultdict(lambda: defaultdict(list))
+    for path in sorted(folder.rglob(runs.RESULT)):
+        config, result = yaml.safe_load((path.parent / runs.CONFIG).read_text("utf-8")), runs.read_result(path.parent)
+        if config["data"]["per_class"] is not None and result["test_error"] is not None:
+            name = result["model"] + (", fine-tuned" if config.get("weights") else "")
+            point = 100 * result["test_error"], result["train_seconds"]
+            found[name][config["data"]["per_class"]].append(point)
+    return found
+
+
+def table(points: Points) -> str:
+    """A row a model, a column a number of images: error ± deviation, and seconds."""
+    sizes = sorted({size for row in points.values() for size in row})
+    lines = [f"| model | {' | '.join(f'{size:,} a class' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
+    for model, found in points.items():
+        cells = (_cell(found[size]) if size in found else "" for size in sizes)
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(seeds: list[tuple[float, float]]) -> str:
+    errors, seconds = zip(*seeds, strict=True)
+    spread = f" ± {stdev(errors):.1f}" if len(errors) > 1 else ""
+    return f"{mean(errors):.1f}{spread} %, {mean(seconds):.0f} s"
+
+
+def draw(points: Points) -> Figure:
+    """Two charts side by side, a line a model."""
+    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    for axes, what, label in zip(figure.subplots(1, 2), (0, 1), ("test error, %", "seconds of training"), strict=True):
+        for model, sizes in points.items():
+            numbers = {size: [point[what] for point in sizes[size]] for size in sorted(sizes)}
+            spread = [stdev(values) if len(values) > 1 else 0.0 for values in numbers.values()]
+            axes.errorbar(list(numbers), [mean(values) for values in numbers.values()], spread, label=model, marker="o")
+        axes.set(xscale="log", xlabel="training images a class", ylabel=label, yscale="log" if what else "linear")
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend(fontsize=8)
+    return figure
+
+
+def main(words: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", type=Path, nargs="?")
+    parser.add_argument("--out", type=Path, default=Path("runs/sizes"))
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
+    parser.add_argument("--sizes", nargs="+", type=int, default=list(EPOCHS), choices=list(EPOCHS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--words", nargs="+", default=[], help="more words for the networks, algorithm=native say")
+    parser.add_argument("--draw", action="store_true", help="train nothing")
+    asked = parser.parse_args(words)
+    if not asked.draw:
+        if asked.root is None:
+            parser.error("DATA_ROOT: needs the folder with cifar10/; or give --draw")
+        torch.set_num_threads(1)
+        train(asked)
+    points = read(asked.out)
+    print(table(points))
+    draw(points).savefig(asked.out / "sizes.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()
