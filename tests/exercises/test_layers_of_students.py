@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from repronet import layers, models
+from repronet.errors import UserError
 from repronet.exercises.layers import compute_with
 from repronet.exercises.submission import read
 
@@ -45,6 +46,17 @@ def test_the_students_functions_are_what_computes():
     assert network(x).tolist() == [-1, -1]
     assert x.grad is not None
     assert x.grad.tolist() == [7, 7]
+
+
+@pytest.mark.parametrize("takes_tensors", [True, False])
+def test_a_gradient_of_another_shape_is_said_in_one_line(takes_tensors):
+    module = SimpleNamespace(linear_bias_gradient=lambda grad_output: grad_output)  # not summed over the batch
+    student = SimpleNamespace(names=(*vars(module),), takes_tensors=takes_tensors, unwritten=(), file=Path("mine.py"))
+    network = nn.Sequential(layers.Linear(3, 2))
+    compute_with(network, module, student)  # type: ignore[arg-type]
+    message = r"^exercises=mine.py: linear_bias_gradient returned shape \(5, 2\), must be \(2,\); `repronet check mine"
+    with pytest.raises(UserError, match=message):
+        network(torch.ones(5, 3)).sum().backward()
 
 
 def test_settings_that_the_function_does_not_take_are_computed_by_ours():

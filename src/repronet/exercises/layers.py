@@ -7,6 +7,7 @@ as they are.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from inspect import signature
 from types import ModuleType
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from repronet import layers
+from repronet.errors import UserError
 from repronet.exercises.catalogue import OPTIONAL, exercises
 from repronet.exercises.reference import RIGHT
 from repronet.exercises.submission import Submission
@@ -34,7 +36,7 @@ def compute_with(network: nn.Module, module: ModuleType, submission: Submission)
         Names of the functions that the network calls: the student's, and those of ours that stand for missing ones.
     """
     own = {
-        name: _as_ours(name, getattr(module, name), submission.takes_tensors)
+        name: _as_ours(name, getattr(module, name), submission)
         for name in submission.names
         if exercises()[name].topic in TOPICS.values() and name not in submission.unwritten
     }
@@ -49,8 +51,11 @@ def compute_with(network: nn.Module, module: ModuleType, submission: Submission)
     return [name for name in called if name in own], [name for name in called if name not in own]
 
 
-def _as_ours(name: str, function: Callable[..., Any], takes_tensors: bool) -> Callable[..., Tensor]:
-    """A student's function that is called as ours is: with tensors and all arguments, to a tensor of their type."""
+def _as_ours(name: str, function: Callable[..., Any], submission: Submission) -> Callable[..., Tensor]:
+    """A student's function that is called as ours is: with tensors and all arguments, to a tensor of their type.
+
+    It raises UserError where the answer has another shape than ours.
+    """
     arguments = exercises()[name].arguments
     left_out = [word in OPTIONAL and word not in signature(function).parameters for word in arguments]
 
@@ -59,13 +64,25 @@ def _as_ours(name: str, function: Callable[..., Any], takes_tensors: bool) -> Ca
             return RIGHT[name](*values)
         plain = [value.detach() if isinstance(value, Tensor) else value for value in values]
         given = [value for out, value in zip(left_out, plain, strict=True) if not out]
-        if not takes_tensors:
-            answer = function(*(value.numpy() if isinstance(value, Tensor) else value for value in given))
-            return torch.as_tensor(np.array(answer, order="C"), dtype=values[0].dtype)
-        with torch.enable_grad():  # autograd has it off here, and a student may use it
-            return torch.as_tensor(function(*given), dtype=values[0].dtype).detach()
+        if submission.takes_tensors:
+            with torch.enable_grad():  # autograd has it off here, and a student may use it
+                answer = torch.as_tensor(function(*given), dtype=values[0].dtype).detach()
+        else:
+            found = function(*(value.numpy() if isinstance(value, Tensor) else value for value in given))
+            answer = torch.as_tensor(np.array(found, order="C"), dtype=values[0].dtype)
+        due = _shape(name, *(value.shape if isinstance(value, Tensor) else value for value in values))
+        if answer.shape != due:
+            file, shapes = submission.file, f"returned shape {tuple(answer.shape)}, must be {tuple(due)}"
+            raise UserError(f"exercises={file}: {name} {shapes}; `repronet check {file}` shows the smallest case")
+        return answer
 
     return call
+
+
+@cache
+def _shape(name: str, *values: Any) -> torch.Size:
+    """The shape of what our function returns for tensors of these shapes, and other arguments as they are."""
+    return RIGHT[name](*(torch.zeros(value) if isinstance(value, torch.Size) else value for value in values)).shape
 
 
 def _settings(layer: nn.Module) -> Settings | None:
