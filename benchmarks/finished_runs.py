@@ -13,14 +13,17 @@ from repronet.session import gan, run
 
 
 def ended(command: str, folder: Path, *words: str) -> dict[str, Any]:
-    """The result of the run in ``folder``, which is trained where it is not there.
+    """The result of the run in ``folder``, which is trained where it is not there, and resumed where it was stopped.
 
     Args:
         command: ``train`` or ``gan_train``.
         words: those of the command line.
     """
     if not (folder / runs.RESULT).exists():
-        make = gan.train if command == "gan_train" else run.train
+        session, console = gan if command == "gan_train" else run, Console(quiet=True)
         print(f"  {folder}", flush=True)
-        make(compose(command, [*words, f"run_dir={folder}"]), Console(quiet=True))
+        if (folder / runs.CONFIG).exists():
+            session.resume(folder, console)
+        else:
+            session.train(compose(command, [*words, f"run_dir={folder}"]), console)
     return runs.read_result(folder)

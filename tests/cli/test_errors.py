@@ -230,7 +230,7 @@ def test_hydra_settings_in_a_config_file_are_refused(repronet, tmp_path, monkeyp
     (folder / "evil.yaml").write_text("# @package _global_\n" + callback)
     outcome = repronet("train", "--config-dir", str(tmp_path / "mine"), "experiment=evil", "--cfg", "job")
     assert outcome.code == 2
-    assert outcome.err.startswith("repronet: hydra.callbacks.x._target_=os.system: this setting of Hydra's is not open")
+    assert outcome.err.startswith("repronet: hydra.callbacks.x._target_=os.system: this Hydra setting is not allowed")
 
 
 @pytest.mark.parametrize(

@@ -67,10 +67,8 @@ def test_a_file_is_checked(repronet):
         ["relu_forward", "wrong"],
         ["linear_bias_gradient", "right"],
     ]
-    assert (
-        "\nrelu_forward\n  input   [[[-1]]]\n  wrong:  you have 1 at [0, 0, 0] where 0 is due\n  hint:" in outcome.out
-    )
-    assert "\nalexnet_conv1_parameters\n  wrong:  you have 34848\n  hint:" in outcome.out
+    assert "\nrelu_forward\n  input   [[[-1]]]\n  wrong:  got 1 at [0, 0, 0], expected 0\n  hint:" in outcome.out
+    assert "\nalexnet_conv1_parameters\n  wrong:  got 34848\n  hint:" in outcome.out
     assert "hint" in outcome.out
     assert lines[-1] == "2 right, 2 wrong, 1 unwritten"
     assert max(map(len, lines)) <= 80

@@ -94,7 +94,7 @@ def test_a_file_chooses_no_launcher_class(repronet, tmp_path):
     (tmp_path / "mine/own.yaml").write_text("defaults: [train, _self_, {override hydra/launcher: evil}]\n")
     outcome = repronet("train", "--config-dir", "mine", "--config-name", "own", "--cfg", "job")
     assert outcome.code == 2
-    assert "hydra.launcher._target_=os.system: this setting of Hydra's is not open" in outcome.err
+    assert "hydra.launcher._target_=os.system: this Hydra setting is not allowed" in outcome.err
 
 
 def test_words_that_hydra_s_plugins_know_are_ours_under_another_name():

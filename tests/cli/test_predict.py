@@ -145,7 +145,10 @@ def test_what_is_exported_answers_as_the_run_does(repronet, tmp_path, finished_r
     outcome = repronet("export", f"run={finished_run}", f"to={to}", f"out=sub/net{ending}")
     assert (outcome.code, outcome.err) == (0, "")
     assert "logits differ by" in outcome.out
-    assert "preparation of an image: grey; on black where it fits into 32×32, else shorter side to 32" in outcome.out
+    assert (
+        "preprocessing: grey; padded with black if it fits into 32×32, otherwise shorter side resized to 32"
+        in outcome.out
+    )
     assert [path.name for path in (tmp_path / "sub").iterdir()] == [f"net{ending}"]
     if ending in (".safetensors", ".pth"):
         network = models.create("lenet5")
@@ -206,7 +209,7 @@ def test_only_a_graph_has_a_size_to_leave_open(repronet, finished_run):
 def test_an_export_is_tried_on_one_s_own_pictures(repronet, tmp_path, finished_run, digits, words):
     outcome = repronet("export", f"run={finished_run}", f"images={digits}/3_*.png", *words, f"out={_out(words[0])}")
     assert (outcome.code, outcome.err) == (0, "")
-    assert f"tried on {digits}/3_*.png: 10 of 10 the same class" in outcome.out
+    assert f"tested on {digits}/3_*.png: same class for 10 of 10" in outcome.out
     pixels = "with_pixels=true" in words
     assert ("input: pixels (N, 1, 32, 32), uint8 from 0 to 255" in outcome.out) is pixels
 
@@ -218,7 +221,7 @@ def test_a_file_that_is_no_picture_is_left_out_of_the_trial(repronet, finished_r
     assert outcome.code == 0
     assert "left out: digits/broken.png: not a picture" in outcome.out
     count = len(list(digits.iterdir()))
-    assert f"tried on digits: {count} of {count} the same class" in outcome.out
+    assert f"tested on digits: same class for {count} of {count}" in outcome.out
 
 
 def _out(to: str) -> str:

@@ -37,12 +37,12 @@ def resealed(path, without=(), **values):
 def test_the_same_machine_gives_the_same_bits(repronet, recorded):
     outcome = repronet("replay", str(recorded))
     assert (outcome.code, outcome.err) == (0, "")
-    assert "the same bits: 13 steps, every loss and 9 layers" in outcome.out
+    assert "bit-identical: 13 steps, every loss and 9 layers" in outcome.out
     resealed(recorded, without=["fingerprint"])
     outcome = repronet("replay", str(recorded))
     assert outcome.code == 0
-    assert "has no fingerprint, so its first epoch is run" in outcome.out
-    assert "the same bits: 13 steps, losses and errors" in outcome.out
+    assert "no fingerprint, repeating the first epoch" in outcome.out
+    assert "bit-identical: 13 steps, losses and errors" in outcome.out
 
 
 @pytest.mark.slow
@@ -50,8 +50,8 @@ def test_other_threads_part_at_a_step_and_a_layer_that_are_named(repronet, recor
     outcome = repronet("replay", str(recorded), "threads=2")
     assert (outcome.code, outcome.err) == (1, "")
     assert "another number of threads (1 recorded, 2 here): sums are added in another order" in outcome.out
-    (line,) = [line for line in outcome.out.splitlines() if line.startswith("parts at ")]
-    assert line.startswith("parts at step ")
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("first difference: ")]
+    assert line.startswith("first difference: step ")
     assert line.endswith(("'s output", "'s update", "the loss itself"))
 
 
@@ -62,8 +62,8 @@ def test_what_else_is_other_is_said(repronet, recorded):
     versions, hardware = {**record["versions"], "torch": "2.0"}, {**record["hardware"], "processor": "abacus"}
     resealed(recorded, fingerprint=changed, versions=versions, hardware=hardware)
     out = repronet("replay", str(recorded)).out
-    assert "parts at step 3, at in a layer" not in out
-    assert "parts at step 3, in a layer that was not kept of this step" in out
+    assert "first difference: step 3, at in a layer" not in out
+    assert "first difference: step 3, in a layer that was not kept of this step" in out
     assert "loss 0 recorded, " in out
     assert "another processor (abacus recorded, " in out
     assert "another torch (2.0 recorded, " in out

@@ -217,7 +217,7 @@ def test_a_record_changed_by_hand_is_found_before_the_run_begins(repronet, tmp_p
     path.write_text("{}")
     outcome = repronet(*SMOKE)
     assert outcome.code == 2
-    assert outcome.err.startswith(f"repronet: {Path('results') / NAME / 'smoke-seed0.json'}: is no record of a run")
+    assert outcome.err.startswith(f"repronet: {Path('results') / NAME / 'smoke-seed0.json'}: is not a record of a run")
     assert not Path("runs").exists()
 
 

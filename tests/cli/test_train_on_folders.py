@@ -71,7 +71,7 @@ def test_test_is_carved_where_there_is_one_folder(repronet, tmp_path, photos):
     [
         (["data.root=nowhere"], "nowhere: no such folder"),
         ([], "data.root must name the folder"),
-        (["data.root=photos", "data.val=paper"], "your own pictures have no paper"),
+        (["data.root=photos", "data.val=paper"], "only works for published datasets"),
         (["data.root=photos", "data.val=1.5"], "data.val=1.5: must be paper, a share above 0 and below 1"),
         (["data.root=photos", "data.test=0"], "data.test=0: must be a share"),
         (["data.root=photos", "data.resize=0"], "data.resize=0: must be original or a whole number"),
@@ -174,8 +174,8 @@ def test_a_last_batch_of_one_that_cannot_be_normalised_is_refused_before_the_fir
     words = ["data=image_folder", f"data.root={photos}", "model=inception_v3", "run_dir=run"]
     outcome = repronet("train", *words, f"data.batch_size={batch}")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
-    said = "the last of 20 training pictures is a batch of its own, which inception_v3 cannot normalise"
-    assert outcome.err == f"repronet: data.batch_size={batch}: {said}; take data.batch_size={other}\n"
+    said = "the last batch has only one of 20 training images, which inception_v3 cannot normalize"
+    assert outcome.err == f"repronet: data.batch_size={batch}: {said}; use data.batch_size={other}\n"
     assert not (tmp_path / "run").exists()
 
 

@@ -83,7 +83,7 @@ def test_a_table_is_trained_on_tested_named_and_reported(repronet, tmp_path, pho
 def test_several_labels_are_ranked_as_scikit_learn_ranks_them(repronet, tmp_path, photos, words):
     outcome = repronet("train", *SHORT, *words, "data.split_column=given", "run_dir=run", "data.balance=loss")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "several labels a picture: model.loss=binary" in outcome.out
+    assert "several labels per image: using model.loss=binary" in outcome.out
     rows = np.flatnonzero(column(photos, "given") == "test")
     bits = np.stack([column(photos, colour)[rows] == "1" for colour in ("blue", "green", "red")], axis=1)
     classifier = package.load(tmp_path / "run")
@@ -110,7 +110,7 @@ def test_several_labels_are_ranked_as_scikit_learn_ranks_them(repronet, tmp_path
     again = repronet("eval", "run=run")
     assert f"test_map    {result['test_map']!r}" in again.out
     assert f"{each[0]:.1%}" in next(line for line in again.out.splitlines() if line.startswith("blue"))
-    assert repronet("eval", "run=run", "protocol=ten_crop").err.endswith("is for one label a picture; take center\n")
+    assert repronet("eval", "run=run", "protocol=ten_crop").err.endswith("needs one label per image; use center\n")
     [page] = report_runs.read_runs([tmp_path / "run"])
     assert page.best is not None
     assert page.best["epoch"] == result["best_epoch"] == max(page.rows, key=lambda row: row["val_map"])["epoch"]
@@ -133,8 +133,8 @@ def test_every_label_above_the_threshold_is_named(repronet, tmp_path, photos):
     assert classifier.labels(picture, round(threshold, 6)) == [[c for c in COLOURS if c in named]]
     assert "(none)" in repronet("predict", "run=run", "images=photos/00.png", "threshold=1").out
     drawn = repronet("visualize", "run=run", "what=guided,confusion")
-    assert "left out: what=confusion: is for one label a picture" in drawn.out
-    assert "where a picture has one, and these have several" in repronet("data", "check", "run=run").err
+    assert "left out: what=confusion: needs one label per image" in drawn.out
+    assert "needs images with one label each; these have several" in repronet("data", "check", "run=run").err
 
 
 @pytest.mark.slow
@@ -205,8 +205,8 @@ def test_a_balanced_run_that_was_stopped_goes_on_to_the_same_end(repronet, tmp_p
     [
         (["data.file=none.csv"], "none.csv: no such file; give the table"),
         (["data.label_column=lable"], "data.label_column=lable: not in"),
-        (["data.folds=5"], "data.folds=5: which one is held out? add data.fold=0, or run all of them with -m"),
-        (["data.fold=1"], "data.fold=1: of how many? add the number, data.folds=5"),
+        (["data.folds=5"], "data.folds=5: needs the fold to hold out; add data.fold=0, or run all with -m"),
+        (["data.fold=1"], "data.fold=1: needs the number of folds; add data.folds=5"),
         (["data.folds=5", "data.fold=5"], "data.fold=5: must be from 0 to 4, with data.folds=5"),
         (["data.folds=1", "data.fold=0"], "data.folds=1: must be a whole number of parts from 2"),
         (["data.label_columns=[red,green]", "data.label_column=label"], "leave out data.label_column and"),
@@ -240,7 +240,7 @@ def test_an_archive_of_several_labels_is_trained_when_that_is_meant(repronet, tm
     words = ("train", "data=npz", "data.root=several.npz", "trainer.max_epochs=1", "run_dir=r", "layers=torch")
     refused = repronet(*words)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "its labels are several a picture, rows of 0 and 1; model.loss=binary trains them" in refused.err
+    assert "it has several labels per image, rows of 0 and 1; model.loss=binary trains them" in refused.err
     trained = repronet(*words, "model.loss=binary")
     assert trained.code == 0, trained.err
     assert 0 < runs.read_result(tmp_path / "r")["test_map"] <= 1

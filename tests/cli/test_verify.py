@@ -42,14 +42,16 @@ def test_what_is_not_as_published_is_named(repronet, monkeypatch, changes, line)
 def test_one_network_is_held_against_its_release_operator_by_operator(repronet):
     outcome = repronet("verify", "source=release", "model=resnet20")
     assert outcome.code == 0
-    assert outcome.out.startswith("PASS  resnet20            70 operators, 341 checks, 2 named differences\n")
+    assert outcome.out.startswith("PASS  resnet20            70 operators, 341 checks, 2 listed differences\n")
     assert "  ok    conv1                        convolution 16 3, stride 1, padding 1\n" in outcome.out
     assert max(map(len, outcome.out.splitlines())) <= 80
     where = "named layer2.0.downsample padded shortcut, stride 2 | zeros: theirs behind, ours around"
     assert where in " ".join(outcome.out.split())
     assert "released in facebookarchive/fb.resnet.torch models/resnet.lua, shortcut A\n" in outcome.out
     assert "  zeros: theirs behind, ours around, 2×: the paper leaves open where they stand" in outcome.out
-    assert " ".join(outcome.out.split()).endswith("checks, 2 named differences: all as released, or named")
+    assert " ".join(outcome.out.split()).endswith(
+        "checks, 2 listed differences: all as released, except listed differences"
+    )
 
 
 def test_a_difference_that_is_not_named_fails(repronet, monkeypatch):
@@ -60,8 +62,8 @@ def test_a_difference_that_is_not_named_fails(repronet, monkeypatch):
     assert outcome.out.startswith("FAIL  resnet20 ")
     assert "  WRONG layer2.0.downsample and 1 more: zeros: theirs behind, ours around\n" in outcome.out
     assert "  WRONG fc: bias starts: theirs 0, ours uniform √(1/fan-in)\n" in outcome.out
-    assert "  STALE *: share: theirs 0.5, ours 0.4: named, but not there\n" in outcome.out
-    assert outcome.out.endswith("0 named differences: 1 not as released\n")
+    assert "  STALE *: share: theirs 0.5, ours 0.4: listed, but no longer there\n" in outcome.out
+    assert outcome.out.endswith("0 listed differences: 1 not as released\n")
 
 
 @pytest.mark.slow

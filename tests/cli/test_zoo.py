@@ -152,5 +152,5 @@ def test_what_is_published_is_the_runs(repronet, tmp_path):
     other = runs.read_result(run)
     (run / runs.RESULT).write_text(json.dumps({**other, "best_val_error": 0.5}))
     outcome = repronet("reproduce", "publish", str(record), "to=small", "zoo=mine")
-    assert (outcome.code, "they are of two runs" in outcome.err) == (2, True)
+    assert (outcome.code, "these are different runs" in outcome.err) == (2, True)
     torch.set_num_threads(threads)

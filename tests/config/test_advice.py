@@ -29,8 +29,8 @@ def said(*words: str) -> list[str]:
         (["schedule=cosine", "schedule.warmup_epochs=40"], "schedule.warmup_epochs=40: the run ends after 40"),
         (["schedule=lecun", "trainer.max_epochs=12"], "before the last rate"),
         (["schedule=plateau", "schedule.patience=50"], "before the rate can fall"),
-        (["schedule.warmup_error=0.95"], "guessing has 0.9, so it ends at once"),
-        (["schedule.warmup_error=0.01"], "a warm-up that may never end"),
+        (["schedule.warmup_error=0.95"], "guessing gives 0.9, so it ends at once"),
+        (["schedule.warmup_error=0.01"], "the warm-up may never end"),
         (["preprocessing.mean=[0.5]", "preprocessing.std=[0.3]"], "of another dataset, these images have 0.13"),
         (["preprocessing.mean=[0.13]", "preprocessing.std=[0.1]"], "of another dataset"),
         (
@@ -42,7 +42,7 @@ def said(*words: str) -> list[str]:
         (["optimizer.lr=5"], "optimizer.lr=5: with batches of 64 something like 0.025 is usual"),
         (["optimizer.lr=1e-5"], "something like 0.025"),
         (["optimizer=adam", "optimizer.lr=0.1"], "Adam seldom trains"),
-        (["model=resnet18", "data.fit=resize"], "takes 224 pixels, and these images of 28 are enlarged 8.0 times"),
+        (["model=resnet18", "data.fit=resize"], "takes 224 pixels, so images of 28 are enlarged 8.0 times"),
     ],
 )
 def test_odd_recipes_are_said(words, message):
@@ -129,7 +129,7 @@ def test_unbalanced_classes_are_said(tmp_path):
         Image.new("RGB", (8, 8), (0, 9, count)).save(tmp_path / "val" / name / "0.png")
     words = ("data=image_folder", f"data.root={tmp_path}", "augmentation=cifar_standard", "data.batch_size=10")
     assert said(*words) == [
-        "unbalanced: 80 training images of common and 7 of rare; a network may leave rare classes out, so look at the "
-        "error of each, or make them count alike with data.balance=loss"
+        "unbalanced: 80 training images of common and 7 of rare; a network may ignore rare classes: check the "
+        "error of each class, or weight classes equally with data.balance=loss"
     ]
     assert said(*words, "data.balance=sampler") == []

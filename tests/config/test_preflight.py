@@ -38,7 +38,7 @@ REFUSED = [
         "data.classes=['cat', 'dgo']: no class dgo",
     ),
     (["train", "data=image_folder", "data.root=one"], "data.root={here}/one: cat is the only folder in {here}/one"),
-    (["train", "weights=net.h5"], "weights=net.h5: is a file of Keras; make one of torch.save or safetensors of it"),
+    (["train", "weights=net.h5"], "weights=net.h5: is a Keras file; convert it to torch.save or safetensors"),
     (["train", "weights=https://example.org/net.pth"], "weights=https://example.org/net.pth: is an address; download"),
     (["predict", "run=run", "images=nowhere"], "images=nowhere: no picture there"),
     (["export", "run=run", "to=page"], "to=page needs onnxruntime-web; npm install"),

@@ -127,7 +127,7 @@ BROKEN = {
     broken_class_of_other_files: "no picture in .*owl",
     broken_val_without_train: "has val/ but no train/",
     broken_two_names_for_a_split: "val/ and valid/ are both val; keep one",
-    broken_class_that_training_has_not: r"val/owl is a class that training has not \(classes: cat, dog\)",
+    broken_class_that_training_has_not: r"val/owl is not a class in training \(classes: cat, dog\)",
     broken_train_without_classes: "no folders in .*train",
     broken_class_name: r"the class .*caf\\xe9 has a name that cannot be printed",
 }
@@ -163,14 +163,14 @@ def test_of_two_forms_in_training_each_is_its_own_class_and_a_third_is_refused(t
     write_good(tmp_path / "train", forms[:2], count=1)
     assert len(read_layout(tmp_path).classes) == 2
     write_good(tmp_path / "val", forms[2:], count=1)
-    with pytest.raises(UserError, match="is a class that training has not; it has"):
+    with pytest.raises(UserError, match="is not a class in training; it has"):
         read_layout(tmp_path)
 
 
 def test_a_class_that_differs_in_its_case_is_named(tmp_path):
     write_good(tmp_path / "train", ("Cat", "dog"), count=1)
     write_good(tmp_path / "val", ("cat",), count=1)
-    with pytest.raises(UserError, match=r"val/cat is a class that training has not; it has Cat \(classes: Cat, dog\)"):
+    with pytest.raises(UserError, match=r"val/cat is not a class in training; it has Cat \(classes: Cat, dog\)"):
         read_layout(tmp_path)
 
 

@@ -143,10 +143,10 @@ def test_what_lies_among_the_pictures_is_said(tmp_path, reading, caplog):
 @pytest.mark.parametrize(
     ("val", "test", "message"),
     [
-        ("paper", 0.1, "your own pictures have no paper"),
-        (0.001, 0.1, "data.val=0.001: is 0 of 18 images"),
-        (40, 0.1, "data.val=40: is 40 of 18 images"),
-        (0.1, 20, "data.test=20: is 20 of 20 images"),
+        ("paper", 0.1, "only works for published datasets"),
+        (0.001, 0.1, "data.val=0.001: takes 0 of 18 images"),
+        (40, 0.1, "data.val=40: takes 40 of 18 images"),
+        (0.1, 20, "data.test=20: takes 20 of 20 images"),
     ],
 )
 def test_shares_that_leave_nothing(tmp_path, reading, val, test, message):
@@ -238,7 +238,7 @@ def test_too_many_pictures_that_cannot_be_read_are_refused(tmp_path, reading):
     write(tmp_path / "photos")
     spoil(tmp_path / "photos", "cat/1.png", "bee/3.png")
     for limit in (0.05, 1):
-        with pytest.raises(UserError, match=rf"max_skipped={limit}: 2 of 20 pictures are worse: .*bee/3\.png"):
+        with pytest.raises(UserError, match=rf"max_skipped={limit}: 2 of 20 images cannot be read: .*bee/3\.png"):
             image_folder(tmp_path / "photos", replace(reading, max_skipped=limit), Cut(4, 4, seed=0))
     spoil(tmp_path / "photos", *(f"bee/{number}.png" for number in range(10)))
     with pytest.raises(UserError, match=r"no picture of the class of .*bee.* can be read; fill or remove that class"):

@@ -60,7 +60,7 @@ def test_the_papers_share_of_svhn_and_none_elsewhere(monkeypatch, tmp_path):
     fake("svhn", monkeypatch, [True])
     assert len(load("svhn", Request(tmp_path, val="paper")).val) == 6
     fake("stl10", monkeypatch, [True])
-    with pytest.raises(UserError, match="no paper takes any from stl10; give a share or a number"):
+    with pytest.raises(UserError, match="no paper defines a validation split for stl10; give a fraction or a number"):
         load("stl10", Request(tmp_path, val="paper"))
 
 

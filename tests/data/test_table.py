@@ -106,11 +106,11 @@ REFUSED = {
     "0.png,a\n1.png,b\n": r"begins with 0.png,a; the first line must name the columns",
     "image,label\n0.png,a,x\n": r"row 2 has 3 cells, the header 2",
     "image,label,label\n0.png,a,x\n": r"two columns are called label; rename one",
-    "x,label\n0.png,a\n": r"which column is the image\? data.image_column=, of x, label",
-    "image,x\n0.png,a\n": r"which column is the label\? data.label_column= \(or label_columns=\[a,b\]\), of image, x",
+    "x,label\n0.png,a\n": r"no image column found; set data.image_column= to one of x, label",
+    "image,x\n0.png,a\n": r"no label column found; set data.label_column= \(or label_columns=\[a,b\]\) to one",
     "image,label\n0.png,a\n1.png,\n": r"label: empty in 1 rows of .*labels.csv, 3 for instance",
     "image,label\n0.png,a\n,b\n": r"data.image_column=image: empty in 1 rows",
-    "image,label\n0.png,a\n0.png,b\n": r"0.png has 2 rows; a picture has one \(several labels stand in one cell",
+    "image,label\n0.png,a\n0.png,b\n": r"0.png has 2 rows; use one row per image",
     "image,label,split\n0.png,a,test\n1.png,b,val\n": r"data.split_column=split: no row of .*labels.csv is of train",
     "image,label,split\n0.png,a,train\n1.png,b,test\n": r"no picture of b in training",
 }
@@ -274,14 +274,14 @@ def test_a_fold_validates_where_there_is_a_test_split(tmp_path, reading):
 def test_what_cannot_be_cut_is_one_line(tmp_path, reading):
     rows = [f"{number}.png,{'ab'[number % 2]},{'x' if number else 'y'},one" for number in range(6)]
     file = table(tmp_path, "image,label,split_of,person", *rows, count=6)
-    with pytest.raises(UserError, match=r"all pictures of a are of one group, one, and no class can be cut"):
+    with pytest.raises(UserError, match=r"each class is one group \(a: one\), so no class can be split"):
         picture_table(file, Columns(group="person"), None, reading, CUT)
     with pytest.raises(UserError, match=r"cannot be cut into 5 parts: no class has 5 pictures"):
         picture_table(file, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=5, fold=0))
     with pytest.raises(UserError, match=r"into 3 parts: groups stay whole, and there are 2$"):
         picture_table(file, Columns(group="split_of"), None, reading, Cut(0.2, 0.2, 0, folds=3, fold=2))
     divided = table(tmp_path, "image,label,split,person", "0.png,a,train,p", "1.png,b,train,q", "2.png,a,test,q")
-    with pytest.raises(UserError, match=r"data.group_column=person: q is in train and in test; it must be on one side"):
+    with pytest.raises(UserError, match=r"data.group_column=person: q is in train and test; keep it in one split"):
         picture_table(divided, Columns(group="person"), None, reading, CUT)
 
 

@@ -54,7 +54,7 @@ def test_a_gradient_of_another_shape_is_said_in_one_line(takes_tensors):
     student = SimpleNamespace(names=(*vars(module),), takes_tensors=takes_tensors, unwritten=(), file=Path("mine.py"))
     network = nn.Sequential(layers.Linear(3, 2))
     compute_with(network, module, student)  # type: ignore[arg-type]
-    message = r"^exercises=mine.py: linear_bias_gradient returned shape \(5, 2\), must be \(2,\); `repronet check mine"
+    message = r"^exercises=mine.py: linear_bias_gradient returned shape \(5, 2\), expected \(2,\); `repronet check mine"
     with pytest.raises(UserError, match=message):
         network(torch.ones(5, 3)).sum().backward()
 

@@ -96,7 +96,7 @@ def test_groups_that_are_the_classes_are_refused(photos):
         for number, file in enumerate(sorted(folder.glob("*.png"))):
             file.rename(folder / f"{folder.name}_{number}.png")
     said = refusal(require_whole_groups, read_layout(photos, "prefix"), "data.groups=prefix")
-    assert said.startswith("data.groups=prefix: all pictures of cat are of one group, cat,")
+    assert said.startswith("data.groups=prefix: each class is one group (cat: cat), so")
     (photos / "cat" / "cat_0.png").rename(photos / "cat" / "anna_0.png")
     require_whole_groups(read_layout(photos, "prefix"), "data.groups=prefix")
 
@@ -120,7 +120,7 @@ def test_a_network_that_has_learned_nothing_accuses_no_label():
     assert errs_too_often(some_wrong, labels) is None
     said = errs_too_often(torch.rand(90, 3).double(), labels)
     assert said is not None
-    assert "naming the commonest class alone on 66.7%: too often to judge labels" in said
+    assert "always guessing the commonest class has 66.7%: too high to judge labels" in said
 
 
 NAMES = ["x" * 200, "$a$ and $b_$", "$\\frac$", "con", "a=b,c", "[x]", "'q'", "%d", "*", "\u732b", " sp"]

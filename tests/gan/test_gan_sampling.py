@@ -114,8 +114,8 @@ def test_a_classifier_is_trained_with_them(generator, repronet, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["data.balance=gan"], "data.balance=gan: fills up with images of which GAN? add augmentation.generator=DIR"),
-        (["augmentation.generated=0.3"], "augmentation.generated=0.3: by what? add augmentation.generator=DIR"),
+        (["data.balance=gan"], "data.balance=gan: needs a trained GAN; add augmentation.generator=DIR"),
+        (["augmentation.generated=0.3"], "augmentation.generated=0.3: needs a GAN; add augmentation.generator=DIR"),
         (["augmentation.generated=1"], "augmentation.generated=1.0: must be a number above 0 and below 1"),
         (["augmentation.generator=none"], "augmentation.generator=none: no run there"),
         (

@@ -166,7 +166,7 @@ def test_other_kinds_train(repronet, tmp_path, kind):
         (["size=30"], "size=30: must be a power of 2 of at least 8"),
         (["size=16"], "the images are 28×28, larger than the 16×16"),
         (["kind=gan"], "kind=gan: must be one of dcgan, acgan, bagan"),
-        (["autoencoder_epochs=3"], "autoencoder_epochs=3: kind=acgan has none; leave it out"),
+        (["autoencoder_epochs=3"], "autoencoder_epochs=3: kind=acgan has no autoencoder; leave it out"),
         (["kind=bagan", "trainer.max_epochs=5"], "trainer.max_epochs=5: the autoencoder takes 5 of them; give more"),
         (["trainer.patience=3"], "trainer.patience=3: has no effect on a GAN; leave it out"),
         (["data.balance=loss"], "data.balance=loss: is for classifiers"),

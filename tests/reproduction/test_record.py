@@ -48,8 +48,8 @@ def test_a_figure_changed_by_hand_is_noticed(tmp_path):
     [
         ({"best_val_error": 0.01}, "but its epochs have"),
         ({"epochs": 5}, "but its epochs have"),
-        ({"test_error": 0.12345}, "is no count of 10000 images"),
-        ({"test_error_top5": 0.01234}, "test_error_top5 0.01234 is no count of 10000 images"),
+        ({"test_error": 0.12345}, "is not a count out of 10000 images"),
+        ({"test_error_top5": 0.01234}, "test_error_top5 0.01234 is not a count out of 10000 images"),
         ({"test_error_top5": 0.0876}, "test_error_top5 0.0876 above test_error 0.0875"),
         ({"test_error_top5": 0.02}, "test_error_top5 0.02, but center_error_top5 0.01"),
         ({"config": {"optimizer": {"lr": 1.0}}}, "its config has another hash"),
@@ -76,7 +76,7 @@ def test_a_record_stands_where_it_belongs_or_beside_it_with_its_machine(tmp_path
 def test_what_is_no_record_is_one_line(tmp_path, text):
     path = records.write(tmp_path, made_up("resnet20_cifar10"))
     path.write_text(text)
-    with pytest.raises(UserError, match="is no record of a run"):
+    with pytest.raises(UserError, match="is not a record of a run"):
         records.read(path)
 
 

@@ -85,7 +85,7 @@ def test_the_process_whose_loss_is_no_number_is_listened_to(peers):
     first, second = peers
     second.report(UserError("the loss is no longer finite at step 3: the images are not finite"))
     with pytest.raises(UserError, match=r"^the loss .* the images are not finite$"), first.settling():
-        raise UserError("the gradient is no longer finite at step 3: that of conv1 is the first that is not")
+        raise UserError("the gradient is no longer finite at step 3: first in conv1")
 
 
 def test_an_error_of_its_own_is_its_own(peers):

@@ -254,7 +254,7 @@ def test_timm_is_a_source_with_its_pixels(repronet, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["finetune=head"], "finetune=head: tunes weights that are there; give weights="),
+        (["finetune=head"], "finetune=head: needs initial weights; set weights="),
         (["finetune=haed"], "finetune=haed: no such finetune; nearest: head"),
         (["weights=nowhere.pth"], "weights=nowhere.pth: no such file, run or name of published weights"),
         (["weights=imagenet1k_v1", "model=resnet18"], "weights=imagenet1k_v1: no such file, run"),
@@ -325,8 +325,8 @@ def test_compare_holds_networks_against_each_other(repronet, tmp_path, backbone)
         (["compare", "ways=[heads]"], "ways=['heads']: must be a list, such as [scratch,head]"),
         (["compare", "seeds=[]"], "seeds=[]: must be a number of seeds"),
         (["compare", "seeds=[1,1]"], "seeds=[1, 1]: must be"),
-        (["compare", "ways=[head]"], "finetune=head: tunes weights that are there"),
-        (["compare"], "finetune=head: tunes weights that are there"),  # scratch, the first of the ways, needs none
+        (["compare", "ways=[head]"], "finetune=head: needs initial weights"),
+        (["compare"], "finetune=head: needs initial weights"),  # scratch, the first of the ways, needs none
         (["compare", "weights=nowhere.pth"], "weights=nowhere.pth: no such file"),
         (["compare", "weights=X", "finetune=head"], "finetune=head: the values to compare are set in ways=[head,…]"),
         (["compare", "weights=X", "seed=3"], "seed=3: the values to compare are set in seeds=[3,…]"),

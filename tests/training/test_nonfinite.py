@@ -35,7 +35,7 @@ def test_the_first_bad_output_is_named_and_hooks_are_gone(layers):
     names = [name for name, layer in network.named_modules() if isinstance(layer, nn.MaxPool2d)]
     network.set_submodule(names[1], Sick(2))
     assert first_bad_output(network, images()) == f"{names[1]} (Sick)"
-    assert explain(network, images()) == f"the output of {names[1]} (Sick) is the first that is not finite"
+    assert explain(network, images()) == f"the first non-finite output is that of {names[1]} (Sick)"
     assert not any(layer._forward_hooks for layer in network.modules())
 
 
@@ -43,7 +43,7 @@ def test_weights_and_images_are_looked_at_first():
     network = models.create("lenet5")
     with torch.no_grad():
         network.c3.weight[0, 0, 0, 0] = math.inf
-    assert explain(network, images()) == "c3.weight is not finite, after the gradient of the step before"
+    assert explain(network, images()) == "c3.weight is not finite after the previous update"
     assert explain(network, images() / 0) == "the images are not finite"
 
 

@@ -109,7 +109,7 @@ def test_a_file_that_never_comes_right_is_refused_and_not_kept(host_of, tmp_path
     host = host_of(good(tmp_path))
     host.manners = [manner]
     network = drawn("tiny")
-    with pytest.raises(UserError, match=r"cannot be had \(") as refused:
+    with pytest.raises(UserError, match=r"cannot be downloaded \(") as refused:
         weights.load(network, "IMAGENET1K_V1")
     assert "\n" not in str(refused.value)
     assert same(network, drawn("tiny"))
@@ -152,7 +152,9 @@ def test_timm_without_a_network_is_given_up_soon(tmp_path, monkeypatch, silent):
         monkeypatch.setattr(pixels, "PATIENCE", 1)
         pixels.of_timm.cache_clear()
         started = time.monotonic()
-        with pytest.raises(UserError, match=r"^weights=timm/resnet18: cannot be had \(http.* does not answer\)$"):
+        with pytest.raises(
+            UserError, match=r"^weights=timm/resnet18: cannot be downloaded \(http.* does not answer\)$"
+        ):
             pixels.of_timm("resnet18")
         assert time.monotonic() - started < 10
 

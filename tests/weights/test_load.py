@@ -246,8 +246,8 @@ def test_head_and_input_together_from_a_named_file(tmp_path):
         ({}, "the given state dict: holds no tensor"),
         ({"fc.weight": 1.0}, "the given state dict: no state dict: fc.weight is a float, not a tensor"),
         ({1: torch.zeros(1)}, "the given state dict: no state dict: 1 is a Tensor"),
-        ({"fc.weight": torch.zeros(2, 2).to_sparse()}, "fc.weight is no dense tensor"),
-        (torch.nn.ReLU(), "weights: a ReLU is no source; give a path, a name or a state dict"),
+        ({"fc.weight": torch.zeros(2, 2).to_sparse()}, "fc.weight is not dense"),
+        (torch.nn.ReLU(), "weights: a ReLU is not a source; give a path, a name or a state dict"),
     ],
 )
 def test_what_is_no_state_dict_is_said(source, message):

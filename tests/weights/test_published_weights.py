@@ -84,7 +84,9 @@ def test_a_download_that_is_not_what_was_asked_for_is_one_line(server, tmp_path)
     file.write_bytes(b"an error page")
     with pytest.raises(UserError) as caught:
         weights.load(drawn("tiny_v1_5"), "IMAGENET1K_V1")
-    assert str(caught.value).startswith(f"weights=IMAGENET1K_V1: {file.as_uri()} cannot be had (invalid hash value")
+    assert str(caught.value).startswith(
+        f"weights=IMAGENET1K_V1: {file.as_uri()} cannot be downloaded (invalid hash value"
+    )
     assert "\n" not in str(caught.value)
     assert not list((tmp_path / "home" / "hub" / "checkpoints").iterdir())
 
@@ -93,7 +95,7 @@ def test_no_way_to_the_file_is_one_line_with_the_place_for_it(server, tmp_path):
     with pytest.raises(UserError) as caught:
         weights.load(drawn("tiny_v1_5"), "IMAGENET1K_V2")
     place = tmp_path / "home" / "hub" / "checkpoints" / "gone-0123abcd.pth"
-    assert "cannot be had (" in str(caught.value)
+    assert "cannot be downloaded (" in str(caught.value)
     assert str(caught.value).endswith(f"; save the file as {place}")
     assert "\n" not in str(caught.value)
 

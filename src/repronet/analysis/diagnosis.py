@@ -70,7 +70,7 @@ def _underfitting(rows: Rows) -> str | None:
     if last["train_error"] < 0.1 or last["val_error"] > last["train_error"] + 0.05:
         return None
     return (
-        f"It underfits: {_percent(last['train_error'])} of the training images themselves are told wrongly, and "
+        f"It underfits: {_percent(last['train_error'])} of the training images are misclassified, and "
         f"validation ({_percent(last['val_error'])}) is no worse. A larger network, a longer run or a weaker "
         "augmentation may help."
     )

@@ -236,7 +236,9 @@ def _activations(draw: Numbers, algorithm: str) -> list[Case]:
         inputs = {"input": draw.away_from_zero(3, 4)}
         cases.append(_case(name, label, formula, inputs, settings, theirs="" if compared else None))
     inputs = {"input": draw.away_from_zero(2, 3, 2), "weight": draw.normal(3)}
-    cases.append(_case("prelu", "a slope a channel", lambda x, w: naive.split(x, lambda v: w[:, None] * v), inputs, {}))
+    cases.append(
+        _case("prelu", "a slope per channel", lambda x, w: naive.split(x, lambda v: w[:, None] * v), inputs, {})
+    )
 
     def maxout(x: Tensor, pool_size: int) -> Tensor:
         return torch.stack([part.amax(1) for part in x.split(pool_size, 1)], 1)

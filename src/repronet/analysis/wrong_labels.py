@@ -36,7 +36,8 @@ def errs_too_often(likely: Tensor, labels: Tensor) -> str | None:
     if errs <= MOST_OF_GUESSING * guessing:
         return None
     return (
-        f"the network errs on {errs:.1%}, naming the commonest class alone on {guessing:.1%}: too often to judge labels"
+        f"the network's error is {errs:.1%}, always guessing the commonest class has {guessing:.1%}: too high to judge "
+        "labels"
     )
 
 

@@ -22,13 +22,13 @@ class Keys:
     """What every pipeline has."""
 
     costs: list[float] = optional(RATES, "values of the SVM's C; validation chooses among them", COSTS)
-    size: int = optional(COUNT, "height and width that pictures are brought to", 32)
+    size: int = optional(COUNT, "height and width that images are resized to", 32)
 
 
 @dataclass
 class HogKeys(Keys):
     cell: int = optional(COUNT, "pixels of a cell's side", 4)
-    orientations: int = optional(COUNT, "directions of gradients that are told apart", 9)
+    orientations: int = optional(COUNT, "orientation bins of the histogram", 9)
 
 
 @dataclass

@@ -195,7 +195,7 @@ def solved(features: Rows, labels: Tensor, cost: float, classes: int, seed: int)
         UserError: where all images are of one class.
     """
     if len(labels.unique()) < 2:
-        raise UserError("an SVM tells classes apart, and all training images are of one; take another split")
+        raise UserError("an SVM needs two classes, and all training images are of one; use another split")
     svm = LinearSVC(C=cost, random_state=seed)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ConvergenceWarning)

@@ -74,7 +74,7 @@ class SiftPipeline(Pipeline):
         super().__init__(encoded, num_classes, layers, costs, size)
         if size < 4 * bin:
             wanted = f"give at most {size // 4} for model.size={size}"
-            raise UserError(f"model.bin={bin}: a descriptor has 4×4 cells of so many pixels; {wanted}")
+            raise UserError(f"model.bin={bin}: a descriptor has 4×4 cells of this size; {wanted}")
         self.stride, self.bin = stride, bin
         make = library("kornia.feature").DenseSIFTDescriptor
         sift = make(spatial_bin_size=bin, rootsift=False, stride=stride, padding=0).requires_grad_(False)

@@ -33,7 +33,7 @@ DIGITS = ("mnist5k", "mnist", "fashion_mnist", "svhn", "npz")  # whose pictures 
 def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     """One line for everything odd, with what would be usual."""
     if OmegaConf.select(config, "model.costs"):
-        yield f"model={config.model.name} is fitted, so optimizer, schedule and augmentation mean nothing to it"
+        yield f"model={config.model.name} is fitted; optimizer, schedule and augmentation have no effect"
     else:
         yield from _schedule(config, parts)
         yield from _rate(config)
@@ -48,13 +48,13 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
 def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
     group, epochs = config.schedule, config.trainer.max_epochs
     if group.warmup_epochs >= epochs:
-        yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the run ends after {epochs}, before the warm-up does"
+        yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the run ends after {epochs} epochs, before the warm-up"
     if group.warmup_error is not None:
         chance = 1 - 1 / len(parts.data.classes)
         if group.warmup_error >= chance:
-            yield f"schedule.warmup_error={group.warmup_error:g}: guessing has {chance:.2g}, so it ends at once"
+            yield f"schedule.warmup_error={group.warmup_error:g}: guessing gives {chance:.2g}, so it ends at once"
         if group.warmup_error < LOW_ERROR:
-            yield f"schedule.warmup_error={group.warmup_error:g}: a warm-up that may never end; ResNet-110 has 0.8"
+            yield f"schedule.warmup_error={group.warmup_error:g}: the warm-up may never end; ResNet-110 uses 0.8"
     if group.name == "multistep":
         steps = parts.data.steps_per_epoch
         length = epochs if group.unit == "epochs" else epochs * steps
@@ -87,7 +87,7 @@ def _statistics(config: DictConfig, parts: Parts) -> Iterator[str]:
         shown = ", ".join(f"{value:.3f}" for value in own.mean)
         yield (
             f"preprocessing.mean={list(group.mean)}: of another dataset, these images have {shown}; "
-            "right for weights that were trained with it, else take standardize"
+            "keep it only for weights that were trained with it, otherwise use standardize"
         )
 
 
@@ -102,8 +102,8 @@ def _classes(config: DictConfig, parts: Parts) -> Iterator[str]:
     weighs = OmegaConf.select(config, "model.costs") is None  # the loss, which a pipeline that is fitted has not
     if least and most > UNBALANCED * least and config.data.balance == "none" and weighs:
         yield (
-            f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may leave rare "
-            "classes out, so look at the error of each, or make them count alike with data.balance=loss"
+            f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may ignore rare "
+            "classes: check the error of each class, or weight classes equally with data.balance=loss"
         )
     if isinstance(config.data.per_class, int) and config.data.per_class > most:
         yield f"data.per_class={config.data.per_class}: no class has more than {most:,} training images"
@@ -131,14 +131,14 @@ def _size(config: DictConfig, parts: Parts) -> Iterator[str]:
     size = sorted(map(min, sizes))[len(sizes) // 2]
     if wanted >= LARGE and wanted >= ENLARGED * size:
         yield (
-            f"model={config.model.name}: takes {wanted} pixels, and these images of {size} are enlarged "
-            f"{wanted / size:.1f} times; networks for small ones are called …_32px, or resnet20 and the like"
+            f"model={config.model.name}: takes {wanted} pixels, so images of {size} are enlarged "
+            f"{wanted / size:.1f} times; for small images use a …_32px network, resnet20 or similar"
         )
     oblong = sorted(max(pair) / min(pair) for pair in sizes)[len(sizes) // 2]
     if config.data.get("fit") == "crop" and not isinstance(train, Split) and oblong >= OBLONG:
         yield (
-            f"data.fit=crop: half of the pictures are {oblong:.2g} times as long as wide or more, and lose "
-            f"{1 - 1 / oblong:.0%} of themselves; letterbox keeps all of a picture, squash all but its proportions"
+            f"data.fit=crop: half of the images have an aspect ratio of {oblong:.2g} or more and lose at least "
+            f"{1 - 1 / oblong:.0%}; letterbox keeps the whole image, squash keeps it but distorts it"
         )
 
 

@@ -152,11 +152,11 @@ def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int, 
             raise
         near = (*range(batch - 1, 1, -1), *range(batch + 1, 2 * batch + 3))
         other = next((n for n in near if not _has_a_share_of_one(count, n, sharing)), 2 * sharing)
-        reason = f"the last of {count:,} training pictures is a batch of its own"
+        reason = f"the last batch has only one of {count:,} training images"
         if sharing > 1:
-            reason = f"one of {sharing} processes has a single picture of a batch"
-        cannot = f"which {config.model.name} cannot normalise"
-        raise UserError(f"data.batch_size={batch}: {reason}, {cannot}; take data.batch_size={other}") from error
+            reason = f"one of {sharing} processes gets a single image of a batch"
+        cannot = f"which {config.model.name} cannot normalize"
+        raise UserError(f"data.batch_size={batch}: {reason}, {cannot}; use data.batch_size={other}") from error
     except (NotImplementedError, RuntimeError):  # what cannot be built without memory normalises nothing
         return
 
@@ -238,12 +238,12 @@ def with_fitting_loss(config: DictConfig, multilabel: bool) -> DictConfig:
         return config
     if config.schedule.warmup_error is not None:
         word = f"schedule.warmup_error={config.schedule.warmup_error}"
-        raise UserError(f"{word}: is for one label a picture; leave it out")
+        raise UserError(f"{word}: needs one label per image; leave it out")
     if config.model.loss == "cross_entropy":
         if config.data.name == "npz":
-            found = "its labels are several a picture, rows of 0 and 1"
+            found = "it has several labels per image, rows of 0 and 1"
             raise UserError(f"data.root={config.data.root}: {found}; model.loss=binary trains them")
-        log.info("several labels a picture: model.loss=binary, and the best weights are those of the highest val/map")
+        log.info("several labels per image: using model.loss=binary; the best weights have the highest val/map")
         return OmegaConf.merge(config, {"model": {"loss": "binary"}})  # type: ignore[return-value]
     if config.model.loss in LOSSES and config.model.loss not in MULTILABEL:
         instead = " or ".join(MULTILABEL)

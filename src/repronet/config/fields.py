@@ -64,7 +64,7 @@ def expected(item: Field[Any]) -> str:
 
 
 ONE_TARGET = re.compile(r"\b_(target|partial|args|recursive|convert)_\b")  # keys that Hydra would act upon
-NO_TARGETS = "_target_ is not supported: a config chooses by name and imports nothing; bring in own code with --plugin"
+NO_TARGETS = "_target_ is not supported: a config chooses by name and imports nothing; add your own code with --plugin"
 
 
 def flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:

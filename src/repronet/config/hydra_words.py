@@ -125,11 +125,11 @@ def _refusal(key: str) -> str:
     instead = {
         "launcher": "; write launcher=joblib, local, ray or slurm (repronet list launcher)",
         "sweeper": "; write search=optuna (repronet list search)",
-        "callbacks": "; a callback of your own comes in with --plugin",
-        "searchpath": "; a folder of your own comes in with --config-dir",
+        "callbacks": "; add your callback with --plugin",
+        "searchpath": "; add your folder with --config-dir",
     }
     part = re.split(r"[./@]", key)[1] if re.search(r"[./@]", key) else ""
-    return f"this setting of Hydra's is not open, as some run code{instead.get(part, '')}"
+    return f"this Hydra setting is not allowed, as some of them run code{instead.get(part, '')}"
 
 
 def check_primary(file: Path) -> None:

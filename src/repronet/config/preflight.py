@@ -75,13 +75,13 @@ def require_something_to_tune(config: DictConfig) -> None:
     """Refuse fine-tuning without weights."""
     way = config.finetune.name
     if config.weights is None and way not in ("none", "scratch"):
-        raise UserError(f"finetune={way}: tunes weights that are there; give weights= a name, a file or a run folder")
+        raise UserError(f"finetune={way}: needs initial weights; set weights= to a name, a file or a run folder")
 
 
 def _look_at_generator(config: DictConfig) -> None:
     folder, fills = config.augmentation.get("generator"), config.data.balance == "gan"
     if fills and folder is None:
-        raise UserError("data.balance=gan: fills up with images of which GAN? add augmentation.generator=DIR")
+        raise UserError("data.balance=gan: needs a trained GAN; add augmentation.generator=DIR")
     if fills and config.augmentation.generated is not None:
         given = f"augmentation.generated={config.augmentation.generated}"
         raise UserError(f"{given}: data.balance=gan generates what is missing; leave one of the two out")
@@ -126,7 +126,7 @@ def _look_at_weights(name: str) -> None:
     elif path.is_dir():
         require_run(path, "weights")
     elif path.is_file() and (program := _OF_OTHERS.get(path.suffix.lower())):
-        raise UserError(f"weights={shown(path)}: is a file of {program}; make one of torch.save or safetensors of it")
+        raise UserError(f"weights={shown(path)}: is a {program} file; convert it to torch.save or safetensors")
     elif path.is_file():
         with path.open("rb") as file:
             begins = file.read(9)

@@ -107,10 +107,10 @@ class Drawn:
 
     def conflict(self) -> str | None:
         if self.folds is None:
-            return None if self.fold is None else f"data.fold={self.fold}: of how many? add the number, data.folds=5"
+            return None if self.fold is None else f"data.fold={self.fold}: needs the number of folds; add data.folds=5"
         if self.fold is None:
             every = f"-m 'data.fold=range({self.folds})'"
-            return f"data.folds={self.folds}: which one is held out? add data.fold=0, or run all of them with {every}"
+            return f"data.folds={self.folds}: needs the fold to hold out; add data.fold=0, or run all with {every}"
         wrong = f"data.fold={self.fold}: must be from 0 to {self.folds - 1}, with data.folds={self.folds}"
         return wrong if self.fold >= self.folds else None
 
@@ -183,10 +183,10 @@ class Shards(Own):
 @dataclass
 class HuggingFace(Own):
     hub: str | None = optional(None, "a dataset on the Hub, user/name; data.root: a folder of save_to_disk instead")
-    subset: str | None = optional(None, "of its configurations the one that is meant; default: its only one")
-    revision: str | None = optional(None, "of it, a branch, tag or commit; default: the newest")
-    image_column: str | None = optional(None, "column of the pictures; default: by its kind or usual names")
-    label_column: str | None = optional(None, "column of the labels; default: by its kind or usual names")
+    subset: str | None = optional(None, "configuration of the dataset; default: its only one")
+    revision: str | None = optional(None, "branch, tag or commit of the dataset; default: the newest")
+    image_column: str | None = optional(None, "column of the images; default: found by type or usual name")
+    label_column: str | None = optional(None, "column of the labels; default: found by type or usual name")
 
 
 @dataclass
@@ -202,7 +202,9 @@ class Unchanged(Choice):
 
     def conflict(self) -> str | None:
         wrong = self.generated is not None and self.generator is None
-        return f"augmentation.generated={self.generated}: by what? add augmentation.generator=DIR" if wrong else None
+        return (
+            f"augmentation.generated={self.generated}: needs a GAN; add augmentation.generator=DIR" if wrong else None
+        )
 
 
 @dataclass

@@ -32,11 +32,11 @@ class Reproduce:
     paper, and a hash over all of that. If the command is killed, run it again: it continues and gives the same results.
     Finished runs are not run again. `repronet report results` compares the records with the papers.
 
-    Shorter budgets keep the shape of the schedule: minutes is about five minutes on two processor cores, hour about an
-    hour, smoke one epoch of 20 images of each class. Their results are kept apart from the papers' figures.
+    Shorter budgets keep the shape of the schedule: minutes takes 5 to 15 minutes on one processor core, hour 20 to 70,
+    smoke is one epoch of 20 images of each class. Their results are kept apart from the papers' figures.
 
-    A run goes on on another machine too: copy runs/reproduced/ and results/ there, and give the same command, with
-    data_root= where the data lie elsewhere.
+    To continue on another machine, copy runs/reproduced/ and results/ there and run the same command; set data_root= if
+    the data are in another folder.
     """
 
     seeds: Any = optional(SEEDS, "number of seeds, or a list of seeds", 1)
@@ -66,14 +66,15 @@ class ReproduceStatus:
 
 @Command(
     "reproduce power",
-    "say how many seeds tell two experiments apart",
+    "estimate the seeds needed to compare experiments",
     usage=("EXPERIMENT [than=EXPERIMENT] [KEY=VALUE ...]",),
     examples=("reproduce power lenet5_1998_mnist", "reproduce power resnet56_cifar10 than=resnet20_cifar10"),
     takes_words=True,
 )
 class ReproducePower:
-    """One line: the difference, the deviation of the recorded seeds, the power of a one-sided test with them, and how
-    many seeds and hours a power of 0.8 takes. Without than= it is about the experiment and its paper's figure.
+    """Prints one line: the difference, the deviation of the recorded seeds, the power of a one-sided test with these
+    seeds, and the seeds and hours needed for a power of 0.8. Without than=, it compares the experiment with its paper's
+    figure.
     """
 
     than: str | None = optional(EXPERIMENT, "the other experiment; default: the paper's figure")
@@ -88,8 +89,8 @@ class ReproducePower:
     takes_words=True,
 )
 class ReproduceCheck:
-    """Holds each record against itself (its hash, its epochs, its counts), against the experiment of this version (its
-    config, its test images) and against the record that is there, and says where in results/ it belongs.
+    """Checks each record for consistency (hash, epochs, counts), compares it with this version's experiment (config,
+    test images) and with any record already in results/, and prints where it belongs there.
     """
 
     results: str = optional(FOLDER, "the folder of the records", "results")
@@ -103,8 +104,8 @@ class ReproduceCheck:
     takes_words=True,
 )
 class ReproduceFigure:
-    """Draws the curves of the recorded runs, beside the numbers that the paper prints of its own, and says which runs
-    lack: he_6 (training and test error of plain and residual networks), krizhevsky_1 (ReLU against tanh), ioffe_2
+    """Draws the curves of the recorded runs with the numbers from the paper, and lists missing runs. FIGURE is
+    he_6 (training and test error of plain and residual networks), krizhevsky_1 (ReLU against tanh), ioffe_2
     (batch normalization), lecun_5 (LeNet-5 by epoch).
     """
 
@@ -132,15 +133,15 @@ class ReproducePublish:
 
 @Command(
     "replay",
-    "say whether this machine computes a record's bits",
+    "rerun a record and compare it bit for bit",
     usage=("RECORD.json [KEY=VALUE ...]", "repronet/NAME [KEY=VALUE ...]"),
     examples=("replay results/lenet5_mnist/paper-seed0.json", "replay repronet/lenet5-mnist threads=2"),
     takes_words=True,
 )
 class Replay:
-    """Runs the first hundred steps of a record again and holds every loss, and at some steps every layer, against what
-    the record keeps of them. Where the two part, it names the step, the layer and the likely reason: threads, versions,
-    processor. Of a record from before there were fingerprints it runs the first epoch. Exit code 1 where they part.
+    """Repeats the first hundred steps of a record and compares every loss, and every layer at some steps, with the
+    recorded values. If they differ, it names the step, the layer and the likely reason: threads, versions, processor.
+    For an old record without a fingerprint it repeats the first epoch. The exit code is 1 if anything differs.
     """
 
     data_root: str | None = optional(FOLDER, "where the data are; default: the user's cache")

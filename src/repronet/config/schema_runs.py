@@ -130,14 +130,14 @@ class Visualize(Trained):
       activation_maximization
                        the image that excites a class most
       tsne             the features of the last layer in the plane
-      words            visual words as patches, where they come, and what
-                       the cells of their pyramid weigh
+      words            visual words as patches, where they occur, and the
+                       weights of the pyramid's cells
       confusion        what each class is confused with
       loss_surface     the loss around the weights
       augmentations    training images, augmented
       curves           loss, error and learning rate by epoch
 
-    Of several drawings, those that the network does not offer are left out, each with a line that says why.
+    If several are requested, those that do not apply to the network are skipped, with the reason.
     """
 
     what: list[str] = required(DRAWING_LIST, "all, or the names of drawings")

@@ -30,15 +30,17 @@ STORAGE = Constraint(
 class OwnMachine(Choice):
     """Several processes of this machine, each with processor cores of its own."""
 
-    n_jobs: int = optional(JOBS, "runs at a time; -1: as many as there are cores for", -1)
+    n_jobs: int = optional(JOBS, "runs at a time; -1: as many as the cores allow", -1)
     threads: int | None = optional(COUNT, "cores of each run; null: all cores divided by n_jobs")
 
 
 @dataclass
 class Ray(Choice):
-    address: str | None = optional(ADDRESS, "of a Ray cluster; null: this machine alone")
+    address: str | None = optional(ADDRESS, "address of a Ray cluster; null: only this machine")
     threads: int = optional(COUNT, "cores of each run", 1)
-    gpus: float = optional(Constraint(lambda x: x >= 0, "a number of at least 0"), "GPUs of each run, or a share", 0.0)
+    gpus: float = optional(
+        Constraint(lambda x: x >= 0, "a number of at least 0"), "GPUs of each run; may be a fraction", 0.0
+    )
 
 
 @dataclass
@@ -47,31 +49,33 @@ class Slurm(Choice):
     account: str | None = optional(WORD, "the account")
     qos: str | None = optional(WORD, "the quality of service")
     constraint: str | None = optional(WORD, "features that the nodes must have")
-    time: int = optional(MINUTES, "minutes of a run; after that it is queued again and continues", 60)
+    time: int = optional(MINUTES, "time limit of a run in minutes; it is then requeued and continues", 60)
     threads: int = optional(COUNT, "cores of each run", 1)
     gpus: int | None = optional(COUNT, "GPUs of each run")
     mem_gb: float | None = optional(POSITIVE, "memory of each run in GB")
     n_jobs: int = optional(COUNT, "runs at a time", 256)
     dry_run: bool = flag("print the script and submit nothing")
-    wait: bool = flag("stay until all have ended", True)
+    wait: bool = flag("wait until all runs have ended", True)
 
 
 @dataclass
 class Optuna(Choice):
-    trials: int = optional(COUNT, "runs in all, of every machine that shares the study", 20)
+    trials: int = optional(COUNT, "total runs, over all machines that share the study", 20)
     sampler: str = optional(
-        one_of("tpe", "random"), "who chooses: the tree-structured Parzen estimator, or chance", "tpe"
+        one_of("tpe", "random"), "tpe: tree-structured Parzen estimator; random: random search", "tpe"
     )
-    seed: int | None = optional(SEED, "of the sampler; null: another one every time")
+    seed: int | None = optional(SEED, "seed of the sampler; null: a new one each time")
     pruner: str = optional(
         one_of("median", "halving", "none"),
-        "stop a run whose validation error is above the median of the others at that epoch, or not in the better part "
-        "of them (successive halving)",
+        "median: stop a run whose validation error is above the other runs' median at that epoch; halving: stop all "
+        "but the better runs (successive halving)",
         "median",
     )
-    spared: int = optional(COUNT, "epochs of a run, and runs of a study, before anything is stopped (median)", 3)
-    storage: str | None = optional(STORAGE, "where the study is; null: study.journal in the sweep's folder")
-    study: str | None = optional(WORD, "the study's name in there; null: the sweep's")
+    spared: int = optional(
+        COUNT, "median: stop nothing in a run's first epochs or a study's first runs, this many of each", 3
+    )
+    storage: str | None = optional(STORAGE, "file of the study; null: study.journal in the sweep's folder")
+    study: str | None = optional(WORD, "name of the study in this file; null: the sweep's name")
 
 
 LAUNCHERS: dict[str, type] = {"basic": Choice, "joblib": OwnMachine, "local": OwnMachine, "ray": Ray, "slurm": Slurm}

@@ -177,17 +177,22 @@ class Bench:
     groups={"model": None},
 )
 class BenchStep:
-    """Times a training step (forward, loss, backward, SGD with momentum) of a network in several ways, each in a
-    process of its own, in alternating rounds. ratio is the median of the rounds' ratios to the first way, of peak the
-    share of what the processor can add and multiply at most. Memory is what tensors held at most beyond network and
-    optimizer, and what the process held. torch is torch.nn as people write it, torch_channels_last and torch_compiled
-    its faster ways; auto is repronet train, auto_compiled with trainer.compile=true, native with algorithm=native.
-    "first s" is the first step, with what is compiled in it.
+    """Times a training step (forward, loss, backward, SGD with momentum) in several ways, each in its own process, in
+    alternating rounds.
+
+      ratio       time relative to the first way, median over the rounds
+      of peak     share of the processor's peak speed
+      tensors MB  peak memory of tensors, without network and optimizer
+      process MB  peak memory of the process
+      first s     the first step, with compilation
+
+    torch is plain torch.nn, torch_channels_last and torch_compiled are its faster variants; auto is repronet train,
+    auto_compiled adds trainer.compile=true, native is algorithm=native.
     """
 
     input: list[int] | None = optional(IMAGES, "default: 64 images as the network takes them, 8 large ones")
     ways: list[str] = optional(
-        some_of(WAYS, "torch,auto"), "what to time; the first is what the others are divided by", BENCHED_WAYS
+        some_of(WAYS, "torch,auto"), "what to time; ratios are relative to the first", BENCHED_WAYS
     )
     rounds: int = optional(COUNT, "of each, in turn", 9)
     threads: int | None = optional(COUNT, "processor threads; default: as torch chooses")

@@ -105,7 +105,7 @@ def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
     if values.ndim == 2:
         values = values[:, 0]
     if values.ndim != 1:
-        refuse(f"is {values.shape}; there must be one label a picture, (N,)")
+        refuse(f"is {values.shape}; one label per image is needed, (N,)")
     if len(values) and values.dtype.kind not in "iub" and not (values.dtype.kind == "f" and _whole(values)):
         strange = values[values != np.floor(values)] if values.dtype.kind == "f" else values
         refuse(f"is {values.dtype} with {strange[0]}; labels are whole numbers from 0")

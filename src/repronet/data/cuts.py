@@ -42,7 +42,7 @@ def partition(given: Mapping[str, Part], cut: Cut, tested: bool = False) -> tupl
         UserError: when nothing would be taken or left, or the data have all three and so nothing to fold.
     """
     if cut.val == "paper":
-        raise UserError("data.val=paper: your own pictures have no paper; give a share or a number, 0.1 or 500")
+        raise UserError("data.val=paper: only works for published datasets; give a fraction or a number, 0.1 or 500")
     train, val, test = given.get("train") or given[WHOLE], given.get("val"), given.get("test")
     if cut.folds is not None and cut.fold is not None:
         if val is not None and test is not None:
@@ -70,7 +70,7 @@ def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> 
     total = len(whole.labels)
     count = share if isinstance(share, int) else round(share * total)
     if not 0 < count < total:
-        raise UserError(f"{key}={share}: is {count} of {total:,} images; something must be taken and something left")
+        raise UserError(f"{key}={share}: takes {count} of {total:,} images; both parts need at least one")
     if whole.groups is not None:
         taken = _groups_of_about(count, whole, seed)
     else:

@@ -91,7 +91,7 @@ def read_layout(root: Path, groups: str | None = None) -> Layout:
             if name is None:
                 twin = next((f"; it has {other}" for other in classes if looks(other) == looks(place.name)), "")
                 raise UserError(
-                    f"data.root={shown(root)}: {folder.name}/{place.name} is a class that training has not{twin} "
+                    f"data.root={shown(root)}: {folder.name}/{place.name} is not a class in training{twin} "
                     f"(classes: {', '.join(classes[:SHOWN])}{' …' if len(classes) > SHOWN else ''})"
                 )
             for file in files_below(place):
@@ -140,7 +140,7 @@ def require_whole_groups(layout: Layout, key: str) -> None:
     for split, files in layout.files.items():
         for group in {file.group for file in files if file.group is not None}:
             if group in place:
-                raise UserError(f"{key}: {group} is in {place[group]} and in {split}; it must be on one side")
+                raise UserError(f"{key}: {group} is in {place[group]} and {split}; keep it in one split")
             place[group] = split
     sizes = Counter(file.group for files in layout.files.values() for file in files if file.group is not None)
     if sizes:
@@ -156,9 +156,7 @@ def _refuse_groups_that_are_classes(layout: Layout, key: str) -> None:
         of_class.setdefault(file.label, set()).add(str(file.group))
     if len(files) > len(of_class) and all(len(groups) == 1 for groups in of_class.values()):
         group, name = files[0].group, layout.classes[min(classes_in(files[:1]), default=0)]
-        raise UserError(
-            f"{key}: all pictures of {name} are of one group, {group}, and no class can be cut; leave it out"
-        )
+        raise UserError(f"{key}: each class is one group ({name}: {group}), so no class can be split; leave it out")
 
 
 def too_many(count: int, total: int, limit: float | int) -> bool:

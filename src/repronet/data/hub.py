@@ -114,7 +114,7 @@ def _tables(where: HubData) -> dict[str, Any]:
     except UserError:
         raise
     except Exception as error:  # the package and what it stands on raise many kinds
-        raise UserError(f"{where.said}: cannot be had ({type(error).__name__}: {first_line(error)})") from error
+        raise UserError(f"{where.said}: cannot be loaded ({type(error).__name__}: {first_line(error)})") from error
     return {str(split): table for split, table in found.items()} if isinstance(found, dict) else {WHOLE: found}
 
 
@@ -143,7 +143,7 @@ def _column(table: Any, where: HubData, role: str) -> str:
     usual = [name for name in USUAL[role] if name in (alike or names)]
     if len(alike) == 1 or usual:
         return (usual or alike)[0]
-    raise UserError(f"{where.said}: which column is the {role}? data.{role}_column=, of {', '.join(names)}")
+    raise UserError(f"{where.said}: {role} column unclear; set data.{role}_column= to one of {', '.join(names)}")
 
 
 def _inner(feature: Any) -> Any:

@@ -164,7 +164,9 @@ def imagenet(root: Path | None, reading: Reading, val: float | int | str) -> Ima
 
 def _published(name: str, root: Path, reading: Reading, val: float | int | str) -> ImageDataset:
     if val == "paper":
-        raise UserError(f"data.val=paper: no paper takes any from {name}; give a share or a number, 0.1 or 5000")
+        raise UserError(
+            f"data.val=paper: no paper defines a validation split for {name}; give a fraction or a number, 0.1 or 5000"
+        )
     folders = split_folders(root)
     if folders.keys() != {"train", "val"}:
         there = "neither" if WHOLE in folders else ", ".join(f"{folder.name}/" for folder in folders.values())
@@ -214,7 +216,9 @@ def _readable(
         kept[split] = [file for row, file in enumerate(members) if row not in bad]
     total, limit = sum(map(len, files.values())), reading.max_skipped or 0
     if too_many(len(errors), total, limit):
-        raise UserError(f"data.max_skipped={limit}: {len(errors):,} of {total:,} pictures are worse: {named(errors)}")
+        raise UserError(
+            f"data.max_skipped={limit}: {len(errors):,} of {total:,} images cannot be read: {named(errors)}"
+        )
     if errors:
         log.warning("left out: %s of %s pictures, which cannot be read", f"{len(errors):,}", f"{total:,}")
     for error in errors:

@@ -64,7 +64,9 @@ def validation_share(name: str, val: float | int | str, paper: int | None) -> fl
     if not isinstance(val, str):
         return val
     if paper is None:
-        raise UserError(f"data.val=paper: no paper takes any from {name}; give a share or a number, 0.1 or 5000")
+        raise UserError(
+            f"data.val=paper: no paper defines a validation split for {name}; give a fraction or a number, 0.1 or 5000"
+        )
     return paper
 
 

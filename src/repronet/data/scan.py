@@ -92,7 +92,7 @@ def scan(root: Path) -> Report:
     refuse_too_few(classes, root, training, least=1)
     findings, files = [], []
     if len(classes) == 1:
-        findings.append(Finding("error", "a single class", classes[0], "there is nothing to tell apart; a run stops"))
+        findings.append(Finding("error", "a single class", classes[0], "a classifier needs two; a run stops"))
     for split, folder in folders.items():
         for place in class_folders(folder):
             here = list(files_below(place))
@@ -200,7 +200,7 @@ def _pictures(examined: list[Examined], root: Path) -> Iterator[Finding]:
         for note in file.notes:
             read_as[note].append(file)
     for note, files in read_as.items():
-        yield Finding("note", f"{len(files):,} read so", _below(files[0].path, root), note)
+        yield Finding("note", f"{len(files):,} images", _below(files[0].path, root), note)
 
 
 def _strangers(files: Iterable[Path], root: Path) -> Iterator[Finding]:
@@ -256,7 +256,7 @@ def _classes(
         yield from _twins(counts, where, root)
         for name, count in counts.items():
             if class_named(name, classes) is None:
-                detail = "a class that training has not; a run stops at it"
+                detail = "not a class in training; a run stops here"
                 yield Finding("error", "unknown class", _below(where / name, root), detail)
             elif count == 0:
                 severity = "error" if split == training else "warning"
@@ -276,7 +276,7 @@ def _sizes(counts: Mapping[str, int], place: Callable[[str], str], training: str
     filled = Counter({name: count for name, count in counts.items() if count})
     for name, count in filled.items():
         if count == 1:
-            detail = "a single picture, of which nothing can be carved for validation"
+            detail = "a single image, none left for validation"
             yield Finding("warning", "tiny class", place(name), detail)
     if filled and (most := filled.most_common())[0][1] > UNBALANCED * most[-1][1]:
         (large, many), (small, few) = most[0], most[-1]
@@ -290,6 +290,6 @@ def _twins(names: Iterable[str], where: Path, root: Path) -> Iterator[Finding]:
         other = first.setdefault(looks(name), name)
         if other != name:
             same = class_named(name, [other]) is not None
-            how = "accents that are stored in another form" if same else "upper and lower case or spaces alone"
-            detail = f"differs from {other} by {how}; are they one class?"
+            how = "the encoding of accents" if same else "case or spaces"
+            detail = f"differs from {other} only by {how}; same class?"
             yield Finding("warning", "twin class", _below(where / name, root), detail)

@@ -127,7 +127,7 @@ def _splits(shards: Sequence[Path]) -> dict[Path, str]:
         return dict.fromkeys(shards, WHOLE)
     if "train" not in kinds or WHOLE in kinds:
         odd = next(shard.name for shard, split in found.items() if split != "train")
-        raise UserError(f"{KEY}: of which split is {odd}? names of shards begin with train, val or test")
+        raise UserError(f"{KEY}: cannot assign {odd} to a split; shard names must start with train, val or test")
     return found
 
 
@@ -208,7 +208,7 @@ def _label(member: Member, label: str | None) -> Any:
         names = USUAL["label"] if label is None else [label]
         name = next((name for name in names if name in said), None)
         if name is None:
-            raise UserError(f"{KEY}={member}: which is the label? data.label_column=, of {', '.join(said)}")
+            raise UserError(f"{KEY}={member}: no label found; set data.label_column= to one of {', '.join(said)}")
         said = said[name]
     if isinstance(said, dict | float | None) or said == "":
         raise UserError(f"{KEY}={member}: its label is {said!r}; it must be a word, a whole number, or a list of them")

@@ -62,7 +62,7 @@ def mnist5k(root: Path | None, val: float | int | str = 500) -> ImageDataset:
     share = validation_share("mnist5k", val, paper=None)
     count = share if isinstance(share, int) else round(4000 * share)
     if not 0 < count < 4000:
-        raise UserError(f"data.val={val}: is {count} of 4,000 images; something must be taken and something left")
+        raise UserError(f"data.val={val}: takes {count} of 4,000 images; both parts need at least one")
     parts = stratified_parts(whole.labels, sizes=(4000 - count, count, 1000), seed=SPLIT_SEED)
     train, validation, test = (whole.rows(index) for index in parts)
     return ImageDataset("mnist5k", train, validation, test, classes=DIGITS)

@@ -127,7 +127,7 @@ def _rows(file: Path) -> list[Row]:
         raise UserError(f"data.file={shown(file)}: must be .csv or .parquet; save the table as one of these")
     rows = _of_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _of_csv(file)
     if not rows:
-        raise UserError(f"data.file={shown(file)}: has no row; it needs a header and a row a picture")
+        raise UserError(f"data.file={shown(file)}: has no row; it needs a header and one row per image")
     return rows
 
 
@@ -185,7 +185,9 @@ def _settled(columns: Columns, rows: Sequence[Row], file: Path) -> tuple[Columns
     for role, name in (("image", image), ("label", label or columns.labels)):
         if not name:
             keys = "data.label_column= (or label_columns=[a,b])" if role == "label" else "data.image_column="
-            raise UserError(f"data.file={shown(file)}: which column is the {role}? {keys}, of {', '.join(header)}")
+            raise UserError(
+                f"data.file={shown(file)}: no {role} column found; set {keys} to one of {', '.join(header)}"
+            )
     group = next((by_name[name] for name in LIKE_GROUPS if name in by_name), None)
     said = {"pictures": image, "labels": label or f"{len(columns.labels)} columns", "splits": split}
     notes = [f"{file.name}: {', '.join(f'{what} in {name}' for what, name in said.items() if name)}"]
@@ -290,5 +292,5 @@ def _refuse_twins(names: Sequence[str], file: Path) -> None:
     """Raises: UserError, for a picture with two rows: they contradict each other, or lie in two splits."""
     name, count = Counter(map(os.path.normpath, names)).most_common(1)[0]  # a.png is ./a.png
     if count > 1:
-        several = "several labels stand in one cell, data.label_separator=, or in columns, data.label_columns="
-        raise UserError(f"data.file={shown(file)}: {name} has {count} rows; a picture has one ({several})")
+        several = "several labels: data.label_separator= for one cell, data.label_columns= for columns"
+        raise UserError(f"data.file={shown(file)}: {name} has {count} rows; use one row per image ({several})")

@@ -53,9 +53,9 @@ def check_number(exercise: Exercise, answer: Any) -> Verdict:
     try:
         given = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
-        return Verdict(exercise.name, "wrong", f"{answer!r} is no number", hint=idea)
+        return Verdict(exercise.name, "wrong", f"{answer!r} is not a number", hint=idea)
     if given.shape != due.shape:
-        what = f"has the shape {given.shape}, but {due.shape} is asked for"
+        what = f"has shape {given.shape}, expected {due.shape}"
         return Verdict(exercise.name, "wrong", what, hint=idea)
     right = np.abs(given - due) <= (5e5 if exercise.name.endswith("operations") else 1e-6)
     if right.all():
@@ -67,7 +67,7 @@ def check_number(exercise: Exercise, answer: Any) -> Verdict:
 def check_function(exercise: Exercise, function: Any, takes_tensors: bool) -> Verdict:
     """Search for the smallest case in which a function is wrong."""
     if not callable(function):
-        return Verdict(exercise.name, "wrong", f"is no function but {function!r}")
+        return Verdict(exercise.name, "wrong", f"is not a function: {function!r}")
     try:
         parameters = signature(function).parameters
         takes = [name for name in exercise.arguments if name not in OPTIONAL or name in parameters]
@@ -154,7 +154,7 @@ def _compared(answer: Any, due: Any) -> Difference | None:
     if not isinstance(due, tuple):
         return _differs(answer, due, "")
     if not isinstance(answer, tuple | list) or len(answer) != len(due):
-        return Difference(f"returns {type(answer).__name__}, but {len(due)} gradients are due")
+        return Difference(f"returns {type(answer).__name__}, expected {len(due)} gradients")
     found = (_differs(one, other, name) for one, other, name in zip(answer, due, OUTPUTS, strict=True))
     return next((difference for difference in found if difference is not None), None)
 
@@ -166,7 +166,7 @@ def _differs(answer: Any, due: Tensor, name: str) -> Difference | None:
     except (TypeError, ValueError):
         return Difference(f"{of}returns {type(answer).__name__}, no numbers".strip())
     if given.shape != due.shape:
-        return Difference(f"{of}has the shape {tuple(given.shape)}, but {tuple(due.shape)} is due".strip())
+        return Difference(f"{of}has shape {tuple(given.shape)}, expected {tuple(due.shape)}".strip())
     given = given.double()
     limit = TOLERANCE * max(1.0, float(due.abs().max()) if due.numel() else 0.0)
     wrong = ((given - due).abs() <= limit).logical_not().nonzero()  # so that NaN is wrong

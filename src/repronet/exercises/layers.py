@@ -72,7 +72,7 @@ def _as_ours(name: str, function: Callable[..., Any], submission: Submission) ->
             answer = torch.as_tensor(np.array(found, order="C"), dtype=values[0].dtype)
         due = _shape(name, *(value.shape if isinstance(value, Tensor) else value for value in values))
         if answer.shape != due:
-            file, shapes = submission.file, f"returned shape {tuple(answer.shape)}, must be {tuple(due)}"
+            file, shapes = submission.file, f"returned shape {tuple(answer.shape)}, expected {tuple(due)}"
             raise UserError(f"exercises={file}: {name} {shapes}; `repronet check {file}` shows the smallest case")
         return answer
 

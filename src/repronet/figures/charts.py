@@ -169,7 +169,7 @@ def confusion(counts: Tensor, classes: Sequence[str], heading: str, inches: floa
 
 
 def reliability(images: Tensor, likely: Tensor, right: Tensor, heading: str) -> Figure:
-    """The share of right answers over how likely they were said to be, and below it how many there are.
+    """The accuracy over how likely they were said to be, and below it how many there are.
 
     Args:
         images, likely, right: of bins of equal width, (bins,): how many answers, their mean probability, and the share
@@ -181,11 +181,11 @@ def reliability(images: Tensor, likely: Tensor, right: Tensor, heading: str) -> 
     middles, filled = (np.arange(bins) + 0.5) / bins, images.numpy() > 0
     upper.bar(middles[filled], right.numpy()[filled], 0.94 / bins, color="tab:blue", alpha=0.7, label="right answers")
     upper.plot(likely.numpy()[filled], right.numpy()[filled], ".", color="black", markersize=4)
-    upper.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="as probable as said")
-    upper.set(ylabel="share of right answers", xlim=(0, 1), ylim=(0, 1))
+    upper.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect calibration")
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     upper.legend(fontsize=8, loc="upper left")
     lower.bar(middles, images.numpy(), 0.94 / bins, color="gray")
-    lower.set(xlabel="probability of the answer", ylabel="images")
+    lower.set(xlabel="confidence", ylabel="images")
     upper.set_title(plainly(heading), fontsize=10)
     return figure
 

@@ -82,5 +82,5 @@ def samples(gan: GAN, seed: int) -> Tensor:
 
 def sheet(gan: GAN, seed: int, classes: tuple[str, ...], title: str) -> Figure:
     """:func:`samples` as a figure."""
-    rows = f"; a row a class: {', '.join(classes)}" if gan.conditional else ""
+    rows = f"; one row per class: {', '.join(classes)}" if gan.conditional else ""
     return image_grid(samples(gan, seed), heading=f"{title}{rows}", columns=COLUMNS, inch=0.6)

@@ -95,37 +95,36 @@ def length(group: Group, mark: str = ", not comparable") -> str:
 INTRODUCTION = """\
 # Results
 
-Written by `repronet report results` from the records beside this page: one file a run, with its config, every epoch and
-a hash that is checked whenever it is read, so that a slip is noticed. `repronet reproduce EXPERIMENT` adds to them.
+Written by `repronet report results` from the records beside this page: one file per run, with its config, every epoch
+and a hash that is checked at every read to catch accidental edits. `repronet reproduce EXPERIMENT` adds records.
 
-Error on the official test images (those of mnist5k are ours), by the weights that validation chose; mean ± sample
-deviation (number of seeds). All seeds of an experiment share one validation split. The paper's figure is that of one
-run, or the mean or median of as many as stand in brackets; where a paper prints the best of several beside their mean,
-the mean is shown. z is (ours − paper) / our deviation. Of what is marked † something is unconfirmed; the page of the
-network says what. *Not comparable*: the experiment differs from the published one in more than details. Times are of a
-wall clock, on machines that did other work besides.
+Error on the official test images (on ours for mnist5k), with the weights chosen on validation; mean ± sample deviation
+(number of seeds). All seeds of an experiment share one validation split. The paper's figure is from one run, or the
+mean or median of the number of runs in brackets; if a paper prints the best of several runs and their mean, the mean is
+shown. z is (ours − paper) / our deviation. † marks unconfirmed details; the network's page lists them. *Not
+comparable*: the experiment differs from the published one in more than details. Times are wall-clock times on machines
+that also did other work.
 """
 ABOUT_CLAIMS = """\
-Of runs at full length alone. PASS where the difference is there and a one-sided test (Welch's, or Student's where one
-side has one seed) gives it less than 5 % to be chance; FAIL where it is as surely the other way round, or was not found
-although the power was a half or more; CANNOT TELL where the power was less: more seeds are needed, not another verdict.
-*Untested*: one seed on both sides. Power is the chance that the seeds there are find the paper's difference, or where
-it prints none the recorded one. Training error is the mean over an epoch, on augmented images where there are such,
-while the weights move.
+Only full-length runs count. PASS: a one-sided test (Welch's, or Student's where one side has one seed) finds the
+claimed difference with p < 0.05. FAIL: it finds the opposite with p < 0.05, or nothing although its power is 0.5 or
+more. CANNOT TELL: it finds nothing and its power is lower; more seeds are needed. *Untested*: one seed on both sides.
+Power is the chance that the recorded seeds find the paper's difference, or the recorded one where the paper prints
+none. Training error is averaged over an epoch during training, on augmented images if the recipe augments.
 """
 ABOUT_POWER = """\
-How many seeds of each side find the difference with a power of 0.8, and what they take; times are measured where there
-are such runs, else computed for one core as below. A deviation is measured on the seeds there are; without any it is
-that of counting the test images, which seeds do not go below by much. `repronet reproduce power EXPERIMENT
-than=EXPERIMENT` says the same of any two.
+Seeds per side that find the difference with a power of 0.8, and the time they take: measured where such runs exist,
+otherwise computed for one core as below. Deviations are measured on the recorded seeds; without any, they are the
+sampling error of the test images, √(p(1−p)/N), and seeds rarely vary much less. `repronet reproduce power EXPERIMENT
+than=EXPERIMENT` prints this for any two experiments.
 """
 ABOUT_SHORT = """\
-Schedules made shorter in their own shape, some epochs of a paper's hundreds: that all parts fit and learn. Such figures
-say how networks begin. They reproduce nothing, stand beside no published one, and bear no claim out.
+Schedules shortened in proportion, to a few of a paper's hundreds of epochs. They show that every part runs and learns,
+and how training starts. They reproduce no published figure and support no claim.
 """
 ABOUT_COSTS = """\
-Computed: three times the multiplications of a forward pass for every image of every epoch, at the rate of one core of
-an AMD EPYC without AVX-512, measured, and of a GPU such as an H100, assumed.
+Computed as three times the multiplications of a forward pass, for every image of every epoch. The speed of one core
+(AMD EPYC without AVX-512) is measured, that of a GPU (such as an H100) is assumed.
 """
 
 

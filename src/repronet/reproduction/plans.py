@@ -32,7 +32,7 @@ class Plan:
     def effort(self) -> str:
         """``7 seeds each, 5.2 h``."""
         if self.seeds is None:
-            ours = " of ours, beside so few of the paper's" if "paper's figure" in self.source else ""
+            ours = " of ours against the paper's few runs" if "paper's figure" in self.source else ""
             return f"more than {MOST:,} seeds{ours}"
         each = " each" if "paper's figure" not in self.source else ""
         return f"{self.seeds} seeds{each}, {duration(self.seeds * self.seconds)}"
@@ -110,7 +110,7 @@ def _deviations(shares: Sequence[Sequence[float]], names: tuple[str, str]) -> tu
     errors = (EXPERIMENTS[name].published for name in names)
     published = [0.5 if error is None else error.percent / 100 for error in errors]
     ours, theirs = (statistics.mean(side) if side else share for side, share in zip(shares, published, strict=True))
-    return (counting(ours, images), counting(theirs, images)), f"at least, of counting {images:,} images"
+    return (counting(ours, images), counting(theirs, images)), f"sampling error of {images:,} images, a lower bound"
 
 
 def _seconds(name: str, runs: Sequence[Record], costs: Mapping[str, Cost]) -> float:

@@ -104,7 +104,7 @@ def read(path: Path) -> Record:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise UserError(f"{path}: is no record of a run ({type(error).__name__}: {error})") from error
+        raise UserError(f"{path}: is not a record of a run ({type(error).__name__}: {error})") from error
     if wrong:
         raise UserError(
             f"{path}: is not what its run wrote: {wrong}; restore it, or remove it and reproduce the experiment again"
@@ -141,7 +141,7 @@ def _contradiction(record: Record) -> str | None:
             continue
         wrong = share * record["test_images"]
         if abs(wrong - round(wrong)) > 1e-6:
-            return f"test_{kind} {share} is no count of {record['test_images']} images"
+            return f"test_{kind} {share} is not a count out of {record['test_images']} images"
         if share > record["test_error"]:
             return f"test_{kind} {share} above test_error {record['test_error']}"
         if record["protocol"] == "center" and share != record[f"center_{kind}"]:

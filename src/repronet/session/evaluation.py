@@ -138,7 +138,7 @@ def _mistakes(described: Described, parts: Parts) -> Figure | None:
             F.interpolate(small, scale_factor=-(-SIDE // small.shape[-1]), mode="nearest")[0].expand(3, -1, -1)
         )
     titles = described.answers.titles(rows, described.classes, letters=18)
-    heading = "the surest mistakes (is → said)"
+    heading = "most confident mistakes (true → predicted)"
     inputs = torch.cat([transform.views(picture, "center") for picture in chosen])
     try:
         heat = gradcam(probe(parts.task.network).cpu(), inputs, described.spoken(rows))
@@ -146,7 +146,7 @@ def _mistakes(described: Described, parts: Parts) -> Figure | None:
         return image_grid(torch.stack(tiles), titles, heading, columns=min(len(tiles), 6))
     pairs = zip(tiles, heat, strict=True)
     tiles = [torch.cat([seen, overlaid(seen, its_heat)], dim=2) for seen, its_heat in pairs]  # (3, S, 2S)
-    heading += ", and what spoke for the answer (Grad-CAM)"
+    heading += ", with Grad-CAM of the prediction"
     return image_grid(torch.stack(tiles), titles, heading, columns=min(len(tiles), 3), inch=2 * INCH)
 
 

@@ -66,6 +66,6 @@ def _smaller_batch(config: DictConfig, folder: Path) -> str:
     done = f"; what is done so far stays in {folder}" if (folder / runs.LAST).exists() else ""
     parts *= math.ceil(batch / smaller)
     return (
-        f"out of memory with data.batch_size={batch}; take data.batch_size={smaller}, for the same steps with "
-        f"trainer.accumulate_grad_batches={parts}{done}"
+        f"out of memory with data.batch_size={batch}; use data.batch_size={smaller}, and "
+        f"trainer.accumulate_grad_batches={parts} for the same steps{done}"
     )

@@ -83,7 +83,7 @@ def from_mapping(tensors: Mapping[Any, Any], origin: str, network: str | None = 
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise UserError(f"{origin}: no state dict: {printable(key)} is a {type(value).__name__}, not a tensor")
         if value.layout != torch.strided or value.is_quantized:
-            raise UserError(f"{origin}: {printable(key)} is no dense tensor; only dense ones can be loaded")
+            raise UserError(f"{origin}: {printable(key)} is not dense; only dense tensors can be loaded")
         value = found[key] = _wide(value, key, origin)
         if value.is_floating_point() and not value.is_meta and not value.isfinite().all():
             raise UserError(
@@ -173,14 +173,14 @@ def _reason(error: Exception, path: Path) -> str:
     """Why torch would not read a file, and what its owner can do."""
     if "TorchScript" in str(error):
         way = f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pth')"
-        return f"it is a TorchScript program; its weights alone are wanted: {way}"
+        return f"it is a TorchScript program; save only its weights: {way}"
     found = re.search(r"GLOBAL (\S+)", str(error))
     if found is None:
         return f"it holds more than tensors and plain values, or is damaged ({type(error).__name__} while reading it)"
     way = f"torch.save(torch.load({path.name!r}, weights_only=False).state_dict(), 'weights.pth')"
     return (
-        f"it holds {printable(found[1])}, and to unpickle that may run code; where you trust it, write its tensors "
-        f"alone: {way}; for a checkpoint with ['state_dict'] in place of .state_dict()"
+        f"it holds {printable(found[1])}, and unpickling that may run code. If you trust it, save only its "
+        f"tensors: {way}; for a checkpoint, use ['state_dict'] instead of .state_dict()"
     )
 
 

@@ -101,7 +101,7 @@ def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Sour
     if isinstance(source, Mapping):
         return files.from_mapping(source, "the given state dict")
     if not isinstance(source, (str, Path)):
-        raise UserError(f"weights: a {type(source).__name__} is no source; give a path, a name or a state dict")
+        raise UserError(f"weights: a {type(source).__name__} is not a source; give a path, a name or a state dict")
     path, name = Path(source).expanduser(), identity.name_of(network)
     if isinstance(source, str) and published.is_a_name(source) and not path.exists():
         return published.fetch(source, name)

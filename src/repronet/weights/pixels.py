@@ -76,7 +76,7 @@ def of_timm(name: str) -> Any:
             return timm.create_model(name, pretrained=True)
     except Exception as error:  # of the hub, one of many kinds
         reason = f"{constants.ENDPOINT} does not answer" if offline else " ".join(str(error).split())[:200]
-        raise UserError(f"weights={TIMM}{name}: cannot be had ({reason})") from error
+        raise UserError(f"weights={TIMM}{name}: cannot be downloaded ({reason})") from error
 
 
 def _answers(url: str) -> bool:

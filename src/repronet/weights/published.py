@@ -112,7 +112,7 @@ def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> 
         if attempts > 1 and not isinstance(error, FileNotFoundError):
             return _downloaded(url, file, origin, attempts - 1)
         reason = str(getattr(error, "reason", "") or error).splitlines()[0]
-        raise UserError(f"{origin}: {url} cannot be had ({reason}); save the file as {file}") from error
+        raise UserError(f"{origin}: {url} cannot be downloaded ({reason}); save the file as {file}") from error
 
 
 def network_of(file: Path) -> str | None:

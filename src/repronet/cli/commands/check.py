@@ -107,8 +107,8 @@ def _said(verdict: Verdict) -> str:
         return verdict.what
     place = f" at {verdict.where}" if verdict.where else ""
     of = f" of {verdict.what}" if verdict.what else ""
-    due = "" if verdict.right is None else f" where {_figure(verdict.right)} is due"
-    return f"you have {_figure(verdict.yours)}{place}{of}{due}"
+    due = "" if verdict.right is None else f", expected {_figure(verdict.right)}"
+    return f"got {_figure(verdict.yours)}{place}{of}{due}"
 
 
 def _figure(value: float | str) -> str:

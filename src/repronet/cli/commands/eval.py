@@ -108,7 +108,7 @@ def _by_views(config: DictConfig, recorded: DictConfig, console: Console) -> dic
             f"data={recorded.data.name}: has {len(images.classes)} classes, the weights {len(classifier.classes)}"
         )
     if test.labels.ndim == 2:
-        raise UserError(f"protocol={config.protocol}: is for one label a picture; take center")
+        raise UserError(f"protocol={config.protocol}: needs one label per image; use center")
     figures, likely = LossAndError(top5=len(classifier.classes) >= TOP5_COUNTED), []
     parts = torch.arange(len(test)).split(VIEWED)
     for rows in tracked(parts, config.protocol, console):

@@ -119,7 +119,7 @@ def _try(subject: Subject, answer: Answer, paths: Sequence[Path], config: DictCo
             expected = subject.network(images)
         logits = expected[0] if isinstance(expected, tuple) else expected
         difference = max(difference, _difference(answer(images), logits))
-    said = [f"tried on 4 random pictures: logits differ by {difference:.0e} at most"]
+    said = [f"tested on 4 random images: logits differ by at most {difference:.0e}"]
     same, tried = 0, 0
     for start in range(0, len(paths), AT_ONCE):
         pictures = list(_readable(subject.transform, paths[start : start + AT_ONCE]))
@@ -137,7 +137,9 @@ def _try(subject: Subject, answer: Answer, paths: Sequence[Path], config: DictCo
     if paths and not tried:
         raise UserError(f"images={config.images}: none of its {len(paths):,} files is a picture")
     if paths:
-        said.append(f"tried on {config.images}: {same} of {tried} the same class, by {difference:.0e} at most")
+        said.append(
+            f"tested on {config.images}: same class for {same} of {tried}, logits differ by at most {difference:.0e}"
+        )
     return said
 
 
@@ -161,7 +163,7 @@ def _described(subject: Subject, any_size: bool) -> list[str]:
     numbers = "uint8 from 0 to 255" if subject.takes_pixels else f"pixels {_in_words(transform.pixel_map)}"
     name = "pixels" if subject.takes_pixels else "images"
     return [
-        f"preparation of an image: {_framed(transform)}",
+        f"preprocessing: {_framed(transform)}",
         f"input: {name} (N, {size}), {numbers}",
         f"output: logits (N, {len(transform.classes)}) of {', '.join(transform.classes)}",
         f"probabilities are {PROBABILITIES[transform.multilabel]}",
@@ -172,12 +174,12 @@ def _framed(transform: EvalTransform) -> str:
     """How an image was framed for the network, so that another program can do the same."""
     side, shorter = transform.native or transform.size, transform.native or transform.short_side
     colour = "grey; " if transform.channels == 1 else ""
-    small = f"on black where it fits into {side}×{side}, else " if transform.pad else ""
+    small = f"padded with black if it fits into {side}×{side}, otherwise " if transform.pad else ""
     if transform.fit != "crop":
-        around = ", grey around it" if transform.fit == "letterbox" else ", whatever its proportions"
-        return f"{colour}the whole, as {side}×{side} pixels{around}"
+        around = ", padded with grey" if transform.fit == "letterbox" else ", stretched"
+        return f"{colour}whole image resized to {side}×{side} pixels{around}"
     enlarged = f"; enlarged to {transform.size}×{transform.size}" if transform.native else ""
-    return f"{colour}{small}shorter side to {shorter} pixels, of that the middle {side}×{side}{enlarged}"
+    return f"{colour}{small}shorter side resized to {shorter} pixels, center crop {side}×{side}{enlarged}"
 
 
 def _in_words(pixel_map: Preprocessing) -> str:

@@ -142,6 +142,6 @@ def _figure(rows: list[Row]) -> Figure:
         )
     axes.set_yticks(places, [row.way for row in rows])
     axes.invert_yaxis()
-    axes.set(xlabel=f"{rows[0].measure} in %, a point a seed", xlim=(0, None))
+    axes.set(xlabel=f"{rows[0].measure} in %, one point per seed", xlim=(0, None))
     axes.grid(axis="x", alpha=0.3)
     return figure

@@ -39,7 +39,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
         return
     if words == ["weights"]:
         console.print(_zoo())
-        console.print("\ntake one by weights=NAME; trained again to the same bits by")
+        console.print("\nuse one with weights=NAME; to train it again bit for bit, run")
         for name in zoo.names():
             console.print(f"  {zoo.command(zoo.record_of(name))}", highlight=False)
         return

@@ -23,13 +23,13 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
     if "fingerprint" in record:
         console.print(f"{begins}: its first {STEPS} steps", highlight=False)
     else:
-        console.print(f"{begins}: has no fingerprint, so its first epoch is run", highlight=False)
+        console.print(f"{begins}: no fingerprint, repeating the first epoch", highlight=False)
     found = replay(record, config.data_root, config.threads, console)
     if not found.parted:
         what = f"every loss and {found.layers} layers" if "fingerprint" in record else "losses and errors"
-        console.print(f"the same bits: {found.steps} steps, {what}", highlight=False)
+        console.print(f"bit-identical: {found.steps} steps, {what}", highlight=False)
         return True
-    for line in f"parts at {found.parted}".split("; "):
+    for line in f"first difference: {found.parted}".split("; "):
         console.print(line, highlight=False, soft_wrap=True)
     for reason in found.reasons:
         console.print(f"  {reason}", highlight=False, soft_wrap=True)

@@ -34,7 +34,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
     differing = [key for key in ("test_error", "best_val_error", "steps", "finished") if result[key] != record[key]]
     if differing:
         key = differing[0]
-        raise UserError(f"run={folder}: has {key} {result[key]}, its record {record[key]}; they are of two runs")
+        raise UserError(f"run={folder}: has {key} {result[key]}, its record {record[key]}; these are different runs")
     record = _with_fingerprint(record, config.data_root, console)
     classifier = of_run(folder)
     target = zoo.FOLDER if config.zoo is None else Path(config.zoo).expanduser()
@@ -60,6 +60,6 @@ def _with_fingerprint(record: Record, data_root: str | None, console: Console) -
     found = replay(record, data_root, None, console)
     if found.parted:
         raise UserError(
-            f"{record['experiment']}: is not repeated here to the bit, {found.parted}; publish it where it is"
+            f"{record['experiment']}: not bit-identical on this machine ({found.parted}); publish it where it is"
         )
     return {**record, "fingerprint": found.fingerprint}

@@ -67,7 +67,7 @@ def status(folder: Path) -> Status:
         config: dict[str, Any] = yaml.safe_load((folder / runs.CONFIG).read_text("utf-8"))
         epochs, seed = config["trainer"]["max_epochs"], config["seed"]
     except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / runs.CONFIG}: is no config of a run ({type(error).__name__})") from error
+        raise UserError(f"{folder / runs.CONFIG}: is not a config of a run ({type(error).__name__})") from error
     history, state, left = folder / runs.HISTORY, _state(folder), None
     rows = list(csv.DictReader(history.read_text("utf-8").splitlines())) if history.is_file() else []
     if rows and epochs is not None and state != "ended":

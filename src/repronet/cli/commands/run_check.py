@@ -70,7 +70,7 @@ def check_run(config: DictConfig, console: Console) -> tuple[Report, Path | None
     folder = Path(config.run).expanduser()
     classifier = of_run(folder)
     if classifier.transform.multilabel:
-        raise UserError(f"run={folder}: looks for wrong labels where a picture has one, and these have several")
+        raise UserError(f"run={folder}: needs images with one label each; these have several")
     recorded = recorded_config(folder / BEST)
     look_for_data(recorded, config.data.root, "data.root")
     images = dataset(recorded, classifier.transform.size)

@@ -70,7 +70,7 @@ def _against_releases(alone: str | None, console: Console) -> bool:
             console.print(line, soft_wrap=True)
     failed = sum(not verdict.passed for verdict in verdicts)
     total = f"{len(names)} network{'s' if len(names) > 1 else ''}, {_counts(verdicts)}"
-    said = f"{failed} not as released" if failed else "all as released, or named"
+    said = f"{failed} not as released" if failed else "all as released, except listed differences"
     console.print(Text(f"\n{wrapped(f'{total}: {said}')}", "bold red" if failed else "bold green"), soft_wrap=True)
     return not failed
 
@@ -78,7 +78,7 @@ def _against_releases(alone: str | None, console: Console) -> bool:
 def _counts(verdicts: Sequence[Verdict]) -> str:
     operators, checks = (sum(getattr(verdict, n) for verdict in verdicts) for n in ("operators", "checks"))
     named = sum(len(verdict.release.differences) - len(verdict.stale) for verdict in verdicts)
-    return f"{operators:,} operators, {checks:,} checks, {named} named difference{'' if named == 1 else 's'}"
+    return f"{operators:,} operators, {checks:,} checks, {named} listed difference{'' if named == 1 else 's'}"
 
 
 def _operators(rows: Sequence[Row]) -> Iterator[Text]:
@@ -112,4 +112,4 @@ def _unnamed(verdict: Verdict) -> Iterator[Text]:
         more = f" and {len(where) - 1} more" if len(where) > 1 else ""
         yield Text("  WRONG ", "bold red").append(f"{where[0]}{more}: {found}", "default")
     for named in verdict.stale:
-        yield Text("  STALE ", "bold red").append(f"{named.at}: {named}: named, but not there", "default")
+        yield Text("  STALE ", "bold red").append(f"{named.at}: {named}: listed, but no longer there", "default")

@@ -46,7 +46,7 @@ def activations(subject: Subject) -> Figure:
         title = f"{layer}\n{'×'.join(map(str, output.shape))}"
         panels.append(Panel(montage(maps[: subject.wishes.maps], each=True), title))
     rows = [panels[start : start + 4] for start in range(0, len(panels), 4)]
-    return sheet(rows, heading=f"{subject.name}: what the first {subject.wishes.maps} maps of layers give", inch=2.7)
+    return sheet(rows, heading=f"{subject.name}: outputs of the first {subject.wishes.maps} maps of layers", inch=2.7)
 
 
 def deconvnet(subject: Subject) -> Figure:
@@ -58,7 +58,7 @@ def deconvnet(subject: Subject) -> Figure:
     rows = {layer: panels for layer, panels in drawn.items() if panels}
     if not rows:
         raise UserError("what=deconvnet: none of the images excites a map of this layer")
-    heading = f"{subject.name}: the nine strongest of {len(sample)} pictures, a square a map"
+    heading = f"{subject.name}: the nine strongest of {len(sample)} images, one square per map"
     return sheet(list(rows.values()), list(rows), heading, inch=4.4)
 
 
@@ -119,5 +119,5 @@ def receptive_field(subject: Subject) -> Figure:
     first = Panel(sample.pixels[0], "theoretical", boxes=boxes)
     every: list[Panel | None] = [first, *panels]
     rows_of = [every[start : start + 4] for start in range(0, len(every), 4)]
-    heading = f"{subject.name}: the field of the middle unit, frame; the square root of its pixels' weight, shade"
+    heading = f"{subject.name}: receptive field of the middle unit (frame), square root of each pixel's weight (shade)"
     return sheet(rows_of, heading=heading, inch=2.6)

@@ -80,7 +80,7 @@ class Subject:
     def require_one_label(self, drawing: str) -> None:
         """Raises: UserError, where a picture may have several."""
         if self.transform.multilabel:
-            raise UserError(f"what={drawing}: is for one label a picture, and these have several")
+            raise UserError(f"what={drawing}: needs one label per image, and these have several")
 
     def require_gradient(self, drawing: str) -> None:
         """Raises: UserError, where the network's features are computed without one, as words are counted."""

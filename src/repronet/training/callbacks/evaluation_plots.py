@@ -83,7 +83,10 @@ def _draw_answers(
 def _shown(answers: SeenAnswers, rows: Tensor, classes: Sequence[str], name: str) -> Figure:
     titles = answers.titles(rows, classes, letters=6)
     images = torch.stack([stretched(image) for image in answers.images[rows]])
-    headings = {"wrong": "the surest mistakes: is → said", "least_certain": "the least sure answers: is → said"}
+    headings = {
+        "wrong": "most confident mistakes: true → predicted",
+        "least_certain": "least confident answers: true → predicted",
+    }
     return image_grid(images, titles, headings[name], inch=INCHES / 3)
 
 

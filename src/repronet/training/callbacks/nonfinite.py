@@ -70,7 +70,7 @@ class StopAtNonFinite(pl.Callback):
         assert isinstance(network, nn.Module)
         assert self._images is not None
         if math.isfinite(loss.item()):
-            what, reason = "gradient", f"that of {first_bad_gradient(network)} is the first that is not"
+            what, reason = "gradient", f"first in {first_bad_gradient(network)}"
         else:
             what, reason = "loss", explain(network, self._images)
         raise UserError(f"the {what} is no longer finite at step {step}: {reason}; lower optimizer.lr")
@@ -85,9 +85,9 @@ def explain(network: nn.Module, images: Tensor) -> str:
         return "the images are not finite"
     weights = first_bad_weight(network)
     if weights is not None:
-        return f"{weights} is not finite, after the gradient of the step before"
+        return f"{weights} is not finite after the previous update"
     output = first_bad_output(network, images)
-    return f"the output of {output} is the first that is not finite" if output else "every layer's output is finite"
+    return f"the first non-finite output is that of {output}" if output else "every layer's output is finite"
 
 
 def first_bad_weight(network: nn.Module) -> str | None:
