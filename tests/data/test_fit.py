@@ -63,7 +63,7 @@ def test_predict_and_eval_see_what_training_saw(repronet, tmp_path, photos, fit,
     recipe = ("model=lenet5", "layers=torch", "augmentation=none", "trainer.max_epochs=1", "data.batch_size=4")
     outcome = repronet("train", *words, *recipe, "run_dir=r")
     assert outcome.code == 0, outcome.err
-    assert ("note: data.fit=crop: half of the images are 1.8 times" in outcome.out) == (fit == "crop")
+    assert ("note: data.fit=crop: half of the images have an aspect ratio of 1.8" in outcome.out) == (fit == "crop")
     assert repronet("predict", "run=r", "images=photos/test", "out=p.csv", "top=2").code == 0
     named = {"/".join(Path(row["image"]).parts[-2:]): row for row in rows(tmp_path / "p.csv")}
     tested = {"/".join(Path(row["picture"]).parts[-2:]): row for row in rows(tmp_path / "r" / "answers.csv")}
@@ -82,7 +82,7 @@ def test_pictures_beside_their_table_are_looked_at_too(repronet, photos):
     (photos / "labels.csv").write_text("\n".join(["image,label", *lines]))
     words = ("data=table", f"data.file={photos / 'labels.csv'}", "model=lenet5", "layers=torch", "augmentation=none")
     outcome = repronet("train", *words, "trainer.max_epochs=1", "data.batch_size=4", "trainer.board=none")
-    assert "note: data.fit=crop: half of the images are 1.8 times" in outcome.out
+    assert "note: data.fit=crop: half of the images have an aspect ratio of 1.8 or more" in outcome.out
 
 
 def rows(path):
