@@ -1,6 +1,6 @@
 """What helps a class of which there are few training images: nothing, oversampling, augmentation, or a GAN.
 
-    python benchmarks/rare_classes.py DATA_ROOT [--data mnist] [--out runs/rare] [--shares 10 20 40] [--seeds 3]
+    python benchmarks/rare_classes.py DATA_ROOT [--data mnist] [--out runs/rare-mnist] [--shares 10 20 40] [--seeds 3]
 
 Three classes of MNIST or CIFAR-10 with ``--images`` training images of each, and of the last class the given shares of
 them. LeNet-5 is trained once for each way, share and seed and tested on all official test images of the classes. Each
@@ -75,7 +75,7 @@ def rows_of(asked: argparse.Namespace, share: int) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("runs/rare"))
+    parser.add_argument("--out", type=Path)
     parser.add_argument("--data", choices=list(DATA), default="mnist")
     parser.add_argument("--images", type=int, default=350)
     parser.add_argument("--shares", nargs="+", type=int, default=[10, 20, 40])
@@ -84,6 +84,7 @@ def main() -> None:
     parser.add_argument("--gan", nargs="+", default=["width=8", "lr=1e-3"])
     parser.add_argument("--gan-epochs", type=int, default=16)
     asked = parser.parse_args()
+    asked.out = asked.out or Path("runs") / f"rare-{asked.data}"
     torch.set_num_threads(1)
     rows = [row for share in asked.shares for row in rows_of(asked, share)]
     rare = DATA[asked.data][0][-1]

@@ -65,7 +65,7 @@ def read(folder: Path) -> Points:
     found: Points = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.rglob(runs.RESULT)):
         config, result = yaml.safe_load((path.parent / runs.CONFIG).read_text("utf-8")), runs.read_result(path.parent)
-        if config["data"]["per_class"] is not None and result["test_error"] is not None:
+        if isinstance(config["data"]["per_class"], int) and result["test_error"] is not None:
             name = result["model"] + (", fine-tuned" if config.get("weights") else "")
             point = 100 * result["test_error"], result["train_seconds"]
             found[name][config["data"]["per_class"]].append(point)
@@ -73,7 +73,7 @@ def read(folder: Path) -> Points:
 
 
 def table(points: Points) -> str:
-    """A row a model, a column a number of images: error ± deviation, and seconds."""
+    """A row a model, a column a number of images: error ± deviation (number of seeds), and seconds."""
     sizes = sorted({size for row in points.values() for size in row})
     lines = [f"| model | {' | '.join(f'{size:,} a class' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
     for model, found in points.items():
@@ -85,7 +85,7 @@ def table(points: Points) -> str:
 def _cell(seeds: list[tuple[float, float]]) -> str:
     errors, seconds = zip(*seeds, strict=True)
     spread = f" ± {stdev(errors):.1f}" if len(errors) > 1 else ""
-    return f"{mean(errors):.1f}{spread} %, {mean(seconds):.0f} s"
+    return f"{mean(errors):.1f}{spread} % ({len(errors)}), {mean(seconds):.0f} s"
 
 
 def draw(points: Points) -> Figure:

@@ -26,7 +26,7 @@ def said(*words: str) -> list[str]:
     [
         (["schedule=multistep", "trainer.max_epochs=12"], "the run ends after 12 epochs, before 15"),
         (["schedule=multistep", "schedule.unit=steps", "schedule.milestones=[9,5000]"], "2,200 steps, before 5000"),
-        (["schedule=cosine", "schedule.warmup_epochs=40"], "schedule.warmup_epochs=40: the run ends after 40"),
+        (["schedule=cosine", "schedule.warmup_epochs=40"], "the warm-up takes all 40 epochs or more"),
         (["schedule=lecun", "trainer.max_epochs=12"], "before the last rate"),
         (["schedule=plateau", "schedule.patience=50"], "before the rate can fall"),
         (["schedule.warmup_error=0.95"], "guessing gives 0.9, so it ends at once"),

@@ -16,6 +16,7 @@ REFUSED = [
     (["train", "data=image_folder", "data.root=nowhere"], "data.root={here}/nowhere: no such folder"),
     (["train", "data=image_folder", "data.root=empty"], "data.root={here}/empty: no folders in {here}/empty"),
     (["train", "data=npz", "data.root=no.npz"], "data.root={here}/no.npz: no such file"),
+    (["train", "data.per_class_seed=1"], "data.per_class_seed=1: needs data.per_class; add it"),
     (["train", "data=table"], "data=table: data.file must name the table"),
     (["train", "data=table", "data.file=no.csv"], "data.file=no.csv: no such file"),
     (
@@ -38,7 +39,7 @@ REFUSED = [
         "data.classes=['cat', 'dgo']: no class dgo",
     ),
     (["train", "data=image_folder", "data.root=one"], "data.root={here}/one: cat is the only folder in {here}/one"),
-    (["train", "weights=net.h5"], "weights=net.h5: is a Keras file; convert it to torch.save or safetensors"),
+    (["train", "weights=net.h5"], "weights=net.h5: is a file of Keras; convert it to torch.save or safetensors"),
     (["train", "weights=https://example.org/net.pth"], "weights=https://example.org/net.pth: is an address; download"),
     (["predict", "run=run", "images=nowhere"], "images=nowhere: no picture there"),
     (["export", "run=run", "to=page"], "to=page needs onnxruntime-web; npm install"),

@@ -58,8 +58,7 @@ def test_a_published_difference_is_what_is_looked_for():
     assert plan.deviation == pytest.approx((counting(0.0697, 10_000), counting(0.0875, 10_000)))
     assert plan.power is None
     assert str(plan) == (
-        "1.78 points (the paper's), deviation 0.25 and 0.28 (sampling error of 10,000 images, a lower bound); "
-        "for 0.8: 2 seeds each, 4.0 h"
+        "1.78 points (the paper's), deviation 0.25 and 0.28 (assumed, from 10,000 images); for 0.8: 2 seeds each, 4.0 h"
     )
 
 

@@ -92,7 +92,7 @@ def key_lines(command: Command) -> Iterator[str]:
         yield "  Those of repronet train (repronet train --help), and"
     for group, choice in () if derived(command) else command.groups.items():
         names = list(choices(group))
-        short = " ".join(names) if len(names) < 20 else f"`repronet list {group}` lists them"
+        short = " ".join(names) if len(names) < 20 else f"`repronet list {group}` lists all"
         yield _row(f"{group}={choice or 'NAME'}", short)
     yield from (_row(f"{item.name}={shown(item)}", described(item)) for item in own_keys(command))
     if command.words == "list":
@@ -116,7 +116,7 @@ def group_lines(group: str) -> Iterator[str]:
     """A row a key of a group, below headings that list the choices which have them."""
     for names, items in keys_by_choice(group).items():
         typed = ", ".join(choice for name in names for choice in called(group, name))
-        yield from ("", *textwrap.wrap(f"keys of {typed}" if names else "keys", WIDTH))
+        yield from ("", textwrap.fill(f"keys of {typed}" if names else "keys", WIDTH))
         yield from (_row(f"{key}={shown(item)}", described(item), COLUMN + 10) for key, item in items)
 
 

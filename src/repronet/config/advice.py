@@ -48,7 +48,7 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
 def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
     group, epochs = config.schedule, config.trainer.max_epochs
     if group.warmup_epochs >= epochs:
-        yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the run ends after {epochs} epochs, before the warm-up"
+        yield f"schedule.warmup_epochs={group.warmup_epochs:g}: the warm-up takes all {epochs} epochs or more"
     if group.warmup_error is not None:
         chance = 1 - 1 / len(parts.data.classes)
         if group.warmup_error >= chance:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -77,8 +78,14 @@ def chosen(group: str, name: str) -> str:
 
 def called(group: str, name: str) -> list[str]:
     """The choices whose config has this ``name``, as they are typed; the name itself where there is none."""
+    return [choice for choice, its_name in _names(group).items() if its_name == name] or [name]
+
+
+@cache
+def _names(group: str) -> dict[str, str | None]:
+    """The names of configs by what is typed for them."""
     files = {choice: (CONFIGS / group / f"{choice}.yaml").read_text("utf-8") for choice in _titles(CONFIGS / group)}
-    return [choice for choice in sorted(files) if (yaml.safe_load(files[choice]) or {}).get("name") == name] or [name]
+    return {choice: (yaml.safe_load(files[choice]) or {}).get("name") for choice in sorted(files)}
 
 
 def _published(group: str) -> dict[str, str]:

@@ -129,7 +129,7 @@ def _refusal(key: str) -> str:
         "searchpath": "; add your folder with --config-dir",
     }
     part = re.split(r"[./@]", key)[1] if re.search(r"[./@]", key) else ""
-    return f"this Hydra setting is not allowed, as some of them run code{instead.get(part, '')}"
+    return f"this Hydra setting is not allowed, as some settings run code{instead.get(part, '')}"
 
 
 def check_primary(file: Path) -> None:

@@ -44,6 +44,8 @@ def look(config: DictConfig) -> None:
     elif config.get("data") and config.data.get("root"):
         least = 2 if config.get("optimizer") else 1  # of classes: what does not train may look at one
         _look_at_data(config.data, Path(config.data.root).expanduser().resolve(), least)
+    if config.get("data") and config.data.get("per_class") is None and config.data.get("per_class_seed") is not None:
+        raise UserError(f"data.per_class_seed={config.data.per_class_seed}: needs data.per_class; add it")
     if config.get("augmentation"):
         _look_at_generator(config)
     if isinstance(config.get("images"), str):  # of visualize it is how many
@@ -126,7 +128,7 @@ def _look_at_weights(name: str) -> None:
     elif path.is_dir():
         require_run(path, "weights")
     elif path.is_file() and (program := _OF_OTHERS.get(path.suffix.lower())):
-        raise UserError(f"weights={shown(path)}: is a {program} file; convert it to torch.save or safetensors")
+        raise UserError(f"weights={shown(path)}: is a file of {program}; convert it to torch.save or safetensors")
     elif path.is_file():
         with path.open("rb") as file:
             begins = file.read(9)

@@ -32,7 +32,7 @@ class Reproduce:
     paper, and a hash over all of that. If the command is killed, run it again: it continues and gives the same results.
     Finished runs are not run again. `repronet report results` compares the records with the papers.
 
-    Shorter budgets keep the shape of the schedule: minutes takes 5 to 15 minutes on one processor core, hour 20 to 70,
+    Shorter budgets keep the shape of the schedule: minutes takes up to 15 minutes on one processor core, hour up to 75,
     smoke is one epoch of 20 images of each class. Their results are kept apart from the papers' figures.
 
     To continue on another machine, copy runs/reproduced/ and results/ there and run the same command; set data_root= if
@@ -106,7 +106,7 @@ class ReproduceCheck:
 class ReproduceFigure:
     """Draws the curves of the recorded runs with the numbers from the paper, and lists missing runs. FIGURE is
     he_6 (training and test error of plain and residual networks), krizhevsky_1 (ReLU against tanh), ioffe_2
-    (batch normalization), lecun_5 (LeNet-5 by epoch).
+    (batch normalization), lecun_5 (LeNet-5 by epoch), recipes_resnet20 or recipes_lenet5 (recipes of five years).
     """
 
     results: str = optional(FOLDER, "the folder of the records", "results")

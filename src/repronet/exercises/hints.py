@@ -30,10 +30,7 @@ _OF_EXERCISE = {  # of a feature of the case, or of an output
     ("avg_pool2d_input_gradient", "padding"): "there is padding: do its zeros count in the mean?",
     ("conv2d_forward", "overlap"): "the kernel is laid on the picture as it is: which weight meets the first number?",
     ("conv2d_forward", "channels"): "a filter spans all channels of its group: how are its sums over them combined?",
-    (
-        "conv2d_weight_gradient",
-        "overlap",
-    ): "a weight is used at every place: how do its gradients from all places combine?",
+    ("conv2d_weight_gradient", "overlap"): "a weight is used at every place: how do the gradients of all combine?",
     ("conv2d_weight_gradient", "batch"): "all pictures share the weights: how do their gradients combine?",
     ("conv2d_bias_gradient", "batch"): "all pictures share the bias: how do its gradients combine?",
     ("linear_weight_gradient", "batch"): "all pictures share the weights: how do their gradients combine?",

@@ -82,7 +82,8 @@ def _as_ours(name: str, function: Callable[..., Any], submission: Submission) ->
 @cache
 def _shape(name: str, *values: Any) -> torch.Size:
     """The shape of what our function returns for tensors of these shapes, and other arguments as they are."""
-    return RIGHT[name](*(torch.zeros(value) if isinstance(value, torch.Size) else value for value in values)).shape
+    given = (torch.empty(value, device="meta") if isinstance(value, torch.Size) else value for value in values)
+    return RIGHT[name](*given).shape
 
 
 def _settings(layer: nn.Module) -> Settings | None:

@@ -169,7 +169,7 @@ def confusion(counts: Tensor, classes: Sequence[str], heading: str, inches: floa
 
 
 def reliability(images: Tensor, likely: Tensor, right: Tensor, heading: str) -> Figure:
-    """The accuracy over how likely they were said to be, and below it how many there are.
+    """The accuracy of answers over their confidence, and below it their number.
 
     Args:
         images, likely, right: of bins of equal width, (bins,): how many answers, their mean probability, and the share

@@ -114,8 +114,8 @@ none. Training error is averaged over an epoch during training, on augmented ima
 """
 ABOUT_POWER = """\
 Seeds per side that find the difference with a power of 0.8, and the time they take: measured where such runs exist,
-otherwise computed for one core as below. Deviations are measured on the recorded seeds; without any, they are the
-sampling error of the test images, √(p(1−p)/N), and seeds rarely vary much less. `repronet reproduce power EXPERIMENT
+otherwise computed for one core as below. Deviations are measured on the recorded seeds; without any, they are assumed
+to be the sampling error of the test images, √(p(1−p)/N). `repronet reproduce power EXPERIMENT
 than=EXPERIMENT` prints this for any two experiments.
 """
 ABOUT_SHORT = """\

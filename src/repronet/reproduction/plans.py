@@ -110,7 +110,7 @@ def _deviations(shares: Sequence[Sequence[float]], names: tuple[str, str]) -> tu
     errors = (EXPERIMENTS[name].published for name in names)
     published = [0.5 if error is None else error.percent / 100 for error in errors]
     ours, theirs = (statistics.mean(side) if side else share for side, share in zip(shares, published, strict=True))
-    return (counting(ours, images), counting(theirs, images)), f"sampling error of {images:,} images, a lower bound"
+    return (counting(ours, images), counting(theirs, images)), f"assumed, from {images:,} images"
 
 
 def _seconds(name: str, runs: Sequence[Record], costs: Mapping[str, Cost]) -> float:

@@ -64,7 +64,9 @@ def command(record: records.Record) -> str:
     """The line that trains them again."""
     budget = "" if record["budget"] == "paper" else f" budget={record['budget']}"
     seeds = "" if record["seed"] == 0 else f" seeds=[{record['seed']}]"
-    return f"repronet reproduce {record['experiment']}{budget}{seeds} threads={record['hardware']['torch_threads']}"
+    threads, algorithm = record["hardware"]["torch_threads"], record["config"].get("algorithm", "auto")
+    computed = f" threads={threads}" + (f" algorithm={algorithm}" if algorithm != "auto" else "")
+    return f"repronet reproduce {record['experiment']}{budget}{seeds}{computed}"
 
 
 def sha256(path: Path) -> str:

@@ -47,7 +47,8 @@ def objections(record: Record) -> Iterator[str]:
     if not re.fullmatch(r"[0-9a-f]{40}", record["commit"] or ""):
         said = record["commit"] or "unknown"
         yield f"commit {said}: must be one clean commit; run it from a clone with nothing uncommitted"
-    today = compose("train", [f"experiment={name}", f"budget={record['budget']}"])
+    algorithm = f"algorithm={record['config'].get('algorithm', 'auto')}"  # whichever it was, it is the same recipe
+    today = compose("train", [f"experiment={name}", f"budget={record['budget']}", algorithm])
     there = checked("train", OmegaConf.create({"seed": 0, **record["config"]}))
     differing = differences(asked(there), asked(today))
     if differing:

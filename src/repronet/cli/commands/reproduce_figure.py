@@ -26,7 +26,8 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
     found = longest(list(read_all(Path(config.results).expanduser()).values()), figure.experiments)
     if not found:
         raise UserError(f"reproduce figure {names[0]}: results={config.results} has no run of {figure.experiments[0]}")
-    titles = {name: f"{name} ({group[0]['epochs']} epochs, n = {len(group)})" for name, group in found.items()}
+    lengths = {name: length(group, "").rpartition(", ")[0].removeprefix("paper: ") for name, group in found.items()}
+    titles = {name: f"{name} ({lengths[name]}, n = {len(group)})" for name, group in found.items()}
     rows = {titles[name]: [record["history"] for record in group] for name, group in found.items()}
     # A published error is of the whole schedule, so no line of it stands beside a part of one.
     whole = {name: published(name) for name, group in found.items() if group[0]["budget"] == "paper"}
