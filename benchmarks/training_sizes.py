@@ -61,7 +61,7 @@ def train(asked: argparse.Namespace) -> None:
 
 
 def read(folder: Path) -> Points:
-    """By model and images a class: test error in per cent, and seconds of training, of each seed."""
+    """By model, the best last, and images a class: test error in per cent, and seconds of training, of each seed."""
     found: Points = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.rglob(runs.RESULT)):
         config, result = yaml.safe_load((path.parent / runs.CONFIG).read_text("utf-8")), runs.read_result(path.parent)
@@ -69,7 +69,7 @@ def read(folder: Path) -> Points:
             name = result["model"] + (", fine-tuned" if config.get("weights") else "")
             point = 100 * result["test_error"], result["train_seconds"]
             found[name][config["data"]["per_class"]].append(point)
-    return found
+    return dict(sorted(found.items(), key=lambda row: -mean(error for error, _ in row[1][max(row[1])])))
 
 
 def table(points: Points) -> str:
@@ -89,16 +89,18 @@ def _cell(seeds: list[tuple[float, float]]) -> str:
 
 
 def draw(points: Points) -> Figure:
-    """Two charts side by side, a line a model."""
-    figure = Figure(figsize=(9.5, 3.6), layout="constrained")
+    """Two charts side by side, a line a model; deviations of the errors."""
+    figure, every = Figure(figsize=(10, 3.6), layout="constrained"), sorted({n for row in points.values() for n in row})
     for axes, what, label in zip(figure.subplots(1, 2), (0, 1), ("test error, %", "seconds of training"), strict=True):
         for model, sizes in points.items():
             numbers = {size: [point[what] for point in sizes[size]] for size in sorted(sizes)}
-            spread = [stdev(values) if len(values) > 1 else 0.0 for values in numbers.values()]
+            spread = [0.0 if what or len(values) < 2 else stdev(values) for values in numbers.values()]
             axes.errorbar(list(numbers), [mean(values) for values in numbers.values()], spread, label=model, marker="o")
-        axes.set(xscale="log", xlabel="training images a class", ylabel=label, yscale="log" if what else "linear")
+        axes.set(xscale="log", xlabel="training images per class", ylabel=label, yscale="log" if what else "linear")
+        axes.set_xticks(every, map(str, every), minor=False)
+        axes.minorticks_off()
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize=8)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right center", fontsize=9)
     return figure
 
 

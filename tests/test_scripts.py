@@ -33,8 +33,8 @@ def test_training_sizes_are_drawn_and_tabulated(tmp_path, capsys, monkeypatch):
     assert capsys.readouterr().out.splitlines() == [
         "| model | 10 a class | 100 a class |",
         "|---|---|---|",
-        "| a | 40.0 ± 14.1 % (2), 2 s | 20.0 % (1), 2 s |",
         "| b | 60.0 % (1), 2 s |  |",
+        "| a | 40.0 ± 14.1 % (2), 2 s | 20.0 % (1), 2 s |",
         "| b, fine-tuned | 10.0 % (1), 2 s |  |",
     ]
 

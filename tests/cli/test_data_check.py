@@ -166,7 +166,7 @@ def test_the_pictures_of_a_table_are_looked_through(repronet, tmp_path):
     assert "labels.csv: pictures in file, labels in label, splits in split\n" in outcome.out
     assert "dog/bad.png: not a picture" in outcome.out
     assert "dog/copy.png: in two classes, the same picture as cat/0_0.png" in outcome.out
-    assert "far: tiny class, a single picture" in outcome.out
+    assert "far: tiny class, a single image" in outcome.out
     assert "train " in outcome.out
     assert "6  in 3 classes" in outcome.out
     assert "set aside" not in outcome.out

@@ -135,7 +135,7 @@ def test_classes_that_a_person_takes_for_one(tmp_path, pair):
     (twin,) = found(scan(tmp_path), "twin class")
     assert twin.severity == "warning"
     assert twin.where in pair
-    assert any(twin.detail.startswith(f"differs from {name} by ") for name in pair if name != twin.where)
+    assert any(twin.detail.startswith(f"differs from {name} only by ") for name in pair if name != twin.where)
 
 
 def test_accents_in_another_form_in_another_split_are_the_same_class(tmp_path):
