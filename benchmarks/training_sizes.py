@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from repronet import runs
 
 CLASSES, OTHERS = "[bird,cat,horse,ship,truck]", "[airplane,automobile,deer,dog,frog]"
-# Epochs by images a class: fewer images take more epochs, though fewer steps.
+# Epochs by images per class: fewer images take more epochs, though fewer steps.
 EPOCHS = {10: 200, 30: 120, 100: 80, 300: 40, 1000: 20}
 NETWORK = (
     *("preprocessing=standardize", "augmentation=cifar_standard", "optimizer=nesterov", "schedule=one_cycle"),
@@ -61,7 +61,7 @@ def train(asked: argparse.Namespace) -> None:
 
 
 def read(folder: Path) -> Points:
-    """By model, the best last, and images a class: test error in per cent, and seconds of training, of each seed."""
+    """By model, the best last, and images per class: test error in per cent, and seconds of training, of each seed."""
     found: Points = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.rglob(runs.RESULT)):
         config, result = yaml.safe_load((path.parent / runs.CONFIG).read_text("utf-8")), runs.read_result(path.parent)
@@ -75,7 +75,7 @@ def read(folder: Path) -> Points:
 def table(points: Points) -> str:
     """A row a model, a column a number of images: error ± deviation (number of seeds), and seconds."""
     sizes = sorted({size for row in points.values() for size in row})
-    lines = [f"| model | {' | '.join(f'{size:,} a class' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
+    lines = [f"| model | {' | '.join(f'{size:,} per class' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
     for model, found in points.items():
         cells = (_cell(found[size]) if size in found else "" for size in sizes)
         lines.append(f"| {model} | {' | '.join(cells)} |")

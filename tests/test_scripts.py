@@ -31,7 +31,7 @@ def test_training_sizes_are_drawn_and_tabulated(tmp_path, capsys, monkeypatch):
     runpy.run_path(str(REPOSITORY / "benchmarks" / "training_sizes.py"))["main"](["--draw", "--out", str(tmp_path)])
     assert (tmp_path / "sizes.png").read_bytes().startswith(b"\x89PNG")
     assert capsys.readouterr().out.splitlines() == [
-        "| model | 10 a class | 100 a class |",
+        "| model | 10 per class | 100 per class |",
         "|---|---|---|",
         "| b | 60.0 % (1), 2 s |  |",
         "| a | 40.0 ± 14.1 % (2), 2 s | 20.0 % (1), 2 s |",
