@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 import torch
 import yaml
@@ -33,7 +33,7 @@ NETWORK = (
 )
 BACKBONE = ("model=resnet20", *NETWORK, "data.batch_size=128", "optimizer.lr=0.2", "trainer.max_epochs=10")
 WAYS = {
-    "pixels_svm": ("model=pixels_svm", "model.costs=[0.01,0.1]"),  # larger ones take minutes on dense pixels
+    "pixels_svm": ("model=pixels_svm",),
     "bovw_spm_svm": ("model=bovw_spm_svm",),
     "fisher_svm": ("model=fisher_svm",),
     "lenet5": ("model=lenet5", *NETWORK, "optimizer.lr=0.02"),
@@ -73,7 +73,7 @@ def read(folder: Path) -> Points:
 
 
 def table(points: Points) -> str:
-    """A row a model, a column a number of images: error ± deviation (number of seeds), and seconds."""
+    """A row a model, a column a number of images: error ± deviation (number of seeds), and the median seconds."""
     sizes = sorted({size for row in points.values() for size in row})
     lines = [f"| model | {' | '.join(f'{size:,} per class' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
     for model, found in points.items():
@@ -85,7 +85,7 @@ def table(points: Points) -> str:
 def _cell(seeds: list[tuple[float, float]]) -> str:
     errors, seconds = zip(*seeds, strict=True)
     spread = f" ± {stdev(errors):.1f}" if len(errors) > 1 else ""
-    return f"{mean(errors):.1f}{spread} % ({len(errors)}), {mean(seconds):.0f} s"
+    return f"{mean(errors):.1f}{spread} % ({len(errors)}), {median(seconds):.0f} s"
 
 
 def draw(points: Points) -> Figure:
@@ -94,8 +94,9 @@ def draw(points: Points) -> Figure:
     for axes, what, label in zip(figure.subplots(1, 2), (0, 1), ("test error, %", "seconds of training"), strict=True):
         for model, sizes in points.items():
             numbers = {size: [point[what] for point in sizes[size]] for size in sorted(sizes)}
+            middle = [(median if what else mean)(values) for values in numbers.values()]
             spread = [0.0 if what or len(values) < 2 else stdev(values) for values in numbers.values()]
-            axes.errorbar(list(numbers), [mean(values) for values in numbers.values()], spread, label=model, marker="o")
+            axes.errorbar(list(numbers), middle, spread, label=model, marker="o")
         axes.set(xscale="log", xlabel="training images per class", ylabel=label, yscale="log" if what else "linear")
         axes.set_xticks(every, map(str, every), minor=False)
         axes.minorticks_off()

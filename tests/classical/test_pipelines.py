@@ -7,14 +7,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from sklearn.datasets import make_blobs
 from sklearn.kernel_approximation import AdditiveChi2Sampler
-from sklearn.svm import LinearSVC
 
 import repronet as package
 from repronet import models
 from repronet.classical.encoding import pyramid
-from repronet.classical.fitting import NEVER, FittedClassifier, compact, solved, stacked
+from repronet.classical.fitting import FittedClassifier, compact, stacked
 from repronet.config import plugins
 from repronet.config.compose import compose
 from repronet.errors import UserError
@@ -85,28 +83,6 @@ def test_a_stopped_run_goes_on_with_its_vocabulary(repronet, tmp_path, monkeypat
     )
     assert whole["state_dict"].keys() == cut["state_dict"].keys()
     assert all(torch.equal(whole["state_dict"][key], cut["state_dict"][key]) for key in whole["state_dict"])
-
-
-def test_the_solution_is_scikit_learns():
-    points, labels = make_blobs(60, 5, centers=3, random_state=0)
-    reference = LinearSVC(C=0.5, random_state=0).fit(points, labels)
-    weight, bias = solved(points, torch.from_numpy(labels), 0.5, 4, 0)
-    scores = torch.from_numpy(points).float() @ weight.t() + bias
-    np.testing.assert_allclose(scores[:, :3], reference.decision_function(points), rtol=1e-3, atol=1e-4)
-    assert (scores[:, 3] == NEVER).all()  # a class without images
-
-
-def test_of_two_classes_each_has_its_score():
-    points, labels = make_blobs(40, 3, centers=2, random_state=0)
-    reference = LinearSVC(C=1.0, random_state=0).fit(points, labels)
-    weight, bias = solved(points, torch.from_numpy(labels), 1.0, 2, 0)
-    answers = (torch.from_numpy(points).float() @ weight.t() + bias).argmax(1)
-    assert answers.tolist() == reference.predict(points).tolist()
-
-
-def test_of_one_class_there_is_nothing_to_tell():
-    with pytest.raises(UserError, match="all training images are of one"):
-        solved(np.ones((3, 2)), torch.zeros(3, dtype=torch.long), 1.0, 2, 0)
 
 
 def test_the_words_of_an_image_are_mapped_as_scikit_learn_maps_them():

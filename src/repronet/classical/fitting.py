@@ -5,24 +5,22 @@ from __future__ import annotations
 import logging
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from scipy.sparse import csr_array, vstack
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
+from repronet.classical.svm import Rows, scores_of, solved
 from repronet.data.batches import Batch
 from repronet.data.module import ImageDataModule
 from repronet.errors import UserError
@@ -32,9 +30,6 @@ from repronet.training.module import ImageClassifier
 log = logging.getLogger("repronet.train")
 PICTURES = 2000  # of the training split, at most, that a vocabulary is fitted to
 SPARSE = 0.2  # share of numbers other than zero, below which these alone are kept
-NEVER = -1e6  # the score of a class that has no training image
-
-Rows: TypeAlias = Any  # features (N, D): a csr_array, or an array, in memory or mapped to a file
 
 
 class Solver(Optimizer):
@@ -72,7 +67,7 @@ class FittedClassifier(ImageClassifier):
         """Fit the vocabulary, unless the run is resumed and has one, and compute the training images' features."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageDataModule)
-        self._seed, self._validated = data.seed, dict[int, Rows]()
+        self._validated = dict[int, Rows]()
         if self.network.fits and self.trainer.current_epoch == 0:
             started = time.monotonic()
             rows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(data.seed))[:PICTURES]
@@ -109,14 +104,20 @@ class FittedClassifier(ImageClassifier):
 
     @torch.no_grad()
     def _solve(self, cost: float) -> None:
+        """From the solution for the C before it; the first from zero."""
         svm = self.network.svm
-        weight, bias = solved(self._features, self._labels, cost, svm.out_features, self._seed)
-        svm.weight.copy_(weight)
-        svm.bias.copy_(bias)
+        start = self._weights() if self.trainer.current_epoch else torch.zeros(svm.out_features, svm.in_features + 1)
+        found = solved(self._features, self._labels, cost, start)
+        svm.weight.copy_(found[:, :-1])
+        svm.bias.copy_(found[:, -1])
+
+    @torch.no_grad()
+    def _weights(self) -> Tensor:
+        """(classes, D + 1), the bias last."""
+        return torch.cat([self.network.svm.weight, self.network.svm.bias[:, None]], 1).cpu()
 
     def _scores(self, features: Rows) -> Tensor:
-        weight, bias = (part.detach().cpu().numpy() for part in (self.network.svm.weight, self.network.svm.bias))
-        return torch.from_numpy(np.asarray(features @ weight.T + bias, np.float32)).to(self.device)
+        return scores_of(features, self._weights()).to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The features of a batch are computed in the first epoch and kept for the others."""
@@ -186,25 +187,3 @@ def stacked(blocks: Iterable[Tensor], rows: int) -> Rows:
             mapped[done : done + len(block)] = found
         done += len(block)
     return vstack(sparse, "csr") if mapped is None else mapped
-
-
-def solved(features: Rows, labels: Tensor, cost: float, classes: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Weights (classes, D) and biases (classes,) of scikit-learn's LinearSVC.
-
-    Raises:
-        UserError: where all images are of one class.
-    """
-    if len(labels.unique()) < 2:
-        raise UserError("an SVM needs two classes, and all training images are of one; use another split")
-    svm = LinearSVC(C=cost, random_state=seed)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always", ConvergenceWarning)
-        svm.fit(features, labels.numpy())
-    if said:
-        log.info(f"C={cost:g}: the SVM stopped after {svm.max_iter:,} iterations, before it had converged")
-    coefficients, intercepts = torch.from_numpy(svm.coef_).float(), torch.from_numpy(svm.intercept_).float()
-    if len(coefficients) == 1:  # of two classes scikit-learn keeps the second's
-        coefficients, intercepts = torch.cat([-coefficients, coefficients]), torch.cat([-intercepts, intercepts])
-    weight, bias = torch.zeros(classes, features.shape[1]), torch.full((classes,), NEVER)
-    weight[svm.classes_], bias[svm.classes_] = coefficients, intercepts
-    return weight, bias

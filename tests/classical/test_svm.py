@@ -1,0 +1,57 @@
+"""The linear SVM on dense and sparse features, held against scikit-learn's."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+from sklearn.datasets import make_blobs
+from sklearn.svm import LinearSVC
+from torch import Tensor
+
+from repronet.classical import svm
+from repronet.classical.svm import NEVER, scores_of, solved
+from repronet.errors import UserError
+
+
+def blobs(classes: int) -> tuple[np.ndarray, Tensor]:
+    points, labels, *_ = make_blobs(60, 5, centers=classes, random_state=0, cluster_std=4.0)
+    return points.astype(np.float32), torch.from_numpy(labels)
+
+
+@pytest.mark.parametrize("of", [np.asarray, csr_array], ids=["dense", "sparse"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_solution_is_scikit_learns(of: Callable[[np.ndarray], Any], classes: int):
+    points, labels = blobs(classes)
+    reference = LinearSVC(C=0.5, random_state=0, dual=False, tol=1e-8).fit(points, labels)
+    features = of(points)
+    weights = solved(features, labels, 0.5, torch.zeros(4, 6))
+    scores = scores_of(features, weights)
+    expected = reference.decision_function(points)
+    found = scores[:, :3] if classes == 3 else scores[:, 1]  # of two classes scikit-learn keeps the second's
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
+    assert (scores[:, classes:] == NEVER).all()  # classes without images
+
+
+def test_where_the_solution_starts_does_not_matter():
+    features, labels = blobs(3)
+    one = solved(features, labels, 0.5, torch.zeros(3, 6))
+    other = solved(features, labels, 0.5, solved(features, labels, 0.01, torch.zeros(3, 6)))
+    torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
+
+
+def test_of_one_class_there_is_nothing_to_tell():
+    with pytest.raises(UserError, match="all training images are of one"):
+        solved(np.ones((3, 2), np.float32), torch.zeros(3, dtype=torch.long), 1.0, torch.zeros(2, 3))
+
+
+def test_a_solution_that_was_cut_short_is_said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setattr(svm, "ITERATIONS", 2)
+    with caplog.at_level(logging.INFO, "repronet.train"):
+        solved(*blobs(3), 10.0, torch.zeros(3, 6))
+    assert caplog.messages == ["C=10: the SVM stopped after 2 iterations, before it had converged"]
