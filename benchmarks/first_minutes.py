@@ -26,10 +26,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-CLASSES, TRAINED, VALIDATED = ("daisy", "rose", "tulip"), 80, 20  # pictures a class
+CLASSES, TRAINED, VALIDATED = ("daisy", "rose", "tulip"), 80, 20  # images a class
 
 
-def write_pictures(root: Path) -> None:
+def write_images(root: Path) -> None:
     """Noisy waves, with one wavelength for each class, in the size of photographs, portrait and landscape."""
     drawn = np.random.default_rng(0)
     for split, count in (("train", TRAINED), ("val", VALIDATED)):
@@ -83,7 +83,7 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         photos = Path(place) / "photos"
-        write_pictures(photos)
+        write_images(photos)
         ours = [
             *(sys.executable, "-m", "repronet", "train", "data=image_folder", f"data.root={photos}"),
             *(f"model={given.model}", f"image_size={given.size}", f"trainer.max_epochs={given.epochs}"),

@@ -57,7 +57,7 @@ class Page:
             time.sleep(0.05)
         raise AssertionError(f"{expression} never came; the page says: {self.value('document.body.innerText')}")
 
-    def picture(self) -> bytes:
+    def image(self) -> bytes:
         import base64
 
         return base64.b64decode(self._call("Page.captureScreenshot", captureBeyondViewport=True)["data"])

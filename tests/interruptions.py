@@ -211,7 +211,7 @@ def everything(folder: Path) -> dict[str, Any]:
 
 
 def curves(folder: Path) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-    """Every tag of a TensorBoard run with its points, as TensorBoard itself reads them; pictures count by steps."""
+    """Every tag of a TensorBoard run with its points, as TensorBoard itself reads them; images count by steps."""
     kinds = ("scalars", "images", "histograms", "pr_curves")
     events = EventAccumulator(str(folder), tensor_size_guidance=dict.fromkeys(kinds, 0))
     events.Reload()

@@ -90,7 +90,7 @@ def conv_transpose2d_gradients(g, x, w, stride=(1, 1), padding=(0, 0), dilation=
 
 
 def _window(size: Pair, r: int, c: int, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair):
-    """Positions inside the picture that window (r, c) covers, in scan order."""
+    """Positions inside the image that window (r, c) covers, in scan order."""
     for a, b in np.ndindex(*kernel):
         h, v = r * stride[0] - padding[0] + a * dilation[0], c * stride[1] - padding[1] + b * dilation[1]
         if 0 <= h < size[0] and 0 <= v < size[1]:
@@ -126,7 +126,7 @@ def max_pool2d_gradient(g, where, size: Pair) -> Tensor:
 
 
 def _mean_count(size: Pair, r: int, c: int, kernel: Pair, stride: Pair, padding: Pair, with_padding: bool) -> int:
-    """How many elements of window (r, c) the mean counts: those inside the picture, or inside picture and padding."""
+    """How many elements of window (r, c) the mean counts: those inside the image, or inside image and padding."""
     count = 0
     for a, b in np.ndindex(*kernel):
         h, v = r * stride[0] - padding[0] + a, c * stride[1] - padding[1] + b
@@ -333,7 +333,7 @@ def layer_norm(x, weight, bias, dims: int, eps: float) -> Tensor:
 
 
 def group_norm(x, groups: int, weight, bias, eps: float) -> Tensor:
-    """Normalise each picture's channels, `C/groups` at a time."""
+    """Normalise each image's channels, `C/groups` at a time."""
     x, y = _numbers(x), np.zeros(tuple(x.shape))
     size = x.shape[1] // groups
     for n, group in np.ndindex(x.shape[0], groups):

@@ -57,12 +57,12 @@ def digits() -> list[np.ndarray]:
     return [image[0, 2:-2, 2:-2].numpy() if image.shape[-1] == 32 else image[0].numpy() for image in images]
 
 
-def test_a_run_classifies_pictures_of_every_kind(finished_run, digits, tmp_path):
+def test_a_run_classifies_images_of_every_kind(finished_run, digits, tmp_path):
     classifier = repronet.load(finished_run)
     Image.fromarray(digits[0]).save(tmp_path / "0.png")
     expected = classifier.probabilities(digits[:1])
-    for picture in (tmp_path / "0.png", str(tmp_path / "0.png"), Image.fromarray(digits[0])):
-        torch.testing.assert_close(classifier.probabilities([picture]), expected)
+    for image in (tmp_path / "0.png", str(tmp_path / "0.png"), Image.fromarray(digits[0])):
+        torch.testing.assert_close(classifier.probabilities([image]), expected)
     torch.testing.assert_close(classifier.probabilities([torch.from_numpy(digits[0])[None]]), expected)
     assert classifier.predict(digits[0]) == classifier.predict(tmp_path / "0.png")
     assert len(classifier.predict(digits)) == 12
@@ -72,10 +72,10 @@ def test_a_run_classifies_pictures_of_every_kind(finished_run, digits, tmp_path)
     assert not classifier.network.training
 
 
-def test_what_is_no_picture_is_one_line(finished_run):
+def test_what_is_no_image_is_one_line(finished_run):
     classifier = repronet.load(finished_run)
     for wrong in (torch.zeros(1, 32, 32), np.zeros((2, 32, 32, 5), np.uint8)):
-        with pytest.raises(UserError, match="a picture must be bytes"):
+        with pytest.raises(UserError, match="an image must be bytes"):
             classifier.probabilities([wrong])
 
 

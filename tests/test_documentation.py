@@ -158,7 +158,7 @@ def test_the_architecture_page_has_every_package():
     assert not [room for room in rooms - {"py"} if f"`{room}`" not in page]
 
 
-def test_the_topics_have_their_pictures():
+def test_the_topics_have_their_images():
     shown = [name for page in DOCS.rglob("*.md") for name in re.findall(r"images/topics/(\w+)\.svg", page.read_text())]
     drawn = sorted(path.stem for path in (DOCS / "images" / "topics").iterdir())
     assert drawn == sorted(shown)

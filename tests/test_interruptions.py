@@ -127,8 +127,8 @@ def test_a_run_goes_on_with_the_threads_it_began_with(trial):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Ninety pictures of two classes, of sizes that differ."""
+def images(tmp_path_factory):
+    """Ninety images of two classes, of sizes that differ."""
     root, drawn = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     for number in range(90):
         folder = root / ("bright" if number % 2 else "dark")
@@ -139,9 +139,9 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder_trial(tmp_path_factory, pictures) -> Trial:
+def folder_trial(tmp_path_factory, images) -> Trial:
     """A run on a folder that is decoded as it is needed, in this process."""
-    return Trial(tmp_path_factory.mktemp("workers"), folder_words(pictures, workers=0))
+    return Trial(tmp_path_factory.mktemp("workers"), folder_words(images, workers=0))
 
 
 def folder_words(root, workers: int) -> tuple[str, ...]:
@@ -155,26 +155,26 @@ def folder_words(root, workers: int) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 4])
-def test_loader_processes_change_nothing(folder_trial, pictures, workers):
+def test_loader_processes_change_nothing(folder_trial, images, workers):
     """Stopped in the second epoch, then killed in the third, with so many processes; against none at all."""
-    name, words = folder_trial.fresh(), folder_words(pictures, workers)
+    name, words = folder_trial.fresh(), folder_words(images, workers)
     run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("step", 11, signal.SIGTERM))
     assert run(folder_trial.folder, f"resume={name}", strike=Strike("step", 8)) == -signal.SIGKILL
     assert folder_trial.finish(name) is None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT], ids=["term", "usr1", "int"])
-def test_a_signal_to_the_loader_processes_too_stops_the_run_in_order(folder_trial, pictures, number):
-    name, words = folder_trial.fresh(), folder_words(pictures, workers=2)
+def test_a_signal_to_the_loader_processes_too_stops_the_run_in_order(folder_trial, images, number):
+    name, words = folder_trial.fresh(), folder_words(images, workers=2)
     code = run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("everyone", 11, number))
     assert code == (130 if number == signal.SIGINT else 143)
     assert read_checkpoint(folder_trial.folder / name / runs.LAST)["global_step"] == 11
     assert folder_trial.finish(name) is None
 
 
-def test_a_killed_loader_process_is_one_line_and_what_was_done_is_kept(folder_trial, pictures):
+def test_a_killed_loader_process_is_one_line_and_what_was_done_is_kept(folder_trial, images):
     name = folder_trial.fresh()
-    words = folder_words(pictures, workers=2)
+    words = folder_words(images, workers=2)
     (folder_trial.folder / "out.txt").unlink()
     assert run(folder_trial.folder, *words, f"run_dir={name}", strike=Strike("worker", 12)) == 1
     said = (folder_trial.folder / "out.txt").read_text()

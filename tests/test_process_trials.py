@@ -28,7 +28,7 @@ def test_a_loss_that_is_no_number_in_one_process_is_said_once(trials):
     assert trials.failed(1, 5, "nan", NAN, 2) is None
 
 
-@pytest.mark.parametrize("name", ["a picture", "the disk"])
+@pytest.mark.parametrize("name", ["an image", "the disk"])
 def test_what_fails_in_one_process_is_said_once(trials, name):
     rank, what, expected, code = FAULTS[name]
     assert trials.failed(rank, 5, what, expected, code) is None

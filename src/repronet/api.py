@@ -89,7 +89,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
 
 
 def load(source: str | Path) -> Classifier:
-    """A trained network, ready to classify pictures.
+    """A trained network, ready to classify images.
 
     Args:
         source: a run folder; a checkpoint (``…/checkpoints/last.ckpt``); a ``.safetensors`` file of
@@ -114,7 +114,7 @@ def data(name: str, *overrides: str) -> ImageDataModule:
     Args:
         name: of ``repronet list data``, "cifar10" for instance.
         overrides: more words, as ``"data.root=photos"``, ``"augmentation=cifar_standard"`` or ``"data.batch_size=32"``;
-            ``"model=resnet50"`` settles the size of the pictures.
+            ``"model=resnet50"`` settles the size of the images.
 
     Raises:
         UserError: for unknown words, or when the data cannot be had.

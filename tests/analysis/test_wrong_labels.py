@@ -19,7 +19,7 @@ def test_swapped_labels_are_found_the_surest_first():
     likely[7], likely[7, labels[7]] = torch.full((4,), 0.01), 0.97
     assert module.wrong_labels(likely, swapped) == [7, 20, 33]
     assert module.wrong_labels(likely[:6], labels[:6]) == []
-    assert module.wrong_labels(likely[:1], swapped[:1]) == []  # a split with one picture
+    assert module.wrong_labels(likely[:1], swapped[:1]) == []  # a split with one image
 
 
 def test_without_the_package_it_is_said_what_to_install(monkeypatch):

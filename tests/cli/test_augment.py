@@ -13,7 +13,7 @@ from repronet.config.compose import compose
 def test_the_sheet_is_written_where_it_is_wanted(repronet, tmp_path):
     outcome = repronet("augment", "images=2", "variants=3", "out=sheets/digits.png", "logdir=tb")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "sheets/digits.png: 2 rows of 4 pictures" in outcome.out
+    assert "sheets/digits.png: 2 rows of 4 images" in outcome.out
     with Image.open(tmp_path / "sheets" / "digits.png") as sheet:
         assert sheet.width > sheet.height > 200
     events = EventAccumulator(str(tmp_path / "tb")).Reload()
@@ -33,8 +33,8 @@ def test_every_step_of_a_policy_has_its_row_beside_the_original(repronet, monkey
     assert outcome.code == 0, outcome.err
     assert [row.title for row in drawn] == [step.op for step in grey]
     for row in drawn:
-        assert len(row.pictures) == 3
-        assert any((variant != row.pictures[0]).any() for variant in row.pictures[1:]), row.title
+        assert len(row.images) == 3
+        assert any((variant != row.images[0]).any() for variant in row.images[1:]), row.title
 
 
 class _Blank:
@@ -43,12 +43,12 @@ class _Blank:
 
 
 @pytest.mark.parametrize("op", ["mixup", "cutmix"])
-def test_mixing_is_shown_with_a_picture_of_another_class(repronet, monkeypatch, op):
+def test_mixing_is_shown_with_an_image_of_another_class(repronet, monkeypatch, op):
     drawn = []
     monkeypatch.setattr(augment, "contact_sheet", lambda rows, heading: drawn.extend(rows) or _Blank())
     outcome = repronet("augment", f"augmentation={op}", f"augmentation.steps=[{{op: {op}, alpha: 1}}]", "images=1")
     assert outcome.code == 0, outcome.err
-    assert any((variant != drawn[0].pictures[0]).any() for variant in drawn[0].pictures[1:])
+    assert any((variant != drawn[0].images[0]).any() for variant in drawn[0].images[1:])
 
 
 def test_the_seed_decides_the_sheet(repronet, tmp_path):

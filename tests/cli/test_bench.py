@@ -21,7 +21,7 @@ def test_a_single_algorithm_is_timed_too(repronet):
     assert "* the fastest of these" in outcome.out
 
 
-def test_a_network_is_timed_on_its_own_pictures(repronet):
+def test_a_network_is_timed_on_its_own_images(repronet):
     outcome = repronet("bench", "conv", "model=lenet5", "algorithms=[vendor]")
     assert "64×1×32×32 → 6, 5" in outcome.out
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from odd_pictures import REFUSED, write_good
+from odd_images import REFUSED, write_good
 
 
 def test_a_clean_folder_leaves_with_0(repronet, tmp_path):
     write_good(tmp_path / "photos")
     outcome = repronet("data", "check", "data.root=photos")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == "pictures          6  in 2 classes\n\n0 errors, 0 warnings: a run can use it\n"
+    assert outcome.out == "images          6  in 2 classes\n\n0 errors, 0 warnings: a run can use it\n"
 
 
 def test_errors_leave_with_1_and_each_is_named(repronet, tmp_path, monkeypatch):
@@ -43,7 +43,7 @@ def test_many_of_a_kind_are_cut_in_the_table_and_whole_in_json(repronet, tmp_pat
     assert "… empty: 24 more; format=json has them all" in table.out
     listed = json.loads(repronet("data", "check", "data.root=photos", "format=json").out)
     assert len(listed["findings"]) == 30
-    assert listed["pictures"] == {"all": {"cat": 3, "dog": 3}}
+    assert listed["images"] == {"all": {"cat": 3, "dog": 3}}
     assert listed["findings"][0]["severity"] == "error"
 
 
@@ -52,7 +52,7 @@ def test_many_of_a_kind_are_cut_in_the_table_and_whole_in_json(repronet, tmp_pat
     [
         (["data"], "data: needs a second word, one of: data check"),
         (["data", "chek"], "data chek: needs a second word; nearest: data check"),
-        (["data", "check"], "data.root must name the folder of pictures"),
+        (["data", "check"], "data.root must name the folder of images"),
         (["data", "check", "data.root=nowhere"], "nowhere: no such folder"),
         (["data", "check", "data=mnist"], "data=mnist: is not a folder of images"),
         (["data", "check", "data.root=photos", "format=xml"], "format=xml: must be one of table, json"),
@@ -71,13 +71,13 @@ def test_bad_input_leaves_with_2(repronet, tmp_path, words, message):
 def test_what_cannot_be_read_is_set_aside_by_the_command_that_is_named(repronet, tmp_path):
     write_good(tmp_path / "my photos")
     for name in ("cat/bad.png", "dog/bad.png"):
-        (tmp_path / "my photos" / name).write_bytes(b"no picture")
+        (tmp_path / "my photos" / name).write_bytes(b"no image")
     outcome = repronet("data", "check", "data.root=my photos")
     assert outcome.code == 1
     words = shlex.split(outcome.out[outcome.out.index("repronet data check ") :])
     outcome = repronet(*words[1:])
     assert (outcome.code, outcome.err) == (0, "")
-    assert "moved to my photos-unreadable: 2 unreadable pictures" in outcome.out
+    assert "moved to my photos-unreadable: 2 unreadable images" in outcome.out
     moved = sorted(path.relative_to(tmp_path) for path in (tmp_path / "my photos-unreadable").rglob("*.png"))
     assert list(map(str, moved)) == ["my photos-unreadable/cat/bad.png", "my photos-unreadable/dog/bad.png"]
     assert repronet("data", "check", "data.root=my photos").code == 0
@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_set_aside_by_the_command_that_is_named(repronet,
 
 def test_nothing_is_set_aside_within_the_folder_or_over_another(repronet, tmp_path):
     write_good(tmp_path / "photos")
-    (tmp_path / "photos" / "cat" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "cat" / "bad.png").write_bytes(b"no image")
     outcome = repronet("data", "check", "data.root=photos", "aside=photos/bad")
     assert (outcome.code, outcome.err.count("\n")) == (2, 1)
     assert "aside=photos/bad: is within data.root=photos" in outcome.err
@@ -97,26 +97,26 @@ def test_nothing_is_set_aside_within_the_folder_or_over_another(repronet, tmp_pa
     assert (tmp_path / "aside" / "cat" / "bad.png").read_bytes() == b"another"
 
 
-def test_a_picture_of_one_pixel_is_flagged(repronet, tmp_path):
+def test_an_image_of_one_pixel_is_flagged(repronet, tmp_path):
     write_good(tmp_path / "photos")
     Image.new("RGB", (1, 1)).save(tmp_path / "photos" / "cat" / "dot.png")
     outcome = repronet("data", "check", "data.root=photos")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "cat/dot.png: tiny picture, 1×1 pixels" in outcome.out
+    assert "cat/dot.png: tiny image, 1×1 pixels" in outcome.out
     assert "0 errors, 1 warning" in outcome.out
 
 
 @pytest.fixture
 def taught(repronet, tmp_path):
-    """A run on bright and dark pictures, of which one in validation has the wrong label and one is saved again."""
+    """A run on bright and dark images, of which one in validation has the wrong label and one is saved again."""
     drawn = np.random.default_rng(0)
     for split, count in (("train", 24), ("val", 16), ("test", 8)):
         for name, level in (("bright", 170), ("dark", 60)):
             (tmp_path / "photos" / split / name).mkdir(parents=True)
             for number in range(count):
                 pixels = drawn.integers(-50, 50, (8, 8)).repeat(4, 0).repeat(4, 1) + level
-                picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert("RGB")
-                picture.save(tmp_path / "photos" / split / name / f"{number}.png")
+                image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).convert("RGB")
+                image.save(tmp_path / "photos" / split / name / f"{number}.png")
     photos = tmp_path / "photos"
     (photos / "val" / "dark" / "3.png").rename(photos / "val" / "bright" / "wrong.png")
     Image.open(photos / "train" / "dark" / "5.png").save(photos / "test" / "dark" / "again.jpg", quality=90)
@@ -151,9 +151,9 @@ def test_a_run_cannot_be_looked_through_without_cleanlab(repronet, tmp_path, fin
     assert "pip install cleanlab" in outcome.err
 
 
-def test_the_pictures_of_a_table_are_looked_through(repronet, tmp_path):
+def test_the_images_of_a_table_are_looked_through(repronet, tmp_path):
     write_good(tmp_path / "photos")
-    (tmp_path / "photos" / "dog" / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "photos" / "dog" / "bad.png").write_bytes(b"no image")
     (tmp_path / "photos" / "dog" / "copy.png").write_bytes((tmp_path / "photos" / "cat" / "0_0.png").read_bytes())
     far = tmp_path / "far.png"
     Image.new("RGB", (9, 9)).save(far)
@@ -163,9 +163,9 @@ def test_the_pictures_of_a_table_are_looked_through(repronet, tmp_path):
     words = ("data", "check", "data=table", "data.file=labels.csv", "data.root=photos")
     outcome = repronet(*words)
     assert (outcome.code, outcome.err) == (1, "")
-    assert "labels.csv: pictures in file, labels in label, splits in split\n" in outcome.out
-    assert "dog/bad.png: not a picture" in outcome.out
-    assert "dog/copy.png: in two classes, the same picture as cat/0_0.png" in outcome.out
+    assert "labels.csv: images in file, labels in label, splits in split\n" in outcome.out
+    assert "dog/bad.png: not an image" in outcome.out
+    assert "dog/copy.png: in two classes, the same image as cat/0_0.png" in outcome.out
     assert "far: tiny class, a single image" in outcome.out
     assert "train " in outcome.out
     assert "6  in 3 classes" in outcome.out

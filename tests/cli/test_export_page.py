@@ -22,7 +22,7 @@ from PIL import Image
 from platformdirs import user_cache_path
 
 import chromium
-from odd_pictures import see_through, turned
+from odd_images import see_through, turned
 from repronet.cli import page
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap
@@ -42,16 +42,16 @@ def transform_of(channels: int, size: int, short_side: int, **others: Any) -> Ev
 
 
 def shown_by_the_page(pixels: np.ndarray, transform: EvalTransform, is_jpeg: bool, folder: Path) -> np.ndarray:
-    """What picture.js makes of a decoded picture (H, W, 3), run by node: (channels, side, side)."""
+    """What image.js makes of a decoded image (H, W, 3), run by node: (channels, side, side)."""
     height, width, _ = pixels.shape
     (folder / "planes").write_bytes(pixels.transpose(2, 0, 1).tobytes())
-    code = (files("repronet.cli.page") / "picture.js").read_text(encoding="utf-8")
+    code = (files("repronet.cli.page") / "image.js").read_text(encoding="utf-8")
     code += f"""
         const bytes = require("fs").readFileSync("planes"), size = {height * width};
         const planes = [0, 1, 2].map((c) => bytes.subarray(c * size, (c + 1) * size));
-        const picture = {{ width: {width}, height: {height}, planes }};
+        const image = {{ width: {width}, height: {height}, planes }};
         const transform = {json.dumps(page.transform_in_words(transform))};
-        require("fs").writeFileSync("shown", shown(picture, transform, {json.dumps(is_jpeg)}));"""
+        require("fs").writeFileSync("shown", shown(image, transform, {json.dumps(is_jpeg)}));"""
     subprocess.run([str(NODE), "-"], input=code, text=True, cwd=folder, check=True, timeout=60)
     side = transform.native or transform.size
     return np.frombuffer((folder / "shown").read_bytes(), np.uint8).reshape(transform.channels, side, side)
@@ -125,11 +125,11 @@ def test_the_page_holds_the_network_the_runtime_and_the_classes(repronet, tmp_pa
     text = (tmp_path / "net.html").read_text()
     assert (part_of(text, "script"), part_of(text, "binary")) == (b"SCRIPT", b"BINARY")
     session = onnxruntime.InferenceSession(part_of(text, "graph"), providers=["CPUExecutionProvider"])
-    picture = Image.fromarray(mnist_data()[0][7].reshape(28, 28).astype(np.uint8))
+    image = Image.fromarray(mnist_data()[0][7].reshape(28, 28).astype(np.uint8))
     classifier = of_run(finished_run)
-    seen = classifier.transform.seen(classifier.transform.opened(picture))[None]
+    seen = classifier.transform.seen(classifier.transform.opened(image))[None]
     (logits,) = session.run(None, {"pixels": seen.numpy()})
-    expected = classifier.probabilities(picture)
+    expected = classifier.probabilities(image)
     torch.testing.assert_close(torch.from_numpy(logits).softmax(1), expected, rtol=1e-4, atol=1e-5)
     assert "://" not in text  # asks for nothing from elsewhere; base64 has no colon
 
@@ -191,7 +191,7 @@ def ten_digits(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def browsed(repronet, tmp_path) -> Callable[[Path, Path], list[str]]:
-    """Exports a run as a page and gives it the pictures of a folder, one after the other: what it says of each."""
+    """Exports a run as a page and gives it the images of a folder, one after the other: what it says of each."""
 
     def browse(run: Path, folder: Path) -> list[str]:
         outcome = repronet("export", f"run={run}", "to=page", "out=p.html", f"runtime={RUNTIME}", f"images={folder}")
@@ -202,9 +202,9 @@ def browsed(repronet, tmp_path) -> Callable[[Path, Path], list[str]]:
             opened.open(tmp_path / "p.html", width=400)
             opened.wait_for(says("Ready"))
             answers = []
-            for picture in sorted(folder.iterdir()):
-                opened.choose("#file", picture)
-                answers.append(opened.wait_for(says(picture.name)))
+            for image in sorted(folder.iterdir()):
+                opened.choose("#file", image)
+                answers.append(opened.wait_for(says(image.name)))
             assert opened.value("document.documentElement.scrollWidth") <= 400
             assert opened.value("document.querySelector('#why').getAttribute('aria-label')").startswith(
                 "Red speaks for"
@@ -245,7 +245,7 @@ def test_ten_photographs_are_what_predict_says(browsed, photo_run):
 
 
 @in_chromium
-def test_turned_and_see_through_pictures_are_read_as_predict_reads_them(browsed, finished_run, tmp_path):
+def test_turned_and_see_through_images_are_read_as_predict_reads_them(browsed, finished_run, tmp_path):
     (tmp_path / "odd").mkdir()
     for name, content in (("turned.png", turned()), ("alpha.png", see_through())):
         (tmp_path / "odd" / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""A backbone of another library on a person's own pictures, from the command line to what leaves the house."""
+"""A backbone of another library on a person's own images, from the command line to what leaves the house."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 import yaml
 
 import repronet as package
-from odd_pictures import write_good
+from odd_images import write_good
 from repronet import ImageClassifier, weights
 from repronet.config.compose import compose
 from repronet.errors import UserError

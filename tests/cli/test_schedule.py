@@ -1,4 +1,4 @@
-"""``repronet schedule``: the rates of a run in a table and a picture; and recipes that runs take up."""
+"""``repronet schedule``: the rates of a run in a table and an image; and recipes that runs take up."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def test_the_rates_are_printed_and_drawn(repronet, tmp_path):
     lines = [line.split() for line in outcome.out.splitlines()]
     assert ["1", "0", "0.1", "0.1"] in lines
     assert ["20", "1,900", "0.001", "0.001"] in lines
-    with Image.open(tmp_path / "a" / "rate.png") as picture:
-        assert picture.width > picture.height > 200
+    with Image.open(tmp_path / "a" / "rate.png") as image:
+        assert image.width > image.height > 200
 
 
 def test_an_experiments_rates_are_those_of_its_paper():

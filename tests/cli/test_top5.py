@@ -35,7 +35,7 @@ def theirs(num_classes: int = CLASSES, in_channels: int = 3) -> torch.nn.Module:
 
 @pytest.fixture
 def noise(tmp_path):
-    """Pictures of noise, a hundred to validate with and one of each class to train on."""
+    """Images of noise, a hundred to validate with and one of each class to train on."""
     draw = np.random.default_rng(0)
     content = {
         "x_train": draw.integers(0, 256, (1100, 32, 32, 3), dtype=np.uint8),
@@ -94,12 +94,12 @@ def test_eval_counts_as_torchmetrics_and_scikit_learn_do(repronet, tmp_path, noi
 def test_every_protocol_counts_it(repronet, noise, run):
     """Of the mean over views. The labels are such that a quarter is right at once, and half among the first five."""
     classifier = of_run("r", layers="torch")
-    pictures = noise["x_test"][:4]
+    images = noise["x_test"][:4]
     for protocol in ("center", "ten_crop", "multi_scale", "crops_144"):
-        likely = classifier.probabilities(list(torch.from_numpy(pictures).permute(0, 3, 1, 2)), protocol)
+        likely = classifier.probabilities(list(torch.from_numpy(images).permute(0, 3, 1, 2)), protocol)
         order = likely.argsort(dim=1, descending=True, stable=True)
         labels = order[torch.arange(4), torch.tensor([0, 3, 6, 999])]
-        np.savez("labelled.npz", **{**noise, "x_test": pictures, "y_test": labels.numpy()})
+        np.savez("labelled.npz", **{**noise, "x_test": images, "y_test": labels.numpy()})
         words = ("run=r", "data_root=labelled.npz", f"protocol={protocol}", "layers=torch")
         told = repronet("eval", *words).out
         assert (printed(told, "test_error"), printed(told, "test_error_top5")) == (0.75, 0.5), protocol

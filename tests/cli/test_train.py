@@ -357,7 +357,7 @@ def history(folder: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
-def test_tensorboard_has_pictures_graph_and_hyperparameters(finished_run):
+def test_tensorboard_has_images_graph_and_hyperparameters(finished_run):
     found = events(finished_run)
     tags = found.Tags()
     assert {"view_inputs/augmented", "view_filters/first_layer"} <= set(tags["images"])

@@ -1,4 +1,4 @@
-"""Training on a person's own pictures, from the command line to the result."""
+"""Training on a person's own images, from the command line to the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import multiprocessing
 import pytest
 import torch
 
-from odd_pictures import write_good
+from odd_images import write_good
 from repronet import load, models, weights
 from repronet.config.build import assemble
 from repronet.config.compose import compose
@@ -129,7 +129,7 @@ def test_distortions_of_digits_are_not_for_photographs(repronet, photos):
     assert "note: augmentation=mnist suits digits" in of_digits.out
 
 
-def test_a_bad_picture_is_named_before_anything_is_made(repronet, tmp_path, photos):
+def test_a_bad_image_is_named_before_anything_is_made(repronet, tmp_path, photos):
     (photos / "train" / "cat" / "cut.png").write_bytes((photos / "train" / "cat" / "0_0.png").read_bytes()[:200])
     outcome = repronet("train", "data=image_folder", f"data.root={photos}", *SHORT)
     assert outcome.code == 2
@@ -143,9 +143,9 @@ def test_mixed_labels_need_a_loss_that_knows_them(repronet):
     assert "model.loss=rbf_map: needs unmixed labels" in outcome.err
 
 
-def test_wrong_weights_are_refused_before_a_picture_is_decoded(repronet, tmp_path, monkeypatch):
+def test_wrong_weights_are_refused_before_an_image_is_decoded(repronet, tmp_path, monkeypatch):
     write_good(tmp_path / "photos")
-    monkeypatch.setattr("repronet.data.pictures.read_picture", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr("repronet.data.images.read_image", lambda *_: pytest.fail("decoded"))
     words = ("data=image_folder", "data.root=photos", "model=lenet5")
     weights.save(models.create("lecture_net"), tmp_path / "other.safetensors")
     for source in ("other.safetensors", "none.pth"):

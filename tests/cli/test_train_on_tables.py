@@ -28,13 +28,13 @@ SHORT = (
 
 
 def several(number: int) -> list[str]:
-    """The colours in a picture; of each number of them, and each colour rarer than the one before."""
+    """The colours in an image; of each number of them, and each colour rarer than the one before."""
     return [colour for place, colour in enumerate(COLOURS, start=2) if number % place == 0]
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch) -> Path:
-    """60 pictures with a colour, several colours, a person of twelve and a split, in one table."""
+    """60 images with a colour, several colours, a person of twelve and a split, in one table."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder, rng = tmp_path / "photos", np.random.default_rng(0)
     folder.mkdir()
@@ -57,18 +57,18 @@ def column(photos: Path, name: str) -> np.ndarray:
     return np.array([line[lines[0].index(name)] for line in lines[1:]])
 
 
-def pictures(photos: Path, rows) -> list[Path]:
+def images(photos: Path, rows) -> list[Path]:
     return [photos / f"{row:02}.png" for row in rows]
 
 
 def test_a_table_is_trained_on_tested_named_and_reported(repronet, tmp_path, photos):
     outcome = repronet("train", *SHORT, "data.split_column=given", "run_dir=run")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "labels.csv: pictures in image, labels in label, splits in given\n" in outcome.out
+    assert "labels.csv: images in image, labels in label, splits in given\n" in outcome.out
     assert "data.group_column=person would keep each person on one side" in outcome.out
     assert "41 train, 7 validation, 12 test" in outcome.out
     rows = np.flatnonzero(column(photos, "given") == "test")
-    named = package.load(tmp_path / "run").predict(pictures(photos, rows))
+    named = package.load(tmp_path / "run").predict(images(photos, rows))
     result = runs.read_result(tmp_path / "run")
     assert result["test_error"] == pytest.approx(zero_one_loss(column(photos, "label")[rows], named), abs=1e-6)
     assert repr(result["test_error"]) in repronet("eval", "run=run").out
@@ -87,7 +87,7 @@ def test_several_labels_are_ranked_as_scikit_learn_ranks_them(repronet, tmp_path
     rows = np.flatnonzero(column(photos, "given") == "test")
     bits = np.stack([column(photos, colour)[rows] == "1" for colour in ("blue", "green", "red")], axis=1)
     classifier = package.load(tmp_path / "run")
-    scores = classifier.probabilities(pictures(photos, rows)).numpy()
+    scores = classifier.probabilities(images(photos, rows)).numpy()
     result = runs.read_result(tmp_path / "run")
     assert classifier.classes == (("blue", "green", "red") if "separator" in words[0] else COLOURS)
     order = [classifier.classes.index(colour) for colour in ("blue", "green", "red")]
@@ -123,14 +123,14 @@ def test_every_label_above_the_threshold_is_named(repronet, tmp_path, photos):
     outcome = repronet("predict", "run=run", "images=photos/00.png", "threshold=0", "sheet=sheet.png", "out=all.json")
     assert (outcome.code, outcome.err) == (0, "")
     assert all(f"1  {colour}" in outcome.out for colour in COLOURS)
-    classifier, picture = package.load(tmp_path / "run"), photos / "00.png"
-    likely = dict(zip(classifier.classes, classifier.probabilities(picture)[0].tolist(), strict=True))
+    classifier, image = package.load(tmp_path / "run"), photos / "00.png"
+    likely = dict(zip(classifier.classes, classifier.probabilities(image)[0].tolist(), strict=True))
     threshold = sorted(likely.values())[1]
     assert repronet("predict", "run=run", "images=photos/00.png", f"threshold={threshold:.6f}").code == 0
     (line,) = (tmp_path / "predictions.csv").read_text().splitlines()[1:]
     named = sorted((c for c in COLOURS if likely[c] >= round(threshold, 6)), key=lambda c: -likely[c])
     assert line.split(",")[1:-1:2] == named
-    assert classifier.labels(picture, round(threshold, 6)) == [[c for c in COLOURS if c in named]]
+    assert classifier.labels(image, round(threshold, 6)) == [[c for c in COLOURS if c in named]]
     assert "(none)" in repronet("predict", "run=run", "images=photos/00.png", "threshold=1").out
     drawn = repronet("visualize", "run=run", "what=guided,confusion")
     assert "left out: what=confusion: needs one label per image" in drawn.out
@@ -150,7 +150,7 @@ def test_five_folds_have_the_errors_that_scikit_learn_finds_and_their_mean(repro
     errors = []
     for fold, (_, rows) in enumerate(parts):
         folder = sweep / f"{fold + 1}_data.fold={fold}"
-        found = zero_one_loss(labels[rows], package.load(folder).predict(pictures(photos, rows)))
+        found = zero_one_loss(labels[rows], package.load(folder).predict(images(photos, rows)))
         assert runs.read_result(folder)["test_error"] == pytest.approx(found, abs=1e-6)
         errors.append(found)
     table = outcome.out[outcome.out.index("all jobs") :]
@@ -233,10 +233,8 @@ def test_bad_words_are_one_line_and_make_no_run(repronet, tmp_path, photos, word
 def test_an_archive_of_several_labels_is_trained_when_that_is_meant(repronet, tmp_path):
     drawn = np.random.default_rng(0)
     labels = drawn.integers(0, 2, (60, 3)).astype(np.uint8)
-    pictures = np.kron(labels[:, None, :], np.full((1, 28, 9), 90, np.uint8))  # a bright stripe a label, (60, 28, 27)
-    np.savez(
-        tmp_path / "several.npz", train_images=pictures + drawn.integers(0, 60, pictures.shape), train_labels=labels
-    )
+    images = np.kron(labels[:, None, :], np.full((1, 28, 9), 90, np.uint8))  # a bright stripe a label, (60, 28, 27)
+    np.savez(tmp_path / "several.npz", train_images=images + drawn.integers(0, 60, images.shape), train_labels=labels)
     words = ("train", "data=npz", "data.root=several.npz", "trainer.max_epochs=1", "run_dir=r", "layers=torch")
     refused = repronet(*words)
     assert (refused.code, refused.err.count("\n")) == (2, 1)

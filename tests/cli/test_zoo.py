@@ -63,7 +63,7 @@ def test_the_list_says_what_a_record_says(repronet):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_the_first_picture_needs_no_data(repronet, tmp_path):
+def test_the_first_image_needs_no_data(repronet, tmp_path):
     outcome = repronet("visualize", f"weights={LENET}", "what=filters,curves")
     assert (outcome.code, outcome.err) == (0, "")
     assert {path.name for path in (tmp_path / "pictures").glob("*.png")} == {"filters.png", "curves.png"}
@@ -72,7 +72,7 @@ def test_the_first_picture_needs_no_data(repronet, tmp_path):
 def test_digits_are_named_and_tested(repronet, tmp_path):
     digits = sources.load("mnist5k", sources.Request(None)).test
     for row in range(20):
-        image = Image.fromarray(digits.picture(row)[0].numpy())
+        image = Image.fromarray(digits.image(row)[0].numpy())
         image.save(tmp_path / f"{row:02}.png")
     assert repronet("predict", f"weights={LENET}", f"images={tmp_path}", "top=1").code == 0
     rows = (tmp_path / "predictions.csv").read_text().splitlines()[1:]

@@ -106,7 +106,7 @@ def test_no_experiment_of_ours_is_odd(experiment):
     fit = "crop" if config.data.get("fit") == "crop" else "pad"
     config.data = OmegaConf.merge(compose("train", []).data, {"batch_size": config.data.batch_size, "fit": fit})
     said_of_it = list(advise(config, assemble(config)))
-    # 3,500 digits stand for a million pictures here, which make more steps.
+    # 3,500 digits stand for a million images here, which make more steps.
     # The stand-ins are few and small, which is no matter of the recipe's.
     of_stand_ins = [line for line in said_of_it if line.startswith("data.batch_size=") or "are enlarged" in line]
     assert [line for line in said_of_it if line not in of_stand_ins] == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from odd_pictures import write_good
+from odd_images import write_good
 from repronet import models, weights
 from repronet.config.overrides import path_of
 

@@ -69,9 +69,9 @@ def focal(logits, labels):
     return torch.nn.functional.cross_entropy(logits, labels)
 
 @register.augmentation_step("speckle", p=0.5)
-def speckle(picture, share=0.1):
+def speckle(image, share=0.1):
     """Nothing much"""
-    return picture
+    return image
 
 @register.callback("quiet")
 class Quiet:

@@ -21,7 +21,7 @@ REFUSED = [
     (["train", "data=table", "data.file=no.csv"], "data.file=no.csv: no such file"),
     (
         ["train", "data=table", "data.file=a.csv"],
-        "data.file=a.csv: 2 of 2 pictures are not there, {here}/1.png",
+        "data.file=a.csv: 2 of 2 images are not there, {here}/1.png",
     ),
     (
         ["train", "data=table", "data.file=a.csv", "data.label_column=b"],
@@ -41,7 +41,7 @@ REFUSED = [
     (["train", "data=image_folder", "data.root=one"], "data.root={here}/one: cat is the only folder in {here}/one"),
     (["train", "weights=net.h5"], "weights=net.h5: is a file of Keras; convert it to torch.save or safetensors"),
     (["train", "weights=https://example.org/net.pth"], "weights=https://example.org/net.pth: is an address; download"),
-    (["predict", "run=run", "images=nowhere"], "images=nowhere: no picture there"),
+    (["predict", "run=run", "images=nowhere"], "images=nowhere: no image there"),
     (["export", "run=run", "to=page"], "to=page needs onnxruntime-web; npm install"),
     (["eval", "run=empty"], "run=empty: no run there"),
     (["predict", "run=nowhere", "images=x.png"], "run=nowhere: no run there"),

@@ -86,7 +86,7 @@ def test_bytes_of_another_type_are_taken_exactly(tmp_path, kind):
     assert np.array_equal(data.test.images[:, 0].numpy(), PIXELS)
 
 
-def test_rows_of_zeros_and_ones_are_several_labels_once_one_picture_has_not_one_label(tmp_path):
+def test_rows_of_zeros_and_ones_are_several_labels_once_one_image_has_not_one_label(tmp_path):
     bits = np.eye(4, dtype=np.uint8)[LABELS]
     bits[3] = 0
     data = loaded(tmp_path, x_train=PIXELS, y_train=bits, x_test=PIXELS[:4], y_test=np.eye(4)[[0, 1, 2, 3]])
@@ -100,7 +100,7 @@ def test_rows_of_zeros_and_ones_are_several_labels_once_one_picture_has_not_one_
         assert [known[np.ascontiguousarray(image).tobytes()] for image in images] == split.labels.tolist()
     chosen = of_classes(data, ["2", "0"])
     assert torch.equal(chosen.train.labels, data.train.labels[:, [2, 0]])
-    with pytest.raises(UserError, match=r"train_labels \(40, 4\).*several labels a picture must be so in every split"):
+    with pytest.raises(UserError, match=r"train_labels \(40, 4\).*several labels per image must be so in every split"):
         loaded(tmp_path, x_train=PIXELS, y_train=bits, x_test=PIXELS[:4], y_test=LABELS[:4])
 
 

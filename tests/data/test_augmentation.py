@@ -1,4 +1,4 @@
-"""Augmentation: its effect on a known picture, and that it is a function of (seed, epoch, image) alone."""
+"""Augmentation: its effect on a known image, and that it is a function of (seed, epoch, image) alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from repronet.data.augmentation import NoAugmentation, PadCropFlip, PlanarAffine
 
 
-def picture() -> Tensor:
+def original() -> Tensor:
     """A bright 4×4 block in the middle of 16×16."""
     image = torch.zeros(1, 1, 16, 16, dtype=torch.uint8)
     image[:, :, 6:10, 6:10] = 200
@@ -25,20 +25,20 @@ def extent(image: Tensor) -> tuple[int, int]:
 
 
 def drawn(policy: PlanarAffine, **values: float) -> Tensor:
-    """The picture under ``policy`` with the draws given and all others 0."""
+    """The image under ``policy`` with the draws given and all others 0."""
     names = ("right", "down", "scale", "squeeze", "shear", "rotate")
     draws = torch.tensor([[values.get(name, 0.0) for name in names]])
-    return policy(picture(), draws)
+    return policy(original(), draws)
 
 
 def test_nothing_drawn_changes_nothing():
-    assert torch.allclose(drawn(PlanarAffine(3, 0.2, 0.2, 20, 20)), picture().float(), atol=1e-3)
+    assert torch.allclose(drawn(PlanarAffine(3, 0.2, 0.2, 20, 20)), original().float(), atol=1e-3)
 
 
 @pytest.mark.parametrize(("draw", "axis"), [("right", 3), ("down", 2)])
 def test_translation_moves_by_whole_pixels(draw, axis):
     moved = drawn(PlanarAffine(translate=2.0), **{draw: 1.0})
-    assert torch.allclose(moved, picture().float().roll(2, dims=axis), atol=1e-3)
+    assert torch.allclose(moved, original().float().roll(2, dims=axis), atol=1e-3)
 
 
 def test_scale_grows_and_shrinks():
@@ -52,7 +52,7 @@ def test_squeeze_trades_width_for_height():
 
 
 def test_rotation_by_a_right_angle_is_exact_and_clockwise():
-    image = picture()
+    image = original()
     image[:, :, 6, 6:13] = 200  # an arm that points right along the top
     turned = PlanarAffine(rotate=90.0)(image, torch.tensor([[0.0, 0, 0, 0, 0, 1.0]]))
     assert torch.allclose(turned, image.float().rot90(-1, (2, 3)), atol=0.1)
@@ -93,7 +93,7 @@ def test_draws_go_both_ways_over_the_whole_range():
 
 def test_horizontal_shear_slides_rows_and_keeps_them():
     sheared = drawn(PlanarAffine(shear=45.0), shear=1.0)
-    mass = picture().float().sum((0, 1, 3))
+    mass = original().float().sum((0, 1, 3))
     assert torch.allclose(sheared.sum((0, 1, 3)), mass, rtol=1e-3, atol=1.0)
     columns = (sheared[0, 0] * torch.arange(16.0)).sum(1)[6:10] / mass[6:10]
     assert columns.diff().abs().tolist() == pytest.approx([1.0] * 3, abs=1e-3)  # tan 45° a row
@@ -101,8 +101,8 @@ def test_horizontal_shear_slides_rows_and_keeps_them():
 
 def test_strength_0_is_the_identity_whatever_is_drawn():
     draws = PlanarAffine().draw(1, torch.Generator().manual_seed(0))
-    assert torch.allclose(PlanarAffine()(picture(), draws), picture().float(), atol=1e-3)
-    assert NoAugmentation()(picture(), torch.empty(1, 0)).equal(picture())
+    assert torch.allclose(PlanarAffine()(original(), draws), original().float(), atol=1e-3)
+    assert NoAugmentation()(original(), torch.empty(1, 0)).equal(original())
 
 
 def test_how_the_images_are_batched_changes_nothing():

@@ -43,7 +43,7 @@ def test_the_usual_values_obey_the_rules(op):
         ({"op": "brighten", "factor": 2}, r"factor=2: must be two numbers \[low, high\]"),
         ({"op": "brighten", "factor": [2, 1]}, r"factor=\[2, 1\]: must be two numbers"),
         ({"op": "posterize", "bits": 9}, "bits=9: must be a whole number from 1 to 8"),
-        ({"op": "mixup"}, r"steps\[1\]: mixup mixes finished pictures; put it last"),
+        ({"op": "mixup"}, r"steps\[1\]: mixup mixes finished images; put it last"),
     ],
 )
 def test_what_is_wrong_is_named_with_its_place(step, message):

@@ -14,7 +14,7 @@ from repronet.data.balance import chances, class_weights, positive_weights
 from repronet.data.batches import Dealing, TensorLoader
 from repronet.data.preprocessing import PixelMap
 from repronet.data.splits import Split
-from repronet.data.streaming import Frame, PictureLoader
+from repronet.data.streaming import Frame, ImageLoader
 
 LABELS = torch.tensor([0] * 80 + [1] * 15 + [2] * 5)
 BITS = torch.tensor([[1, 0]] * 60 + [[1, 1]] * 5 + [[0, 0]] * 35)
@@ -43,12 +43,12 @@ def split() -> Split:
     return Split(torch.randint(0, 256, (100, 3, 12, 12), dtype=torch.uint8, generator=drawn), LABELS)
 
 
-def loaders(per_chunk: int) -> Iterator[TensorLoader | PictureLoader]:
+def loaders(per_chunk: int) -> Iterator[TensorLoader | ImageLoader]:
     dealing = Dealing(16, per_chunk, seed=3, chances=chances(LABELS, 3))
     mapped = PixelMap.scale(0.0, 1.0, channels=3)
     yield TensorLoader(split(), SHIFTS, mapped, dealing)
     more = {"dealing": dealing, "num_classes": 3, "workers": 0, "device": torch.device("cpu")}
-    yield PictureLoader(split(), Frame(12, 12), SHIFTS, mapped, **more)
+    yield ImageLoader(split(), Frame(12, 12), SHIFTS, mapped, **more)
 
 
 @pytest.mark.parametrize("kind", [0, 1])

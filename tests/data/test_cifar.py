@@ -25,7 +25,7 @@ SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 @pytest.fixture
 def small(monkeypatch):
-    """A CIFAR of 60 pictures."""
+    """A CIFAR of 60 images."""
     monkeypatch.setattr(cifar, "_SPLITS", COUNTS)
     monkeypatch.setattr(cifar, "VALIDATION", 8)
 
@@ -35,7 +35,7 @@ def pixels_of(split: str, label: str, number: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
-def write_pictures(folder: Path) -> None:
+def write_images(folder: Path) -> None:
     for split, count in COUNTS.items():
         for label in CLASSES:
             (folder / split / label).mkdir(parents=True)
@@ -49,8 +49,8 @@ def pack(folder: Path, archive: Path) -> None:
             opened.add(file, file.relative_to(folder))
 
 
-def test_pictures_labels_and_classes_belong_together(small, tmp_path):
-    write_pictures(tmp_path / "cifar10")
+def test_images_labels_and_classes_belong_together(small, tmp_path):
+    write_images(tmp_path / "cifar10")
     data = cifar.cifar10(tmp_path, tmp_path / "cache")
     assert data.classes == CLASSES
     assert (len(data.train), len(data.val), len(data.test)) == (32, 8, 20)
@@ -61,7 +61,7 @@ def test_pictures_labels_and_classes_belong_together(small, tmp_path):
 
 
 def test_archives_hold_the_same_data_as_folders(small, tmp_path):
-    write_pictures(tmp_path / "loose" / "cifar10")
+    write_images(tmp_path / "loose" / "cifar10")
     (tmp_path / "packed" / "cifar10").mkdir(parents=True)
     pack(tmp_path / "loose" / "cifar10", tmp_path / "packed" / "cifar10" / "all.tar.gz")
     loose, packed = (cifar.cifar10(tmp_path / where, tmp_path / f"cache-{where}") for where in ("loose", "packed"))
@@ -70,16 +70,16 @@ def test_archives_hold_the_same_data_as_folders(small, tmp_path):
         assert torch.equal(getattr(loose, split).labels, getattr(packed, split).labels)
 
 
-def test_pictures_are_decoded_once(small, tmp_path, monkeypatch):
-    write_pictures(tmp_path / "cifar10")
+def test_images_are_decoded_once(small, tmp_path, monkeypatch):
+    write_images(tmp_path / "cifar10")
     first = cifar.cifar10(tmp_path, tmp_path / "cache")
-    monkeypatch.setattr(cifar, "_decode", lambda pictures: pytest.fail("decoded again"))
+    monkeypatch.setattr(cifar, "_decode", lambda images: pytest.fail("decoded again"))
     again = cifar.cifar10(tmp_path, tmp_path / "cache")
     assert torch.equal(first.train.images, again.train.images)
 
 
-def test_changed_pictures_are_decoded_anew(small, tmp_path):
-    write_pictures(tmp_path / "cifar10")
+def test_changed_images_are_decoded_anew(small, tmp_path):
+    write_images(tmp_path / "cifar10")
     first = cifar.cifar10(tmp_path, tmp_path / "cache")
     changed = tmp_path / "cifar10" / "test" / "cat" / "0000.png"
     Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(changed)
@@ -90,7 +90,7 @@ def test_changed_pictures_are_decoded_anew(small, tmp_path):
 
 
 def test_a_damaged_cache_is_made_again(small, tmp_path, caplog):
-    write_pictures(tmp_path / "cifar10")
+    write_images(tmp_path / "cifar10")
     first = cifar.cifar10(tmp_path, tmp_path / "cache")
     (kept,) = (tmp_path / "cache" / "decoded").iterdir()
     kept.write_bytes(kept.read_bytes()[:1000])
@@ -101,7 +101,7 @@ def test_a_damaged_cache_is_made_again(small, tmp_path, caplog):
 
 
 def test_a_cache_that_cannot_be_written_costs_no_run(small, tmp_path, caplog):
-    write_pictures(tmp_path / "cifar10")
+    write_images(tmp_path / "cifar10")
     (tmp_path / "cache").write_text("a file where a folder should be")
     with caplog.at_level("INFO", logger="repronet"):
         assert len(cifar.cifar10(tmp_path, tmp_path / "cache").train) == 32
@@ -117,15 +117,15 @@ def png(size: tuple[int, int]) -> bytes:
 @pytest.mark.parametrize(
     ("where", "content", "message"),
     [
-        ("train/cat/0000.png", b"", "train/cat/0000.png: cannot be read as a picture"),
-        ("train/cat/0000.png", png((32, 32))[:60], "train/cat/0000.png: cannot be read as a picture"),
+        ("train/cat/0000.png", b"", "train/cat/0000.png: cannot be read as an image"),
+        ("train/cat/0000.png", png((32, 32))[:60], "train/cat/0000.png: cannot be read as an image"),
         ("train/cat/0000.png", png((31, 32)), "train/cat/0000.png: is 32×31 pixels; CIFAR's are 32×32"),
         ("train/cat/extra.png", png((32, 32)), "cifar10 has 41 train images, not 40"),
         ("test/bird/0000.png", png((32, 32)), "test/bird: a class that train/ has not"),
     ],
 )
 def test_what_is_wrong_is_named(small, tmp_path, where, content, message):
-    write_pictures(tmp_path / "cifar10")
+    write_images(tmp_path / "cifar10")
     (tmp_path / "cifar10" / where).parent.mkdir(exist_ok=True)
     (tmp_path / "cifar10" / where).write_bytes(content)
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
@@ -133,7 +133,7 @@ def test_what_is_wrong_is_named(small, tmp_path, where, content, message):
 
 
 def test_a_cut_off_archive_is_named(small, tmp_path):
-    write_pictures(tmp_path / "loose")
+    write_images(tmp_path / "loose")
     (tmp_path / "cifar10").mkdir()
     archive = tmp_path / "cifar10" / "all.tar.gz"
     pack(tmp_path / "loose", archive)
@@ -154,7 +154,7 @@ def test_an_empty_folder_and_none_at_all(small, tmp_path):
 def test_the_official_cifar10(tmp_path):
     root = Path(os.environ.get("REPRONET_TEST_DATASETS", SHARED / "datasets"))
     if not (root / "cifar10").is_dir():
-        pytest.skip("the CIFAR-10 pictures are not there; REPRONET_TEST_DATASETS may name their folder")
+        pytest.skip("the CIFAR-10 images are not there; REPRONET_TEST_DATASETS may name their folder")
     data = cifar.cifar10(root, tmp_path)
     assert (len(data.train), len(data.val), len(data.test)) == (45_000, 5_000, 10_000)
     whole = PixelStatistics.of(torch.cat([data.train.images, data.val.images]))

@@ -1,4 +1,4 @@
-"""From a picture to what a network sees: the same as in training, for every preprocessing, through a checkpoint."""
+"""From an image to what a network sees: the same as in training, for every preprocessing, through a checkpoint."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PREPROCESSINGS = ("standardize", "scale", "per_pixel_mean", "per_image", "global
 
 @pytest.mark.parametrize("name", PREPROCESSINGS)
 @pytest.mark.parametrize("fit", ["pad", pytest.param("resize", marks=pytest.mark.slow)])
-def test_a_picture_is_seen_as_an_image_of_the_dataset_was(tmp_path, name, fit):
+def test_an_image_is_seen_as_an_image_of_the_dataset_was(tmp_path, name, fit):
     data = assemble(compose("train", [f"preprocessing={name}", f"data.fit={fit}", "layers=torch"])).data
     torch.save(data.eval_transform.plain(), tmp_path / "transform")
     transform = EvalTransform.of(torch.load(tmp_path / "transform", weights_only=True))
     (images, _), *_ = data.val_dataloader()
-    seen = torch.cat([transform.views(picture, "center") for picture in data.val.images[:8]])
+    seen = torch.cat([transform.views(image, "center") for image in data.val.images[:8]])
     # Whitening multiplies by up to 1/√ε, and sums over one image in another order than over five hundred.
     torch.testing.assert_close(seen, images[:8], rtol=0, atol=1e-4 if name == "zca" else 1e-6)
 
@@ -45,8 +45,8 @@ def test_colours_become_grey_for_a_network_of_one_channel():
 
 
 def test_ten_crops_by_hand():
-    picture = torch.arange(9).reshape(1, 3, 3)
-    crops = ten_crops(picture, 2)
+    image = torch.arange(9).reshape(1, 3, 3)
+    crops = ten_crops(image, 2)
     assert crops.shape == (10, 1, 2, 2)
     corners = [[0, 1, 3, 4], [1, 2, 4, 5], [3, 4, 6, 7], [4, 5, 7, 8], [0, 1, 3, 4]]
     assert crops[:5].flatten(1).tolist() == corners
@@ -68,7 +68,7 @@ def test_the_protocols_are_those_that_can_be_asked_for():
 def test_multi_scale_has_the_sizes_of_its_paper():
     """He et al. 2016, section 4.1: a shorter side of 224, 256, 384, 480, 640.
 
-    A picture that brightens evenly from left to right tells how much of it a crop of 224 pixels holds.
+    An image that brightens evenly from left to right tells how much of it a crop of 224 pixels holds.
     """
     ramp = torch.linspace(0, 255, 640).round().to(torch.uint8).expand(3, 640, 640)
     views = EvalTransform(("a", "b"), 3, 224, 256, False, PixelMap.scale(0.0, 255.0, 3)).views(ramp, "multi_scale")
@@ -82,12 +82,12 @@ def test_144_crops_are_those_of_their_paper(across):
     """Szegedy et al. 2015, section 7: shorter sides of 256, 288, 320, 352; of each the left, middle and right square,
     or the upper, middle and lower one; of each its corners, its middle and itself, made small, and their mirror images.
 
-    A picture twice as long as it is short, which brightens evenly along its length, tells where a view lies in it.
+    An image twice as long as it is short, which brightens evenly along its length, tells where a view lies in it.
     """
     ramp = torch.linspace(0, 255, 704).round().to(torch.uint8).expand(3, 352, 704)
-    picture = ramp if across else ramp.transpose(1, 2)
+    image = ramp if across else ramp.transpose(1, 2)
     transform = EvalTransform(("a", "b"), 3, 224, 256, False, PixelMap.scale(0.0, 1.0, 3))
-    views = transform.views(picture, "crops_144")[:, 0]  # (144, 224, 224)
+    views = transform.views(image, "crops_144")[:, 0]  # (144, 224, 224)
     lines = views[:, 112] if across else views[:, :, 112]  # (144, 224), along the length
     found = []
     for line in lines.unflatten(0, (4, 3, 12))[:, :, :6].reshape(-1, 224):
@@ -105,10 +105,10 @@ def test_144_crops_are_those_of_their_paper(across):
 
 
 def test_the_corners_of_144_crops_are_four():
-    picture = torch.zeros(3, 256, 256, dtype=torch.uint8)
-    picture[:, 0, 0], picture[:, 0, -1], picture[:, -1, 0], picture[:, -1, -1] = 1, 2, 3, 4
+    image = torch.zeros(3, 256, 256, dtype=torch.uint8)
+    image[:, 0, 0], image[:, 0, -1], image[:, -1, 0], image[:, -1, -1] = 1, 2, 3, 4
     transform = EvalTransform(("a", "b"), 3, 224, 256, False, PixelMap.scale(0.0, 255.0, 3))
-    views = transform.views(picture, "crops_144")[:4, 0]
+    views = transform.views(image, "crops_144")[:4, 0]
     at = [(0, 0), (0, -1), (-1, 0), (-1, -1)]
     assert [int(view[place]) for view, place in zip(views, at, strict=True)] == [1, 2, 3, 4]
 
@@ -145,7 +145,7 @@ def test_a_file_is_read_as_the_validation_s_were(photos, resize, memory):
     files = sorted((photos / "val").rglob("*.jpg"))
     assert torch.equal(torch.stack([transform(file) for file in files]), images)
     reduced = torch.equal(transform(files[0]), replace(transform, read_side=None)(files[0]))
-    assert reduced is (resize == "original")  # so the pictures can tell
+    assert reduced is (resize == "original")  # so the images can tell
 
 
 def test_a_checkpoint_that_does_not_say_how_its_files_were_read(photos, tmp_path):

@@ -1,4 +1,4 @@
-"""Pictures that are not square: the middle of them, all of them on grey, or all of them out of proportion."""
+"""Images that are not square: the middle of them, all of them on grey, or all of them out of proportion."""
 
 import csv
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from repronet.data.reading import GREY, read_picture, squared
+from repronet.data.reading import GREY, read_image, squared
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 40), (40, 20), (7, 100), (500, 375)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_letterbox_holds_all_of_a_picture(height, width, channels):
+def test_a_letterbox_holds_all_of_an_image(height, width, channels):
     box = squared(torch.full((channels, height, width), 200, dtype=torch.uint8), 32, "letterbox")
     assert box.shape == (channels, 32, 32)
     share = min(height, width) / max(height, width)
@@ -24,9 +24,9 @@ def test_a_letterbox_holds_all_of_a_picture(height, width, channels):
 
 
 def test_what_is_squashed_fills_the_square():
-    picture = torch.zeros(3, 20, 80, dtype=torch.uint8)
-    picture[:, :, 40:] = 240
-    square = squared(picture, 16, "squash")
+    image = torch.zeros(3, 20, 80, dtype=torch.uint8)
+    image[:, :, 40:] = 240
+    square = squared(image, 16, "squash")
     assert square.shape == (3, 16, 16)
     assert (square[:, :, :7] == 0).all()
     assert (square[:, :, 9:] == 240).all()
@@ -34,10 +34,10 @@ def test_what_is_squashed_fills_the_square():
 
 @pytest.mark.parametrize("fit", ["squash", "letterbox"])
 def test_a_square_only_changes_its_size(fit, tmp_path):
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8))
-    picture.save(tmp_path / "p.png")
-    assert torch.equal(read_picture(tmp_path / "p.png", 12, fit), read_picture(tmp_path / "p.png", 12))
-    assert torch.equal(read_picture(tmp_path / "p.png", 24, fit), read_picture(tmp_path / "p.png"))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8))
+    image.save(tmp_path / "p.png")
+    assert torch.equal(read_image(tmp_path / "p.png", 12, fit), read_image(tmp_path / "p.png", 12))
+    assert torch.equal(read_image(tmp_path / "p.png", 24, fit), read_image(tmp_path / "p.png"))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_predict_and_eval_see_what_training_saw(repronet, tmp_path, photos, fit,
     assert f"{wrong} of 12" in repronet("eval", "run=r").out
 
 
-def test_pictures_beside_their_table_are_looked_at_too(repronet, photos):
+def test_images_beside_their_table_are_looked_at_too(repronet, photos):
     files = sorted(photos.rglob("*.jpg"))
     lines = [f"{file.relative_to(photos)},{file.parent.name}" for file in files]
     (photos / "labels.csv").write_text("\n".join(["image,label", *lines]))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from odd_pictures import write_good
+from odd_images import write_good
 from repronet.data.folders import WHOLE, files_below, read_layout, require_whole_groups
 from repronet.data.scan import scan
 from repronet.errors import UserError
@@ -36,7 +36,7 @@ def test_splits_by_any_of_their_names(tmp_path):
     }
 
 
-def test_pictures_may_lie_deeper_and_hidden_ones_are_passed_over(tmp_path):
+def test_images_may_lie_deeper_and_hidden_ones_are_passed_over(tmp_path):
     write_good(tmp_path, count=1)
     write_good(tmp_path / "cat", ("day",), count=1)
     write_good(tmp_path / "cat", (".trash",), count=1)
@@ -123,8 +123,8 @@ BROKEN = {
     broken_no_root: "no such folder",
     broken_root_is_a_file: "is a file; give the folder",
     broken_no_class: "it needs one a class",
-    broken_empty_class: "no picture in .*owl; fill or remove that class",
-    broken_class_of_other_files: "no picture in .*owl",
+    broken_empty_class: "no image in .*owl; fill or remove that class",
+    broken_class_of_other_files: "no image in .*owl",
     broken_val_without_train: "has val/ but no train/",
     broken_two_names_for_a_split: "val/ and valid/ are both val; keep one",
     broken_class_that_training_has_not: r"val/owl is not a class in training \(classes: cat, dog\)",
@@ -191,7 +191,7 @@ def test_links_that_lead_everywhere_end(tmp_path):
     assert {finding.what for finding in scan(tmp_path).findings} >= {"unreadable", "link that leads back"}
 
 
-def test_a_loose_picture_is_a_group_by_itself(tmp_path):
+def test_a_loose_image_is_a_group_by_itself(tmp_path):
     for path in ("train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "train/cat/anna/1.png", "train/dog/anna/2.png"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()

@@ -1,4 +1,4 @@
-"""Pictures of Hugging Face's package ``datasets``: tables that it saved, and folders of Parquet files."""
+"""Images of Hugging Face's package ``datasets``: tables that it saved, and folders of Parquet files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image
 from repronet import runs
 from repronet.data.cuts import Cut
 from repronet.data.hub import HubData, read_hub
-from repronet.data.image_folder import Reading, hub_pictures
-from repronet.data.reading import read_picture
+from repronet.data.image_folder import Reading, hub_images
+from repronet.data.reading import read_image
 from repronet.errors import UserError
 
 datasets = pytest.importorskip("datasets", reason="pip install datasets")
@@ -23,13 +23,13 @@ datasets.disable_progress_bars()  # those of what is saved here: repronet's outp
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the package and of what it stands on
 
 
-def picture(number: int) -> Image.Image:
+def image(number: int) -> Image.Image:
     return Image.fromarray(np.random.default_rng(number).integers(0, 256, (20, 24, 3), dtype=np.uint8))
 
 
 def png(number: int) -> bytes:
     content = io.BytesIO()
-    picture(number).save(content, "PNG")
+    image(number).save(content, "PNG")
     return content.getvalue()
 
 
@@ -44,7 +44,7 @@ def table(numbers, labels=None, feature=None, **names):
 
 @pytest.fixture
 def saved(tmp_path) -> Path:
-    """Sixteen pictures of training and four, called validation, that ``save_to_disk`` left."""
+    """Sixteen images of training and four, called validation, that ``save_to_disk`` left."""
     datasets.DatasetDict({"train": table(range(16)), "validation": table(range(16, 20))}).save_to_disk(
         tmp_path / "pets"
     )
@@ -52,13 +52,13 @@ def saved(tmp_path) -> Path:
 
 
 @pytest.mark.parametrize("memory", [4.0, 0.0])
-def test_pictures_and_labels_are_those_that_were_saved(saved, tmp_path, memory):
-    dataset = hub_pictures(HubData(saved), Reading(16, memory, tmp_path / "cache"), Cut(val=4, test=4))
+def test_images_and_labels_are_those_that_were_saved(saved, tmp_path, memory):
+    dataset = hub_images(HubData(saved), Reading(16, memory, tmp_path / "cache"), Cut(val=4, test=4))
     assert (dataset.classes, len(dataset.train), len(dataset.val), dataset.test) == (("cat", "dog"), 16, 4, None)
     for first, split in ((0, dataset.train), (16, dataset.val)):
         for row in range(len(split)):
             (tmp_path / "one.png").write_bytes(png(first + row))
-            assert torch.equal(split.picture(row), read_picture(tmp_path / "one.png", 16))
+            assert torch.equal(split.image(row), read_image(tmp_path / "one.png", 16))
             assert int(split.labels[row]) == (first + row) % 2
     assert dataset.val.name(3) == "val/3"
 
@@ -74,11 +74,11 @@ def test_one_table_is_cut_and_columns_are_named_or_found(tmp_path):
     assert read_hub(HubData(tmp_path / "two", label="kind")).classes == ("a", "b")
     with pytest.raises(UserError, match=r"data\.label_column=kin: .* has photo, kind; nearest: kind"):
         read_hub(HubData(tmp_path / "two", label="kin"))
-    with pytest.raises(UserError, match=r"data\.image_column=kind holds no pictures"):
+    with pytest.raises(UserError, match=r"data\.image_column=kind holds no images"):
         read_hub(HubData(tmp_path / "two", image="kind", label="kind"))
 
 
-def test_several_labels_a_picture(tmp_path):
+def test_several_labels_an_image(tmp_path):
     several = datasets.List(datasets.ClassLabel(names=["red", "round", "old"]))
     table(range(3), [[0, 2], [], [1]], several).save_to_disk(tmp_path / "tags")
     layout = read_hub(HubData(tmp_path / "tags"))
@@ -128,7 +128,7 @@ def test_a_run_on_it_is_tested_and_used(repronet, tmp_path, monkeypatch):
     words = ["data=huggingface", "data.root=pets", "model=lecture_net", "layers=torch", "data.batch_size=4"]
     outcome = repronet("train", *words, "trainer.max_epochs=1", "trainer.board=none", "run_dir=run")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "huggingface: pictures in image, labels in label\n" in outcome.out
+    assert "huggingface: images in image, labels in label\n" in outcome.out
     error = runs.read_result(tmp_path / "run")["test_error"]
     assert repr(error) in repronet("eval", "run=run").out
     (tmp_path / "one.png").write_bytes(png(0))

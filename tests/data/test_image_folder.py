@@ -1,4 +1,4 @@
-"""Folders of pictures: their splits, where pixels come from, and what is said when something is missing."""
+"""Folders of images: their splits, where pixels come from, and what is said when something is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from repronet.data import image_folder as module
 from repronet.data.cuts import Cut
 from repronet.data.decoded import log as decoding_log
 from repronet.data.image_folder import Reading, image_folder, imagenet, imagenette
-from repronet.data.pictures import PictureFiles, PictureStore, fits
+from repronet.data.images import ImageFiles, ImageStore, fits
 from repronet.data.preprocessing import PixelStatistics
 from repronet.errors import UserError
 
@@ -85,37 +85,37 @@ def test_memory_and_disk_give_the_same_pixels(tmp_path, reading):
     write(tmp_path / "photos")
     kept = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     left = image_folder(tmp_path / "photos", Reading(16, 0.0, reading.cache), Cut(0.2, 0.3, seed=0))
-    assert isinstance(kept.train.pictures, PictureStore)
-    assert isinstance(left.train.pictures, PictureFiles)
+    assert isinstance(kept.train.images, ImageStore)
+    assert isinstance(left.train.images, ImageFiles)
     for index in range(len(kept.train)):
-        picture = kept.train.picture(index)
-        assert min(picture.shape[-2:]) == 16
-        assert torch.equal(picture, left.train.picture(index))
-        assert picture.stride() == left.train.picture(index).stride()
+        image = kept.train.image(index)
+        assert min(image.shape[-2:]) == 16
+        assert torch.equal(image, left.train.image(index))
+        assert image.stride() == left.train.image(index).stride()
 
 
-def test_pictures_are_decoded_once(tmp_path, reading, monkeypatch):
+def test_images_are_decoded_once(tmp_path, reading, monkeypatch):
     write(tmp_path / "photos")
     image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
-    monkeypatch.setattr("repronet.data.pictures.read_picture", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("repronet.data.images.read_image", lambda *_: pytest.fail("decoded again"))
     image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
 
 
-def test_a_changed_picture_is_decoded_anew(tmp_path, reading):
+def test_a_changed_image_is_decoded_anew(tmp_path, reading):
     write(tmp_path / "photos")
     image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
     Image.new("RGB", (20, 20), (1, 2, 3)).save(tmp_path / "photos" / "bee" / "0.png")
-    whole = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0)).train.pictures
+    whole = image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0)).train.images
     assert whole[0][:, 5, 5].tolist() == [1, 2, 3]
 
 
 def test_statistics_are_of_the_training_pixels_and_kept(tmp_path, reading, monkeypatch):
     write(tmp_path / "photos")
     train = image_folder(tmp_path / "photos", Reading(None, 0.0, reading.cache), Cut(0.2, 0.3, seed=0)).train
-    flat = torch.cat([train.picture(index).flatten(1) for index in range(len(train))], dim=1)
+    flat = torch.cat([train.image(index).flatten(1) for index in range(len(train))], dim=1)
     expected = PixelStatistics.of(flat[None, :, :, None])
     assert train.statistics() == expected
-    monkeypatch.setattr("repronet.data.pictures.read_picture", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("repronet.data.images.read_image", lambda *_: pytest.fail("decoded again"))
     assert train.statistics() == expected
 
 
@@ -125,14 +125,14 @@ def test_how_much_fits():
     assert not fits(1, None, 1000)  # of unknown size
 
 
-def test_a_bad_picture_is_named(tmp_path, reading):
+def test_a_bad_image_is_named(tmp_path, reading):
     write(tmp_path / "photos")
-    (tmp_path / "photos" / "bee" / "3.png").write_bytes(b"no picture")
-    with pytest.raises(UserError, match=r"bee/3\.png: not a picture"):
+    (tmp_path / "photos" / "bee" / "3.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"bee/3\.png: not an image"):
         image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
 
 
-def test_what_lies_among_the_pictures_is_said(tmp_path, reading, caplog):
+def test_what_lies_among_the_images_is_said(tmp_path, reading, caplog):
     write(tmp_path / "photos")
     (tmp_path / "photos" / "bee" / "notes.txt").write_text("hello")
     with caplog.at_level("INFO", decoding_log.name.rpartition(".")[0]):
@@ -204,21 +204,21 @@ def test_imagenet_needs_both_folders(tmp_path, reading):
 
 def spoil(folder: Path, *names: str) -> None:
     for name in names:
-        (folder / name).write_bytes(b"no picture")
+        (folder / name).write_bytes(b"no image")
 
 
-def test_all_pictures_that_cannot_be_read_are_named_at_once(tmp_path, reading):
+def test_all_images_that_cannot_be_read_are_named_at_once(tmp_path, reading):
     write(tmp_path / "photos")
     bad = ["cat/1.png", "cat/5.png", "bee/3.png"]
     spoil(tmp_path / "photos", *bad)
-    with pytest.raises(UserError, match=r"^3 pictures cannot be read; data\.on_error=skip leaves them out: ") as caught:
+    with pytest.raises(UserError, match=r"^3 images cannot be read; data\.on_error=skip leaves them out: ") as caught:
         image_folder(tmp_path / "photos", reading, Cut(0.2, 0.3, seed=0))
-    assert all(f"photos/{name} (not a picture)" in str(caught.value) for name in bad)
+    assert all(f"photos/{name} (not an image)" in str(caught.value) for name in bad)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("memory", [1.0, 0.0])
-def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, reading, memory, caplog):
+def test_images_that_cannot_be_read_are_left_out_and_named(tmp_path, reading, memory, caplog):
     write(tmp_path / "photos")
     spoil(tmp_path / "photos", "cat/1.png", "bee/3.png")
     (tmp_path / "photos" / "bee" / "loop.png").symlink_to("loop.png")
@@ -228,27 +228,25 @@ def test_pictures_that_cannot_be_read_are_left_out_and_named(tmp_path, reading, 
         caplog.clear()
         data = image_folder(tmp_path / "photos", tolerant, Cut(4, 4, seed=0))
         assert sizes(data) == (10, 4, 4)
-        assert all(data.train.picture(row).shape[0] == 3 for row in range(10))
+        assert all(data.train.image(row).shape[0] == 3 for row in range(10))
         said = caplog.text
-        assert "left out: 4 of 22 pictures, which cannot be read" in said
+        assert "left out: 4 of 22 images, which cannot be read" in said
         assert all(f"bee/{name}.png: " in said for name in ("3", "loop", "gone"))
 
 
-def test_too_many_pictures_that_cannot_be_read_are_refused(tmp_path, reading):
+def test_too_many_images_that_cannot_be_read_are_refused(tmp_path, reading):
     write(tmp_path / "photos")
     spoil(tmp_path / "photos", "cat/1.png", "bee/3.png")
     for limit in (0.05, 1):
         with pytest.raises(UserError, match=rf"max_skipped={limit}: 2 of 20 images cannot be read: .*bee/3\.png"):
             image_folder(tmp_path / "photos", replace(reading, max_skipped=limit), Cut(4, 4, seed=0))
     spoil(tmp_path / "photos", *(f"bee/{number}.png" for number in range(10)))
-    with pytest.raises(UserError, match=r"no picture of the class of .*bee.* can be read; fill or remove that class"):
+    with pytest.raises(UserError, match=r"no image of the class of .*bee.* can be read; fill or remove that class"):
         image_folder(tmp_path / "photos", replace(reading, max_skipped=0.9), Cut(4, 4, seed=0))
 
 
 def test_a_long_list_is_shortened(tmp_path, reading):
     write(tmp_path / "photos", 30)
     spoil(tmp_path / "photos", *(f"cat/{number}.png" for number in range(25)))
-    with pytest.raises(
-        UserError, match=r"^25 pictures cannot be read; .*; and 5 more, which repronet data check lists"
-    ):
+    with pytest.raises(UserError, match=r"^25 images cannot be read; .*; and 5 more, which repronet data check lists"):
         image_folder(tmp_path / "photos", reading, Cut(4, 4, seed=0))

@@ -1,4 +1,4 @@
-"""Lists of pictures as the editors and shells of any system write them."""
+"""Lists of images as the editors and shells of any system write them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
 from repronet.data.splits import ImageDataset, Split
-from repronet.data.streaming import PictureLoader
+from repronet.data.streaming import ImageLoader
 from repronet.errors import UserError
 
 
@@ -40,9 +40,9 @@ def module(data: ImageDataset, size: int, pad: bool = False, policy: Policy | No
     )
 
 
-@pytest.mark.parametrize(("pictures", "pad"), [(32, False), (24, False), (24, True), (48, False)])
-def test_every_batch_has_the_networks_size(pictures, pad):
-    data = module(dataset(pictures), 32, pad)
+@pytest.mark.parametrize(("size", "pad"), [(32, False), (24, False), (24, True), (48, False)])
+def test_every_batch_has_the_networks_size(size, pad):
+    data = module(dataset(size), 32, pad)
     batches = list(data.train_dataloader())
     for images, _ in [*batches, *data.val_dataloader(), *data.test_dataloader()]:
         assert images.shape[1:] == (3, 32, 32)
@@ -88,9 +88,9 @@ def test_enlarging_and_standardising_commute():
     assert torch.allclose(Enlarged(pixel_map, 32)(images), pixel_map(before), atol=1e-5)
 
 
-def test_a_policy_makes_pictures_one_by_one():
+def test_a_policy_makes_images_one_by_one():
     data = module(dataset(48), 32, policy=Policy([{"op": "crop"}], 32))
-    assert isinstance(data.train_dataloader(), PictureLoader)
+    assert isinstance(data.train_dataloader(), ImageLoader)
     assert isinstance(module(dataset(48), 32).train_dataloader(), TensorLoader)
     images, _ = next(iter(data.train_dataloader()))
     assert images.shape == (5, 3, 32, 32)
@@ -118,7 +118,7 @@ def test_reducing_averages_what_it_leaves_out():
     assert (inner.float() - 127.5).abs().max() < 40
 
 
-def test_the_policy_changes_training_pictures_and_no_others():
+def test_the_policy_changes_training_images_and_no_others():
     data = module(dataset(32), 32, policy=Policy([{"op": "invert"}], 32))
     whole = torch.cat([images for images, _ in data.train_dataloader()])
     original = torch.cat([images for images, _ in data.val_dataloader()])

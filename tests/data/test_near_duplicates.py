@@ -1,4 +1,4 @@
-"""Pictures that were saved again, scaled or made lighter are found; others are not."""
+"""Images that were saved again, scaled or made lighter are found; others are not."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def scene(seed: int, height: int = 90, width: int = 120) -> torch.Tensor:
     return (F.interpolate(drawn, (height, width), mode="bicubic")[0].clamp(0, 1) * 255).to(torch.uint8)
 
 
-def jpeg(picture: torch.Tensor, tmp_path, quality: int) -> torch.Tensor:
-    to_pil_image(picture).save(tmp_path / "again.jpg", quality=quality)
+def jpeg(image: torch.Tensor, tmp_path, quality: int) -> torch.Tensor:
+    to_pil_image(image).save(tmp_path / "again.jpg", quality=quality)
     return pil_to_tensor(Image.open(tmp_path / "again.jpg"))
 
 
@@ -38,7 +38,7 @@ def test_what_was_changed_a_little_is_found_the_most_alike_first(tmp_path):
 
 
 def test_the_same_low_frequencies_are_not_enough():
-    """A fine pattern over the picture leaves the hash as it is."""
+    """A fine pattern over the image leaves the hash as it is."""
     plain = scene(0, 32, 32) // 4 + 90
     rows, columns = torch.arange(32)[:, None], torch.arange(32)
     pattern = ((rows + columns) % 2 * 100).to(torch.uint8)
@@ -47,7 +47,7 @@ def test_the_same_low_frequencies_are_not_enough():
     assert near_duplicates([plain, plain // 2 + pattern]) == []
 
 
-def test_pictures_without_contrast_are_like_no_other():
+def test_images_without_contrast_are_like_no_other():
     grey = torch.full((3, 20, 20), 128, dtype=torch.uint8)
     assert near_duplicates([grey, grey, grey // 2]) == []
     assert near_duplicates([]) == []
@@ -55,8 +55,8 @@ def test_pictures_without_contrast_are_like_no_other():
 
 def test_rows_beyond_those_compared_at_once(monkeypatch):
     monkeypatch.setattr("repronet.data.near_duplicates.ROWS", 3)
-    pictures = [scene(seed) for seed in range(10)]
-    found = near_duplicates([*pictures, pictures[0], pictures[9]])
+    images = [scene(seed) for seed in range(10)]
+    found = near_duplicates([*images, images[0], images[9]])
     assert {(one.first, one.second) for one in found} == {(0, 10), (9, 11)}
     assert found[0].alike == pytest.approx(1)
 

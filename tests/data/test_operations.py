@@ -1,4 +1,4 @@
-"""Each augmentation step on a picture where its effect is known, and that none of them leaks or loses randomness."""
+"""Each augmentation step on an image where its effect is known, and that none of them leaks or loses randomness."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ GREY_TOO = [op for op in OPERATIONS if op not in ("colour_cast", "pca_colour", "
 def ramp(channels: int = 3) -> torch.Tensor:
     """Brighter to the right and downwards, a different slope for each channel, with a white mark in the upper left."""
     rows, columns = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
-    picture = torch.stack([40 + 3 * rows + (c + 1) * columns for c in range(channels)])
-    picture[:, :3, :3] = 250
-    return picture.to(torch.uint8)
+    image = torch.stack([40 + 3 * rows + (c + 1) * columns for c in range(channels)])
+    image[:, :3, :3] = 250
+    return image.to(torch.uint8)
 
 
 def flat(value: int, channels: int = 3) -> torch.Tensor:
     return torch.full((channels, SIZE, SIZE), value, dtype=torch.uint8)
 
 
-def changed(picture: torch.Tensor, op: str, seed: int = 0, size: int = SIZE, **values) -> torch.Tensor:
-    return Policy([{"op": op, "p": 1.0, **values}], size)(picture, seed)
+def changed(image: torch.Tensor, op: str, seed: int = 0, size: int = SIZE, **values) -> torch.Tensor:
+    return Policy([{"op": op, "p": 1.0, **values}], size)(image, seed)
 
 
 def test_flips():
@@ -40,7 +40,7 @@ def test_flips():
     assert torch.equal(changed(ramp(), "flip_vertical"), ramp().flip(-2))
 
 
-def test_crops_are_pieces_of_the_picture():
+def test_crops_are_pieces_of_the_image():
     large = torch.arange(40 * 40).view(1, 40, 40).remainder(251).to(torch.uint8)
     places = set()
     for seed in range(40):
@@ -63,10 +63,10 @@ def test_pad_crop_moves_by_at_most_the_padding():
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("seed", range(8))
 def test_random_resized_crop_is_torchvisions_to_the_bit(channels, seed):
-    picture = torch.randint(0, 256, (40, 57, channels), dtype=torch.uint8).permute(2, 0, 1)  # as files are read
+    image = torch.randint(0, 256, (40, 57, channels), dtype=torch.uint8).permute(2, 0, 1)  # as files are read
     torch.manual_seed(seed)
-    wanted = v2.RandomResizedCrop(31)(picture)
-    found = changed(picture, "random_resized_crop", seed, size=31)
+    wanted = v2.RandomResizedCrop(31)(image)
+    found = changed(image, "random_resized_crop", seed, size=31)
     assert torch.equal(found, wanted)
     assert found.permute(1, 2, 0).is_contiguous()
 
@@ -86,12 +86,12 @@ def test_resize_brings_the_shorter_side_into_the_range():
     assert len(seen) > 2
 
 
-def changed_size(picture: torch.Tensor, seed: int) -> int:
+def changed_size(image: torch.Tensor, seed: int) -> int:
     from repronet.data.operations import operation
     from repronet.data.policy import drawn_from
 
     with drawn_from(seed):
-        out = operation("resize", {"short_side": [32, 36]}, SIZE)(picture)
+        out = operation("resize", {"short_side": [32, 36]}, SIZE)(image)
     assert out.shape[1] == 2 * out.shape[2]
     return out.shape[2]
 
@@ -224,7 +224,7 @@ def test_superpixels_are_few_colours_in_the_mean():
     assert out.float().mean() == pytest.approx(noisy.float().mean().item(), abs=1)
 
 
-def test_emboss_leaves_a_flat_picture_flat_and_raises_edges():
+def test_emboss_leaves_a_flat_image_flat_and_raises_edges():
     inner = changed(flat(100), "emboss", strength=1.0)[:, 2:-2, 2:-2]
     assert inner.unique().tolist() == [100]
     assert torch.equal(changed(ramp(), "emboss", strength=0.0), ramp())
@@ -248,14 +248,14 @@ def test_weather_lightens():
 
 
 @pytest.mark.parametrize("op", ["randaugment", "trivial", "augmix"])
-def test_whole_policies_change_most_pictures(op):
+def test_whole_policies_change_most_images(op):
     outs = [changed(ramp(), op, seed) for seed in range(12)]
     assert sum(not torch.equal(out, ramp()) for out in outs) >= 8
     assert all(out.dtype == torch.uint8 and out.shape == ramp().shape for out in outs)
 
 
 @pytest.mark.parametrize("op", GREY_TOO)
-def test_grey_pictures_stay_grey(op):
+def test_grey_images_stay_grey(op):
     out = changed(ramp(1), op)
     assert out.shape == (1, SIZE, SIZE)
     assert out.dtype == torch.uint8
@@ -263,7 +263,7 @@ def test_grey_pictures_stay_grey(op):
 
 @pytest.mark.parametrize("op", ["colour_cast", "pca_colour", "snow"])
 def test_steps_that_need_colours_say_so(op):
-    with pytest.raises(UserError, match=f"{op} needs colours, and the pictures are grey"):
+    with pytest.raises(UserError, match=f"{op} needs colours, and the images are grey"):
         changed(ramp(1), op)
 
 
@@ -282,22 +282,22 @@ EVERYTHING = """
 import hashlib, torch
 from repronet.data.policy import Policy
 from repronet.data.augmentation_ops import MIXING, OPERATIONS
-picture = torch.arange(3 * 24 * 24).remainder(251).to(torch.uint8).view(3, 24, 24)
+image = torch.arange(3 * 24 * 24).remainder(251).to(torch.uint8).view(3, 24, 24)
 digest = hashlib.sha256()
 for op in OPERATIONS:
     if op not in MIXING:
-        digest.update(Policy([{"op": op, "p": 1.0}], 24)(picture, 11).numpy().tobytes())
+        digest.update(Policy([{"op": op, "p": 1.0}], 24)(image, 11).numpy().tobytes())
 print(digest.hexdigest())
 """
 
 
 @pytest.mark.slow
-def test_another_process_makes_the_same_pictures():
-    picture = torch.arange(3 * 24 * 24).remainder(251).to(torch.uint8).view(3, 24, 24)
+def test_another_process_makes_the_same_images():
+    image = torch.arange(3 * 24 * 24).remainder(251).to(torch.uint8).view(3, 24, 24)
     digest = hashlib.sha256()
     for op in OPERATIONS:
         if op not in MIXING:
-            digest.update(changed(picture, op, seed=11).numpy().tobytes())
+            digest.update(changed(image, op, seed=11).numpy().tobytes())
     done = subprocess.run([sys.executable, "-c", EVERYTHING], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""Policies: probabilities, the size that comes out, and what mixing does to pictures and labels."""
+"""Policies: probabilities, the size that comes out, and what mixing does to images and labels."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def steps(name: str) -> list:
 
 @pytest.mark.parametrize("name", policies())
 @pytest.mark.parametrize("size", [32, 96])
-def test_every_named_policy_brings_pictures_to_the_size(name, size):
+def test_every_named_policy_brings_images_to_the_size(name, size):
     out = Policy(steps(name), size)(PICTURE, seed=1)
     assert out.shape == (3, size, size)
     assert out.dtype == torch.uint8
@@ -58,7 +58,7 @@ def test_what_no_step_brought_to_the_size_is_cut_from_the_middle():
 
 
 @pytest.mark.parametrize("op", ["mixup", "cutmix"])
-def test_mixing_blends_pictures_and_labels_by_one_share(op):
+def test_mixing_blends_images_and_labels_by_one_share(op):
     mixing = Policy([{"op": op, "alpha": 1.0}], 8).mixing
     assert mixing is not None
     values = torch.tensor([0.0, 1.0])
@@ -66,7 +66,7 @@ def test_mixing_blends_pictures_and_labels_by_one_share(op):
     mixed, labels = mixing(images, torch.tensor([0, 2]), 4, seed=3)
     assert mixed.shape == images.shape
     assert torch.allclose(labels.sum(1), torch.ones(2))
-    share_of_one = mixed.mean((1, 2, 3))  # how much of the picture of ones is in each
+    share_of_one = mixed.mean((1, 2, 3))  # how much of the image of ones is in each
     assert torch.allclose(labels[:, 2], share_of_one, atol=1e-6)
     assert 0 < labels[0, 2] < 1
     assert labels[:, [1, 3]].abs().max() == 0

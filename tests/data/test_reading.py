@@ -1,4 +1,4 @@
-"""Every kind of picture is read right by the stated rule, or refused in one line that names it."""
+"""Every kind of image is read right by the stated rule, or refused in one line that names it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from odd_pictures import HEIGHT, READABLE, REFUSED, RGB, WIDTH, encoded, plain, ramp
-from repronet.data.reading import PictureError, centre_crop, decode, read_picture, resize_short_side
+from odd_images import HEIGHT, READABLE, REFUSED, RGB, WIDTH, encoded, plain, ramp
+from repronet.data.reading import ImageError, centre_crop, decode, read_image, resize_short_side
 
 pytestmark = pytest.mark.field
 
@@ -23,7 +23,7 @@ def pixels(name: str) -> np.ndarray:
 
 @pytest.mark.parametrize("name", READABLE)
 @pytest.mark.parametrize("short_side", [None, 16])
-def test_readable_pictures_become_8_bit_rgb_and_say_how(name, short_side):
+def test_readable_images_become_8_bit_rgb_and_say_how(name, short_side):
     content, note = READABLE[name]
     reading = decode(content(), name, short_side)
     assert reading.pixels.dtype == np.uint8
@@ -39,7 +39,7 @@ def test_readable_pictures_become_8_bit_rgb_and_say_how(name, short_side):
 @pytest.mark.parametrize("short_side", [None, 16])
 def test_the_others_are_refused_in_one_line(name, short_side):
     content, kind = REFUSED[name]
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         decode(content(), f"photos/{name}", short_side)
     assert caught.value.kind == kind
     assert str(caught.value).startswith(f"photos/{name}: {kind}: ")
@@ -47,7 +47,7 @@ def test_the_others_are_refused_in_one_line(name, short_side):
 
 
 @pytest.mark.parametrize("name", ["plain.png", "plain.bmp", "plain.webp", "wrong_suffix.jpg"])
-def test_plain_pictures_are_read_as_they_are(name):
+def test_plain_images_are_read_as_they_are(name):
     assert np.array_equal(pixels(name), RGB)
 
 
@@ -70,7 +70,7 @@ def test_cmyk_without_ink_is_white():
     assert pixels("cmyk.jpg").min() >= 254
 
 
-def test_exif_turns_the_picture_upright():
+def test_exif_turns_the_image_upright():
     found = pixels("turned.png")
     assert found.shape == (WIDTH, HEIGHT, 3)
     assert np.array_equal(found[..., 0], np.rot90(ramp()[..., 0], -1))
@@ -95,9 +95,9 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(tmp_path):
     file = tmp_path / "large.jpg"
     Image.fromarray(RGB[:8, :10]).resize((640, 512), Image.Resampling.BICUBIC).save(file, quality=95)
     assert decode(file.read_bytes(), "large", 64).pixels.shape == (64, 80, 3)
-    reduced = read_picture(file, 64)
+    reduced = read_image(file, 64)
     assert reduced.shape == (3, 64, 80)
-    full = resize_short_side(read_picture(file), 64)
+    full = resize_short_side(read_image(file), 64)
     assert (reduced.float() - full.float()).abs().mean() < 3
 
 
@@ -151,29 +151,29 @@ def test_pillow_reads_the_other_jpegs(kind, monkeypatch):
     for _ in range(2):
         try:
             found.append(decode(content, "picture").pixels.tolist())
-        except PictureError as error:
+        except ImageError as error:
             found.append(str(error))
         monkeypatch.setattr("repronet.data.reading.simplejpeg", None)
     assert found[0] == found[1]
 
 
 def test_files_that_cannot_be_opened(tmp_path):
-    with pytest.raises(PictureError, match="unreadable: No such file or directory"):
-        read_picture(tmp_path / "none.png")
-    with pytest.raises(PictureError, match="unreadable: a folder; give its files"):
-        read_picture(tmp_path)
+    with pytest.raises(ImageError, match="unreadable: No such file or directory"):
+        read_image(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="unreadable: a folder; give its files"):
+        read_image(tmp_path)
 
 
 def test_the_shorter_side_and_the_middle():
-    picture = torch.arange(3 * 20 * 30).remainder(251).to(torch.uint8).view(3, 20, 30)
-    assert resize_short_side(picture, 20) is picture
-    assert resize_short_side(picture, 10).shape == (3, 10, 15)
-    assert resize_short_side(picture.transpose(1, 2), 40).shape == (3, 60, 40)
-    assert torch.equal(centre_crop(picture, 10), picture[:, 5:15, 10:20])
+    image = torch.arange(3 * 20 * 30).remainder(251).to(torch.uint8).view(3, 20, 30)
+    assert resize_short_side(image, 20) is image
+    assert resize_short_side(image, 10).shape == (3, 10, 15)
+    assert resize_short_side(image.transpose(1, 2), 40).shape == (3, 60, 40)
+    assert torch.equal(centre_crop(image, 10), image[:, 5:15, 10:20])
 
 
 def test_an_error_survives_the_way_out_of_a_process():
-    error = PictureError("a.png", "empty", "the file has no bytes")
+    error = ImageError("a.png", "empty", "the file has no bytes")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.kind, again.path) == (str(error), "empty", "a.png")
 

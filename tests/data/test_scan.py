@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from odd_pictures import READABLE, REFUSED, write_good
+from odd_images import READABLE, REFUSED, write_good
 from repronet.data.scan import Finding, Report, scan
 
 
@@ -19,10 +19,10 @@ def test_a_clean_folder(tmp_path):
         write_good(tmp_path / split, seed=seed)
     report = scan(tmp_path)
     assert report.findings == ()
-    assert report.pictures == {split: {"cat": 3, "dog": 3} for split in ("train", "val", "test")}
+    assert report.images == {split: {"cat": 3, "dog": 3} for split in ("train", "val", "test")}
 
 
-def test_at_least_21_odd_pictures_are_each_read_right_or_named(tmp_path):
+def test_at_least_21_odd_images_are_each_read_right_or_named(tmp_path):
     write_good(tmp_path / "good", ("",))
     odd = tmp_path / "odd"
     odd.mkdir()
@@ -31,9 +31,9 @@ def test_at_least_21_odd_pictures_are_each_read_right_or_named(tmp_path):
     assert len(READABLE) + len(REFUSED) >= 21
     report = scan(tmp_path)
     refused = {finding.where: finding.what for finding in report.findings if finding.severity == "error"}
-    # The odd pictures' contents are all different, but for the two suffixes of one content.
+    # The odd images' contents are all different, but for the two suffixes of one content.
     assert refused == {f"odd/{name}": kind for name, (_, kind) in REFUSED.items()}
-    assert report.pictures["all"]["odd"] == len(READABLE)
+    assert report.images["all"]["odd"] == len(READABLE)
     notes = " ".join(finding.detail for finding in report.findings if finding.severity == "note")
     for _, note in READABLE.values():
         assert note is None or note in notes
@@ -41,7 +41,7 @@ def test_at_least_21_odd_pictures_are_each_read_right_or_named(tmp_path):
     assert (suffix.where, suffix.severity) == ("odd/wrong_suffix.jpg", "warning")
 
 
-def test_the_same_picture_twice(tmp_path):
+def test_the_same_image_twice(tmp_path):
     write_good(tmp_path / "train")
     write_good(tmp_path / "test", seed=1)
     first = (tmp_path / "train" / "cat" / "0_0.png").read_bytes()
@@ -71,7 +71,7 @@ def test_classes_that_are_empty_missing_or_unknown(tmp_path):
     }
 
 
-def test_a_class_whose_pictures_are_all_broken_is_empty(tmp_path):
+def test_a_class_whose_images_are_all_broken_is_empty(tmp_path):
     write_good(tmp_path)
     (tmp_path / "owl").mkdir()
     (tmp_path / "owl" / "1.png").write_bytes(b"")
@@ -102,9 +102,9 @@ def test_what_lies_around(tmp_path):
     report = scan(tmp_path)
     assert [f.where for f in found(report, "outside the classes")] == ["train/readme.txt"]
     assert [f.where for f in found(report, "outside the splits")] == ["extra"]
-    assert {f.where: f.detail for f in found(report, "not a picture")} == {
-        "train/cat/labels.csv": "not named like a picture; left out",
-        "train/cat/picture.dat": "its content is PNG, but it is not named like a picture; left out",
+    assert {f.where: f.detail for f in found(report, "not an image")} == {
+        "train/cat/labels.csv": "not named like an image; left out",
+        "train/cat/picture.dat": "its content is PNG, but it is not named like an image; left out",
     }
     assert [f.where for f in found(report, "link that leads back")] == ["train/dog/loop"]
     assert [f.detail for f in found(report, "hidden")] == ["2 hidden files and folders are passed over"]
@@ -119,7 +119,7 @@ def test_a_file_whose_name_is_not_utf8_is_read(tmp_path):
     (tmp_path / "cat" / "0_0.png").unlink()
     report = scan(tmp_path)
     assert [f.where for f in found(report, "odd name")] == ["dog/caf\\xe9.png"]
-    assert report.pictures["all"]["dog"] == 4
+    assert report.images["all"]["dog"] == 4
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

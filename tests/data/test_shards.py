@@ -1,4 +1,4 @@
-"""Pictures in tar files, as WebDataset lays them out."""
+"""Images in tar files, as WebDataset lays them out."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from repronet import runs
 from repronet.config.build import data_of
 from repronet.config.compose import compose
 from repronet.data.cuts import Cut
-from repronet.data.image_folder import Reading, shard_pictures
-from repronet.data.pictures import PictureFiles
-from repronet.data.reading import read_picture
+from repronet.data.image_folder import Reading, shard_images
+from repronet.data.images import ImageFiles
+from repronet.data.reading import read_image
 from repronet.data.shards import find_shards, read_shards
 from repronet.errors import UserError
 
-COUNT = 24  # pictures in two shards
+COUNT = 24  # images in two shards
 WHOLE_CUT = Cut(val=4, test=4)
 
 
@@ -49,7 +49,7 @@ def label(number: int) -> str:
 
 @pytest.fixture
 def shards(tmp_path) -> Path:
-    """``train-000.tar`` and ``train-001.tar`` with twelve pictures each; their classes as words."""
+    """``train-000.tar`` and ``train-001.tar`` with twelve images each; their classes as words."""
     for number in range(2):
         rows = range(12 * number, 12 * number + 12)
         members = {f"{row:04}.{end}": made for row in rows for end, made in (("png", png(row)), ("cls", label(row)))}
@@ -63,18 +63,18 @@ def reading(tmp_path: Path, memory: float) -> Reading:
 
 
 @pytest.mark.parametrize("memory", [4.0, 0.0])
-def test_pictures_and_labels_are_those_of_the_files(shards, tmp_path, memory):
-    dataset = shard_pictures(shards / "train-{000..001}.tar", None, reading(tmp_path, memory), WHOLE_CUT)
+def test_images_and_labels_are_those_of_the_files(shards, tmp_path, memory):
+    dataset = shard_images(shards / "train-{000..001}.tar", None, reading(tmp_path, memory), WHOLE_CUT)
     assert dataset.classes == ("cat", "dog", "eel")
     assert [len(split) for split in (dataset.train, dataset.val, dataset.test)] == [16, 4, 4]  # type: ignore[arg-type]
-    assert isinstance(dataset.train.pictures, PictureFiles) is (memory == 0)
+    assert isinstance(dataset.train.images, ImageFiles) is (memory == 0)
     for split in (dataset.train, dataset.val, dataset.test):
         for row in range(len(split)):
             name = split.name(row)  # train-001.tar/0017.png
             number = int(Path(name).stem)
             assert name == f"train-{number // 12:03}.tar/{number:04}.png"
             (tmp_path / "one.png").write_bytes(png(number))
-            assert torch.equal(split.picture(row), read_picture(tmp_path / "one.png", 16))
+            assert torch.equal(split.image(row), read_image(tmp_path / "one.png", 16))
             assert dataset.classes[split.labels[row]] == label(number)
 
 
@@ -111,7 +111,7 @@ def test_labels_in_json_several_at_once_and_numbers_with_names_beside_them(tmp_p
 
 def test_names_of_shards_say_their_split(shards, tmp_path):
     write(shards / "validation_0.tar", {"0.png": png(0), "0.cls": b"dog"})
-    dataset = shard_pictures(shards, None, reading(tmp_path, 4), WHOLE_CUT)
+    dataset = shard_images(shards, None, reading(tmp_path, 4), WHOLE_CUT)
     assert (len(dataset.train), len(dataset.val), dataset.test) == (COUNT, 1, None)
     assert len(find_shards(shards / "{train,validation}[-_]*.tar")) == 3
     write(shards / "extra.tar", {"0.png": png(0), "0.cls": b"dog"})
@@ -127,8 +127,8 @@ def test_names_of_shards_say_their_split(shards, tmp_path):
         ("a.tar", b"no tar file" * 100, r"a\.tar: cannot be read as a tar file"),
         ("a.tar", b"\x1f\x8b" + b"0" * 600, r"unpack it with gunzip first"),
         ("a.tar", {"0.png": png(0)}, r"a\.tar/0\.png: has no label beside it"),
-        ("a.tar", {"0.cls": b"1"}, r"no picture there"),
-        ("a.tar", {"0.png": png(0), "0.jpg": png(1), "0.cls": b"1"}, r"has 0\.jpg too; a sample has one picture"),
+        ("a.tar", {"0.cls": b"1"}, r"no image there"),
+        ("a.tar", {"0.png": png(0), "0.jpg": png(1), "0.cls": b"1"}, r"has 0\.jpg too; a sample has one image"),
         ("a.tar", {"0.png": png(0), "0.json": b'{"who": 1}'}, r"no label found; set data\.label_column= to one of who"),
         ("a.tar", {"0.png": png(0), "0.json": b'{"label": {"a": 1}}'}, r"its label is \{'a': 1\}; it must be a word"),
         ("a.tar", {"0.png": png(0), "0.json": b'{"label"'}, r"0\.json: is no UTF-8 text, or no JSON"),
@@ -171,7 +171,7 @@ def test_a_run_on_shards_is_gone_on_with_tested_and_used(repronet, shards, monke
     words += ["data.batch_size=4", "trainer.max_epochs=2", "trainer.board=none", "data.workers=0", "data.memory=0"]
     outcome = repronet("train", *words, "run_dir=run")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "webdataset: 24 pictures in 2 shards\n" in outcome.out
+    assert "webdataset: 24 images in 2 shards\n" in outcome.out
     assert "17 train, 3 validation, 4 test" in outcome.out
     error = runs.read_result(tmp_path / "run")["test_error"]
     assert repr(error) in repronet("eval", "run=run").out
@@ -207,4 +207,4 @@ def test_what_webdataset_itself_writes_is_read(tmp_path):
     assert [file.label for file in layout.files["train"]] == [number % 2 for number in range(10)]
     read = webdataset.WebDataset(str(tmp_path / "shards" / "train-{000..002}.tar"), shardshuffle=False).decode("rgb8")
     for sample, file in zip(read, layout.files["train"], strict=True):
-        assert np.array_equal(read_picture(file.path).permute(1, 2, 0).numpy(), sample["png"])
+        assert np.array_equal(read_image(file.path).permute(1, 2, 0).numpy(), sample["png"])

@@ -1,4 +1,4 @@
-"""Pictures and labels in a table: what is found in it, what is refused, and which pictures a cut keeps together."""
+"""Images and labels in a table: what is found in it, what is refused, and which images a cut keeps together."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from repronet.data.cuts import Cut
 from repronet.data.folders import Layout
-from repronet.data.image_folder import Reading, image_folder, picture_table
+from repronet.data.image_folder import Reading, image_folder, image_table
 from repronet.data.table import Columns, read_table
 from repronet.errors import UserError
 
@@ -20,14 +20,14 @@ CUT = Cut(val=0.2, test=0.2, seed=0)
 
 
 def draw(file: Path, number: int) -> None:
-    """A picture of its own colours, 12×16."""
+    """An image of its own colours, 12×16."""
     file.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(number).integers(0, 256, (12, 16, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(file)
 
 
 def table(folder: Path, header: str, *rows: str, count: int = 0, name: str = "labels.csv") -> Path:
-    """A table beside ``count`` pictures called 0.png, 1.png …"""
+    """A table beside ``count`` images called 0.png, 1.png …"""
     for number in range(count):
         draw(folder / f"{number}.png", number)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def test_columns_are_found_by_their_usual_names_and_said_in_one_line(tmp_path):
     for number in range(3):
         draw(tmp_path / f"{number}.png", number)
     layout = read(file)
-    assert layout.notes == ["labels.csv: pictures in Filename, labels in Class, splits in split"]
+    assert layout.notes == ["labels.csv: images in Filename, labels in Class, splits in split"]
     assert layout.classes == ("cat", "dog")
     assert {s: [(f.path.name, f.label) for f in files] for s, files in layout.files.items()} == {
         "train": [("0.png", 1), ("1.png", 0)],
@@ -112,7 +112,7 @@ REFUSED = {
     "image,label\n0.png,a\n,b\n": r"data.image_column=image: empty in 1 rows",
     "image,label\n0.png,a\n0.png,b\n": r"0.png has 2 rows; use one row per image",
     "image,label,split\n0.png,a,test\n1.png,b,val\n": r"data.split_column=split: no row of .*labels.csv is of train",
-    "image,label,split\n0.png,a,train\n1.png,b,test\n": r"no picture of b in training",
+    "image,label,split\n0.png,a,train\n1.png,b,test\n": r"no image of b in training",
 }
 
 
@@ -140,35 +140,35 @@ def test_columns_that_are_not_there_or_hold_something_else_are_one_line(tmp_path
         read(tmp_path / "none.csv")
 
 
-def test_pictures_that_are_not_there_are_counted_before_any_is_read(tmp_path, reading, monkeypatch, caplog):
-    monkeypatch.setattr("repronet.data.pictures.read_picture", lambda *_: pytest.fail("decoded"))
+def test_images_that_are_not_there_are_counted_before_any_is_read(tmp_path, reading, monkeypatch, caplog):
+    monkeypatch.setattr("repronet.data.images.read_image", lambda *_: pytest.fail("decoded"))
     rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(20)]
     file = table(tmp_path / "photos", "image,label", *rows, count=16)
-    with pytest.raises(UserError, match=r"4 of 20 pictures are not there, .*16.png, .*18.png for instance; data.root="):
-        picture_table(file, Columns(), None, reading, CUT)
-    with pytest.raises(UserError, match=r"data.max_skipped=0.1: 4 of 20 pictures are not there"):
-        picture_table(file, Columns(), None, Reading(8, 1.0, reading.cache, 0.1), CUT)
+    with pytest.raises(UserError, match=r"4 of 20 images are not there, .*16.png, .*18.png for instance; data.root="):
+        image_table(file, Columns(), None, reading, CUT)
+    with pytest.raises(UserError, match=r"data.max_skipped=0.1: 4 of 20 images are not there"):
+        image_table(file, Columns(), None, Reading(8, 1.0, reading.cache, 0.1), CUT)
     monkeypatch.undo()
     with caplog.at_level(logging.INFO, "repronet"):
-        data = picture_table(file, Columns(), None, Reading(8, 1.0, reading.cache, 4), CUT)
+        data = image_table(file, Columns(), None, Reading(8, 1.0, reading.cache, 4), CUT)
     assert len(data.train) + len(data.val) + len(data.test) == 16
-    assert "left out: 4 of 20 pictures are not there" in caplog.text
+    assert "left out: 4 of 20 images are not there" in caplog.text
 
 
-def test_pictures_may_lie_anywhere_and_are_the_ones_that_the_table_names(tmp_path, reading):
+def test_images_may_lie_anywhere_and_are_the_ones_that_the_table_names(tmp_path, reading):
     rows = [f"{tmp_path / 'far' / f'{number}.png'},{'ab'[number % 2]}" for number in range(10)]
     for number in range(10):
         draw(tmp_path / "far" / f"{number}.png", number)
-    data = picture_table(table(tmp_path / "near", "image,label", *rows), Columns(), None, reading, CUT)
+    data = image_table(table(tmp_path / "near", "image,label", *rows), Columns(), None, reading, CUT)
     there = image_folder_of(tmp_path / "far", tmp_path / "classes")
     folder = image_folder(there, reading, CUT)
     assert contents(data.train, data.val, data.test) == contents(folder.train, folder.val, folder.test)
 
 
 def contents(*splits) -> set[tuple[bytes, int]]:
-    """Every picture with its label."""
+    """Every image with its label."""
     return {
-        (split.picture(row).contiguous().numpy().tobytes(), int(split.labels[row]))
+        (split.image(row).contiguous().numpy().tobytes(), int(split.labels[row]))
         for split in splits
         for row in range(len(split))
     }
@@ -176,14 +176,14 @@ def contents(*splits) -> set[tuple[bytes, int]]:
 
 def test_how_a_table_is_sorted_changes_nothing(tmp_path, reading):
     rows = [f"{number}.png,{'ab'[number % 2]}" for number in range(10)]
-    one = picture_table(table(tmp_path, "image,label", *rows, count=10), Columns(), None, reading, CUT)
-    other = picture_table(table(tmp_path, "image,label", *rows[::-1], name="other.csv"), Columns(), None, reading, CUT)
+    one = image_table(table(tmp_path, "image,label", *rows, count=10), Columns(), None, reading, CUT)
+    other = image_table(table(tmp_path, "image,label", *rows[::-1], name="other.csv"), Columns(), None, reading, CUT)
     for split in ("train", "val", "test"):
         assert contents(getattr(one, split)) == contents(getattr(other, split))
 
 
 def image_folder_of(flat: Path, root: Path) -> Path:
-    """The same pictures in a folder a class, in the order of the table."""
+    """The same images in a folder a class, in the order of the table."""
     for number in range(10):
         place = root / "ab"[number % 2]
         place.mkdir(parents=True, exist_ok=True)
@@ -192,7 +192,7 @@ def image_folder_of(flat: Path, root: Path) -> Path:
 
 
 def grouped(folder: Path) -> tuple[Path, list[str]]:
-    """60 pictures of 12 persons, of very different number, in three classes."""
+    """60 images of 12 persons, of very different number, in three classes."""
     rng = np.random.default_rng(3)
     persons = [f"p{person}" for person in rng.choice(12, 60, p=np.arange(1, 13) / 78)]
     rows = [f"{number:02}.png,{'abc'[number % 3]},{person}" for number, person in enumerate(persons)]
@@ -207,22 +207,22 @@ def people_in(split, persons) -> set[str]:
 
 def test_no_person_is_on_two_sides(tmp_path, reading):
     file, persons = grouped(tmp_path / "photos")
-    data = picture_table(file, Columns(group="person"), None, reading, CUT)
+    data = image_table(file, Columns(group="person"), None, reading, CUT)
     sides = [people_in(split, persons) for split in (data.train, data.val, data.test)]
     assert set.union(*sides) == set(persons)
     assert len(set.union(*sides)) == sum(map(len, sides))  # nobody twice
     assert all(6 <= len(split) <= 18 for split in (data.val, data.test))  # a fifth of 60 is 12
-    loose = picture_table(file, Columns(), None, reading, CUT)
+    loose = image_table(file, Columns(), None, reading, CUT)
     assert people_in(loose.train, persons) & people_in(loose.test, persons)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_person_of_most_pictures_stays_in_training(tmp_path, reading, seed):
+def test_a_person_of_most_images_stays_in_training(tmp_path, reading, seed):
     rows = [f"{number:02}.png,{'ab'[number % 2]},{max(number, 20)}" for number in range(30)]
     for number in range(30):
         draw(tmp_path / f"{number:02}.png", number)
     file = table(tmp_path, "image,label,person", *rows)
-    data = picture_table(file, Columns(group="person"), None, reading, Cut(0.1, 0.1, seed))
+    data = image_table(file, Columns(group="person"), None, reading, Cut(0.1, 0.1, seed))
     assert (len(data.train), len(data.val), len(data.test)) == (
         pytest.approx(24, abs=2),
         *[pytest.approx(3, abs=1)] * 2,
@@ -237,12 +237,12 @@ def test_of_two_groups_one_is_taken_however_large(tmp_path, reading):
         draw(tmp_path / f"{number:02}.png", number)
     rows[28], rows[29] = "28.png,a,other,test", "29.png,b,other,test"
     file = table(tmp_path, "image,label,person,split", *rows)
-    data = picture_table(file, Columns(group="person"), None, reading, Cut(0.1, 0.1))
+    data = image_table(file, Columns(group="person"), None, reading, Cut(0.1, 0.1))
     assert (len(data.train), len(data.val)) == (20, 8)
 
 
 @pytest.mark.parametrize("group", [None, "person"])
-def test_folds_are_those_of_scikit_learn_and_test_every_picture_once(tmp_path, reading, group):
+def test_folds_are_those_of_scikit_learn_and_test_every_image_once(tmp_path, reading, group):
     file, persons = grouped(tmp_path / "photos")
     labels = np.arange(60) % 3
     kinds = {None: StratifiedKFold, "person": StratifiedGroupKFold}
@@ -251,7 +251,7 @@ def test_folds_are_those_of_scikit_learn_and_test_every_picture_once(tmp_path, r
     seen = []
     for fold, (_, rows) in enumerate(parts):
         cut = Cut(val=0.2, test=0.2, seed=7, folds=5, fold=fold)
-        data = picture_table(file, Columns(group=group), None, reading, cut)
+        data = image_table(file, Columns(group=group), None, reading, cut)
         assert data.test.index.tolist() == rows.tolist()
         assert len(data.train) + len(data.val) + len(data.test) == 60
         if group:
@@ -263,30 +263,30 @@ def test_folds_are_those_of_scikit_learn_and_test_every_picture_once(tmp_path, r
 def test_a_fold_validates_where_there_is_a_test_split(tmp_path, reading):
     rows = [f"{number}.png,{'ab'[number % 2]},{'test' if number < 4 else 'train'}" for number in range(24)]
     file = table(tmp_path, "image,label,split", *rows, count=24)
-    data = picture_table(file, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=4, fold=1))
+    data = image_table(file, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=4, fold=1))
     assert (len(data.train), len(data.val), len(data.test)) == (15, 5, 4)
     all_three = table(tmp_path, "image,label,split", *rows, "24.png,a,val", name="three.csv")
     draw(tmp_path / "24.png", 24)
     with pytest.raises(UserError, match=r"data.folds=4: the data have validation and test of their own"):
-        picture_table(all_three, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=4, fold=1))
+        image_table(all_three, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=4, fold=1))
 
 
 def test_what_cannot_be_cut_is_one_line(tmp_path, reading):
     rows = [f"{number}.png,{'ab'[number % 2]},{'x' if number else 'y'},one" for number in range(6)]
     file = table(tmp_path, "image,label,split_of,person", *rows, count=6)
     with pytest.raises(UserError, match=r"each class is one group \(a: one\), so no class can be split"):
-        picture_table(file, Columns(group="person"), None, reading, CUT)
-    with pytest.raises(UserError, match=r"cannot be cut into 5 parts: no class has 5 pictures"):
-        picture_table(file, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=5, fold=0))
+        image_table(file, Columns(group="person"), None, reading, CUT)
+    with pytest.raises(UserError, match=r"cannot be cut into 5 parts: no class has 5 images"):
+        image_table(file, Columns(), None, reading, Cut(0.2, 0.2, 0, folds=5, fold=0))
     with pytest.raises(UserError, match=r"into 3 parts: groups stay whole, and there are 2$"):
-        picture_table(file, Columns(group="split_of"), None, reading, Cut(0.2, 0.2, 0, folds=3, fold=2))
+        image_table(file, Columns(group="split_of"), None, reading, Cut(0.2, 0.2, 0, folds=3, fold=2))
     divided = table(tmp_path, "image,label,split,person", "0.png,a,train,p", "1.png,b,train,q", "2.png,a,test,q")
     with pytest.raises(UserError, match=r"data.group_column=person: q is in train and test; keep it in one split"):
-        picture_table(divided, Columns(group="person"), None, reading, CUT)
+        image_table(divided, Columns(group="person"), None, reading, CUT)
 
 
 @pytest.mark.parametrize("groups", ["folder", "prefix"])
-def test_groups_of_a_folder_of_pictures(tmp_path, reading, groups, caplog):
+def test_groups_of_a_folder_of_images(tmp_path, reading, groups, caplog):
     for number in range(40):
         person, name = f"p{number % 8}", f"{number}.png"
         place = f"{person}/{name}" if groups == "folder" else f"{person}_{name}"
@@ -309,7 +309,7 @@ def test_numbers_of_the_same_value_have_always_the_same_order(tmp_path):
     ("rows", "message"),
     [
         (["0.png,a", '1.png,"b\x1b[31m"'], r"data.label_column=label: 'b\x1b[31m' in "),
-        (["0.png,a", f"{'x' * 300}.png,b"], "1 of 2 pictures are not there"),
+        (["0.png,a", f"{'x' * 300}.png,b"], "1 of 2 images are not there"),
         (["0.png,a", "1.png,b", "./0.png,b"], "0.png has 2 rows"),
     ],
 )

@@ -11,8 +11,8 @@ from repronet.errors import UserError
 from repronet.layers import LocalContrastNorm
 
 
-def pictures(count: int = 400, *shape: int) -> Tensor:
-    """Pixels that depend on their neighbours, as in pictures."""
+def drawn(count: int = 400, *shape: int) -> Tensor:
+    """Pixels that depend on their neighbours, as in images."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(count, *(shape or (2, 6, 6)), generator=generator)
     smooth = noise.cumsum(-1).cumsum(-2)
@@ -20,7 +20,7 @@ def pictures(count: int = 400, *shape: int) -> Tensor:
 
 
 def test_per_pixel_mean_centres_every_pixel():
-    images = pictures()
+    images = drawn()
     mapped = PerPixelMean.of(images)(images)
     assert mapped.dtype == torch.float32
     assert mapped.mean(0).abs().max() < 1e-6
@@ -28,12 +28,12 @@ def test_per_pixel_mean_centres_every_pixel():
 
 
 def test_per_pixel_mean_is_that_of_the_training_images():
-    train, other = pictures(), pictures(10).flip(-1)
+    train, other = drawn(), drawn(10).flip(-1)
     torch.testing.assert_close(PerPixelMean.of(train)(other) + PerPixelMean.of(train).mean, other / 255)
 
 
 def test_per_image_gives_each_image_mean_0_and_deviation_1():
-    mapped = PerImage()(pictures())
+    mapped = PerImage()(drawn())
     assert mapped.mean((1, 2, 3)).abs().max() < 1e-5
     assert (mapped.std((1, 2, 3), correction=0) - 1).abs().max() < 1e-4
 
@@ -50,12 +50,12 @@ def test_global_contrast_by_hand():
 
 
 def test_local_contrast_is_the_layers():
-    images = pictures(3, 1, 12, 12)
+    images = drawn(3, 1, 12, 12)
     torch.testing.assert_close(LocalContrast(5)(images), LocalContrastNorm(5)(images / 255))
 
 
 def test_zca_makes_pixels_uncorrelated_and_changes_little():
-    images = pictures(2000, 1, 5, 5)
+    images = drawn(2000, 1, 5, 5)
     whitening = Zca.of(images, epsilon=1e-9)
     flat = whitening(images).flatten(1).double()
     covariance = flat.t() @ flat / len(flat)

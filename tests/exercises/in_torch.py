@@ -13,8 +13,8 @@ def im2col(input, kernel_size, stride, padding, dilation):
 def col2im(columns, batch, size, kernel_size, stride, padding, dilation):
     if not batch:
         return columns.new_zeros(0, len(columns) // math.prod(kernel_size), *size)
-    by_picture = columns.unflatten(1, (batch, -1)).transpose(0, 1)
-    return F.fold(by_picture, size, kernel_size, dilation, padding, stride)
+    by_image = columns.unflatten(1, (batch, -1)).transpose(0, 1)
+    return F.fold(by_image, size, kernel_size, dilation, padding, stride)
 
 
 def conv2d_input_gradient(grad_output, weight, size, stride, padding, dilation, groups):

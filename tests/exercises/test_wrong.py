@@ -55,7 +55,7 @@ def bias_over_the_wrong_axes(grad_output):
     return grad_output.sum((1, 2, 3))
 
 
-def bias_of_the_first_picture(grad_output):
+def bias_of_the_first_image(grad_output):
     return grad_output[0].sum((1, 2))
 
 
@@ -83,7 +83,7 @@ def groups_mixed(grad_output, input, kernel_size, stride, padding, dilation, gro
     return RIGHT["conv2d_weight_gradient"](grad_output, first, kernel_size, stride, padding, dilation, groups)
 
 
-def mean_over_the_pictures(grad_output, input, kernel_size, stride, padding, dilation, groups):
+def mean_over_the_images(grad_output, input, kernel_size, stride, padding, dilation, groups):
     total = RIGHT["conv2d_weight_gradient"](grad_output, input, kernel_size, stride, padding, dilation, groups)
     return total / max(1, len(input))
 
@@ -108,7 +108,7 @@ def softmax_without_shift(input, labels):
     return -np.log(probabilities[np.arange(len(labels)), labels]).mean()
 
 
-def not_divided_by_the_pictures(input, labels):
+def not_divided_by_the_images(input, labels):
     return input.softmax(1) - F.one_hot(labels, input.shape[1])
 
 
@@ -133,17 +133,17 @@ WRONG = [
     ("avg_pool2d_input_gradient", sum_instead_of_average, "share", {"size": [1, 2], "kernel_size": [1, 2]}),
     ("max_pool2d_forward", largest_against_zeros, "never wins", {"input": [[[[-1]]]], "padding": 1}),
     ("conv2d_bias_gradient", bias_over_the_wrong_axes, "bias", {"grad_output": [[[[0]], [[0]]]]}),
-    ("conv2d_bias_gradient", bias_of_the_first_picture, "share", {"grad_output": [[[[1]]], [[[1]]]]}),
-    ("conv2d_forward", flipped_kernel, "laid on the picture", {"input": [[[[0, 1]]]], "weight": [[[[0, 1]]]]}),
+    ("conv2d_bias_gradient", bias_of_the_first_image, "share", {"grad_output": [[[[1]]], [[[1]]]]}),
+    ("conv2d_forward", flipped_kernel, "laid on the image", {"input": [[[[0, 1]]]], "weight": [[[[0, 1]]]]}),
     ("conv2d_forward", padding_off_by_one, "padding", {"padding": 1, "stride": 1, "groups": 1, "dilation": 1}),
     ("conv2d_forward", dilation_of_the_columns_only, "gaps", {"dilation": 2, "stride": 1, "groups": 1}),
     ("conv2d_input_gradient", rest_of_the_stride_cut_off, "remainder", {"stride": 2, "size": [1, 2], "groups": 1}),
     ("conv2d_weight_gradient", groups_mixed, "groups", {"groups": 2, "kernel_size": [1, 1], "stride": 1}),
-    ("conv2d_weight_gradient", mean_over_the_pictures, "pictures share", {"groups": 1, "kernel_size": [1, 1]}),
+    ("conv2d_weight_gradient", mean_over_the_images, "images share", {"groups": 1, "kernel_size": [1, 1]}),
     ("batch_norm_gradients", without_the_path_of_the_mean, "mean", {"grad_output": [[[[1]]]]}),
     ("batch_norm_forward", variance_over_one_less, "divisor", {"eps": 1.0}),
     ("softmax_cross_entropy", softmax_without_shift, "exp small", {"labels": [0]}),
-    ("softmax_cross_entropy_input_gradient", not_divided_by_the_pictures, "share", {"input": [[0, 0], [0, 0]]}),
+    ("softmax_cross_entropy_input_gradient", not_divided_by_the_images, "share", {"input": [[0, 0], [0, 0]]}),
     ("im2col", rows_in_another_order, "order", {"kernel_size": [1, 2], "stride": 1, "padding": 0}),
     ("linear_weight_gradient", transposed, "joins", {"grad_output": [[0, 0]], "input": [[0]]}),
     ("relu_input_gradient", passes_at_zero, "zero", {"grad_output": [[[1]]], "output": [[[0]]]}),

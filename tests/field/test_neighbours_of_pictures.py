@@ -1,4 +1,4 @@
-"""What else a folder, a list or a table of pictures may be: read right, or answered in one line with what to do."""
+"""What else a folder, a list or a table of images may be: read right, or answered in one line with what to do."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image
 
-from odd_pictures import write_good
+from odd_images import write_good
 from repronet.analysis.wrong_labels import errs_too_often
 from repronet.data.folders import read_layout, require_whole_groups
-from repronet.data.lists import pictures_in
+from repronet.data.lists import images_in
 from repronet.data.scan import scan_table
 from repronet.data.table import Columns, read_table
 from repronet.errors import UserError
@@ -41,7 +41,7 @@ def photos(tmp_path, monkeypatch) -> Path:
 def test_an_archive_is_to_be_unpacked(photos, repronet):
     shutil.make_archive("packed", "zip", photos)
     assert "is an archive; unpack it and give the folder" in refusal(read_layout, Path("packed.zip"))
-    assert "is an archive; unpack it and give the folder" in refusal(pictures_in, "packed.zip")
+    assert "is an archive; unpack it and give the folder" in refusal(images_in, "packed.zip")
     Path("within").mkdir()
     shutil.copy("packed.zip", "within")
     assert "; unpack packed.zip?" in refusal(read_layout, Path("within"))
@@ -50,7 +50,7 @@ def test_an_archive_is_to_be_unpacked(photos, repronet):
 
 
 def test_an_address_is_to_be_downloaded():
-    assert "is an address; download" in refusal(pictures_in, "https://example.org/cat.jpg")
+    assert "is an address; download" in refusal(images_in, "https://example.org/cat.jpg")
 
 
 def test_a_single_class_is_refused_and_found(photos, repronet):
@@ -71,7 +71,7 @@ def test_a_table_and_a_list_of_windows_name_the_same_files(photos):
     files = sorted(photos.rglob("*.png"))
     names = ["\\".join(file.relative_to(photos.parent).parts) for file in files]
     Path("list.txt").write_text("\r\n".join(names))
-    assert pictures_in("list.txt") == [file.relative_to(photos.parent) for file in files]
+    assert images_in("list.txt") == [file.relative_to(photos.parent) for file in files]
     rows = [f"{name},{file.parent.name}" for name, file in zip(names, files, strict=True)]
     Path("table.csv").write_text("\n".join(["image,label", *rows]))
     layout = read_table(Path("table.csv"), None, Columns(), None)
@@ -81,7 +81,7 @@ def test_a_table_and_a_list_of_windows_name_the_same_files(photos):
 def test_a_backslash_in_a_name_stays_one(photos):
     shutil.copy(next(photos.rglob("*.png")), "a\\b.png")
     Path("list.txt").write_text("a\\b.png\n")
-    assert pictures_in("list.txt") == [Path("a\\b.png")]
+    assert images_in("list.txt") == [Path("a\\b.png")]
 
 
 @pytest.mark.parametrize("ending", [".xlsx", ".jsonl", ".feather"])
@@ -107,7 +107,7 @@ def test_each_of_several_labels_is_counted(photos):
     rows = [f"{file},{cell}" for file, cell in zip(files, cells, strict=True)]
     Path("table.csv").write_text("\n".join(["image,label", *rows]))
     report = scan_table(read_table(Path("table.csv"), None, Columns(separator=";"), None))
-    assert report.pictures == {"all": {"blue": 2, "green": 2, "red": 3}}
+    assert report.images == {"all": {"blue": 2, "green": 2, "red": 3}}
     assert report.several == {"all": 6}
 
 
@@ -149,8 +149,8 @@ def test_a_dozen_runs_have_a_dozen_colours():
     assert len({line.get_color() for line in figure.axes[0].get_lines()}) == 12
 
 
-def test_a_picture_on_its_side_and_one_in_ink_are_told_apart(photos):
-    """An animated picture counts once, by its first frame."""
+def test_an_image_on_its_side_and_one_in_ink_are_told_apart(photos):
+    """An animated image counts once, by its first frame."""
     frames = [Image.new("RGB", (20, 20), (n, 0, 0)) for n in range(3)]
     frames[0].save(photos / "cat" / "moves.webp", save_all=True, append_images=frames[1:])
     files = [item.path.name for item in read_layout(photos).files["all"]]

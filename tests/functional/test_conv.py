@@ -140,7 +140,7 @@ def test_the_output_may_be_written_to(algorithm, padding):
 
 
 def test_pieces_of_the_batch_add_up(monkeypatch):
-    """Large batches are multiplied a few pictures at a time; the result does not show it."""
+    """Large batches are multiplied a few images at a time; the result does not show it."""
     monkeypatch.setattr(im2col, "_COLUMN_ELEMENTS_CPU", 1)
     assert_same(partial(conv2d, algorithm="im2col"), F.conv2d, random(5, 4, 7, 6), *operands()[1:])
 

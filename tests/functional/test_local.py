@@ -76,7 +76,7 @@ def test_shared_weights_make_it_a_convolution(x, filters, geometry):
     assert_same(everywhere, lambda x, w, b: F.conv2d(x, w, b, *where), random(*x), shared, bias)
 
 
-def test_a_window_as_large_as_the_picture_makes_it_fully_connected():
+def test_a_window_as_large_as_the_image_makes_it_fully_connected():
     x, w, b = operands((2, 3, 4, 5), 6, Geometry((4, 5)))
     expected = linear(x.flatten(1), w.flatten(1), b.flatten())
     torch.testing.assert_close(locally_connected2d(x, w, b).flatten(1), expected)
@@ -108,7 +108,7 @@ def test_by_hand():
     assert b.grad.tolist() == [[[1, 2]]]
 
 
-def test_one_picture():
+def test_one_image():
     x, w, b = operands((1, 3, 6, 5), 4, Geometry((3, 2)))
     assert_same(
         lambda x, w, b: locally_connected2d(x, w, b),

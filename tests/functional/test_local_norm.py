@@ -115,7 +115,7 @@ def test_within_maps_other_maps_count_for_nothing():
     torch.testing.assert_close(local_response_norm_within_maps(x)[:, :1], local_response_norm_within_maps(x[:, :1]))
 
 
-def test_within_maps_needs_pictures():
+def test_within_maps_needs_images():
     with pytest.raises(ValueError, match=r"needs an input \(N, C, H, W\), got \(2, 3, 4\)"):
         local_response_norm_within_maps(random(2, 3, 4))
     with pytest.raises(RuntimeError, match="needs a size of at least 1, got 0"):
@@ -154,7 +154,7 @@ def test_contrast_gradients_are_proved():
         assert_proved(lambda x, f=operator: f(x, 3), x)
 
 
-def test_a_constant_picture_becomes_nothing_and_has_a_gradient():
+def test_a_constant_image_becomes_nothing_and_has_a_gradient():
     x = torch.full((1, 2, 6, 6), 7.0, dtype=torch.float64)
     assert subtractive_norm(x, 3).abs().max() < 1e-14
     zero = torch.zeros(1, 2, 6, 6, dtype=torch.float64, requires_grad=True)

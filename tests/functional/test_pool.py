@@ -204,7 +204,7 @@ def test_padding_never_wins_against_the_lowest_values():
 
 
 def test_a_window_in_the_padding_altogether():
-    """Both elements of the one window are beside the picture: its maximum is −∞, and nobody receives its gradient."""
+    """Both elements of the one window are beside the image: its maximum is −∞, and nobody receives its gradient."""
     x = random(1, 1, 2, 5).requires_grad_()
     how = {"kernel_size": 2, "stride": 1, "padding": 1, "dilation": (3, 1)}
     y = max_pool2d(x, **how, algorithm="own")
@@ -219,8 +219,8 @@ def test_max_window_of_more_than_256_elements():
 
 
 def test_max_in_blocks_of_the_batch(monkeypatch):
-    """A large batch is handled a few pictures at a time; the last piece may be smaller."""
-    monkeypatch.setattr(max_pool, "_BLOCK", 150)  # two pictures of 3·5·5
+    """A large batch is handled a few images at a time; the last piece may be smaller."""
+    monkeypatch.setattr(max_pool, "_BLOCK", 150)  # two images of 3·5·5
     x = random(5, 3, 5, 5)
     for how in ((2, 2), (3, 2, 1)):
         assert_same(lambda t: max_pool2d(t, *how, algorithm="own"), lambda t: F.max_pool2d(t, *how), x)  # noqa: B023

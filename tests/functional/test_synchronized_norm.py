@@ -1,4 +1,4 @@
-"""Batch norm over several processes is batch norm of one process over all the pictures, its gradients too."""
+"""Batch norm over several processes is batch norm of one process over all the images, its gradients too."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repronet.functional.norm import batch_norm
 from repronet.functional.synchronized_norm import pooled_statistics, synchronized_batch_norm
 from together import together
 
-SIZES = {2: (4, 3), 3: (3, 0, 1)}  # pictures of each process
+SIZES = {2: (4, 3), 3: (3, 0, 1)}  # images of each process
 
 
 def one_batch(count: int) -> tuple[torch.Tensor, ...]:

@@ -96,8 +96,8 @@ def test_three_views_show_the_same_windows(geometry):
     all_at_once = windows(x, geometry)
     ho, wo = geometry.output_size((7, 5))
     assert all_at_once.shape == (2, 3, ho, wo, *geometry.kernel)
-    for (a, b), picture in zip(geometry.offsets, slices(x, geometry), strict=True):
-        assert torch.equal(all_at_once[..., a, b], picture)
+    for (a, b), image in zip(geometry.offsets, slices(x, geometry), strict=True):
+        assert torch.equal(all_at_once[..., a, b], image)
     columns = im2col(x, geometry)
     assert torch.equal(columns.reshape(3, *geometry.kernel, 2, ho, wo), all_at_once.permute(1, 4, 5, 0, 2, 3))
 
@@ -122,7 +122,7 @@ def test_overlap_add_counts_the_windows_over_each_element():
 
 
 def test_overlap_add_drops_what_falls_on_the_padding():
-    pieces = [torch.ones(1, 1, 2, 2)] * 9  # 3×3 windows around a 2×2 picture padded to 4×4
+    pieces = [torch.ones(1, 1, 2, 2)] * 9  # 3×3 windows around a 2×2 image padded to 4×4
     assert overlap_add(pieces, (2, 2), square(3, padding=1))[0, 0].tolist() == [[4, 4], [4, 4]]
 
 
@@ -148,7 +148,7 @@ def test_alexnet_conv1_is_a_96_by_363_times_363_by_3025_product():
     assert im2col(torch.zeros(1, 3, 227, 227), square(11, stride=4)).shape == (363, 3025)
 
 
-def test_pad_leaves_an_unpadded_picture_alone():
+def test_pad_leaves_an_unpadded_image_alone():
     x = random(1, 1, 4, 4)
     assert pad(x, square(3)) is x
 

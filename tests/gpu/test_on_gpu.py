@@ -171,9 +171,9 @@ def test_deterministic_runs_are_equal_whether_killed_or_not(tmp_path):
 
 
 @on_cuda_alone
-def test_pictures_come_from_pinned_memory(tmp_path):
+def test_images_come_from_pinned_memory(tmp_path):
     """By loader processes that fetch ahead; the batches are those that are made in this process."""
-    folder_of_pictures(tmp_path / "photos", 8)
+    folder_of_images(tmp_path / "photos", 8)
     found = []
     for workers in (0, 2):
         run = tmp_path / str(workers)
@@ -184,7 +184,7 @@ def test_pictures_come_from_pinned_memory(tmp_path):
     assert found[0] == found[1]
 
 
-def folder_of_pictures(root: Path, each: int) -> None:
+def folder_of_images(root: Path, each: int) -> None:
     colours = {"red": (255, 0, 0), "blue": (0, 0, 255)}
     for name, colour in colours.items():
         (root / name).mkdir(parents=True)

@@ -130,7 +130,7 @@ def test_batch_norm_counts_its_batches():
     torch.testing.assert_close(layer.running_mean, torch.stack([b.mean((0, 2, 3)) for b in batches]).mean(0))
 
 
-def test_batch_norm_wants_pictures():
+def test_batch_norm_wants_images():
     with pytest.raises(ValueError, match="expected 4D input"):
         layers.BatchNorm2d(4)(torch.zeros(3, 4))
 
@@ -148,7 +148,7 @@ def test_parameter_counts_of_the_lectures(layer, parameters):
     assert sum(p.numel() for p in layer.parameters()) == parameters
 
 
-def test_ten_filters_keep_the_size_of_the_picture():
+def test_ten_filters_keep_the_size_of_the_image():
     assert layers.Conv2d(3, 10, 5, padding=2)(torch.zeros(1, 3, 32, 32)).shape == (1, 10, 32, 32)
 
 

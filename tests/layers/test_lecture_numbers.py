@@ -35,7 +35,7 @@ def test_three_ways_to_connect_seven_inputs_with_three_hidden_units():
     assert (weights(full), weights(local), weights(shared)) == (21, 9, 3)
 
 
-def test_a_picture_of_200_by_200_with_40_000_hidden_units():
+def test_an_image_of_200_by_200_with_40_000_hidden_units():
     """Fully connected about 2 billion weights on the slide, which rounds 1.6; locally with 10×10 windows 4 million."""
     assert weights(layers.Linear(200 * 200, 40_000)) == 1_600_000_000
     # Windows that hang over the edge by 9 give a unit for every pixel: padding 5 gives one row and column too many.
@@ -45,7 +45,7 @@ def test_a_picture_of_200_by_200_with_40_000_hidden_units():
     assert weights(layers.Conv2d(1, 100, 10)) == 10_000  # 100 shared filters
 
 
-def test_a_picture_of_300_by_300_in_colour_with_1_000_hidden_units():
+def test_an_image_of_300_by_300_in_colour_with_1_000_hidden_units():
     assert weights(layers.Linear(300 * 300 * 3, 1_000)) == 270_000_000
 
 

@@ -65,13 +65,13 @@ def test_repr():
     assert repr(LocallyConnected2d(3, 4, 6, 3, bias=False)).endswith("bias=False)")
 
 
-def test_another_size_of_picture_is_refused():
+def test_another_size_of_image_is_refused():
     layer = LocallyConnected2d(1, 1, 6, 3)
     with pytest.raises(RuntimeError, match="weights for"):
         layer(torch.zeros(1, 1, 7, 7))
 
 
-def test_a_window_larger_than_the_picture_is_refused():
+def test_a_window_larger_than_the_image_is_refused():
     with pytest.raises(RuntimeError, match="larger than the padded input"):
         LocallyConnected2d(1, 1, 2, 3)
 

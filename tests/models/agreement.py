@@ -55,7 +55,7 @@ def assert_same_network(
     gradient of the pixels it sees by percents: with our own kernels float32 can be asked for its logits alone.
 
     Args:
-        size: side of the pictures.
+        size: side of the images.
         smaller: whether 128 pixels will do in float64, which is slow.
         same_kernels: whether "vendor" makes our layers round as torch's do everywhere before a ReLU; the mean and the
             sigmoid of squeeze and excitation do not, so float32 is then asked for its logits alone.

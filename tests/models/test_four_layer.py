@@ -14,7 +14,7 @@ NAMES = ("four_layer", "four_layer_tanh", "four_layer_abutting")
 NORMALIZED = ("norm1", "norm2")
 
 
-def pictures() -> Tensor:
+def inputs() -> Tensor:
     return torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 4
 
 
@@ -47,7 +47,7 @@ def test_each_pool_halves_the_maps(name):
         network.get_submodule(key).register_forward_hook(
             lambda module, given, y, key=key: shapes.__setitem__(key, tuple(y.shape[1:]))
         )
-    network(pictures())
+    network(inputs())
     assert shapes == {
         "conv1": (32, 32, 32),
         "pool1": (32, 16, 16),
@@ -63,10 +63,10 @@ def test_each_pool_halves_the_maps(name):
 def test_windows_overlap_or_abut(name, side):
     """One bright pixel where two windows of three meet: as many outputs see it as windows hold it."""
     network = seeded(name)
-    picture = torch.zeros(1, 1, 32, 32)
-    picture[0, 0, 2, 2] = 1
-    assert int(network.pool1(picture).count_nonzero()) == (4 if side == 3 else 1)
-    assert float(network.pool2(picture).max()) == pytest.approx(1 / side**2)
+    image = torch.zeros(1, 1, 32, 32)
+    image[0, 0, 2, 2] = 1
+    assert int(network.pool1(image).count_nonzero()) == (4 if side == 3 else 1)
+    assert float(network.pool2(image).max()) == pytest.approx(1 / side**2)
 
 
 def test_tanh_stands_where_relu_stood_and_nothing_else_changes():
@@ -79,7 +79,7 @@ def test_tanh_stands_where_relu_stood_and_nothing_else_changes():
     below = torch.tensor([-2.0])
     assert relu.activation(below) == 0
     torch.testing.assert_close(tanh.activation(below), torch.tanh(below))
-    assert not torch.allclose(relu(pictures()), tanh(pictures()), rtol=1e-2)
+    assert not torch.allclose(relu(inputs()), tanh(inputs()), rtol=1e-2)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -89,9 +89,9 @@ def test_normalization_is_the_papers_or_another_or_none(name):
         network = seeded(name, normalization=chosen)
         assert all(isinstance(network.get_submodule(key), kind) for key in NORMALIZED), chosen
         assert network.architecture == name
-    own, named = seeded(name)(pictures()), seeded(name, normalization="local_response")(pictures())
+    own, named = seeded(name)(inputs()), seeded(name, normalization="local_response")(inputs())
     assert torch.equal(own, named)
-    assert not torch.allclose(own, seeded(name, normalization="none")(pictures()), rtol=1e-2)
+    assert not torch.allclose(own, seeded(name, normalization="none")(inputs()), rtol=1e-2)
 
 
 def test_response_norm_weighs_as_much_at_the_start_as_in_alexnet():
@@ -112,7 +112,7 @@ def test_response_norm_weighs_as_much_at_the_start_as_in_alexnet():
 def test_our_layers_and_torchs_agree(name, normalization):
     ours, theirs = (seeded(name, layers=layers, normalization=normalization).double() for layers in ("custom", "torch"))
     assert all(torch.equal(a, b) for a, b in zip(ours.state_dict().values(), theirs.state_dict().values(), strict=True))
-    assert largest_difference(ours, theirs, pictures().double()) < 1e-9
+    assert largest_difference(ours, theirs, inputs().double()) < 1e-9
 
 
 RELEASED = {
@@ -148,7 +148,7 @@ def test_the_released_network_of_11_percent_normalises_nine_maps():
     order: list[str] = []
     for key in ("pool1", "norm1", "norm2", "pool2"):
         network.get_submodule(key).register_forward_hook(lambda module, given, y, key=key: order.append(key))
-    network(pictures()[..., :24, :24])
+    network(inputs()[..., :24, :24])
     assert order == ["pool1", "norm1", "norm2", "pool2"]
 
 
@@ -168,7 +168,7 @@ def test_the_released_network_of_18_percent_normalises_within_each_map():
 )
 def test_released_networks_agree_on_our_layers_and_torchs(name, side):
     ours, theirs = (seeded(name, layers=family).double() for family in ("custom", "torch"))
-    images = 255 * pictures().double()[..., :side, :side]
+    images = 255 * inputs().double()[..., :side, :side]
     assert largest_difference(ours, theirs, images) < 1e-9
 
 

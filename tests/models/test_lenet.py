@@ -156,7 +156,7 @@ def test_batch_normalization_is_a_choice_of_lenet5_and_not_of_1998s():
         ({"name": "lenet5", "num_classes": 0}, "num_classes=0"),
         ({"name": "lenet5", "layers": "tensorflow"}, "layers=tensorflow"),
         ({"name": "lenet5", "normalization": "groups"}, "normalization=groups: no such layer"),
-        ({"name": "lenet5_1998", "num_classes": 26}, "pictures of the ten digits"),
+        ({"name": "lenet5_1998", "num_classes": 26}, "images of the ten digits"),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments, message):

@@ -44,7 +44,7 @@ def test_squeeze_and_excitation_by_hand():
     torch.testing.assert_close(module(x), x * s[:, :, None, None])
 
 
-def test_where_each_network_halves_the_picture():
+def test_where_each_network_halves_the_image():
     """Shapes alone do not show it."""
 
     def strides(name: str) -> list[tuple[int, ...]]:

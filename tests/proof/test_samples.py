@@ -221,7 +221,7 @@ def test_every_sample(operator, algorithm, dtype, layout):
 
 @pytest.mark.parametrize("operator", OPERATORS, ids=lambda operator: operator.name)
 def test_no_elements(operator):
-    """Empty batches, pictures without rows, and so on: accepted and refused as by torch, with their gradients."""
+    """Empty batches, images without rows, and so on: accepted and refused as by torch, with their gradients."""
     if operator.name == "multiclass_hinge":
         pytest.skip("torch answers the hinge of an empty batch with whatever stands in memory")
     cases = [empty for case in some_samples(operator, torch.float64, 5) for empty in without_elements(case)]

@@ -1,4 +1,4 @@
-"""What a run leaves for a person to read: figures by class, answers, pictures."""
+"""What a run leaves for a person to read: figures by class, answers, images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from sklearn.metrics import classification_report, roc_auc_score
 
-from odd_pictures import write_good
+from odd_images import write_good
 from repronet import runs
 from repronet.config.build import assemble, recorded_config
 from repronet.session.evaluation import _chosen, write_figures
@@ -26,7 +26,7 @@ def table(path):
 
 def test_per_class_is_scikit_learns_of_the_best_weights(finished_run):
     test = assemble(recorded_config(finished_run / runs.BEST), begins=False).data.test
-    likely = of_run(finished_run).probabilities([test.picture(row) for row in range(len(test))]).numpy()
+    likely = of_run(finished_run).probabilities([test.image(row) for row in range(len(test))]).numpy()
     report = classification_report(test.labels.numpy(), likely.argmax(1), output_dict=True)
     auc = roc_auc_score(test.labels.numpy(), likely, multi_class="ovr", average=None)
     rows = table(finished_run / runs.PER_CLASS)
@@ -56,7 +56,7 @@ def test_answers_are_the_confusion_matrix_and_have_thumbnails(finished_run):
     surest = max(wrong, key=lambda row: float(row["probability"]))
     assert surest["thumbnail"] == "0"
     test = assemble(recorded_config(finished_run / runs.BEST), begins=False).data.test
-    assert (sprite[:32] == test.picture(int(surest["picture"]))[0].numpy()).all()
+    assert (sprite[:32] == test.image(int(surest["picture"]))[0].numpy()).all()
 
 
 def test_thumbnails_are_the_surest_mistakes_of_each_pair_and_the_least_sure_hits():
@@ -66,7 +66,7 @@ def test_thumbnails_are_the_surest_mistakes_of_each_pair_and_the_least_sure_hits
     assert chosen == [19, 18, 17, 16, 15, 14, 20, 21, 22]
 
 
-def test_pictures_are_there_unasked(finished_run):
+def test_images_are_there_unasked(finished_run):
     drawn = {path.stem for path in (finished_run / runs.PICTURES).glob("*.png")}
     assert drawn == {"curves", "confusion", "reliability", "inputs", "mistakes"}
     for path in (finished_run / runs.PICTURES).glob("*.png"):

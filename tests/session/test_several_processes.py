@@ -52,7 +52,7 @@ def test_a_launcher_says_how_many_and_a_config_may_not_differ(monkeypatch):
     ("count", "batch", "size", "found"),
     [(100, 7, 2, True), (100, 8, 2, False), (98, 7, 2, False), (99, 2, 2, True), (7, 7, 3, False), (8, 7, 1, True)],
 )
-def test_shares_of_one_picture_are_found(count, batch, size, found):
+def test_shares_of_one_image_are_found(count, batch, size, found):
     """Of 100 in sevens two are left, one for each of two processes."""
     assert _has_a_share_of_one(count, batch, size) is found
 

@@ -1,4 +1,4 @@
-"""A trained network in Python: what it takes as a picture, and what it gives."""
+"""A trained network in Python: what it takes as an image, and what it gives."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def pixels():
 
 
 @pytest.mark.parametrize("kind", ["path", "word", "pillow", "array", "tensor"])
-def test_one_picture_alone_or_several_of_any_kind(classifier, pixels, tmp_path, kind):
+def test_one_image_alone_or_several_of_any_kind(classifier, pixels, tmp_path, kind):
     image = Image.fromarray(pixels[0].numpy())
     image.save(tmp_path / "a.png")
     made = {
@@ -36,26 +36,26 @@ def test_one_picture_alone_or_several_of_any_kind(classifier, pixels, tmp_path, 
         "array": np.asarray(image),
         "tensor": pixels,
     }
-    picture = made[kind]
-    alone = classifier.probabilities(picture)
+    given = made[kind]
+    alone = classifier.probabilities(given)
     assert alone.shape == (1, 10)
     assert torch.equal(alone, classifier.probabilities([pixels]))
-    assert classifier.predict(picture) == [classifier.classes[int(alone.argmax())]]
-    assert classifier.features(picture).shape == (1, 84)
+    assert classifier.predict(given) == [classifier.classes[int(alone.argmax())]]
+    assert classifier.features(given).shape == (1, 84)
 
 
-def test_no_picture(classifier):
+def test_no_image(classifier):
     assert classifier.probabilities([]).shape == (0, 10)
     assert classifier.predict([]) == []
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_an_array_with_its_channels_first_is_a_picture_where_nothing_else_can_be_meant(classifier, channels):
-    pictures = torch.randint(0, 256, (5, channels, 28, 30), dtype=torch.uint8)
-    expected = classifier.probabilities(pictures)
-    assert torch.equal(classifier.probabilities(pictures.numpy()), expected)
-    torch.testing.assert_close(classifier.probabilities(pictures[0].numpy()), expected[:1])
-    assert torch.equal(classifier.probabilities(pictures.movedim(1, -1).numpy()), expected)
+def test_an_array_with_its_channels_first_is_an_image_where_nothing_else_can_be_meant(classifier, channels):
+    images = torch.randint(0, 256, (5, channels, 28, 30), dtype=torch.uint8)
+    expected = classifier.probabilities(images)
+    assert torch.equal(classifier.probabilities(images.numpy()), expected)
+    torch.testing.assert_close(classifier.probabilities(images[0].numpy()), expected[:1])
+    assert torch.equal(classifier.probabilities(images.movedim(1, -1).numpy()), expected)
 
 
 def test_an_array_whose_first_and_last_axes_could_be_channels_has_them_last(classifier):
@@ -76,13 +76,13 @@ def test_an_array_whose_first_and_last_axes_could_be_channels_has_them_last(clas
         (7, "not int$"),
     ],
 )
-def test_what_is_no_picture_is_named_as_it_was_given(classifier, wrong, said):
+def test_what_is_no_image_is_named_as_it_was_given(classifier, wrong, said):
     with pytest.raises(UserError, match=said) as error:
         classifier.predict(wrong)
-    assert str(error.value).startswith("a picture must be")
+    assert str(error.value).startswith("an image must be")
 
 
-def test_a_folder_is_no_picture(classifier, tmp_path):
+def test_a_folder_is_no_image(classifier, tmp_path):
     with pytest.raises(UserError, match="a folder; give its files"):
         classifier.predict(tmp_path)
 
@@ -112,7 +112,7 @@ def test_a_plain_trainers_checkpoint_classifies(tmp_path):
 
 def test_a_plain_trainers_checkpoint_that_lacks_something_says_what_loads_it(tmp_path):
     saved_by_a_plain_trainer(models.create("lenet5", num_classes=2, in_channels=1), tmp_path, False)
-    with pytest.raises(UserError, match=r"how its pictures .* ImageClassifier.load_from_checkpoint\(path\)$"):
+    with pytest.raises(UserError, match=r"how its images .* ImageClassifier.load_from_checkpoint\(path\)$"):
         load(tmp_path / "own.ckpt")
     own = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(1024, 2))
     saved_by_a_plain_trainer(own, tmp_path, True)

@@ -1,4 +1,4 @@
-"""Dense testing: a network at every place of a whole picture."""
+"""Dense testing: a network at every place of a whole image."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def classifier(name: str, side: int, shorter: int, pixel_map=None, layers: str =
     return Classifier(network, EvalTransform(CLASSES, 3, side, shorter, False, plain), {})
 
 
-def picture(height: int, width: int) -> torch.Tensor:
+def image(height: int, width: int) -> torch.Tensor:
     return torch.randint(0, 256, (3, height, width), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
 
 
@@ -56,23 +56,23 @@ def test_the_first_linear_layer_of_vgg_becomes_a_window_of_seven():
 
 
 @pytest.mark.parametrize(("protocol", "sides"), [("dense", [40]), ("dense_multi_scale", [32, 37, 55, 69, 91])])
-def test_a_network_that_ends_in_a_mean_sees_whole_pictures_and_their_mirror_images(protocol, sides):
+def test_a_network_that_ends_in_a_mean_sees_whole_images_and_their_mirror_images(protocol, sides):
     subject = classifier("resnet20", 32, 40)
-    whole = subject.transform.whole(picture(50, 80), protocol)
+    whole = subject.transform.whole(image(50, 80), protocol)
     assert [tuple(one.shape) for one in whole] == [(2, 3, side, round(side * 1.6)) for side in sides]
     with torch.inference_mode():
         expected = torch.cat([subject.network(one).softmax(1) for one in whole]).mean(0)
-    torch.testing.assert_close(subject.probabilities(picture(50, 80), protocol)[0], expected)
+    torch.testing.assert_close(subject.probabilities(image(50, 80), protocol)[0], expected)
     torch.testing.assert_close(whole[0][0].flip(-1), whole[0][1])
 
 
-def test_no_picture_has_no_answer():
+def test_no_image_has_no_answer():
     assert classifier("resnet20", 32, 40).probabilities([], "dense").shape == (0, 3)
 
 
 def test_networks_and_pixels_of_one_size_are_refused():
     with pytest.raises(UserError, match="protocol=dense: AlexNet takes images of one size; take ten_crop"):
-        classifier("alexnet", 227, 256).probabilities(picture(256, 256), "dense")
+        classifier("alexnet", 227, 256).probabilities(image(256, 256), "dense")
     fitted = classifier("resnet20", 32, 32, PerPixelMean(torch.zeros(3, 32, 32)))
     with pytest.raises(UserError, match="protocol=dense: the images of this run are of one size"):
-        fitted.probabilities(picture(40, 40), "dense")
+        fitted.probabilities(image(40, 40), "dense")

@@ -1,4 +1,4 @@
-"""Several labels a picture: figures equal to scikit-learn's, losses equal to torch's, and what is refused."""
+"""Several labels per image: figures equal to scikit-learn's, losses equal to torch's, and what is refused."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_every_figure_is_scikit_learns():
     assert figures["loss"] == pytest.approx(float(F.binary_cross_entropy_with_logits(logits, labels.float())), abs=1e-6)
 
 
-def test_a_label_that_no_picture_has_counts_nowhere():
+def test_a_label_that_no_image_has_counts_nowhere():
     logits, labels = answers()
     labels[:, 4] = 0
     evaluation = evaluated(logits, labels)

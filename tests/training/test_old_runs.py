@@ -40,9 +40,9 @@ def old_run(request, tmp_path, finished_run) -> Path:
 def test_it_is_evaluated_and_loaded(repronet, old_run, finished_run):
     now, then = repronet("eval", f"run={old_run}"), repronet("eval", f"run={finished_run}")
     assert (now.code, now.out) == (0, then.out)
-    picture = torch.zeros(1, 28, 28, dtype=torch.uint8)
-    expected = load(finished_run).probabilities([picture])
-    assert torch.equal(load(old_run).probabilities([picture]), expected)
+    image = torch.zeros(1, 28, 28, dtype=torch.uint8)
+    expected = load(finished_run).probabilities([image])
+    assert torch.equal(load(old_run).probabilities([image]), expected)
 
 
 def test_it_is_not_resumed(repronet, old_run):

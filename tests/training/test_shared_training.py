@@ -32,7 +32,7 @@ SPLITS = {
 
 
 def dataset() -> ImageDataset:
-    """Pictures of three classes that differ in brightness."""
+    """Images of three classes that differ in brightness."""
     drawn = torch.Generator().manual_seed(0)
 
     def split(count: int) -> Split:

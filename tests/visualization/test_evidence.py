@@ -78,8 +78,8 @@ def test_the_gradient_is_autograds():
     assert not torch.allclose(guided, expected)
 
 
-def test_the_found_pictures_excite_their_class_beyond_every_real_one(finished_run):
-    """The score is what is climbed, not the probability: a picture can excite a neighbouring class even more."""
+def test_the_found_images_excite_their_class_beyond_every_real_one(finished_run):
+    """The score is what is climbed, not the probability: an image can excite a neighbouring class even more."""
     classifier = of_run(finished_run, runs.BEST)
     network = probe(classifier.network)
     labels = torch.arange(10)

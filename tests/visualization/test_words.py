@@ -10,7 +10,7 @@ from repronet.visualization.words import CLOSEST, has_words, words_of
 
 
 class Brightness(torch.nn.Module):
-    """Three words, dark, grey and bright, on 4×4 places of a picture of 8 pixels; a patch is 2×2 pixels."""
+    """Three words, dark, grey and bright, on 4×4 places of an image of 8 pixels; a patch is 2×2 pixels."""
 
     def affinity(self, images: torch.Tensor) -> torch.Tensor:
         means = torch.nn.functional.avg_pool2d(images, 2)[:, 0]  # (N, 4, 4)
@@ -26,7 +26,7 @@ class Brightness(torch.nn.Module):
 
 @pytest.fixture
 def pixels() -> torch.Tensor:
-    """Two dark pictures; in the second a bright square at the third row and the fourth column of places."""
+    """Two dark images; in the second a bright square at the third row and the fourth column of places."""
     found = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
     found[1, :, 4:6, 6:8] = 255
     return found

@@ -43,7 +43,7 @@ def verify(name: str) -> list[Check]:
 
 
 def measured(name: str) -> tuple[nn.Module, Summary]:
-    """The network and its summary for its own pictures, without memory for weights where it can be built so."""
+    """The network and its summary for its own images, without memory for weights where it can be built so."""
     network = models.without_memory(name).eval()
     return network, summarize(network, NETWORKS[name].input)
 

@@ -55,7 +55,7 @@ class FittedClassifier(ImageClassifier):
     def setup(self, stage: str) -> None:
         """Raises: UserError, where an image may have several labels."""
         if self.multilabel:
-            raise UserError(f"model={self.network.architecture}: knows one label an image, and these have several")
+            raise UserError(f"model={self.network.architecture}: knows one label per image, and these have several")
         self.automatic_optimization = False
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

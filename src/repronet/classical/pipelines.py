@@ -56,8 +56,8 @@ class HogSvm(Pipeline):
         self.hog = library("skimage.feature").hog
 
     def features(self, images: Tensor) -> Tensor:
-        pictures = images.detach().movedim(1, -1).cpu().numpy()  # (N, H, W, C)
-        found = np.stack([self.hog(picture, **self.settings, channel_axis=-1) for picture in pictures])
+        arrays = images.detach().movedim(1, -1).cpu().numpy()  # (N, H, W, C)
+        found = np.stack([self.hog(image, **self.settings, channel_axis=-1) for image in arrays])
         return torch.from_numpy(found).to(images) / self.blocks**0.5
 
 

@@ -13,7 +13,7 @@ from repronet.analysis.class_figures import shortened
 from repronet.config.build import Parts
 from repronet.data.balance import class_counts
 from repronet.data.reading import FORMATS
-from repronet.data.splits import LabelledPictures, Split
+from repronet.data.splits import LabelledImages, Split
 from repronet.data.table import paths_of
 
 # SGD with momentum: 0.1 for a batch of 256 suits most of these networks, and in proportion (Goyal et al. 2017, section
@@ -24,10 +24,10 @@ ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
 LARGE, ENLARGED = 64, 3  # pixels for which networks begin with 7×7 filters and pools; times
 FEW, UNBALANCED = 5, 10  # training images of a class; times as many of another
 FEW_STEPS = 8  # in an epoch
-SAMPLED, OBLONG = 32, 1.25  # pictures that are looked at; of these half are so many times as long as wide
+SAMPLED, OBLONG = 32, 1.25  # images that are looked at; of these half are so many times as long as wide
 LOW_ERROR = 0.2  # of a network that trains at a tenth of its rate
 FOREIGN = 0.25  # deviations that a mean, or share that a deviation, differs by before it is called another dataset's
-DIGITS = ("mnist5k", "mnist", "fashion_mnist", "svhn", "npz")  # whose pictures differ by shifts and turns
+DIGITS = ("mnist5k", "mnist", "fashion_mnist", "svhn", "npz")  # whose images differ by shifts and turns
 
 
 def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
@@ -42,7 +42,7 @@ def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
     yield from _statistics(config, parts)
     yield from _classes(config, parts)
     if config.augmentation.name == "affine" and config.data.name not in DIGITS:
-        yield "augmentation=mnist suits digits; cifar_standard suits small pictures, inception large ones"
+        yield "augmentation=mnist suits digits; cifar_standard suits small images, inception large ones"
 
 
 def _schedule(config: DictConfig, parts: Parts) -> Iterator[str]:
@@ -114,7 +114,7 @@ def _steps(config: DictConfig, parts: Parts) -> Iterator[str]:
     smaller = 2 ** ((images // FEW_STEPS).bit_length() - 1) if images >= FEW_STEPS else 1
     if steps < FEW_STEPS and smaller < batch:
         all_steps, optimizer = steps * config.trainer.max_epochs, config.optimizer
-        # In proportion, as above. 71 pictures of 3 classes, ResNet-20, two seeds: test errors of 0 and 7 % with it, 13
+        # In proportion, as above. 71 images of 3 classes, ResNet-20, two seeds: test errors of 0 and 7 % with it, 13
         # and 20 % without.
         rate = f" with optimizer.lr={optimizer.lr * smaller / batch:.2g}" if optimizer.name == "sgd" else ""
         yield (
@@ -142,10 +142,10 @@ def _size(config: DictConfig, parts: Parts) -> Iterator[str]:
         )
 
 
-def _of_files(config: DictConfig, pictures: LabelledPictures) -> Iterator[tuple[int, int]]:
+def _of_files(config: DictConfig, images: LabelledImages) -> Iterator[tuple[int, int]]:
     """Height and width of some files, read off their headers."""
     root = (paths_of(config.data)[1] if config.data.name == "table" else config.data.root) or ""
-    for row in range(0, len(pictures), max(1, len(pictures) // SAMPLED)):
+    for row in range(0, len(images), max(1, len(images) // SAMPLED)):
         too_large = Image.DecompressionBombError, Image.DecompressionBombWarning
-        with suppress(OSError, *too_large), Image.open(Path(root, pictures.name(row)), formats=FORMATS) as image:
+        with suppress(OSError, *too_large), Image.open(Path(root, images.name(row)), formats=FORMATS) as image:
             yield image.height, image.width

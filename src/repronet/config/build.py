@@ -112,7 +112,7 @@ def assemble(config: DictConfig, begins: bool = True, processes: int = 1) -> Par
         torch.set_num_threads(config.trainer.threads)
     size = input_size(config)
     if begins:
-        shapes_of_weights(config)  # before the pictures are decoded, which may take an hour
+        shapes_of_weights(config)  # before the images are decoded, which may take an hour
     images = dataset(config, size)
     if begins:
         _refuse_a_batch_of_one(config, images, size, processes)
@@ -136,7 +136,7 @@ def assemble(config: DictConfig, begins: bool = True, processes: int = 1) -> Par
 
 
 def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int, processes: int) -> None:
-    """Raises: UserError, where a batch, or a process's share of it, is one picture that a layer cannot normalise."""
+    """Raises: UserError, where a batch, or a process's share of it, is one image that a layer cannot normalise."""
     count, batch, trainer = len(images.train), config.data.batch_size, config.trainer
     sharing = 1 if trainer.sync_batchnorm else processes
     if not _has_a_share_of_one(count, batch, sharing) or trainer.overfit_batches:
@@ -230,7 +230,7 @@ def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
 
 
 def with_fitting_loss(config: DictConfig, multilabel: bool) -> DictConfig:
-    """The config with the sigmoid loss in place of cross-entropy, where a picture may have several labels.
+    """The config with the sigmoid loss in place of cross-entropy, where an image may have several labels.
 
     Not for an archive unless it is asked for, since rows with more or less than a single 1 may be a mistake.
     """

@@ -14,11 +14,11 @@ from repronet.config import plugins
 from repronet.data import sources
 from repronet.data.augmentation import Augmentation, NoAugmentation, PadCropFlip, PlanarAffine
 from repronet.data.cuts import few
+from repronet.data.images import ImageFiles, ImageSplit
 from repronet.data.module import Enlarged, ImageDataModule, fitted_splits
-from repronet.data.pictures import PictureFiles, PictureSplit
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap, PixelStatistics
-from repronet.data.splits import SPLIT_SEED, ImageDataset, LabelledPictures, Split, of_classes
+from repronet.data.splits import SPLIT_SEED, ImageDataset, LabelledImages, Split, of_classes
 from repronet.data.table import Columns, paths_of
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
@@ -57,12 +57,12 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     return images if most is None else few(images, most, SPLIT_SEED if seed is None else seed)
 
 
-# From this size on a picture is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.
+# From this size on an image is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.
 CROPPED_FROM = 64
 
 
 def short_side(config: DictConfig, image_size: int) -> int:
-    """What the shorter side of a picture is brought to before its middle is taken."""
+    """What the shorter side of an image is brought to before its middle is taken."""
     given = config.data.get("resize")
     if isinstance(given, int):
         if given < image_size:
@@ -76,7 +76,7 @@ def short_side(config: DictConfig, image_size: int) -> int:
 
 
 def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None, Policy | None]:
-    """What changes a batch of images at a time, or else what changes one picture at a time."""
+    """What changes a batch of images at a time, or else what changes one image at a time."""
     if group.name == "policy":
         return None, Policy(OmegaConf.to_container(group.steps, resolve=True), image_size)  # type: ignore[arg-type]
     own = {key: value for key, value in settings(group).items() if key not in ("generator", "generated")}
@@ -99,8 +99,8 @@ def data_module(
         share = config.augmentation.generated or (None if config.data.balance == "gan" else 0.5)
         images = sampling.with_generated(images, found, share, config.seed)
     workers = config.data.workers
-    if workers is None:  # handing pictures over costs more than it saves where they are in memory
-        from_disk = isinstance(images.train, PictureSplit) and isinstance(images.train.pictures, PictureFiles)
+    if workers is None:  # handing images over costs more than it saves where they are in memory
+        from_disk = isinstance(images.train, ImageSplit) and isinstance(images.train.images, ImageFiles)
         workers = usual_processes() if from_disk else 0
     return ImageDataModule(
         images,
@@ -123,7 +123,7 @@ def data_module(
 
 
 def usual_processes() -> int:
-    """How many make pictures where nothing else is said."""
+    """How many make images where nothing else is said."""
     return min(8, os.cpu_count() or 1)
 
 
@@ -149,13 +149,13 @@ def given_or(statistics: PixelStatistics, mean: list[float] | None, std: list[fl
     return PixelStatistics(tuple(mean), tuple(std))
 
 
-def in_memory(split: LabelledPictures, name: str) -> Tensor:
+def in_memory(split: LabelledImages, name: str) -> Tensor:
     """The images of a split that is one tensor."""
     if isinstance(split, Split):
         return split.images
-    raise UserError(f"preprocessing={name}: needs images of one size, not a folder of pictures; take standardize")
+    raise UserError(f"preprocessing={name}: needs images of one size, not a folder of images; take standardize")
 
 
-def preprocessing(group: DictConfig, train: LabelledPictures, statistics: PixelStatistics) -> Preprocessing:
+def preprocessing(group: DictConfig, train: LabelledImages, statistics: PixelStatistics) -> Preprocessing:
     """The map from pixels to network inputs that ``group`` names, fitted to the training split."""
     return PREPROCESSING[group.name](train, statistics, **settings(group))

@@ -13,7 +13,7 @@ from repronet.config import plugins
 from repronet.config.schema_commands import PRETRAINED
 from repronet.data.folders import Layout, chosen_classes, class_folders, refuse_too_few, shown, split_folders
 from repronet.data.hub import HubData, require_hub_data
-from repronet.data.lists import WEB, pictures_in
+from repronet.data.lists import WEB, images_in
 from repronet.data.shards import find_shards
 from repronet.data.table import Columns, paths_of, read_table
 from repronet.errors import UserError
@@ -40,7 +40,7 @@ def look(config: DictConfig) -> None:
     elif config.get("data") and config.data.name == "huggingface" and not config.get("run"):
         require_hub_data(HubData(config.data.root and Path(config.data.root).expanduser(), config.data.hub))
     elif config.get("data") and config.data.name == "image_folder" and not (config.data.root or config.get("run")):
-        raise UserError("data=image_folder: data.root must name the folder of pictures")
+        raise UserError("data=image_folder: data.root must name the folder of images")
     elif config.get("data") and config.data.get("root"):
         least = 2 if config.get("optimizer") else 1  # of classes: what does not train may look at one
         _look_at_data(config.data, Path(config.data.root).expanduser().resolve(), least)
@@ -49,7 +49,7 @@ def look(config: DictConfig) -> None:
     if config.get("augmentation"):
         _look_at_generator(config)
     if isinstance(config.get("images"), str):  # of visualize it is how many
-        pictures_in(config.images)
+        images_in(config.images)
     if config.get("weights") and config.weights != PRETRAINED:
         _look_at_weights(config.weights)
     if config.get("finetune"):
@@ -111,7 +111,7 @@ def _require_classes(data: DictConfig, classes: Sequence[str]) -> None:
 
 
 def read_named_table(data: DictConfig) -> Layout:
-    """The pictures and labels that ``data=table`` names.
+    """The images and labels that ``data=table`` names.
 
     Raises:
         UserError: as :func:`repronet.data.table.read_table`.

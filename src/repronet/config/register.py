@@ -113,7 +113,7 @@ def loss(name: str) -> Callable[[T], T]:
 
 
 def augmentation_step(name: str, p: float = 1.0) -> Callable[[T], T]:
-    """A step of a policy: a function of a picture, uint8 (C, H, W), whose keyword arguments are numbers.
+    """A step of a policy: a function of an image, uint8 (C, H, W), whose keyword arguments are numbers.
 
     Args:
         p: the probability of the step where the policy gives none.

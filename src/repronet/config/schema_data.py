@@ -122,7 +122,7 @@ class Npz(Drawn, OneSize):
 
 @dataclass
 class Published(Data):
-    """Pictures in folders."""
+    """Images in folders."""
 
     resize: Any = optional(
         RESIZE, "pixels of the shorter side, or original; default: the network's size, times 8/7 from 64 pixels on"
@@ -143,7 +143,7 @@ class Published(Data):
 
 @dataclass
 class Own(Drawn, Published):
-    """Pictures of the user's, which may come without splits."""
+    """Images of the user's, which may come without splits."""
 
     def conflict(self) -> str | None:
         return Drawn.conflict(self) or Published.conflict(self)
@@ -224,7 +224,7 @@ class Affine(Unchanged):
 
 @dataclass
 class Policy(Unchanged):
-    """Steps for one picture at a time; :mod:`repronet.data.augmentation_ops` has their rules."""
+    """Steps for one image at a time; :mod:`repronet.data.augmentation_ops` has their rules."""
 
     steps: list[Any] = required(None, "a list of steps, such as {op: rotate, degrees: 15, p: 0.5}")
 

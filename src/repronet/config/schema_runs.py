@@ -18,7 +18,7 @@ ANY_FILE = Constraint(lambda x: bool(x.strip()), "the name of a file", "FILE")
 TABLE = Constraint(lambda x: x.endswith((".csv", ".json")), "the name of a .csv or .json file")
 PAGE = Constraint(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .html file")
 GRAPHS = ("onnx", "torch_export")
-PICTURES = Constraint(lambda x: bool(x.strip()), "a folder, a picture, a pattern or a .txt with names", "PATH")
+PICTURES = Constraint(lambda x: bool(x.strip()), "a folder, an image, a pattern or a .txt with names", "PATH")
 DRAWINGS = (  # of repronet.cli.drawings, named without torch
     *("filters", "activations", "deconvnet", "receptive_field", "guided", "gradcam", "occlusion"),
     *("activation_maximization", "tsne", "words", "confusion", "loss_surface", "augmentations", "curves"),

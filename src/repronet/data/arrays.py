@@ -26,7 +26,7 @@ def load_npz(file: Path | None, cut: Cut) -> ImageDataset:
 
     Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: whole numbers from 0 to 255 of any type, or uint16
     and floats from 0 to 1, which are scaled to 0..255. Labels are whole numbers from 0, (N,) or (N, 1), or rows of
-    zeros and ones, (N, classes): one-hot, or several a picture. An array ``classes`` names the classes, if there is
+    zeros and ones, (N, classes): one-hot, or several per image. An array ``classes`` names the classes, if there is
     one.
 
     Raises:
@@ -100,7 +100,7 @@ def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
         refuse("are words; labels are whole numbers from 0: np.unique(labels, return_inverse=True) gives both")
     if values.ndim == 2 and values.shape[1] > 1:
         if not np.isin(values, (0, 1)).all():
-            refuse(f"is {values.shape} and not all 0 or 1; several labels a picture are a 0 or 1 for each class")
+            refuse(f"is {values.shape} and not all 0 or 1; several labels per image are a 0 or 1 for each class")
         return torch.from_numpy(values.astype(np.int64))
     if values.ndim == 2:
         values = values[:, 0]
@@ -115,14 +115,14 @@ def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
 
 
 def _one_hot_as_numbers(given: dict[str, Split], file: Path) -> dict[str, Split]:
-    """The splits, with the number of the class where no picture of any split has several, or none."""
+    """The splits, with the number of the class where no image of any split has several, or none."""
     rows = [split.labels for split in given.values() if split.labels.ndim == 2]
     if all((labels.sum(dim=1) == 1).all() for labels in rows):
         flat = {name: s.labels.argmax(dim=1) if s.labels.ndim == 2 else s.labels for name, s in given.items()}
         return {name: split.relabelled(flat[name]) for name, split in given.items()}
     if len({split.labels.shape[1:] for split in given.values()}) > 1:
         shapes = ", ".join(f"{name}_labels {tuple(split.labels.shape)}" for name, split in given.items())
-        raise UserError(f"data.root={file}: {shapes}; several labels a picture must be so in every split")
+        raise UserError(f"data.root={file}: {shapes}; several labels per image must be so in every split")
     return given
 
 

@@ -1,6 +1,6 @@
 """The steps that an augmentation policy may be made of: their names and values, with what each may be. Needs no torch.
 
-A step is a mapping such as ``{op: rotate, degrees: 15, p: 0.5}``. ``p``, the probability that a picture undergoes it,
+A step is a mapping such as ``{op: rotate, degrees: 15, p: 0.5}``. ``p``, the probability that an image undergoes it,
 exists for every step. What the steps do is in :mod:`repronet.data.operations`.
 """
 
@@ -107,7 +107,7 @@ OPERATIONS: dict[str, tuple[float, dict[str, Value]]] = {
     "randaugment": _op(operations=(2, COUNT), magnitude=(9, _up_to(30, "a magnitude"))),
     "trivial": _op(),
     "augmix": _op(severity=(3, Constraint(lambda x: type(x) is int and 1 <= x <= 10, "1 to 10")), width=(3, COUNT)),
-    # of two pictures and their labels
+    # of two images and their labels
     "mixup": _op(alpha=(0.2, POSITIVE)),
     "cutmix": _op(alpha=(1.0, POSITIVE)),
 }
@@ -123,7 +123,7 @@ def completed(steps: Sequence[Any], key: str = "augmentation.steps") -> list[Ste
     found = [_completed(step, f"{key}[{place}]") for place, step in enumerate(steps)]
     for place, step in enumerate(found[:-1]):
         if step.op in MIXING:
-            raise UserError(f"{key}[{place}]: {step.op} mixes finished pictures; put it last")
+            raise UserError(f"{key}[{place}]: {step.op} mixes finished images; put it last")
     return found
 
 

@@ -1,6 +1,6 @@
-"""CIFAR-10 and CIFAR-100: 60,000 pictures of 32 × 32 pixels.
+"""CIFAR-10 and CIFAR-100: 60,000 images of 32 × 32 pixels.
 
-A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009. 50,000 pictures are for
+A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009. 50,000 images are for
 training, 10,000 for test.
 """
 
@@ -35,18 +35,18 @@ _SPLITS = {"train": 50_000, "test": 10_000}
 VALIDATION = 5_000  # He et al. 2016, section 4.2: 45k/5k
 
 
-Picture = tuple[str, bytes]  # <split>/<class>/<file>, and the file's content, still encoded
+Encoded = tuple[str, bytes]  # <split>/<class>/<file>, and the file's content, still encoded
 
 
 def cifar(name: str, root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
-    """45,000 pictures for training, 5,000 for validation out of the official training set, and the official test set.
+    """45,000 images for training, 5,000 for validation out of the official training set, and the official test set.
 
     Args:
         name: "cifar10" or "cifar100".
         root: a folder with ``cifar10/train/<class>/*.png`` and ``cifar10/test/…`` (or the shards ``*.tar.gz`` of them),
             or torchvision's ``cifar-10-batches-py``; None for the user's cache. Downloaded by torchvision when absent.
-        cache: where decoded pictures are kept.
-        val: the share of the training pictures that validate, their number, or "paper" for 5,000.
+        cache: where decoded images are kept.
+        val: the share of the training images that validate, their number, or "paper" for 5,000.
 
     Raises:
         UserError: when ``root`` is no folder, the download fails, or files are missing or damaged.
@@ -56,9 +56,9 @@ def cifar(name: str, root: Path | None, cache: Path, val: float | int | str = "p
     folder = root or cache
     if folder.name == name and (folder / "train").is_dir() and (folder / "test").is_dir():
         folder = folder.parent
-    pictures = folder / name
-    if pictures.is_dir():
-        tensors, classes = _from_pictures(name, pictures, cache)
+    images = folder / name
+    if images.is_dir():
+        tensors, classes = _from_images(name, images, cache)
     else:
         tensors, classes = _from_torchvision(name, folder)
     official = {split: Split(tensors[f"{split}_images"], tensors[f"{split}_labels"]) for split in _SPLITS}
@@ -72,7 +72,7 @@ def cifar(name: str, root: Path | None, cache: Path, val: float | int | str = "p
 cifar10, cifar100 = partial(cifar, "cifar10"), partial(cifar, "cifar100")
 
 
-def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+def _from_images(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     """Class folders of PNG files, or tar archives of such folders: decoded once."""
     loose = [path for split in _SPLITS for path in sorted((folder / split).glob("*/*")) if path.is_file()]
     files = loose or sorted(folder.glob("*.tar.gz"))
@@ -80,7 +80,7 @@ def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tens
         raise UserError(f"data.root={folder.parent}: {folder} holds neither train/<class>/*.png nor *.tar.gz")
 
     def decode() -> dict[str, Tensor]:
-        log.info("data=%s: decoding the pictures in %s, once", name, folder)
+        log.info("data=%s: decoding the images in %s, once", name, folder)
         read = ((str(file.relative_to(folder)), file.read_bytes()) for file in loose)
         return _decode(read if loose else _unpack(files))
 
@@ -88,7 +88,7 @@ def _from_pictures(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tens
     return tensors, tuple(bytes(tensors["classes"].tolist()).decode().split("\n"))
 
 
-def _unpack(archives: list[Path]) -> Iterator[Picture]:
+def _unpack(archives: list[Path]) -> Iterator[Encoded]:
     """What stands in the archives as <split>/<class>/<file>; nothing is written to disk."""
     for archive in archives:
         try:
@@ -102,11 +102,11 @@ def _unpack(archives: list[Path]) -> Iterator[Picture]:
             raise UserError(f"{archive}: a damaged archive ({error}); fetch it again") from error
 
 
-def _decode(pictures: Iterator[Picture]) -> dict[str, Tensor]:
-    """Every split's pictures and labels, and the classes in alphabetical order."""
+def _decode(encoded: Iterator[Encoded]) -> dict[str, Tensor]:
+    """Every split's images and labels, and the classes in alphabetical order."""
     found: dict[str, list[tuple[str, str, np.ndarray]]] = {split: [] for split in _SPLITS}
     with ThreadPoolExecutor() as pool:
-        for path, pixels in progress(pool.map(_pixels, pictures), "decoding", sum(_SPLITS.values())):
+        for path, pixels in progress(pool.map(_pixels, encoded), "decoding", sum(_SPLITS.values())):
             split, label, _ = Path(path).parts
             if split in found:
                 found[split].append((label, path, pixels))
@@ -123,14 +123,14 @@ def _decode(pictures: Iterator[Picture]) -> dict[str, Tensor]:
     return tensors
 
 
-def _pixels(picture: Picture) -> tuple[str, np.ndarray]:
-    """The picture's path and its pixels, (32, 32, 3) uint8."""
-    path, content = picture
+def _pixels(encoded: Encoded) -> tuple[str, np.ndarray]:
+    """The image's path and its pixels, (32, 32, 3) uint8."""
+    path, content = encoded
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             pixels = np.asarray(image.convert("RGB"))
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a picture ({error})") from error
+        raise UserError(f"{path}: cannot be read as an image ({error})") from error
     if pixels.shape != (32, 32, 3):
         height, width = pixels.shape[:2]
         raise UserError(f"{path}: is {height}×{width} pixels; CIFAR's are 32×32")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from repronet.data.folders import WHOLE, chosen_classes
 from repronet.data.randomness import counter_generator
-from repronet.data.splits import SPLIT_SEED, ImageDataset, LabelledPictures, Part, each_split
+from repronet.data.splits import SPLIT_SEED, ImageDataset, LabelledImages, Part, each_split
 from repronet.errors import UserError
 
 NEAR = 0.2  # of the size that is asked for: near enough where groups stay whole
@@ -78,7 +78,7 @@ def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> 
     return without(whole, taken), whole.rows(taken)
 
 
-def _groups_of_about(count: int, whole: LabelledPictures, seed: int) -> Tensor:
+def _groups_of_about(count: int, whole: LabelledImages, seed: int) -> Tensor:
     """The rows of some groups, with each class by its share: of all folds the one whose size is nearest to ``count``.
 
     Where one group is much larger than others, fewer folds than the sizes suggest may come nearer.
@@ -99,13 +99,13 @@ def without(whole: Part, taken: Tensor) -> Part:
     return whole.rows(torch.nonzero(left).flatten())
 
 
-def folds_of(whole: LabelledPictures, folds: int, seed: int) -> list[Tensor]:
+def folds_of(whole: LabelledImages, folds: int, seed: int) -> list[Tensor]:
     """The rows of each of ``folds`` parts of about the same size, each class in every part by its share, groups whole.
 
     These are the test rows of scikit-learn's StratifiedKFold, or StratifiedGroupKFold, shuffled by ``seed``.
 
     Raises:
-        UserError: where there are too few groups, or too few pictures of every class.
+        UserError: where there are too few groups, or too few images of every class.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -122,7 +122,7 @@ def folds_of(whole: LabelledPictures, folds: int, seed: int) -> list[Tensor]:
             found = cut.split(labels, labels, None if groups is None else groups.numpy())
             parts = [torch.from_numpy(rows) for _, rows in found]
     except ValueError as error:
-        raise UserError(f"data: cannot be cut into {folds} parts: no class has {folds} pictures") from error
+        raise UserError(f"data: cannot be cut into {folds} parts: no class has {folds} images") from error
     return parts
 
 
@@ -140,7 +140,7 @@ def by_rarest(dataset: ImageDataset) -> ImageDataset:
     if not dataset.multilabel:
         return dataset
 
-    def single(split: LabelledPictures) -> LabelledPictures:
+    def single(split: LabelledImages) -> LabelledImages:
         labels = strata(split.labels)
         known = torch.nonzero(labels < len(dataset.classes)).flatten()
         return split.rows(known).relabelled(labels[known])

@@ -1,4 +1,4 @@
-"""What stands between a picture and a trained network, as plain values that a checkpoint can hold."""
+"""What stands between an image and a trained network, as plain values that a checkpoint can hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from repronet.data.preprocessing import PixelMap, pad_to
-from repronet.data.reading import Picture, centre_crop, opened, resize_short_side, squared
+from repronet.data.reading import ImageLike, centre_crop, opened, resize_short_side, squared
 from repronet.data.whitening import GlobalContrast, LocalContrast, PerImage, PerPixelMean, Preprocessing, Zca
 from repronet.errors import UserError
 
@@ -28,23 +28,23 @@ SQUARED = (256, 288, 320, 352)  # Szegedy et al. 2015, section 7, in the same pr
 
 @dataclass(frozen=True)
 class EvalTransform:
-    """How a picture is brought to what the network was trained on."""
+    """How an image is brought to what the network was trained on."""
 
     classes: tuple[str, ...]  # their names, in label order
     channels: int  # 1 for grey, 3 for RGB
     size: int  # height and width that the network takes
-    short_side: int  # what a picture's shorter side is brought to before its middle is taken
-    pad: bool  # whether a smaller picture is laid on background instead, as digits are
+    short_side: int  # what an image's shorter side is brought to before its middle is taken
+    pad: bool  # whether a smaller image is laid on background instead, as digits are
     pixel_map: Preprocessing  # from pixels to numbers
-    # the size of the training images where they were smaller: a picture is brought to that, and enlarged after
+    # the size of the training images where they were smaller: an image is brought to that, and enlarged after
     # the pixel map, as they were
     native: int | None = None
     # pixels that the shorter side of a file is reduced to as it is read, as the training's files were: a JPEG is
     # decoded at a fraction of its size, which gives other pixels. None: files are read as they are.
     read_side: int | None = None
-    # whether a picture may have several of the classes, each then has its own probability
+    # whether an image may have several of the classes, each then has its own probability
     multilabel: bool = False
-    fit: str = "crop"  # "crop", or how the whole picture was made a square, see :func:`repronet.data.reading.squared`
+    fit: str = "crop"  # "crop", or how the whole image was made a square, see :func:`repronet.data.reading.squared`
 
     def plain(self) -> dict[str, Any]:
         """Plain values and tensors alone."""
@@ -86,24 +86,24 @@ class EvalTransform:
             raise UserError(f"the file does not record the preprocessing of its images ({error})") from error
         return cls.of(plain)
 
-    def __call__(self, picture: Picture) -> Tensor:
-        """A picture of any size → float32 (channels, size, size): the view that the network was validated with.
+    def __call__(self, image: ImageLike) -> Tensor:
+        """An image of any size → float32 (channels, size, size): the view that the network was validated with.
 
         Args:
-            picture: a path, a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) of bytes.
+            image: a path, a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) of bytes.
         """
-        return self.views(self.opened(picture), "center")[0]
+        return self.views(self.opened(image), "center")[0]
 
-    def opened(self, picture: Picture) -> Tensor:
-        """A picture as uint8 (C, H, W), C = 1 or 3, read as the training's were.
+    def opened(self, image: ImageLike) -> Tensor:
+        """An image as uint8 (C, H, W), C = 1 or 3, read as the training's were.
 
         Raises:
-            UserError: for what is no picture, or cannot be read.
+            UserError: for what is no image, or cannot be read.
         """
-        found = opened(picture, self.read_side, self.fit)
+        found = opened(image, self.read_side, self.fit)
         return found if self.fit == "crop" else squared(found, self.short_side, self.fit)
 
-    def views(self, picture: Tensor, protocol: str) -> Tensor:
+    def views(self, image: Tensor, protocol: str) -> Tensor:
         """uint8 (3, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.
 
         ``center``: the middle. ``ten_crop``: the corners and the middle, and their mirror images (Krizhevsky et al.
@@ -112,13 +112,13 @@ class EvalTransform:
         their mirror images (Szegedy et al. 2015, section 7).
         """
         if protocol == "center":
-            views = self.seen(picture)[None]
+            views = self.seen(image)[None]
         elif protocol == "ten_crop":
-            picture = self._coloured(picture)
-            views = ten_crops(resize_short_side(picture, max(self.short_side, self._side)), self._side)
+            image = self._coloured(image)
+            views = ten_crops(resize_short_side(image, max(self.short_side, self._side)), self._side)
         else:
-            picture, scales = self._coloured(picture), SCALES if protocol == "multi_scale" else SQUARED
-            resized = [resize_short_side(picture, max(round(self._side * scale / 224), self._side)) for scale in scales]
+            image, scales = self._coloured(image), SCALES if protocol == "multi_scale" else SQUARED
+            resized = [resize_short_side(image, max(round(self._side * scale / 224), self._side)) for scale in scales]
             if protocol == "multi_scale":
                 views = torch.cat([ten_crops(one, self._side) for one in resized])
             else:
@@ -128,8 +128,8 @@ class EvalTransform:
             return numbers
         return F.interpolate(numbers, (self.size, self.size), mode="bilinear", align_corners=False)
 
-    def whole(self, picture: Tensor, protocol: str) -> list[Tensor]:
-        """uint8 (3, H, W) of any size → a float32 (2, channels, h, w) a size: the whole picture and its mirror image.
+    def whole(self, image: Tensor, protocol: str) -> list[Tensor]:
+        """uint8 (3, H, W) of any size → a float32 (2, channels, h, w) a size: the whole image and its mirror image.
 
         ``dense``: one size, that of which ``center`` takes the middle (Simonyan and Zisserman 2015, section 3.2).
         ``dense_multi_scale``: five sizes (He et al. 2016, section 3.4).
@@ -140,7 +140,7 @@ class EvalTransform:
         if self.native is not None or isinstance(self.pixel_map, PerPixelMean | Zca):
             raise UserError(f"protocol={protocol}: the images of this run are of one size; take center or ten_crop")
         sides = [round(self.size * scale / 224) for scale in SCALES] if protocol == DENSE[1] else [self.short_side]
-        resized = [resize_short_side(self._coloured(picture), max(side, self.size)) for side in sides]
+        resized = [resize_short_side(self._coloured(image), max(side, self.size)) for side in sides]
         return [self.pixel_map(torch.stack((one, one.flip(-1)))) for one in resized]
 
     @property
@@ -148,36 +148,34 @@ class EvalTransform:
         """Of the views before the pixel map."""
         return self.native or self.size
 
-    def _coloured(self, picture: Tensor) -> Tensor:
-        if self.channels == picture.shape[0]:
-            return picture
-        grey = (
-            (picture.float() * torch.tensor(LUMA)[:, None, None]).sum(0, keepdim=True).round()
-        )  # (3, H, W) → (1, H, W)
+    def _coloured(self, image: Tensor) -> Tensor:
+        if self.channels == image.shape[0]:
+            return image
+        grey = (image.float() * torch.tensor(LUMA)[:, None, None]).sum(0, keepdim=True).round()  # (3, H, W) → (1, H, W)
         return grey.to(torch.uint8)
 
-    def seen(self, picture: Tensor) -> Tensor:
+    def seen(self, image: Tensor) -> Tensor:
         """uint8 (3, H, W) or (1, H, W) of any size → uint8 (channels, side, side), what of it the network is shown."""
-        picture = self._coloured(picture)
-        if self.pad and max(picture.shape[-2:]) <= self._side:
-            return pad_to(picture[None], self._side)[0]
-        return centre_crop(resize_short_side(picture, self.native or self.short_side), self._side)
+        image = self._coloured(image)
+        if self.pad and max(image.shape[-2:]) <= self._side:
+            return pad_to(image[None], self._side)[0]
+        return centre_crop(resize_short_side(image, self.native or self.short_side), self._side)
 
 
-def ten_crops(picture: Tensor, size: int) -> Tensor:
+def ten_crops(image: Tensor, size: int) -> Tensor:
     """Four corners, the middle, and the mirror image of each: (C, H, W) → (10, C, size, size)."""
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     corners = [(top, left) for top in (0, height - size) for left in (0, width - size)]
     places = [*corners, ((height - size) // 2, (width - size) // 2)]
-    crops = torch.stack([picture[:, top : top + size, left : left + size] for top, left in places])
+    crops = torch.stack([image[:, top : top + size, left : left + size] for top, left in places])
     return torch.cat([crops, crops.flip(-1)])  # (5, C, size, size) → (10, C, size, size)
 
 
-def squares(picture: Tensor) -> list[Tensor]:
+def squares(image: Tensor) -> list[Tensor]:
     """Left, middle and right, or upper, middle and lower: (C, H, W) → three of (C, S, S), S = min(H, W)."""
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     side, spare, along = min(height, width), abs(width - height), 2 if width > height else 1
-    return [picture.narrow(along, begin, side) for begin in (0, spare // 2, spare)]
+    return [image.narrow(along, begin, side) for begin in (0, spare // 2, spare)]
 
 
 def twelve_crops(square: Tensor, size: int) -> Tensor:

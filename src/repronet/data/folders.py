@@ -1,7 +1,7 @@
-"""The layout of a folder of pictures: which file is in which split and class, found without opening any.
+"""The layout of a folder of images: which file is in which split and class, found without opening any.
 
 Either ``root/train/<class>/…`` with ``root/val/…`` and ``root/test/…`` where they exist, or ``root/<class>/…`` alone.
-Pictures may lie deeper than one folder below their class. The classes are those of training, in alphabetical order;
+Images may lie deeper than one folder below their class. The classes are those of training, in alphabetical order;
 they govern validation and test. Hidden files and folders are passed over.
 """
 
@@ -35,17 +35,17 @@ SHOWN = 8  # names in an error
 WHOLE = "all"  # the one split of a folder that holds its classes directly
 
 
-class PictureFile(Protocol):
-    """A file of one picture, by itself or within another file; ``str`` is what a person knows it by."""
+class ImageFile(Protocol):
+    """A file of one image, by itself or within another file; ``str`` is what a person knows it by."""
 
     def read_bytes(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """A picture's file, its class by number or, where there may be several, a zero or one for each, and its group."""
+    """An image's file, its class by number or, where there may be several, a zero or one for each, and its group."""
 
-    path: Any  # a PictureFile; of folders and tables a Path
+    path: Any  # an ImageFile; of folders and tables a Path
     label: int | tuple[int, ...]
     group: str | None = None
 
@@ -57,11 +57,11 @@ class Layout:
     root: Path
     classes: tuple[str, ...]
     files: dict[str, list[LabelledFile]]  # by split: train and maybe val and test, or all
-    others: list[Path] = field(default_factory=list)  # not hidden, in a class, and not named like a picture
+    others: list[Path] = field(default_factory=list)  # not hidden, in a class, and not named like an image
     notes: list[str] = field(default_factory=list)  # what is to say of how it was read
 
 
-# What the group of a picture is, by its path below the folder of its class; "": it is one by itself.
+# What the group of an image is, by its path below the folder of its class; "": it is one by itself.
 GROUPS: dict[str, Callable[[Path], str]] = {
     "folder": lambda path: path.parent.as_posix() if len(path.parts) > 1 else "",
     "prefix": lambda path: re.split(r"[_-]", path.stem, maxsplit=1)[0],
@@ -75,7 +75,7 @@ def read_layout(root: Path, groups: str | None = None) -> Layout:
         groups: a key of :data:`GROUPS`; None: there are none.
 
     Raises:
-        UserError: when there is no such folder, no class, no picture, a class without a picture in training, two
+        UserError: when there is no such folder, no class, no image, a class without an image in training, two
             folders for one split, or a class in another split that training has not.
     """
     folders = split_folders(root)
@@ -95,7 +95,7 @@ def read_layout(root: Path, groups: str | None = None) -> Layout:
                     f"(classes: {', '.join(classes[:SHOWN])}{' …' if len(classes) > SHOWN else ''})"
                 )
             for file in files_below(place):
-                if named_like_picture(file):
+                if named_like_image(file):
                     group = GROUPS[groups](file.relative_to(place)) or str(file) if groups else None
                     files[split].append(LabelledFile(file, labels[name], group))
                 else:
@@ -104,7 +104,7 @@ def read_layout(root: Path, groups: str | None = None) -> Layout:
     used = {file.label for file in training}
     empty = [name for label, name in enumerate(classes) if label not in used]
     if empty:
-        raise UserError(f"data.root={shown(root)}: no picture in {shown(source / empty[0])}; fill or remove that class")
+        raise UserError(f"data.root={shown(root)}: no image in {shown(source / empty[0])}; fill or remove that class")
     return Layout(root, classes, files, others)
 
 
@@ -122,11 +122,11 @@ def classes_in(files: Iterable[LabelledFile]) -> set[int]:
 
 
 def refuse_untrained(files: Mapping[str, Sequence[LabelledFile]], classes: Sequence[str], said: str) -> None:
-    """Raises: UserError, for a class without a picture of training that is there; ``said`` names the data."""
+    """Raises: UserError, for a class without an image of training that is there; ``said`` names the data."""
     training = classes_in(files.get("train", files.get(WHOLE, [])))
     absent = [name for number, name in enumerate(classes) if number not in training]
     if absent and any(files.values()):
-        raise UserError(f"{said}: no picture of {absent[0]} in training; add some, or leave that class out")
+        raise UserError(f"{said}: no image of {absent[0]} in training; add some, or leave that class out")
 
 
 def require_whole_groups(layout: Layout, key: str) -> None:
@@ -193,7 +193,7 @@ def looks(name: str) -> str:
 
 def refuse_too_few(classes: Sequence[str], root: Path, folder: Path, least: int = 2) -> None:
     """Raises: UserError, for a ``folder`` with fewer than ``least`` folders of classes."""
-    wanted = "it needs one a class, <class>/<picture>"
+    wanted = "it needs one a class, <class>/<image>"
     if not classes:
         packed = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in ARCHIVES), None)
         hint = f"; unpack {packed.name}?" if packed else ""
@@ -272,6 +272,6 @@ def files_below(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in sorted(names) if not hidden(Path(name)))
 
 
-def named_like_picture(path: Path) -> bool:
-    """Whether the file's suffix is one that pictures have."""
+def named_like_image(path: Path) -> bool:
+    """Whether the file's suffix is one that images have."""
     return path.suffix.lower() in SUFFIXES

@@ -1,4 +1,4 @@
-"""``data=huggingface``: pictures and labels of Hugging Face's package ``datasets``. Needs no torch.
+"""``data=huggingface``: images and labels of Hugging Face's package ``datasets``. Needs no torch.
 
 What ``Dataset.save_to_disk`` left, a folder of Parquet files, or a name on the Hub. The data are Arrow and Parquet
 tables alone: a dataset that would be read by a script or by any other reader is refused.
@@ -40,7 +40,7 @@ class HubData:
 
 
 class Cell:
-    """A picture in a row of a table."""
+    """An image in a row of a table."""
 
     def __init__(self, table: Any, column: str, row: int, name: str):
         self.table, self.column, self.row, self.name = table, column, row, name
@@ -64,10 +64,10 @@ def require_hub_data(where: HubData) -> None:
 
 
 def read_hub(where: HubData) -> Layout:
-    """The classes and pictures of a dataset, by split.
+    """The classes and images of a dataset, by split.
 
     Raises:
-        UserError: when there is no such dataset, it is no table of pictures and labels, or has no split of training.
+        UserError: when there is no such dataset, it is no table of images and labels, or has no split of training.
     """
     require_hub_data(where)
     tables = _by_split(_tables(where), where)
@@ -78,16 +78,16 @@ def read_hub(where: HubData) -> Layout:
     classes = getattr(_inner(first.features[label]), "names", None)
     labels, classes = numbered_labels(values, None if classes is None else tuple(classes), where.said)
     files: dict[str, list[LabelledFile]] = {split: [] for split in tables}
-    pictures = {split: _undecoded(table, image, where) for split, table in tables.items()}
+    images = {split: _undecoded(table, image, where) for split, table in tables.items()}
     for (split, row), number in zip(rows, labels, strict=True):
-        files[split].append(LabelledFile(Cell(pictures[split], image, row, f"{split}/{row}"), number))
+        files[split].append(LabelledFile(Cell(images[split], image, row, f"{split}/{row}"), number))
     refuse_untrained(files, classes, where.said)
-    notes = [f"huggingface: pictures in {image}, labels in {label}"]
+    notes = [f"huggingface: images in {image}, labels in {label}"]
     return Layout(where.root or Path(), classes, files, notes=notes)
 
 
 def fingerprint(layout: Layout) -> str:
-    """A text that changes with the content of the tables of a layout's pictures."""
+    """A text that changes with the content of the tables of a layout's images."""
     tables = {split: files[0].path.table for split, files in layout.files.items() if files}
     return "-".join(f"{split}-{table._fingerprint}" for split, table in sorted(tables.items()))
 
@@ -132,7 +132,7 @@ def _by_split(tables: dict[str, Any], where: HubData) -> dict[str, Any]:
 
 
 def _column(table: Any, where: HubData, role: str) -> str:
-    """The column of the pictures or of the labels: as it was said, by its kind, or by its usual name."""
+    """The column of the images or of the labels: as it was said, by its kind, or by its usual name."""
     said, names = getattr(where, role), list(table.features)
     if said is not None:
         if said not in names:
@@ -152,9 +152,9 @@ def _inner(feature: Any) -> Any:
 
 
 def _undecoded(table: Any, column: str, where: HubData) -> Any:
-    """The table with its pictures as the bytes of their files, which are decoded as those of a folder are."""
+    """The table with its images as the bytes of their files, which are decoded as those of a folder are."""
     import datasets  # type: ignore[import-not-found]
 
     if not isinstance(table.features[column], datasets.Image):
-        raise UserError(f"{where.said}: data.image_column={column} holds no pictures, but {table.features[column]}")
+        raise UserError(f"{where.said}: data.image_column={column} holds no images, but {table.features[column]}")
     return table.select_columns([column]).cast_column(column, datasets.Image(decode=False)).with_format(None)

@@ -1,4 +1,4 @@
-"""Folders of pictures as datasets: a person's own, Imagenette and ImageNet."""
+"""Folders of images as datasets: a person's own, Imagenette and ImageNet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from repronet.data.folders import (
     too_many,
 )
 from repronet.data.hub import HubData, fingerprint, read_hub
-from repronet.data.pictures import PictureFiles, PictureSplit, fits, named, split_of, unreadable
+from repronet.data.images import ImageFiles, ImageSplit, fits, named, split_of, unreadable
 from repronet.data.shards import read_shards
 from repronet.data.splits import SPLIT_SEED, ImageDataset
 from repronet.data.table import Columns, read_table
@@ -48,47 +48,47 @@ IMAGENETTE_CLASSES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """How a folder's pictures are read."""
+    """How a folder's images are read."""
 
-    short_side: int | None  # pixels that each picture's shorter side is brought to; None leaves it as it is
-    memory: float  # gigabytes that decoded pictures may take; more are decoded anew whenever they are wanted
-    cache: Path  # where decoded pictures are kept
-    # how many pictures that cannot be read may be left out, a share or a number; None: none
+    short_side: int | None  # pixels that each image's shorter side is brought to; None leaves it as it is
+    memory: float  # gigabytes that decoded images may take; more are decoded anew whenever they are wanted
+    cache: Path  # where decoded images are kept
+    # how many images that cannot be read may be left out, a share or a number; None: none
     max_skipped: float | int | None = None
-    fit: str = "crop"  # "crop", or how pictures become squares, see :func:`repronet.data.reading.squared`
+    fit: str = "crop"  # "crop", or how images become squares, see :func:`repronet.data.reading.squared`
 
 
 def image_folder(root: Path | None, reading: Reading, cut: Cut, groups: str | None = None) -> ImageDataset:
-    """Any folder of pictures: ``root/train/<class>/…`` with ``val`` and ``test`` beside it, or ``root/<class>/…``.
+    """Any folder of images: ``root/train/<class>/…`` with ``val`` and ``test`` beside it, or ``root/<class>/…``.
 
     What is not there is carved out of training, see :func:`repronet.data.cuts.partition`. With a ``val`` folder alone
     there is no test split.
 
     Args:
-        groups: what makes pictures a group, a key of :data:`repronet.data.folders.GROUPS`; None: there are none.
+        groups: what makes images a group, a key of :data:`repronet.data.folders.GROUPS`; None: there are none.
 
     Raises:
-        UserError: for a layout that :func:`repronet.data.folders.read_layout` refuses, or a picture that cannot be
+        UserError: for a layout that :func:`repronet.data.folders.read_layout` refuses, or an image that cannot be
             read when all of them are.
     """
     if root is None:
-        raise UserError("data=image_folder: data.root must name the folder of pictures")
+        raise UserError("data=image_folder: data.root must name the folder of images")
     layout = read_layout(root, groups)
     require_whole_groups(layout, f"data.groups={groups}")
     if layout.others:
         count, example = len(layout.others), layout.others[0]
-        log.info("%d files in the classes are not named like pictures and are left out, %s for one", count, example)
+        log.info("%d files in the classes are not named like images and are left out, %s for one", count, example)
     return _cut(layout, "image_folder", reading, cut)
 
 
-def picture_table(file: Path | None, columns: Columns, root: Path | None, reading: Reading, cut: Cut) -> ImageDataset:
-    """Pictures and labels in a table, see :mod:`repronet.data.table`; cut and read as those of a folder.
+def image_table(file: Path | None, columns: Columns, root: Path | None, reading: Reading, cut: Cut) -> ImageDataset:
+    """Images and labels in a table, see :mod:`repronet.data.table`; cut and read as those of a folder.
 
     Args:
-        root: the folder of the pictures; None: that of the table.
+        root: the folder of the images; None: that of the table.
 
     Raises:
-        UserError: for a table that :func:`repronet.data.table.read_table` refuses, or a picture that cannot be read.
+        UserError: for a table that :func:`repronet.data.table.read_table` refuses, or an image that cannot be read.
     """
     layout = read_table(file, root, columns, reading.max_skipped)
     require_whole_groups(layout, f"data.group_column={columns.group}")
@@ -96,15 +96,15 @@ def picture_table(file: Path | None, columns: Columns, root: Path | None, readin
     return _cut(layout if below else replace(layout, root=Path(layout.root.anchor)), "table", reading, cut)
 
 
-def shard_pictures(root: Path | None, label: str | None, reading: Reading, cut: Cut) -> ImageDataset:
-    """Pictures in tar files, see :func:`repronet.data.shards.read_shards`; cut and read as those of a folder."""
+def shard_images(root: Path | None, label: str | None, reading: Reading, cut: Cut) -> ImageDataset:
+    """Images in tar files, see :func:`repronet.data.shards.read_shards`; cut and read as those of a folder."""
     layout = read_shards(root, label, reading.cache / "shards")
     shards = {file.path.shard for files in layout.files.values() for file in files}
     return _cut(layout, "webdataset", reading, cut, key_of(shards, Path("/")))
 
 
-def hub_pictures(where: HubData, reading: Reading, cut: Cut) -> ImageDataset:
-    """Pictures in Arrow tables, see :func:`repronet.data.hub.read_hub`; cut and read as those of a folder."""
+def hub_images(where: HubData, reading: Reading, cut: Cut) -> ImageDataset:
+    """Images in Arrow tables, see :func:`repronet.data.hub.read_hub`; cut and read as those of a folder."""
     layout = read_hub(where)
     return _cut(layout, "huggingface", reading, cut, fingerprint(layout))
 
@@ -117,7 +117,7 @@ def _cut(layout: Layout, name: str, reading: Reading, cut: Cut, key: str | None 
 
 
 def imagenette(root: Path | None, default: Path, reading: Reading, val: float | int | str) -> ImageDataset:
-    """Imagenette at 320 pixels: ten easy classes of ImageNet, 9,469 pictures for training and 3,925 for test.
+    """Imagenette at 320 pixels: ten easy classes of ImageNet, 9,469 images for training and 3,925 for test.
 
     Its ``val`` folder is what is published and compared on, so that is the test split here; validation comes out of
     training.
@@ -126,10 +126,10 @@ def imagenette(root: Path | None, default: Path, reading: Reading, val: float | 
         UserError: as :func:`image_folder`, or when the download fails.
     """
     folder = root or default
-    pictures = folder if (folder / "train").is_dir() else folder / "imagenette2-320"
-    if not pictures.is_dir():
+    images = folder if (folder / "train").is_dir() else folder / "imagenette2-320"
+    if not images.is_dir():
         fetch("imagenette", 342, folder, _download_imagenette, "a folder that holds imagenette2-320")
-    dataset = _published("imagenette", pictures, reading, val)
+    dataset = _published("imagenette", images, reading, val)
     return replace(dataset, classes=tuple(IMAGENETTE_CLASSES.get(wnid, wnid) for wnid in dataset.classes))
 
 
@@ -179,21 +179,21 @@ def _published(name: str, root: Path, reading: Reading, val: float | int | str) 
 
 def _splits(
     files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading, key: str | None = None
-) -> dict[str, PictureSplit]:
+) -> dict[str, ImageSplit]:
     """One split for each folder; in memory when all of them fit. ``key``: as of :func:`split_of`."""
     if reading.max_skipped is not None:
         files = _readable(files, root, name, reading, key)
     count = sum(map(len, files.values()))
     keep = fits(count, reading.short_side, reading.memory)
     if not keep:
-        log.info("%s: %s pictures are decoded as they are needed (more than data.memory holds)", name, f"{count:,}")
+        log.info("%s: %s images are decoded as they are needed (more than data.memory holds)", name, f"{count:,}")
     splits = {}
     for split, members in files.items():
         if not members:
-            raise UserError(f"data.root={root}: no picture in {split}")
-        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side, reading.fit)
+            raise UserError(f"data.root={root}: no image in {split}")
+        images = ImageFiles(tuple(file.path for file in members), reading.short_side, reading.fit)
         labels = torch.tensor([file.label for file in members])
-        cut = split_of(pictures, labels, root, f"{name}-{split}", reading.cache / "decoded", keep, key)
+        cut = split_of(images, labels, root, f"{name}-{split}", reading.cache / "decoded", keep, key)
         splits[split] = replace(cut, groups=_numbered([file.group for file in members]))
     return splits
 
@@ -210,8 +210,8 @@ def _readable(
     """The files without those that cannot be read, which are named."""
     kept, errors = {}, []
     for split, members in files.items():
-        pictures = PictureFiles(tuple(file.path for file in members), reading.short_side, reading.fit)
-        bad = unreadable(pictures, root, f"{name}-{split}", reading.cache / "decoded", key)
+        images = ImageFiles(tuple(file.path for file in members), reading.short_side, reading.fit)
+        bad = unreadable(images, root, f"{name}-{split}", reading.cache / "decoded", key)
         errors += bad.values()
         kept[split] = [file for row, file in enumerate(members) if row not in bad]
     total, limit = sum(map(len, files.values())), reading.max_skipped or 0
@@ -220,7 +220,7 @@ def _readable(
             f"data.max_skipped={limit}: {len(errors):,} of {total:,} images cannot be read: {named(errors)}"
         )
     if errors:
-        log.warning("left out: %s of %s pictures, which cannot be read", f"{len(errors):,}", f"{total:,}")
+        log.warning("left out: %s of %s images, which cannot be read", f"{len(errors):,}", f"{total:,}")
     for error in errors:
         log.warning("  %s", error)
     for split in files.keys() & {"train", WHOLE}:
@@ -228,6 +228,6 @@ def _readable(
         if gone:
             example = next(file.path for file in files[split] if gone & classes_in([file]))
             raise UserError(
-                f"data.root={root}: no picture of the class of {example} can be read; fill or remove that class"
+                f"data.root={root}: no image of the class of {example} can be read; fill or remove that class"
             )
     return kept

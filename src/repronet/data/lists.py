@@ -1,4 +1,4 @@
-"""Which pictures are meant: by a folder, a pattern, or a text file with a name a line, of any editor and system."""
+"""Which images are meant: by a folder, a pattern, or a text file with a name a line, of any editor and system."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from repronet.data.folders import ARCHIVES, files_below, named_like_picture
+from repronet.data.folders import ARCHIVES, files_below, named_like_image
 from repronet.errors import UserError
 
 WEB = ("http://", "https://")
@@ -23,7 +23,7 @@ _MARKED = (
 )
 
 
-def pictures_in(images: str) -> list[Path]:
+def images_in(images: str) -> list[Path]:
     """The files that ``images=`` means, sorted.
 
     Raises:
@@ -31,7 +31,7 @@ def pictures_in(images: str) -> list[Path]:
     """
     path = Path(images).expanduser()
     if path.is_dir():
-        found = sorted(file for file in files_below(path) if named_like_picture(file))
+        found = sorted(file for file in files_below(path) if named_like_image(file))
     elif path.suffix.lower() == ".txt" and path.is_file():
         found = [located(path.parent, name) for name in names_in(path)]
     elif path.suffix.lower() in ARCHIVES and path.is_file():
@@ -43,9 +43,9 @@ def pictures_in(images: str) -> list[Path]:
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
         found = [Path(name) for name in matches if Path(name).is_file()]
     if not found and images.startswith(WEB):
-        raise UserError(f"images={images}: is an address; download the pictures first")
+        raise UserError(f"images={images}: is an address; download the images first")
     if not found:
-        raise UserError(f"images={images}: no picture there; give a folder, a file, a pattern or a .txt with names")
+        raise UserError(f"images={images}: no image there; give a folder, a file, a pattern or a .txt with names")
     return found
 
 

@@ -18,8 +18,8 @@ from repronet.data.batches import Batch, Dealing, TensorEvaluation, TensorLoader
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.preprocessing import PixelMap, PixelStatistics, pad_to
 from repronet.data.reading import centre_crop
-from repronet.data.splits import ImageDataset, LabelledPictures, Split
-from repronet.data.streaming import Frame, PictureEvaluation, PictureLoader
+from repronet.data.splits import ImageDataset, LabelledImages, Split
+from repronet.data.streaming import Frame, ImageEvaluation, ImageLoader
 from repronet.data.whitening import Preprocessing
 from repronet.errors import UserError
 
@@ -51,7 +51,7 @@ def fitted_splits(dataset: ImageDataset, size: int, fit: str | None, whole_train
         whole_train: leave training images uncropped, for a policy that crops them itself.
     """
 
-    def fitted(split: LabelledPictures) -> LabelledPictures:
+    def fitted(split: LabelledImages) -> LabelledImages:
         return replace(split, images=_fitted(split.images, size, fit)) if isinstance(split, Split) else split
 
     test = None if dataset.test is None else fitted(dataset.test)
@@ -73,7 +73,7 @@ def _fitted(images: Tensor, size: int, fit: str | None) -> Tensor:
 class ImageDataModule(pl.LightningDataModule):
     """Hands a dataset to a Trainer.
 
-    Images that lie in memory as one tensor are moved to the training device and dealt out there; pictures of any size
+    Images that lie in memory as one tensor are moved to the training device and dealt out there; images of any size
     are made one by one, see :mod:`repronet.data.streaming`. With several processes each gets its share of every batch,
     which Lightning needs no sampler for.
 
@@ -82,15 +82,15 @@ class ImageDataModule(pl.LightningDataModule):
         statistics: of the training images before any padding, as everybody quotes them; None: of ``dataset``.
         pixel_map: from pixels to network input, see :mod:`repronet.data.whitening`; None: standardised.
         augmentation: of training images, a batch at a time.
-        policy: of training pictures, one at a time; instead of ``augmentation``.
+        policy: of training images, one at a time; instead of ``augmentation``.
         image_size: height and width that the network takes.
-        short_side: what a picture's shorter side is brought to before the middle of it is taken, to be evaluated.
-        read_side, fit: how a file of a picture is read, see :class:`~repronet.data.eval_transform.EvalTransform`.
+        short_side: what an image's shorter side is brought to before the middle of it is taken, to be evaluated.
+        read_side, fit: how a file of an image is read, see :class:`~repronet.data.eval_transform.EvalTransform`.
         pad: whether smaller images were laid on background to fit; kept for the evaluation transform.
         batch_size: images a training step, of all processes together.
         eval_batch_size: images a validation or test step; it changes speed and memory, not results.
         batches_per_chunk: training batches that are prepared together; see :mod:`repronet.data.batches`.
-        workers: processes that make pictures; 0 makes them in this one.
+        workers: processes that make images; 0 makes them in this one.
         balanced: draw training images with replacement, of every class as many.
         seed: of the order and the augmentation.
     """
@@ -133,14 +133,14 @@ class ImageDataModule(pl.LightningDataModule):
         self.chances = chances(dataset.train.labels, len(dataset.classes)) if balanced else None
         self.seed = seed
         self.device = torch.device("cpu")
-        self._holding_processes: WeakSet[PictureLoader | PictureEvaluation] = WeakSet()  # those that are still in use
+        self._holding_processes: WeakSet[ImageLoader | ImageEvaluation] = WeakSet()  # those that are still in use
 
     def setup(self, stage: str) -> None:
         """Move tensors to the training device once: batches are gathered, augmented and mapped there."""
         if self.trainer is None:
             return
         self.device = self.trainer.strategy.root_device
-        if self.policy is None:  # a policy changes pictures one by one, on the CPU
+        if self.policy is None:  # a policy changes images one by one, on the CPU
             self.train = self._moved(self.train)
         self.val = self._moved(self.val)
         self.test = self._moved(self.test) if self.test is not None else None
@@ -152,12 +152,12 @@ class ImageDataModule(pl.LightningDataModule):
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of the data: how a picture is brought to the network, and its classes."""
+        """What a checkpoint holds of the data: how an image is brought to the network, and its classes."""
         return {"lens": self.eval_transform.plain()}
 
     @property
     def eval_transform(self) -> EvalTransform:
-        """How a picture is brought to the network."""
+        """How an image is brought to the network."""
         pixel_map = self.pixel_map.pixel_map if isinstance(self.pixel_map, Enlarged) else self.pixel_map
         side = self.train.images.shape[-1] if isinstance(self.train, Split) else self.frame.size
         native = side if side < self.frame.size else None
@@ -202,12 +202,12 @@ class ImageDataModule(pl.LightningDataModule):
         self.close()
 
     def close(self) -> None:
-        """End the processes that make pictures; a new pass starts others."""
+        """End the processes that make images; a new pass starts others."""
         for loader in self._holding_processes:
             loader.close()
         self._holding_processes.clear()
 
-    def _moved(self, split: LabelledPictures) -> LabelledPictures:
+    def _moved(self, split: LabelledImages) -> LabelledImages:
         return split.to(self.device) if isinstance(split, Split) else split
 
     @property
@@ -215,7 +215,7 @@ class ImageDataModule(pl.LightningDataModule):
         """The number of this process and how many there are."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
-    def train_dataloader(self) -> TensorLoader | PictureLoader:
+    def train_dataloader(self) -> TensorLoader | ImageLoader:
         trainer = self.trainer
         epoch = None if trainer is None else lambda: trainer.current_epoch
         if trainer is not None and trainer.overfit_batches:  # type: ignore[attr-defined]  # the same images every epoch
@@ -224,7 +224,7 @@ class ImageDataModule(pl.LightningDataModule):
         dealing = Dealing(self.batch_size, self.batches_per_chunk, self.seed, epoch, self.chances, rank, world_size)
         if isinstance(self.train, Split) and self.policy is None:
             return TensorLoader(self.train, self.augmentation, self.pixel_map, dealing)
-        loader = PictureLoader(
+        loader = ImageLoader(
             self.train,
             self.policy or self.frame,
             self.augmentation,
@@ -253,27 +253,27 @@ class ImageDataModule(pl.LightningDataModule):
         finally:
             self.workers, self.batches_per_chunk = given
 
-    def val_dataloader(self) -> TensorEvaluation | PictureEvaluation:
+    def val_dataloader(self) -> TensorEvaluation | ImageEvaluation:
         return self.in_order(self.val)
 
-    def test_dataloader(self) -> TensorEvaluation | PictureEvaluation:
+    def test_dataloader(self) -> TensorEvaluation | ImageEvaluation:
         """Raises: UserError, when the dataset has no test split."""
         if self.test is None:
             raise UserError("the dataset has no test split; validate it, or name a share with data.test=")
         return self.in_order(self.test)
 
-    def predict_dataloader(self) -> TensorEvaluation | PictureEvaluation:
+    def predict_dataloader(self) -> TensorEvaluation | ImageEvaluation:
         """The test split, or where there is none the validation split."""
         return self.in_order(self.val if self.test is None else self.test)
 
-    def in_order(self, split: LabelledPictures) -> TensorEvaluation | PictureEvaluation:
+    def in_order(self, split: LabelledImages) -> TensorEvaluation | ImageEvaluation:
         """The batches of a split as they lie, without augmentation."""
         rank, world_size = self._processes
         if isinstance(split, Split):
             return TensorEvaluation(
                 split, self.pixel_map, batch_size=self.eval_batch_size, rank=rank, world_size=world_size
             )
-        loader = PictureEvaluation(
+        loader = ImageEvaluation(
             split,
             self.frame,
             self.pixel_map,

@@ -1,4 +1,4 @@
-"""Pictures that show nearly the same: found by a perceptual hash, confirmed by their small grey copies.
+"""Images that show nearly the same: found by a perceptual hash, confirmed by their small grey copies.
 
 Files of the same bytes are found by :mod:`repronet.data.scan`. What was saved again, scaled or made lighter has other
 bytes and the same low frequencies. The hash is a few lines; the packages that have it bring compiled dependencies.
@@ -16,23 +16,23 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SIDE, KEPT = 32, 8  # of the grey copy, and of its low frequencies
-FAR = 8  # bits of 64 that the hashes of two pictures may differ in
+FAR = 8  # bits of 64 that the hashes of two images may differ in
 ALIKE = 0.98  # the least correlation of their grey copies
 ROWS = 256  # hashes that are held against all others at once
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Two pictures by their numbers, and the correlation of their grey copies."""
+    """Two images by their numbers, and the correlation of their grey copies."""
 
     first: int
     second: int
     alike: float
 
 
-def grey_copy(picture: Tensor) -> NDArray[np.float32]:
+def grey_copy(image: Tensor) -> NDArray[np.float32]:
     """uint8 (C, H, W) of any size → (32, 32), its mean colour, antialiased."""
-    grey = picture.float().mean(dim=0)[None, None]  # (C, H, W) → (1, 1, H, W)
+    grey = image.float().mean(dim=0)[None, None]  # (C, H, W) → (1, 1, H, W)
     return F.interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0].numpy()
 
 
@@ -46,13 +46,13 @@ def perceptual_hash(copy: NDArray[np.float32]) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def near_duplicates(pictures: Iterable[Tensor]) -> list[Twins]:
-    """Pairs of pictures whose hashes and grey copies are nearly the same, the most alike first.
+def near_duplicates(images: Iterable[Tensor]) -> list[Twins]:
+    """Pairs of images whose hashes and grey copies are nearly the same, the most alike first.
 
-    Every pair has a picture that no pair before it has, so many copies of one picture do not give all pairs of them. A
-    picture without contrast is like no other.
+    Every pair has an image that no pair before it has, so many copies of one image do not give all pairs of them. A
+    image without contrast is like no other.
     """
-    copies = [grey_copy(picture) for picture in pictures]
+    copies = [grey_copy(image) for image in images]
     contrast = np.array([row for row, copy in enumerate(copies) if copy.std() > 0], dtype=np.int64)
     if not len(contrast):
         return []
@@ -70,10 +70,10 @@ def near_duplicates(pictures: Iterable[Tensor]) -> list[Twins]:
             for one, other, share in zip(first, second, alike, strict=True)
             if share >= ALIKE
         ]
-    return list(_with_a_new_picture(sorted(found, key=lambda twins: -twins.alike)))
+    return list(_with_a_new_image(sorted(found, key=lambda twins: -twins.alike)))
 
 
-def _with_a_new_picture(pairs: Iterable[Twins]) -> Iterator[Twins]:
+def _with_a_new_image(pairs: Iterable[Twins]) -> Iterator[Twins]:
     seen: set[int] = set()
     for pair in pairs:
         both = {pair.first, pair.second}

@@ -1,7 +1,7 @@
-"""What the steps of an augmentation policy do to one picture, uint8 (C, H, W).
+"""What the steps of an augmentation policy do to one image, uint8 (C, H, W).
 
 Geometry and colour are torchvision's, weather is drawn with kornia's plasma, superpixels are scikit-image's. Every
-draw comes from torch's global generator, which :class:`repronet.data.policy.Policy` seeds for each picture.
+draw comes from torch's global generator, which :class:`repronet.data.policy.Policy` seeds for each image.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ def whole(low: int, high: int) -> int:
 # Geometry
 
 
-def _crop_and_pad(picture: Tensor, share: float) -> Tensor:
-    """Each side is cut off or padded with background by up to ``share`` of the picture; then the old size again."""
-    height, width = picture.shape[-2:]
+def _crop_and_pad(image: Tensor, share: float) -> Tensor:
+    """Each side is cut off or padded with background by up to ``share`` of the image; then the old size again."""
+    height, width = image.shape[-2:]
     top, bottom = (round(height * uniform(-share, share)) for _ in range(2))
     left, right = (round(width * uniform(-share, share)) for _ in range(2))
-    moved = F.pad(picture, (left, right, top, bottom))  # negative ones cut
+    moved = F.pad(image, (left, right, top, bottom))  # negative ones cut
     return TF.resize(moved, [height, width], antialias=True)
 
 
 class _ResizedCrop(v2.RandomResizedCrop):
     """torchvision's draws and, on processors with AVX2, its pixels in half the time.
 
-    Its resizing would turn the picture to channels first, and computes in floats elsewhere, which may differ by 1.
+    Its resizing would turn the image to channels first, and computes in floats elsewhere, which may differ by 1.
     """
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
@@ -60,62 +60,62 @@ class _ResizedCrop(v2.RandomResizedCrop):
 
 # Colour
 
-# Of RGB values 0 to 1 over ImageNet's training pictures, as Torch's recipes have them; Krizhevsky et al. 2012, section
+# Of RGB values 0 to 1 over ImageNet's training images, as Torch's recipes have them; Krizhevsky et al. 2012, section
 # 4.1, give the method and not the figures.
 PRINCIPAL_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 PRINCIPAL_VECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 
-def _pca_colour(picture: Tensor, std: float) -> Tensor:
+def _pca_colour(image: Tensor, std: float) -> Tensor:
     """[p₁ p₂ p₃][α₁λ₁ α₂λ₂ α₃λ₃]ᵀ is added to every pixel: principal components, their values, and Gaussian draws."""
     added = PRINCIPAL_VECTORS @ (torch.randn(3) * std * PRINCIPAL_VALUES)  # (3,)
-    return _as_bytes(picture / 255 + added.view(3, 1, 1))
+    return _as_bytes(image / 255 + added.view(3, 1, 1))
 
 
 # Texture
 
 
-def _blur(picture: Tensor, sigma: tuple[float, float]) -> Tensor:
+def _blur(image: Tensor, sigma: tuple[float, float]) -> Tensor:
     drawn = uniform(*sigma)
     side = 2 * max(1, round(3 * drawn)) + 1
-    return TF.gaussian_blur(picture, [side, side], [drawn, drawn])
+    return TF.gaussian_blur(image, [side, side], [drawn, drawn])
 
 
-def _salt(picture: Tensor, share: float, grain: int) -> Tensor:
-    """White squares on about ``share`` of the picture, ``grain`` pixels wide."""
-    height, width = picture.shape[-2:]
+def _salt(image: Tensor, share: float, grain: int) -> Tensor:
+    """White squares on about ``share`` of the image, ``grain`` pixels wide."""
+    height, width = image.shape[-2:]
     coarse = torch.rand(1, 1, -(-height // grain), -(-width // grain)) < share
     fine = coarse.repeat_interleave(grain, 2).repeat_interleave(grain, 3)[0, 0, :height, :width]
-    return picture.masked_fill(fine, 255)
+    return image.masked_fill(fine, 255)
 
 
-def _superpixels(picture: Tensor, count: int) -> Tensor:
+def _superpixels(image: Tensor, count: int) -> Tensor:
     """Each of about ``count`` regions of similar colour in its mean colour: SLIC, Achanta et al. 2012."""
     slic = _library("skimage.segmentation", "superpixels").slic
-    pixels = picture.permute(1, 2, 0).numpy()
+    pixels = image.permute(1, 2, 0).numpy()
     found = slic(pixels, n_segments=count, start_label=0, channel_axis=-1)
     regions = torch.from_numpy(found).flatten()  # (H·W,)
     number = int(regions.max()) + 1
-    sums = torch.zeros(picture.shape[0], number).index_add_(1, regions, picture.flatten(1).float())
+    sums = torch.zeros(image.shape[0], number).index_add_(1, regions, image.flatten(1).float())
     means = sums / torch.bincount(regions, minlength=number).clamp_min(1)  # (C, regions)
-    return means[:, regions].round().to(torch.uint8).view(picture.shape)
+    return means[:, regions].round().to(torch.uint8).view(image.shape)
 
 
 _RELIEF = torch.tensor([[-1.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])  # light from the upper left
 
 
-def _emboss(picture: Tensor, strength: float) -> Tensor:
-    """The picture laid over its relief."""
+def _emboss(image: Tensor, strength: float) -> Tensor:
+    """The image laid over its relief."""
     filter2d = _library("kornia.filters", "emboss").filter2d
-    relief = filter2d((picture / 255).unsqueeze(0), _RELIEF.unsqueeze(0))[0]
-    return _as_bytes((1 - strength) * picture / 255 + strength * relief)
+    relief = filter2d((image / 255).unsqueeze(0), _RELIEF.unsqueeze(0))[0]
+    return _as_bytes((1 - strength) * image / 255 + strength * relief)
 
 
-def _erase(picture: Tensor, length: int) -> Tensor:
+def _erase(image: Tensor, length: int) -> Tensor:
     """A square of background with its centre anywhere, cut at the borders: cutout, DeVries and Taylor 2017."""
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     top, left = whole(0, height - 1) - length // 2, whole(0, width - 1) - length // 2
-    erased = picture.clone()
+    erased = image.clone()
     erased[:, max(top, 0) : max(top + length, 0), max(left, 0) : max(left + length, 0)] = 0
     return erased
 
@@ -123,37 +123,37 @@ def _erase(picture: Tensor, length: int) -> Tensor:
 # Weather
 
 
-def _plasma(picture: Tensor, roughness: float, op: str) -> Tensor:
+def _plasma(image: Tensor, roughness: float, op: str) -> Tensor:
     """A cloudy field from 0 to 1, (1, H, W), by the diamond-square method."""
     diamond_square = _library("kornia.contrib", op).diamond_square
-    height, width = picture.shape[-2:]
+    height, width = image.shape[-2:]
     return diamond_square((1, 1, height, width), roughness=roughness, normalize_range=(0.0, 1.0))[0]
 
 
-def _clouds(picture: Tensor, strength: float) -> Tensor:
+def _clouds(image: Tensor, strength: float) -> Tensor:
     """White in patches: where the field is above its half."""
-    cover = ((_plasma(picture, 0.5, "clouds") - 0.5) * 2).clamp(0, 1) * strength
-    return _as_bytes(picture / 255 * (1 - cover) + cover)
+    cover = ((_plasma(image, 0.5, "clouds") - 0.5) * 2).clamp(0, 1) * strength
+    return _as_bytes(image / 255 * (1 - cover) + cover)
 
 
-def _fog(picture: Tensor, strength: float) -> Tensor:
+def _fog(image: Tensor, strength: float) -> Tensor:
     """White everywhere, thicker and thinner."""
-    cover = (0.6 + 0.4 * _plasma(picture, 0.4, "fog")) * strength
-    return _as_bytes(picture / 255 * (1 - cover) + cover)
+    cover = (0.6 + 0.4 * _plasma(image, 0.4, "fog")) * strength
+    return _as_bytes(image / 255 * (1 - cover) + cover)
 
 
-def _snow(picture: Tensor, cover: float, brightness: float) -> Tensor:
+def _snow(image: Tensor, cover: float, brightness: float) -> Tensor:
     """A snowy landscape: what is darker than ``cover`` of full lightness becomes ``brightness`` times as light."""
     snow = _library("kornia.augmentation", "snow").RandomSnow
     change = snow((cover, cover), (brightness, brightness), p=1.0)
-    return _as_bytes(change((picture / 255).unsqueeze(0))[0])
+    return _as_bytes(change((image / 255).unsqueeze(0))[0])
 
 
-def _colour_cast(picture: Tensor, shift: float) -> Tensor:
+def _colour_cast(image: Tensor, shift: float) -> Tensor:
     """Each channel brighter or darker by up to ``shift`` of full brightness."""
     augmentation = _library("kornia.augmentation", "colour_cast")
     change = augmentation.RandomRGBShift(shift, shift, shift, p=1.0)
-    return _as_bytes(change((picture / 255).unsqueeze(0))[0])
+    return _as_bytes(change((image / 255).unsqueeze(0))[0])
 
 
 def _library(name: str, op: str) -> ModuleType:
@@ -171,20 +171,20 @@ def _as_bytes(values: Tensor) -> Tensor:
 
 
 def operation(op: str, values: dict[str, Any], size: int) -> Operation:
-    """The step ``op`` with its ``values``, for a policy whose pictures become ``size`` × ``size``."""
+    """The step ``op`` with its ``values``, for a policy whose images become ``size`` × ``size``."""
     ours = OURS.get(op)
     return partial(ours, **values) if ours else _TORCHVISION[op](size, **values)
 
 
 OURS: dict[str, Callable[..., Tensor]] = {
     # VGG's scale jittering, section 3.1: the shorter side drawn from a range.
-    "resize": lambda picture, short_side: resize_short_side(picture, whole(int(short_side[0]), int(short_side[1]))),
+    "resize": lambda image, short_side: resize_short_side(image, whole(int(short_side[0]), int(short_side[1]))),
     "crop_and_pad": _crop_and_pad,
-    "gamma": lambda picture, gamma: TF.adjust_gamma(picture, uniform(*gamma)),
+    "gamma": lambda image, gamma: TF.adjust_gamma(image, uniform(*gamma)),
     "colour_cast": _colour_cast,
     "pca_colour": _pca_colour,
     "blur": _blur,
-    "noise": lambda picture, sigma: _as_bytes(picture / 255 + sigma * torch.randn(picture.shape)),
+    "noise": lambda image, sigma: _as_bytes(image / 255 + sigma * torch.randn(image.shape)),
     "salt": _salt,
     "superpixels": _superpixels,
     "emboss": _emboss,

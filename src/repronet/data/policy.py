@@ -1,4 +1,4 @@
-"""Augmentation policies: steps from a config, applied to one picture at a time, and mixing of whole batches."""
+"""Augmentation policies: steps from a config, applied to one image at a time, and mixing of whole batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def drawn_from(seed: int) -> Iterator[None]:
 class Mixing:
     """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) of a batch with itself, by torchvision.
 
-    Each picture is mixed with the one before it, the first with the last, by one share λ drawn from Beta(α, α), and so
+    Each image is mixed with the one before it, the first with the last, by one share λ drawn from Beta(α, α), and so
     are their labels.
     """
 
@@ -44,11 +44,11 @@ class Mixing:
 
 
 class Policy:
-    """Steps that change a picture, each with its probability, one after another.
+    """Steps that change an image, each with its probability, one after another.
 
     Args:
         steps: mappings as :mod:`repronet.data.augmentation_ops` describes them.
-        size: height and width of what comes out. A picture that no step brought there is resized by its shorter side
+        size: height and width of what comes out. An image that no step brought there is resized by its shorter side
             and cut to its middle.
 
     Raises:
@@ -63,19 +63,19 @@ class Policy:
         self.steps = [step for step in checked if step.op not in MIXING]
         self._operations = [operation(step.op, step.values, size) for step in self.steps]
 
-    def __call__(self, picture: Tensor, seed: int) -> Tensor:
-        """uint8 (C, H, W) → uint8 (C, size, size). The same picture and seed give the same bytes, in any process.
+    def __call__(self, image: Tensor, seed: int) -> Tensor:
+        """uint8 (C, H, W) → uint8 (C, size, size). The same image and seed give the same bytes, in any process.
 
         Raises:
-            UserError: for a grey picture where a step needs colours.
+            UserError: for a grey image where a step needs colours.
         """
         with drawn_from(seed):
             for step, change in zip(self.steps, self._operations, strict=True):
                 if step.p < 1 and torch.rand(()) >= step.p:
                     continue
-                if picture.shape[0] == 1 and step.op in COLOUR_ONLY:
-                    raise UserError(f"augmentation: {step.op} needs colours, and the pictures are grey; leave it out")
-                picture = change(picture)
-        if picture.shape[-2:] == (self.size, self.size):
-            return picture
-        return centre_crop(resize_short_side(picture, self.size), self.size)
+                if image.shape[0] == 1 and step.op in COLOUR_ONLY:
+                    raise UserError(f"augmentation: {step.op} needs colours, and the images are grey; leave it out")
+                image = change(image)
+        if image.shape[-2:] == (self.size, self.size):
+            return image
+        return centre_crop(resize_short_side(image, self.size), self.size)

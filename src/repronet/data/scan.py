@@ -1,4 +1,4 @@
-"""A folder of pictures looked through before anything trains on it: every file is read, and what is odd is named.
+"""A folder of images looked through before anything trains on it: every file is read, and what is odd is named.
 
 A run reads with the same code (:mod:`repronet.data.reading`, :mod:`repronet.data.folders`) and stops at the first
 error; the scan goes on to the end.
@@ -24,16 +24,16 @@ from repronet.data.folders import (
     hidden,
     leads_back,
     looks,
-    named_like_picture,
+    named_like_image,
     refuse_too_few,
     shown,
     split_folders,
 )
-from repronet.data.reading import PictureError, decode, progress
+from repronet.data.reading import ImageError, decode, progress
 
 TINY = 8  # pixels: whatever is smaller shows nothing
-SEVERAL = " + "  # between the labels of a picture
-UNBALANCED = 20  # times as many pictures in the largest class as in the smallest
+SEVERAL = " + "  # between the labels of an image
+UNBALANCED = 20  # times as many images in the largest class as in the smallest
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Examined:
-    """A picture's file that was read, or could not be."""
+    """An image's file that was read, or could not be."""
 
     path: Path
     split: str
@@ -61,7 +61,7 @@ class Examined:
     format: str = ""
     notes: tuple[str, ...] = ()
     size: tuple[int, int] = (0, 0)  # height and width
-    error: PictureError | None = None
+    error: ImageError | None = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Report:
 
     root: Path
     classes: tuple[str, ...]
-    pictures: dict[str, dict[str, int]]  # by split and class, those that can be read
+    images: dict[str, dict[str, int]]  # by split and class, those that can be read
     findings: tuple[Finding, ...]
-    unreadable: tuple[Path, ...]  # the pictures that cannot be read
-    several: dict[str, int] | None = None  # by split, how many pictures, where each may have several labels
+    unreadable: tuple[Path, ...]  # the images that cannot be read
+    several: dict[str, int] | None = None  # by split, how many images, where each may have several labels
 
     def count(self, severity: str) -> int:
         """How many findings are of that severity."""
@@ -81,7 +81,7 @@ class Report:
 
 
 def scan(root: Path) -> Report:
-    """Look through the folder of pictures at ``root``.
+    """Look through the folder of images at ``root``.
 
     Raises:
         UserError: when there is no such folder or no class in it, so that there is nothing to look through.
@@ -96,22 +96,22 @@ def scan(root: Path) -> Report:
     for split, folder in folders.items():
         for place in class_folders(folder):
             here = list(files_below(place))
-            files += [Examined(file, split, place.name, (place.name,)) for file in here if named_like_picture(file)]
-            findings += _strangers([file for file in here if not named_like_picture(file)], root)
+            files += [Examined(file, split, place.name, (place.name,)) for file in here if named_like_image(file)]
+            findings += _strangers([file for file in here if not named_like_image(file)], root)
         findings += _beside(folder, root)
     if WHOLE not in folders:
         beside = (entry for entry in sorted(root.iterdir()) if entry not in folders.values() and not hidden(entry))
         findings += [Finding("warning", "outside the splits", _below(entry, root), "left out") for entry in beside]
     examined = _examined(files, root)
-    pictures = {split: {place.name: 0 for place in class_folders(folder)} for split, folder in folders.items()}
+    images = {split: {place.name: 0 for place in class_folders(folder)} for split, folder in folders.items()}
     for file in examined:
-        pictures[file.split][file.label] += file.error is None
-    findings += _classes(pictures, classes, folders, root)
-    return _report(root, classes, pictures, findings, examined)
+        images[file.split][file.label] += file.error is None
+    findings += _classes(images, classes, folders, root)
+    return _report(root, classes, images, findings, examined)
 
 
 def scan_table(layout: Layout) -> Report:
-    """Look through the pictures that a table names; of several labels a picture counts for each."""
+    """Look through the images that a table names; of several labels per image counts for each."""
     names, files = layout.classes, []
     for split, those in layout.files.items():
         for file in those:
@@ -122,10 +122,10 @@ def scan_table(layout: Layout) -> Report:
     counted = {
         split: Counter(name for file in read if file.split == split for name in file.labels) for split in layout.files
     }
-    pictures = {split: {name: counts[name] for name in names if counts[name]} for split, counts in counted.items()}
-    training = "train" if "train" in pictures else WHOLE
-    findings = list(_sizes(pictures[training], lambda name: name, training))
-    report = _report(layout.root, names, pictures, findings, examined)
+    images = {split: {name: counts[name] for name in names if counts[name]} for split, counts in counted.items()}
+    training = "train" if "train" in images else WHOLE
+    findings = list(_sizes(images[training], lambda name: name, training))
+    report = _report(layout.root, names, images, findings, examined)
     several = any(isinstance(file.label, tuple) for those in layout.files.values() for file in those)
     return replace(report, several=Counter(file.split for file in read)) if several else report
 
@@ -138,16 +138,16 @@ def _examined(files: list[Examined], root: Path) -> list[Examined]:
 def _report(
     root: Path,
     classes: tuple[str, ...],
-    pictures: dict[str, dict[str, int]],
+    images: dict[str, dict[str, int]],
     findings: list[Finding],
     examined: list[Examined],
 ) -> Report:
     """What was found, with what is to be said of single files and of those that are the same."""
-    findings = [*findings, *_pictures(examined, root), *_duplicates(examined, root)]
+    findings = [*findings, *_images(examined, root), *_duplicates(examined, root)]
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: (order.index(finding.severity), finding.what, finding.where))
     unreadable = tuple(file.path for file in examined if file.error is not None)
-    return Report(root, classes, pictures, tuple(findings), unreadable)
+    return Report(root, classes, images, tuple(findings), unreadable)
 
 
 def _examine(file: Examined, root: Path) -> Examined:
@@ -155,10 +155,10 @@ def _examine(file: Examined, root: Path) -> Examined:
     try:
         content = file.path.read_bytes()
         reading = decode(content, name)
-    except PictureError as error:
+    except ImageError as error:
         return replace(file, error=error)
     except OSError as error:
-        return replace(file, error=PictureError(name, "unreadable", error.strerror or str(error)))
+        return replace(file, error=ImageError(name, "unreadable", error.strerror or str(error)))
     digest = hashlib.sha256(content).hexdigest()
     height, width, _ = reading.pixels.shape
     return replace(file, digest=digest, format=reading.format, notes=reading.notes, size=(height, width))
@@ -182,7 +182,7 @@ _FORMATS = {
 }
 
 
-def _pictures(examined: list[Examined], root: Path) -> Iterator[Finding]:
+def _images(examined: list[Examined], root: Path) -> Iterator[Finding]:
     """What is wrong with single files; how the odd ones are read, a line a kind."""
     read_as: dict[str, list[Examined]] = defaultdict(list)
     for file in examined:
@@ -194,7 +194,7 @@ def _pictures(examined: list[Examined], root: Path) -> Iterator[Finding]:
             yield Finding("warning", "wrong suffix", where, f"its content is {file.format}, and is read as that")
         if min(file.size) < TINY:
             height, width = file.size
-            yield Finding("warning", "tiny picture", where, f"{height}×{width} pixels, which a run enlarges")
+            yield Finding("warning", "tiny image", where, f"{height}×{width} pixels, which a run enlarges")
         if "\\x" in where:
             yield Finding("note", "odd name", where, "the name is not UTF-8; it is read all the same")
         for note in file.notes:
@@ -204,14 +204,14 @@ def _pictures(examined: list[Examined], root: Path) -> Iterator[Finding]:
 
 
 def _strangers(files: Iterable[Path], root: Path) -> Iterator[Finding]:
-    """Files in a class that are not named like pictures; a run leaves them out."""
+    """Files in a class that are not named like images; a run leaves them out."""
     for file in files:
         try:
             content = decode(file.read_bytes(), shown(file)).format
-            detail = f"its content is {content}, but it is not named like a picture; left out"
-        except (PictureError, OSError):
-            detail = "not named like a picture; left out"
-        yield Finding("warning", "not a picture", _below(file, root), detail)
+            detail = f"its content is {content}, but it is not named like an image; left out"
+        except (ImageError, OSError):
+            detail = "not named like an image; left out"
+        yield Finding("warning", "not an image", _below(file, root), detail)
 
 
 def _beside(folder: Path, root: Path) -> Iterator[Finding]:
@@ -243,15 +243,15 @@ def _duplicates(examined: list[Examined], root: Path) -> Iterator[Finding]:
                 severity, what = "error", "in two splits"
             elif other.label != first.label:
                 severity, what = "error", "in two classes"
-            yield Finding(severity, what, _below(other.path, root), f"the same picture as {_below(first.path, root)}")
+            yield Finding(severity, what, _below(other.path, root), f"the same image as {_below(first.path, root)}")
 
 
 def _classes(
-    pictures: dict[str, dict[str, int]], classes: tuple[str, ...], folders: dict[str, Path], root: Path
+    images: dict[str, dict[str, int]], classes: tuple[str, ...], folders: dict[str, Path], root: Path
 ) -> Iterator[Finding]:
     """Empty, missing, surplus and unbalanced classes."""
     training = "train" if "train" in folders else WHOLE
-    for split, counts in pictures.items():
+    for split, counts in images.items():
         where = folders[split]
         yield from _twins(counts, where, root)
         for name, count in counts.items():
@@ -260,15 +260,15 @@ def _classes(
                 yield Finding("error", "unknown class", _below(where / name, root), detail)
             elif count == 0:
                 severity = "error" if split == training else "warning"
-                yield Finding(severity, "empty class", _below(where / name, root), "no picture that can be read")
+                yield Finding(severity, "empty class", _below(where / name, root), "no image that can be read")
         for name in sorted(set(classes) - {class_named(name, classes) for name in counts}):
             yield Finding("warning", "missing class", _below(where, root), f"has no folder {name}; training has one")
     where = folders[training]
-    yield from _sizes(pictures[training], lambda name: _below(where / name, root), _below(where, root))
+    yield from _sizes(images[training], lambda name: _below(where / name, root), _below(where, root))
 
 
 def _sizes(counts: Mapping[str, int], place: Callable[[str], str], training: str) -> Iterator[Finding]:
-    """Classes of training with a single picture, or with far fewer than another.
+    """Classes of training with a single image, or with far fewer than another.
 
     Args:
         place: where a class is, by its name; ``training`` is where all of them are.

@@ -1,9 +1,9 @@
-"""``data=webdataset``: pictures and labels in tar files, as WebDataset lays them out. Needs no torch and no package.
+"""``data=webdataset``: images and labels in tar files, as WebDataset lays them out. Needs no torch and no package.
 
 A sample is the members of a tar file that share a name up to its first dot: ``0017.jpg`` with its class in ``0017.cls``
 (a number or a word) or ``0017.txt``, or in ``0017.json`` under the name of a label. The members' headers are read once
-and kept as an index, by which any picture is one read at a known place. So, unlike a stream through the shards, every
-epoch is shuffled as a whole and a resumed run goes on with the picture that it stopped at.
+and kept as an index, by which any image is one read at a known place. So, unlike a stream through the shards, every
+epoch is shuffled as a whole and a resumed run goes on with the image that it stopped at.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Member:
 
 
 def read_shards(root: Path | None, label: str | None, cache: Path | None) -> Layout:
-    """The classes and pictures of the shards that ``root`` names, by split.
+    """The classes and images of the shards that ``root`` names, by split.
 
     Args:
         root: a tar file, a folder of them, or a pattern: ``shards/train-{000..009}.tar``, ``shards/*.tar``. Shards
@@ -62,7 +62,7 @@ def read_shards(root: Path | None, label: str | None, cache: Path | None) -> Lay
         cache: the folder that keeps the index; None keeps none.
 
     Raises:
-        UserError: when there are no such shards, or one is damaged, compressed or without pictures and labels.
+        UserError: when there are no such shards, or one is damaged, compressed or without images and labels.
     """
     shards = find_shards(root)
     found = _indexed(shards, label, cache)
@@ -75,7 +75,7 @@ def read_shards(root: Path | None, label: str | None, cache: Path | None) -> Lay
         files[split_of[member.shard]].append(LabelledFile(member, number))
     refuse_untrained(files, classes, f"{KEY}={shown(shards[0].parent)}")
     return Layout(
-        shards[0].parent, classes, files, notes=[f"webdataset: {len(found):,} pictures in {len(shards):,} shards"]
+        shards[0].parent, classes, files, notes=[f"webdataset: {len(found):,} images in {len(shards):,} shards"]
     )
 
 
@@ -132,7 +132,7 @@ def _splits(shards: Sequence[Path]) -> dict[Path, str]:
 
 
 def _indexed(shards: Sequence[Path], label: str | None, cache: Path | None) -> list[tuple[Member, Any]]:
-    """Every picture with its label, out of the index that an earlier call kept, or else of the shards themselves."""
+    """Every image with its label, out of the index that an earlier call kept, or else of the shards themselves."""
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in shards]
     key = hashlib.sha256(json.dumps([1, states, label]).encode()).hexdigest()[:16]
     file = None if cache is None else cache / f"shards-{key}.json"
@@ -143,7 +143,7 @@ def _indexed(shards: Sequence[Path], label: str | None, cache: Path | None) -> l
         log.info("webdataset: reading the index of %s shards, once", f"{len(shards):,}")
     found = [pair for shard in shards for pair in _samples(shard, label)]
     if not found:
-        raise UserError(f"{KEY}={shown(shards[0])}: no picture there")
+        raise UserError(f"{KEY}={shown(shards[0])}: no image there")
     if file is not None:
         numbers = {shard: number for number, shard in enumerate(shards)}
         rows = [[numbers[m.shard], m.name, m.offset, m.size, value] for m, value in found]
@@ -160,7 +160,7 @@ def _keep(file: Path, content: bytes) -> None:
 
 
 def _samples(shard: Path, label: str | None) -> Iterator[tuple[Member, Any]]:
-    """The pictures of one shard with their labels."""
+    """The images of one shard with their labels."""
     sample: dict[str, Member] = {}  # the members of one sample by their ending
     last = None
     for member in _members(shard):
@@ -186,15 +186,15 @@ def _members(shard: Path) -> Iterator[Member]:
 
 
 def _labelled(sample: dict[str, Member], label: str | None) -> Iterator[tuple[Member, Any]]:
-    pictures = [member for ending, member in sample.items() if Path(f"x{ending}").suffix in SUFFIXES]
-    if not pictures:
+    images = [member for ending, member in sample.items() if Path(f"x{ending}").suffix in SUFFIXES]
+    if not images:
         return
-    if len(pictures) > 1:
-        raise UserError(f"{KEY}={pictures[0]}: its sample has {pictures[1].name} too; a sample has one picture")
+    if len(images) > 1:
+        raise UserError(f"{KEY}={images[0]}: its sample has {images[1].name} too; a sample has one image")
     of = next((sample[ending] for ending in LABELS if ending in sample), None)
     if of is None or of.size > LONGEST:
-        raise UserError(f"{KEY}={pictures[0]}: has no label beside it (.cls, .txt or .json)")
-    yield pictures[0], _label(of, label)
+        raise UserError(f"{KEY}={images[0]}: has no label beside it (.cls, .txt or .json)")
+    yield images[0], _label(of, label)
 
 
 def _label(member: Member, label: str | None) -> Any:

@@ -19,12 +19,12 @@ from repronet.data.cuts import Cut, stratified_parts
 from repronet.data.hub import HubData
 from repronet.data.image_folder import (
     Reading,
-    hub_pictures,
+    hub_images,
     image_folder,
+    image_table,
     imagenet,
     imagenette,
-    picture_table,
-    shard_pictures,
+    shard_images,
 )
 from repronet.data.official import DIGITS, load_official, validation_share
 from repronet.data.splits import SPLIT_SEED, ImageDataset, Split
@@ -79,13 +79,13 @@ class Request:
     split_seed: int = SPLIT_SEED  # of these, for data that has no fixed splits
     folds: int | None = None  # the number of parts of which one is held out; None: there are none
     fold: int | None = None  # which one, from 0
-    # what makes the pictures of a folder one group, a key of :data:`repronet.data.folders.GROUPS`
+    # what makes the images of a folder one group, a key of :data:`repronet.data.folders.GROUPS`
     groups: str | None = None
-    # short_side, fit: how a folder's pictures are read, see :class:`~repronet.data.image_folder.Reading`
+    # short_side, fit: how a folder's images are read, see :class:`~repronet.data.image_folder.Reading`
     short_side: int | None = None
     fit: str = "crop"
-    memory: float = 4.0  # gigabytes that a folder's decoded pictures may take
-    on_error: str = "stop"  # "stop" at pictures of a folder that cannot be read, or "skip" them
+    memory: float = 4.0  # gigabytes that a folder's decoded images may take
+    on_error: str = "stop"  # "stop" at images of a folder that cannot be read, or "skip" them
     max_skipped: float | int = 0.05  # how many of them may be skipped, a share or a number
     # hub, subset, revision: of a dataset of Hugging Face's, see :class:`~repronet.data.hub.HubData`
     hub: str | None = None
@@ -94,7 +94,7 @@ class Request:
     # image_column, label_column: of it, or of shards
     image_column: str | None = None
     label_column: str | None = None
-    # the file with the names of pictures and their labels, and its columns
+    # the file with the names of images and their labels, and its columns
     table: tuple[Path | None, Columns] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of a source from outside the package
 
@@ -110,7 +110,7 @@ class Request:
 
     @property
     def reading(self) -> Reading:
-        """How a folder's pictures are read."""
+        """How a folder's images are read."""
         skipped = self.max_skipped if self.on_error == "skip" else None
         return Reading(self.short_side, self.memory, default_root(), skipped, self.fit)
 
@@ -126,11 +126,11 @@ SOURCES: dict[str, Callable[[Request], ImageDataset]] = {
     "imagenette": lambda wanted: imagenette(wanted.root, default_root(), wanted.reading, wanted.val),
     "imagenet": lambda wanted: imagenet(wanted.root, wanted.reading, wanted.val),
     "image_folder": lambda wanted: image_folder(wanted.root, wanted.reading, wanted.cut, wanted.groups),
-    "table": lambda wanted: picture_table(
+    "table": lambda wanted: image_table(
         *(wanted.table or (None, Columns())), root=wanted.root, reading=wanted.reading, cut=wanted.cut
     ),
-    "webdataset": lambda wanted: shard_pictures(wanted.root, wanted.label_column, wanted.reading, wanted.cut),
-    "huggingface": lambda wanted: hub_pictures(wanted.hub_data, wanted.reading, wanted.cut),
+    "webdataset": lambda wanted: shard_images(wanted.root, wanted.label_column, wanted.reading, wanted.cut),
+    "huggingface": lambda wanted: hub_images(wanted.hub_data, wanted.reading, wanted.cut),
     "npz": lambda wanted: load_npz(wanted.root, wanted.cut),
 }
 

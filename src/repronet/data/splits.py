@@ -17,17 +17,17 @@ from repronet.data.preprocessing import PixelStatistics
 SPLIT_SEED = 0
 
 
-class LabelledPictures(Protocol):
-    """A split, be it one tensor or pictures of different sizes, in memory or on disk."""
+class LabelledImages(Protocol):
+    """A split, be it one tensor or images of different sizes, in memory or on disk."""
 
     @property
     def labels(self) -> Tensor:
-        """int64 (N,); (N, classes) of zeros and ones where a picture may have several."""
+        """int64 (N,); (N, classes) of zeros and ones where an image may have several."""
         ...
 
     @property
     def groups(self) -> Tensor | None:
-        """int64 (N,): pictures of one group, of one person for instance, stay on one side of every cut; or None."""
+        """int64 (N,): images of one group, of one person for instance, stay on one side of every cut; or None."""
         ...
 
     @property
@@ -37,7 +37,7 @@ class LabelledPictures(Protocol):
 
     def __len__(self) -> int: ...
 
-    def picture(self, index: int) -> Tensor:
+    def image(self, index: int) -> Tensor:
         """One image, uint8 (C, H, W)."""
         ...
 
@@ -58,7 +58,7 @@ class LabelledPictures(Protocol):
         ...
 
 
-Part = TypeVar("Part", bound=LabelledPictures)
+Part = TypeVar("Part", bound=LabelledImages)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Split:
             raise ValueError(f"images must be uint8 (N, C, H, W), not {self.images.dtype} {tuple(self.images.shape)}")
         count, labels = len(self.images), self.labels
         if labels.ndim not in (1, 2) or len(labels) != count or labels.dtype != torch.int64:
-            wanted = f"int64 ({count},), or ({count}, classes) where there are several a picture"
+            wanted = f"int64 ({count},), or ({count}, classes) where there are several per image"
             raise ValueError(f"labels must be {wanted}, not {labels.dtype} {tuple(labels.shape)}")
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Split:
     def channels(self) -> int:
         return self.images.shape[1]
 
-    def picture(self, index: int) -> Tensor:
+    def image(self, index: int) -> Tensor:
         return self.images[index]
 
     def name(self, index: int) -> str:
@@ -97,7 +97,7 @@ class Split:
         return PixelStatistics.of(self.images)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the SHA-256s of every picture with its label, sorted: another order has the same."""
+        """SHA-256 of the SHA-256s of every image with its label, sorted: another order has the same."""
         digests = []
         for image, label in zip(self.images.cpu(), self.labels.tolist(), strict=True):
             head = f"{label} {tuple(image.shape)}".encode()
@@ -125,14 +125,14 @@ class ImageDataset:
     """
 
     name: str
-    train: LabelledPictures
-    val: LabelledPictures
-    test: LabelledPictures | None
+    train: LabelledImages
+    val: LabelledImages
+    test: LabelledImages | None
     classes: tuple[str, ...]
 
     @property
     def multilabel(self) -> bool:
-        """Whether a picture may have several of the classes, or none."""
+        """Whether an image may have several of the classes, or none."""
         return self.train.labels.ndim == 2
 
 
@@ -147,7 +147,7 @@ def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
         return each_split(dataset, lambda split: split.relabelled(split.labels[:, old]), names)
     new = torch.full((len(dataset.classes),), -1).scatter(0, old, torch.arange(len(names)))  # old label → new, or −1
 
-    def chosen(split: LabelledPictures) -> LabelledPictures:
+    def chosen(split: LabelledImages) -> LabelledImages:
         kept = split.rows(torch.nonzero(new[split.labels] >= 0).flatten())
         return kept.relabelled(new[kept.labels])
 
@@ -155,7 +155,7 @@ def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
 
 
 def each_split(
-    dataset: ImageDataset, change: Callable[[LabelledPictures], LabelledPictures], names: Sequence[str]
+    dataset: ImageDataset, change: Callable[[LabelledImages], LabelledImages], names: Sequence[str]
 ) -> ImageDataset:
     """The dataset with each of its splits changed, and other classes."""
     test = None if dataset.test is None else change(dataset.test)

@@ -1,7 +1,7 @@
-"""Batches of pictures that are made one by one: by loader processes, or in this one.
+"""Batches of images that are made one by one: by loader processes, or in this one.
 
-Which pictures make a batch and how each is changed depends on (seed, epoch, picture) alone, so neither the number of
-processes nor where the pictures come from changes a single pixel.
+Which images make a batch and how each is changed depends on (seed, epoch, image) alone, so neither the number of
+processes nor where the images come from changes a single pixel.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from repronet.data.augmentation import Augmentation
 from repronet.data.batches import Batch, Dealing, TrainingLoader, share_of, shares
-from repronet.data.pictures import refusal
+from repronet.data.images import refusal
 from repronet.data.randomness import counter_generator
-from repronet.data.reading import PictureError, centre_crop, resize_short_side
-from repronet.data.splits import LabelledPictures
+from repronet.data.reading import ImageError, centre_crop, resize_short_side
+from repronet.data.splits import LabelledImages
 from repronet.data.whitening import Preprocessing
 from repronet.errors import Fault
 from repronet.runs.stopping import ignore_signals
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from repronet.data.policy import Mixing
 
 
-class PictureChange(Protocol):
-    """One picture, uint8 (C, H, W) of any size → uint8 (C, size, size), by the numbers that ``seed`` gives."""
+class ImageChange(Protocol):
+    """One image, uint8 (C, H, W) of any size → uint8 (C, size, size), by the numbers that ``seed`` gives."""
 
     @property
     def size(self) -> int: ...
 
-    def __call__(self, picture: Tensor, seed: int) -> Tensor: ...
+    def __call__(self, image: Tensor, seed: int) -> Tensor: ...
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The middle of the picture, the shorter side reduced or enlarged to ``short_side`` first; nothing random.
+    """The middle of the image, the shorter side reduced or enlarged to ``short_side`` first; nothing random.
 
     Krizhevsky et al. 2012, section 2: shorter side 256, the central 224 × 224.
     """
@@ -51,34 +51,34 @@ class Frame:
     size: int
     short_side: int
 
-    def __call__(self, picture: Tensor, seed: int = 0) -> Tensor:
-        return centre_crop(resize_short_side(picture, self.short_side), self.size)
+    def __call__(self, image: Tensor, seed: int = 0) -> Tensor:
+        return centre_crop(resize_short_side(image, self.short_side), self.size)
 
 
 @dataclass(frozen=True)
 class _Made(Dataset):
-    """Item (index, seed) → that picture, changed, and its label; or the error that it met, which the caller raises."""
+    """Item (index, seed) → that image, changed, and its label; or the error that it met, which the caller raises."""
 
-    split: LabelledPictures
-    change: PictureChange
+    split: LabelledImages
+    change: ImageChange
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor] | PictureError:
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, Tensor] | ImageError:
         index, seed = item
         try:
-            return self.change(self.split.picture(index), seed), self.split.labels[index]
-        except PictureError as error:  # a worker's own traceback would bury the line
+            return self.change(self.split.image(index), seed), self.split.labels[index]
+        except ImageError as error:  # a worker's own traceback would bury the line
             return error
 
 
-def _stacked(items: list[Any], channels_last: bool) -> Batch | list[PictureError]:
+def _stacked(items: list[Any], channels_last: bool) -> Batch | list[ImageError]:
     """uint8 (N, C, H, W) and labels (N,), or the errors that were met."""
-    wrong = [item for item in items if isinstance(item, PictureError)]
+    wrong = [item for item in items if isinstance(item, ImageError)]
     if wrong:
         return wrong
     images, labels = zip(*items, strict=True)
     if not channels_last:
         return torch.stack(images), torch.stack(labels)
-    lines = torch.stack([image.permute(1, 2, 0) for image in images])  # (N, H, W, C), as most pictures lie in memory
+    lines = torch.stack([image.permute(1, 2, 0) for image in images])  # (N, H, W, C), as most images lie in memory
     return lines.permute(0, 3, 1, 2), torch.stack(labels)
 
 
@@ -105,19 +105,19 @@ def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
         raise Fault(lost_worker(workers)) from error
 
 
-class PictureMaker:
-    """Makes batches of changed pictures, by ``workers`` processes that live until it is closed, or by none."""
+class ImageMaker:
+    """Makes batches of changed images, by ``workers`` processes that live until it is closed, or by none."""
 
-    def __init__(self, split: LabelledPictures, change: PictureChange, workers: int, channels_last: bool):
+    def __init__(self, split: LabelledImages, change: ImageChange, workers: int, channels_last: bool):
         self.split, self.change, self.workers, self.channels_last = split, change, workers, channels_last
         self._plan: list[list[tuple[int, int]]] = []  # the loader looks here for the batches of a pass
         self._loader: DataLoader | None = None
 
     def batches(self, plan: list[list[tuple[int, int]]]) -> Iterator[Batch]:
-        """The pictures of each batch of ``plan`` as (index, seed). Another pass ends one that is not finished.
+        """The images of each batch of ``plan`` as (index, seed). Another pass ends one that is not finished.
 
         Raises:
-            PictureError: when a picture cannot be read right.
+            ImageError: when an image cannot be read right.
             UserError: when several of a batch cannot, with their names.
         """
         self._plan[:] = plan
@@ -127,7 +127,7 @@ class PictureMaker:
             self._loader = self._loader or self._started()
             made = iter(self._loader)
         for batch in _guarded(made, self.workers):
-            if isinstance(batch[0], PictureError):  # what is pinned for a GPU may come as a list, too
+            if isinstance(batch[0], ImageError):  # what is pinned for a GPU may come as a list, too
                 raise refusal(batch)
             yield batch
 
@@ -158,18 +158,18 @@ class PictureMaker:
         )
 
 
-class PictureLoader(TrainingLoader):
-    """Deals a training split of pictures, like :class:`repronet.data.batches.TensorLoader` and in the same order.
+class ImageLoader(TrainingLoader):
+    """Deals a training split of images, like :class:`repronet.data.batches.TensorLoader` and in the same order.
 
-    Each picture is first changed alone, in a loader process where there are any; then a chunk of batches is
+    Each image is first changed alone, in a loader process where there are any; then a chunk of batches is
     augmented and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed. With
     ``channels_last`` the channels stay innermost in memory, as in files: for a network that wants them so.
     """
 
     def __init__(
         self,
-        split: LabelledPictures,
-        change: PictureChange,
+        split: LabelledImages,
+        change: ImageChange,
         augmentation: Augmentation,
         pixel_map: Preprocessing,
         mixing: Mixing | None = None,
@@ -182,7 +182,7 @@ class PictureLoader(TrainingLoader):
     ):
         super().__init__(len(split), dealing, augmentation, pixel_map)
         self.split, self.mixing, self.num_classes, self.device = split, mixing, num_classes, device
-        self._maker = PictureMaker(split, change, workers, channels_last)
+        self._maker = ImageMaker(split, change, workers, channels_last)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""
@@ -235,13 +235,13 @@ class PictureLoader(TrainingLoader):
         return images[1:], labels[1:]  # the first is there for the second to be mixed with
 
 
-class PictureEvaluation:
-    """One pass over a split in its own order, each picture framed and mapped to numbers."""
+class ImageEvaluation:
+    """One pass over a split in its own order, each image framed and mapped to numbers."""
 
     def __init__(
         self,
-        split: LabelledPictures,
-        frame: PictureChange,
+        split: LabelledImages,
+        frame: ImageChange,
         pixel_map: Preprocessing,
         *,
         batch_size: int,
@@ -253,7 +253,7 @@ class PictureEvaluation:
     ):
         self.split, self.pixel_map, self.batch_size, self.device = split, pixel_map, batch_size, device
         self.rank, self.world_size = rank, world_size
-        self._maker = PictureMaker(split, frame, workers, channels_last)
+        self._maker = ImageMaker(split, frame, workers, channels_last)
 
     def close(self) -> None:
         """End the loader processes; another pass starts new ones."""

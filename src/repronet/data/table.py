@@ -1,6 +1,6 @@
-"""``data=table``: pictures and their labels in a table, CSV or Parquet, a row a picture.
+"""``data=table``: images and their labels in a table, CSV or Parquet, a row per image.
 
-The header names the columns; which of them holds what is found by the usual names, or said. A picture has one label, or
+The header names the columns; which of them holds what is found by the usual names, or said. An image has one label, or
 several: in one cell between separators, or as zeros and ones in a column each. Needs no torch.
 """
 
@@ -21,7 +21,7 @@ from repronet.data.folders import (
     WHOLE,
     LabelledFile,
     Layout,
-    named_like_picture,
+    named_like_image,
     refuse_untrained,
     shown,
     too_many,
@@ -47,10 +47,10 @@ Row = dict[str, str]
 class Columns:
     """Which columns of a table hold what; the first three are looked for by :data:`USUAL` names where they are None."""
 
-    image: str | None = None  # the picture's file, below the folder of pictures or as a whole path
+    image: str | None = None  # the image's file, below the folder of images or as a whole path
     label: str | None = None  # its label
     split: str | None = None  # train, val or test
-    group: str | None = None  # whose picture it is: the pictures of a group stay on one side of every cut
+    group: str | None = None  # whose image it is: the images of a group stay on one side of every cut
     separator: str | None = None  # stands between several labels in one cell; an empty cell has none of them
     labels: tuple[str, ...] = ()  # columns of zeros and ones instead, one a class
 
@@ -62,7 +62,7 @@ class Columns:
 
 
 def paths_of(keys: Mapping[str, Any]) -> tuple[Path | None, Path | None]:
-    """The table and the folder of its pictures, as the keys of ``data=table`` name them: the folder is the table's
+    """The table and the folder of its images, as the keys of ``data=table`` name them: the folder is the table's
     where they name none; None without a table.
     """
     file, root = (None if keys[key] is None else Path(keys[key]).expanduser() for key in ("file", "root"))
@@ -73,17 +73,17 @@ def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipp
     """The classes and files that a table names, by split.
 
     Args:
-        root: the folder of the pictures; None: that of the table.
-        max_skipped: how many pictures may be missing, a share or a number; None: none.
+        root: the folder of the images; None: that of the table.
+        max_skipped: how many images may be missing, a share or a number; None: none.
 
     Raises:
-        UserError: when the file is no table, a column is not in it, a row says what cannot be meant, or pictures are
+        UserError: when the file is no table, a column is not in it, a row says what cannot be meant, or images are
             missing.
     """
     if file is None:
-        raise UserError("data=table: data.file must name the table of pictures and labels, .csv or .parquet")
+        raise UserError("data=table: data.file must name the table of images and labels, .csv or .parquet")
     if root is not None and not root.is_dir():
-        raise UserError(f"data.root={shown(root)}: no such folder; give that of the pictures in data.file")
+        raise UserError(f"data.root={shown(root)}: no such folder; give that of the images in data.file")
     rows, root = _rows(file), (root or file.parent).absolute()
     columns, notes = _settled(columns, rows, file)
     assert columns.image is not None
@@ -94,7 +94,7 @@ def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipp
     splits = _splits(rows, columns.split, file) if columns.split else [WHOLE] * len(rows)
     files: dict[str, list[LabelledFile]] = {split: [] for split in dict.fromkeys(splits)}
     missing = []
-    # In the order of their names: the same pictures are cut alike, and kept alike, however a table is sorted.
+    # In the order of their names: the same images are cut alike, and kept alike, however a table is sorted.
     for name, label, group, split in sorted(zip(names, labels, groups, splits, strict=True), key=itemgetter(0)):
         path = located(root, name)
         if os.path.isfile(path):  # noqa: PTH113  # Path.is_file() fails for names that are too long
@@ -108,9 +108,9 @@ def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipp
 
 
 def _missing(paths: Sequence[Path], total: int, max_skipped: float | int | None, file: Path) -> str:
-    """What is said of pictures that are not there."""
+    """What is said of images that are not there."""
     examples = ", ".join(map(shown, paths[:SHOWN]))
-    said = f"{len(paths):,} of {total:,} pictures are not there, {examples} for instance"
+    said = f"{len(paths):,} of {total:,} images are not there, {examples} for instance"
     if max_skipped is None:
         hint = "data.root= is their folder" + (", data.on_error=skip leaves some out" if len(paths) < total else "")
         raise UserError(f"data.file={shown(file)}: {said}; {hint}")
@@ -122,7 +122,7 @@ def _missing(paths: Sequence[Path], total: int, max_skipped: float | int | None,
 def _rows(file: Path) -> list[Row]:
     """The rows of a table, each by the names of its columns."""
     if not file.is_file():
-        raise UserError(f"data.file={shown(file)}: no such file; give the table of pictures and labels")
+        raise UserError(f"data.file={shown(file)}: no such file; give the table of images and labels")
     if file.suffix.lower() in OTHERS:
         raise UserError(f"data.file={shown(file)}: must be .csv or .parquet; save the table as one of these")
     rows = _of_parquet(file) if file.suffix.lower() in (".parquet", ".pq") else _of_csv(file)
@@ -140,7 +140,7 @@ def _of_csv(file: Path) -> list[Row]:
     except csv.Error as error:
         raise UserError(f"data.file={shown(file)}: cannot be read as CSV ({error})") from error
     header = [name.strip() for name in lines[0]] if lines else []
-    if any(named_like_picture(Path(name)) for name in header):
+    if any(named_like_image(Path(name)) for name in header):
         raise UserError(f"data.file={shown(file)}: begins with {first.strip()}; the first line must name the columns")
     twice = [name for name, count in Counter(header).items() if count > 1]
     if twice:
@@ -189,7 +189,7 @@ def _settled(columns: Columns, rows: Sequence[Row], file: Path) -> tuple[Columns
                 f"data.file={shown(file)}: no {role} column found; set {keys} to one of {', '.join(header)}"
             )
     group = next((by_name[name] for name in LIKE_GROUPS if name in by_name), None)
-    said = {"pictures": image, "labels": label or f"{len(columns.labels)} columns", "splits": split}
+    said = {"images": image, "labels": label or f"{len(columns.labels)} columns", "splits": split}
     notes = [f"{file.name}: {', '.join(f'{what} in {name}' for what, name in said.items() if name)}"]
     if group and columns.group is None:
         notes.append(f"{file.name}: data.group_column={group} would keep each {group} on one side of every split")
@@ -289,7 +289,7 @@ def _splits(rows: Sequence[Row], column: str, file: Path) -> list[str]:
 
 
 def _refuse_twins(names: Sequence[str], file: Path) -> None:
-    """Raises: UserError, for a picture with two rows: they contradict each other, or lie in two splits."""
+    """Raises: UserError, for an image with two rows: they contradict each other, or lie in two splits."""
     name, count = Counter(map(os.path.normpath, names)).most_common(1)[0]  # a.png is ./a.png
     if count > 1:
         several = "several labels: data.label_separator= for one cell, data.label_columns= for columns"

@@ -86,7 +86,7 @@ class Zca:
     A). Every image is brought to zero mean and unit contrast first (`GlobalContrast`).
     """
 
-    LARGEST = 4096  # numbers an image: 3 × 36 × 36; the covariance takes 4 times its square in bytes
+    LARGEST = 4096  # numbers per image: 3 × 36 × 36; the covariance takes 4 times its square in bytes
 
     mean: Tensor  # (C·H·W,)
     matrix: Tensor  # W, (C·H·W, C·H·W), symmetric

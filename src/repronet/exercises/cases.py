@@ -26,7 +26,7 @@ def _numbers(draw: Draw, needed: Collection[str], most: int = 3, **shapes: tuple
 
 
 def _windows(draw: Draw, needed: Collection[str], pads: bool) -> tuple[Case, tuple[int, int]]:
-    """Settings of windows and the picture under them; a stride may leave a remainder, windows may overlap."""
+    """Settings of windows and the image under them; a stride may leave a remainder, windows may overlap."""
     kernel = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     stride = draw(st.integers(1, 3))
     dilation = draw(st.integers(1, 2)) if "dilation" in needed else 1
@@ -103,6 +103,6 @@ def cases(topic: str, needed: Collection[str], batch: int | None = None) -> st.S
     Args:
         needed: the arguments that are asked for. Of the others, padding is 0, dilation and groups are 1, and arrays may
             be missing.
-        batch: how many pictures; None: any number of at least one.
+        batch: how many images; None: any number of at least one.
     """
     return _TOPICS[topic](topic, batch, needed)

@@ -119,15 +119,15 @@ RIGHT: dict[str, Callable[..., Any]] = {
 
 def numbers() -> dict[str, Any]:
     """What comes out of the hand computations; of those asked for to the million, to the last digit."""
-    picture = [[3, 0, 1, 2, 7, 4], [1, 5, 8, 9, 3, 1], [2, 7, 2, 5, 1, 3]]
-    picture += [[0, 1, 3, 1, 7, 8], [4, 2, 1, 6, 2, 8], [2, 4, 5, 2, 3, 9]]
+    image = [[3, 0, 1, 2, 7, 4], [1, 5, 8, 9, 3, 1], [2, 7, 2, 5, 1, 3]]
+    image += [[0, 1, 3, 1, 7, 8], [4, 2, 1, 6, 2, 8], [2, 4, 5, 2, 3, 9]]
     edge = torch.tensor([[1.0, 0, -1]] * 3)
     first, three = Geometry((11, 11), (4, 4)), Geometry((3, 3))
     places, (rows, columns) = Geometry((3, 3), (3, 3)).output_size((7, 7))[0], first.output_size((227, 227))
     stacks = [three] * 2, [three] * 3, [Geometry((3, 3), (2, 2)), three]
     area, channels = 28 * 28, 256
     return {
-        "edge_6x6": conv2d(torch.tensor(picture).float()[None, None], edge[None, None])[0, 0].tolist(),
+        "edge_6x6": conv2d(torch.tensor(image).float()[None, None], edge[None, None])[0, 0].tolist(),
         "places_7_stride_3": [places, 7 - 3 * places],
         "alexnet_conv1_units": 96 * rows * columns,
         "alexnet_conv1_parameters": 96 * (11 * 11 * 3 + 1),

@@ -204,9 +204,9 @@ def point_map(
     for index in _apart(points, 60) if images is not None else []:
         image = stretched(images[index]).permute(1, 2, 0).numpy()  # type: ignore[index]  # (H, W, C)
         image = image if image.shape[-1] == 3 else image[..., 0]
-        picture = OffsetImage(image, zoom=18 / max(image.shape[:2]), cmap="gray")
+        thumbnail = OffsetImage(image, zoom=18 / max(image.shape[:2]), cmap="gray")
         edge = {"edgecolor": f"C{labels[index] % 10}"}
-        axes.add_artist(AnnotationBbox(picture, tuple(points[index].tolist()), pad=0.1, bboxprops=edge))
+        axes.add_artist(AnnotationBbox(thumbnail, tuple(points[index].tolist()), pad=0.1, bboxprops=edge))
     axes.set(xticks=[], yticks=[])
     axes.set_title(plainly(heading), fontsize=10)
     if len(present) <= COLOURS:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # imported where it draws: the first step of a training waits
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INCH = 1.5  # of a picture's side
+INCH = 1.5  # of an image's side
 SMALL = 20  # pixels, below which an image among others is enlarged
 SIDE = 280  # pixels, of an image that is shown alone
 
@@ -32,7 +32,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Panel:
-    """One picture of a sheet."""
+    """One image of a sheet."""
 
     image: Tensor  # (1 or 3, H, W), bytes as they are, other numbers stretched from the least to the largest
     title: str = ""  # over it

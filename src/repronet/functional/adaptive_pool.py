@@ -25,7 +25,7 @@ from repronet.functional.max_pool import Maxima, max_pool2d, pooled
 from repronet.functional.pool import avg_pool2d
 from repronet.functional.pool_windows import COLUMNS, ROWS, fold_batch
 from repronet.functional.precision import accumulation_dtype, require_input, require_real_floating
-from repronet.functional.windows import Pair, image_size, of_pictures, pair, size_in
+from repronet.functional.windows import Pair, image_size, of_images, pair, size_in
 
 OutputSize = int | Sequence[int | None]
 
@@ -157,7 +157,7 @@ def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str =
     kernel = _even_kernel(image_size(input), size)
     if kernel is not None and input.shape[-3] > 0:
         return avg_pool2d(input, kernel, algorithm=algorithm)
-    return of_pictures(_adaptive_avg_pool2d, input, size, algorithm)
+    return of_images(_adaptive_avg_pool2d, input, size, algorithm)
 
 
 @overload

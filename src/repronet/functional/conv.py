@@ -172,7 +172,7 @@ def conv2d(
     """Convolve `input` with `weight`: y[o,r,c] = Σ_{i,a,b} x[i, r·S−P+a·D, c·S−P+b·D]·w[o,i,a,b] + bias[o].
 
     Args:
-        input: (N, C, H, W), or (C, H, W) for one picture.
+        input: (N, C, H, W), or (C, H, W) for one image.
         weight: (O, C/groups, kh, kw).
         bias: (O,) or None.
         stride: S, one integer or (height, width); so are `padding` P and `dilation` D.

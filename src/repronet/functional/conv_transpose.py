@@ -76,7 +76,7 @@ def conv_transpose2d(
     """Spread `input` by the filters: y[o, r·S−P+a·D, c·S−P+b·D] += x[i,r,c]·w[i,o,a,b], and bias[o].
 
     Args:
-        input: (N, C, H, W), or (C, H, W) for one picture.
+        input: (N, C, H, W), or (C, H, W) for one image.
         weight: (C, O/groups, kh, kw).
         bias: (O,) or None.
         stride: S, one integer or (height, width); so are `padding` P, `output_padding` and `dilation` D.

@@ -1,4 +1,4 @@
-"""Layer and group normalisation: each picture by itself, whatever else is in the batch.
+"""Layer and group normalisation: each image by itself, whatever else is in the batch.
 
 Over the M elements that are normalised together, with their mean μ and variance σ²,
 
@@ -159,7 +159,7 @@ def group_norm(
     channels = input.shape[1]
     if num_groups < 1 or channels % num_groups:
         raise RuntimeError(f"num_groups must divide the {channels} channels, got {num_groups}")
-    if input.numel() == num_groups:  # one picture, one channel a group, one position
+    if input.numel() == num_groups:  # one image, one channel a group, one position
         raise ValueError(f"group_norm needs more than one value a group, got input {tuple(input.shape)}")
     for name, values in (("weight", weight), ("bias", bias)):
         if values is not None and values.shape != (channels,):

@@ -73,7 +73,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm:
     require_operands("linear", input, weight, bias)
     input, weight, bias = autocast(input, weight, bias)
     if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
-        bias = bias.squeeze(0)  # torch takes one picture's bias as a row
+        bias = bias.squeeze(0)  # torch takes one image's bias as a row
     _check_operands(input, weight, bias)
     compute = _linear if own_or_vendor(algorithm) == "own" else linear_forward
     if weight.dim() == 1:

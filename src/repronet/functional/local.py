@@ -13,7 +13,7 @@ from torch import Tensor
 
 from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import autocast, require_operands, require_real, require_same_dtype
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, overlap_add, pair, windows
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_images, overlap_add, pair, windows
 
 
 def _columns(input: Tensor, geometry: Geometry) -> Tensor:
@@ -81,7 +81,7 @@ def locally_connected2d(
     """Weigh every window by weights of its own; see above.
 
     Args:
-        input: (N, C, H, W), or (C, H, W) for one picture.
+        input: (N, C, H, W), or (C, H, W) for one image.
         weight: (O, C, kh, kw, Ho, Wo), one filter bank for each output position.
         bias: (O, Ho, Wo) or None.
         stride: S, one integer or (height, width); so are `padding` P and `dilation` D.
@@ -108,4 +108,4 @@ def locally_connected2d(
         raise RuntimeError(f"there are {positions} output positions, but weights for {tuple(weight.shape[4:])}")
     if bias is not None and tuple(bias.shape) != (weight.shape[0], *positions):
         raise RuntimeError(f"bias must have shape {(weight.shape[0], *positions)}, got {tuple(bias.shape)}")
-    return of_pictures(_locally_connected2d, input, weight, bias, geometry)
+    return of_images(_locally_connected2d, input, weight, bias, geometry)

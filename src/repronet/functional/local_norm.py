@@ -11,12 +11,12 @@ its α is the paper's times n: the two are named apart here. Within maps the nei
 channel (cuda-convnet's rnorm).
 
 Local contrast normalisation takes the weighted mean of the neighbourhood away, over all channels and a Gaussian window,
-and divides by its weighted deviation, where that is above the picture's average (Jarrett et al., "What is the best
+and divides by its weighted deviation, where that is above the image's average (Jarrett et al., "What is the best
 multi-stage architecture for object recognition?", 2009, section 3.1):
 
-    v = x − A(x),      y = v/max(c, σ),      σ = √A(v²),      c = mean of σ over the picture
+    v = x − A(x),      y = v/max(c, σ),      σ = √A(v²),      c = mean of σ over the image
 
-with A the weighted mean. At the edges A weighs only what lies inside the picture; its weights always sum to 1.
+with A the weighted mean. At the edges A weighs only what lies inside the image; its weights always sum to 1.
 """
 
 import torch
@@ -151,7 +151,7 @@ def _neighbourhood(input: Tensor, window: Tensor) -> Tensor:
 
 
 def _weight_inside(input: Tensor, window: Tensor) -> Tensor:
-    """The sum of the weights that lie inside the picture: (1, 1, H, W)."""
+    """The sum of the weights that lie inside the image: (1, 1, H, W)."""
     ones = torch.ones((1, 1, *input.shape[-2:]), dtype=input.dtype, device=input.device)
     return conv2d(ones, window, padding=window.shape[-1] // 2)
 
@@ -213,7 +213,7 @@ _subtractive_norm = differentiable(subtractive_norm_forward, input=subtractive_n
 def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
     """v = x − A(x): take away the weighted mean of the neighbourhood.
 
-    Of a picture without contrast rounding errors remain, which `divisive_norm` would raise to the size of any other
+    Of an image without contrast rounding errors remain, which `divisive_norm` would raise to the size of any other
     contrast: the paper has no threshold.
 
     Args:
@@ -232,7 +232,7 @@ def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = Non
 
 @overridable
 def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
-    """y = v/max(c, σ): divide by the weighted deviation of the neighbourhood where it is above the picture's average.
+    """y = v/max(c, σ): divide by the weighted deviation of the neighbourhood where it is above the image's average.
 
     Arguments and errors are those of `subtractive_norm`.
     """

@@ -20,7 +20,7 @@ from torch import Tensor
 from repronet.functional.function import differentiable, overridable
 from repronet.functional.pool import avg_pool2d, max_pool2d
 from repronet.functional.precision import accumulation_dtype, require_real, require_real_floating
-from repronet.functional.windows import IntOrPair, of_pictures, pair
+from repronet.functional.windows import IntOrPair, of_images, pair
 
 
 def _one_where_zero(values: Tensor) -> Tensor:
@@ -136,4 +136,4 @@ def feature_pool(input: Tensor, pool_size: int) -> Tensor:
         raise RuntimeError(f"feature_pool needs an input (N, C, H, W) or (C, H, W), got {tuple(input.shape)}")
     if pool_size < 1 or input.shape[-3] % pool_size or input.shape[-3] == 0:
         raise RuntimeError(f"pool_size must divide the {input.shape[-3]} channels, got {pool_size}")
-    return of_pictures(_feature_pool, input, pool_size)
+    return of_images(_feature_pool, input, pool_size)

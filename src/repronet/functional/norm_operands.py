@@ -55,7 +55,7 @@ def check_operands(
             raise RuntimeError(f"{name} must hold {input.shape[1]} values, one a channel, got {tuple(values.shape)}")
         if name.startswith("running") and (values.requires_grad or is_differentiated(values)):
             raise RuntimeError(f"{name} is a constant, but requires grad")
-    # Half-precision pictures may be normalised with float32 parameters; nothing else is mixed.
+    # Half-precision images may be normalised with float32 parameters; nothing else is mixed.
     dtypes = {values.dtype for values in present.values()} or {input.dtype}
     if len(dtypes) > 1 or not dtypes <= {input.dtype, accumulation_dtype(input.dtype)}:
         shown = ", ".join(f"{name} {values.dtype}" for name, values in present.items())

@@ -20,7 +20,7 @@ from repronet.functional.function import differentiable, overridable
 from repronet.functional.max_pool import max_pool2d
 from repronet.functional.pool_windows import Axis, axes, fold_batch, own_wins, pool_geometry
 from repronet.functional.precision import accumulation_dtype
-from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_pictures, size_in
+from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, of_images, size_in
 
 __all__ = ["avg_pool2d", "max_pool2d"]
 
@@ -78,7 +78,7 @@ def _zeros_like(maps: Tensor, axis: Axis, length: int) -> Tensor:
 
 
 def _is_global(size: Pair, geometry: Geometry) -> bool:
-    """Whether one window is the whole picture."""
+    """Whether one window is the whole image."""
     return geometry.kernel == size and geometry.padding == (0, 0)
 
 
@@ -191,4 +191,4 @@ def avg_pool2d(
     if not input.is_floating_point() and input.dtype != torch.int64:
         raise NotImplementedError(f"avg_pool2d needs floating point or int64, got {input.dtype}")
     spec = _AvgPoolSpec(geometry, bool(count_include_pad), divisor_override, own_or_vendor(algorithm))
-    return of_pictures(_avg_pool2d, input, spec)
+    return of_images(_avg_pool2d, input, spec)

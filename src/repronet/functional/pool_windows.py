@@ -157,7 +157,7 @@ def own_wins(input: Tensor) -> bool:
 
 
 def fold_batch(operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any) -> Any:
-    """torch.func.vmap for a pool: pictures know nothing of each other, so B batches of N are one of B·N."""
+    """torch.func.vmap for a pool: images know nothing of each other, so B batches of N are one of B·N."""
     many = info.batch_size
     folded = [
         by_batch(value, dim, many).flatten(0, 1) if isinstance(value, Tensor) else value

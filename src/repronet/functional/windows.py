@@ -11,7 +11,7 @@ and there are (W − D·(F−1) − 1 + 2P)/S + 1 windows; for D = 1 this is the
 Four views of the same windows, so that each operator takes the one that suits it:
 
 - `windows`: all of them at once, a view (N, C, Ho, Wo, kh, kw) without copying;
-- `slices`: one shifted and strided picture (N, C, Ho, Wo) per window element (a, b);
+- `slices`: one shifted and strided image (N, C, Ho, Wo) per window element (a, b);
 - `im2col`: the columns of one matrix, so that a convolution is a matrix product;
 - `overlap_add` and `col2im`: the adjoints of `slices` and `im2col`, which carry gradients back to the input.
 """
@@ -121,7 +121,7 @@ class Geometry:
         return rows, columns
 
     def transposed_size(self, size: Pair) -> Pair:
-        """Size of the smallest picture on which so many windows lie: (n − 1)·S + D·(F−1) + 1 − 2P."""
+        """Size of the smallest image on which so many windows lie: (n − 1)·S + D·(F−1) + 1 − 2P."""
         sides = zip(size, self.stride, self.span, self.padding, strict=True)
         rows, columns = ((n - 1) * s + f - 2 * p for n, s, f, p in sides)
         return rows, columns
@@ -145,7 +145,7 @@ class Geometry:
         return count - 1 if starts_outside else count
 
     def padded_size(self, size: Pair) -> Pair:
-        """Size of the smallest picture that holds the left padding, the input and every window."""
+        """Size of the smallest image that holds the left padding, the input and every window."""
         last = zip(self.output_size(size), self.stride, self.span, strict=True)
         reach = tuple((n - 1) * s + f for n, s, f in last)
         return max(reach[0], size[0] + self.padding[0]), max(reach[1], size[1] + self.padding[1])
@@ -160,17 +160,17 @@ def receptive_field(layers: Sequence[Geometry]) -> Pair:
 
 
 def image_size(input: Tensor) -> Pair:
-    """(H, W) of a picture (…, H, W)."""
+    """(H, W) of an image (…, H, W)."""
     return input.shape[-2], input.shape[-1]
 
 
 def size_in(shape: Sequence[int]) -> Pair:
-    """(H, W) of a picture's shape (…, H, W)."""
+    """(H, W) of an image's shape (…, H, W)."""
     return shape[-2], shape[-1]
 
 
-def of_pictures(operator: Callable[..., Tensor], input: Tensor, *args: Any) -> Tensor:
-    """Apply an operator on (N, C, H, W) to these, or to one picture (C, H, W)."""
+def of_images(operator: Callable[..., Tensor], input: Tensor, *args: Any) -> Tensor:
+    """Apply an operator on (N, C, H, W) to these, or to one image (C, H, W)."""
     return operator(input, *args) if input.dim() == 4 else operator(input.unsqueeze(0), *args).squeeze(0)
 
 
@@ -200,7 +200,7 @@ def _slice(padded: Tensor, geometry: Geometry, output_size: Pair, a: int, b: int
 
 
 def slices(input: Tensor, geometry: Geometry, value: float = 0.0) -> Iterator[Tensor]:
-    """The kh·kw pictures x[r·S − P + a·D, c·S − P + b·D], each (N, C, Ho, Wo), with (a, b) in scan order."""
+    """The kh·kw images x[r·S − P + a·D, c·S − P + b·D], each (N, C, Ho, Wo), with (a, b) in scan order."""
     output_size = geometry.output_size(image_size(input))
     padded = pad(input, geometry, value)
     for a, b in geometry.offsets:

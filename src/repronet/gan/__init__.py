@@ -1,1 +1,1 @@
-"""Generative adversarial networks, whose pictures a classifier may be trained with."""
+"""Generative adversarial networks, whose images a classifier may be trained with."""

@@ -39,7 +39,7 @@ def response_norm(layers: ModuleType, *, mean: bool = False) -> nn.Module:
 class AlexNet(FixedSize):
     """Section 3.5, the two GPUs' halves as two groups of one network.
 
-    The paper says that its pictures are 224 pixels wide; its 55 × 55 maps come from 227, or from 224 with two pixels of
+    The paper says that its images are 224 pixels wide; its 55 × 55 maps come from 227, or from 224 with two pixels of
     padding on one side and one on the other. Weights start normal with σ = 0.01; biases are 1 in the second, fourth
     and fifth convolution and the hidden fully connected layers, else 0 (section 5). Dropout stands on the outputs of
     the first two fully connected layers (section 4.2). ``window`` is the side of the pools' windows, which move by two.

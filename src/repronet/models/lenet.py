@@ -128,7 +128,7 @@ class ScaledTanh(nn.Module):
         return self.tanh(x) if self.is_one_layer else 1.7159 * self.tanh(x * (2.0 / 3.0))
 
 
-# The targets of the output layer are stylised pictures of the characters, 7 × 12, so that similar ones are near each
+# The targets of the output layer are stylised images of the characters, 7 × 12, so that similar ones are near each
 # other. Ours are drawn after figure 3, in which alone the paper prints its own: # is +1 and . is −1.
 _CODES = """
 ..###.. ...##.. .#####. .#####. .##..## ####### ..####. ####### .#####. .#####.
@@ -149,14 +149,14 @@ _CODES = """
 def digit_codes() -> Tensor:
     """The ten codes as rows of ±1, shape (10, 84)."""
     rows = [line.split() for line in _CODES.strip().splitlines()]
-    pictures = ["".join(row[digit] for row in rows) for digit in range(10)]
-    return torch.tensor([[1.0 if pixel == "#" else -1.0 for pixel in picture] for picture in pictures])
+    images = ["".join(row[digit] for row in rows) for digit in range(10)]
+    return torch.tensor([[1.0 if pixel == "#" else -1.0 for pixel in image] for image in images])
 
 
 class EuclideanRBF(nn.Module):
     """The output layer: y_i = Σ_j (x_j − w_ij)², the squared distance to the fixed code of class i (equation 7).
 
-    The codes are 7×12 pictures of the characters with components ±1; they are not trained. Returned as −y, so that
+    The codes are 7×12 images of the characters with components ±1; they are not trained. Returned as −y, so that
     the nearest class has the largest score, as in every other network here.
 
     Shapes: (N, 84) → (N, classes).
@@ -231,10 +231,10 @@ def lenet5(
 
 
 def lenet5_1998(num_classes: int = 10, in_channels: int = 1, layers: ModuleType = repronet.layers) -> LeNet5of1998:
-    """The LeNet-5 of the paper, for ten digits on one channel: its output codes are pictures of the digits."""
+    """The LeNet-5 of the paper, for ten digits on one channel: its output codes are images of the digits."""
     if num_classes != 10 or in_channels != 1:
         raise UserError(
-            f"model=lenet5_1998: num_classes={num_classes}, in_channels={in_channels}: its output codes are pictures "
+            f"model=lenet5_1998: num_classes={num_classes}, in_channels={in_channels}: its output codes are images "
             "of the ten digits and its input is grey; it takes 10 and 1 (model=lenet5 takes any)"
         )
     return LeNet5of1998(layers)

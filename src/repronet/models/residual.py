@@ -26,7 +26,7 @@ Shortcut = Literal["A", "B", "C", "3x3", "none"]
 class Design:
     """What sets one residual network apart from another."""
 
-    depths: tuple[int, ...]  #: blocks in each stage; every stage but the first begins by halving the picture
+    depths: tuple[int, ...]  #: blocks in each stage; every stage but the first begins by halving the image
     widths: tuple[int, ...]  #: planes of each stage, before a bottleneck's expansion
     bottleneck: bool  #: blocks of 1×1, 3×3 and 1×1 (He et al. 2015, figure 5 right) for blocks of two 3×3.
     #: "224px" is 7×7/2 and a padded 3×3/2 max-pool, "224px_ceil" the same with the unpadded pool of Caffe, which
@@ -35,7 +35,7 @@ class Design:
     #: where the shape changes, "A" subsamples and pads with planes of zeros, "B" projects by 1×1, "3x3" projects
     #: by 3×3 from the second stage on; "C" projects everywhere; "none" leaves a plain network
     shortcut: Shortcut = "B"
-    stride_on_3x3: bool = False  #: whether the 3×3 of a bottleneck halves the picture, or its first 1×1
+    stride_on_3x3: bool = False  #: whether the 3×3 of a bottleneck halves the image, or its first 1×1
     groups: int = 1  #: groups of the 3×3, ResNeXt's cardinality
     width_per_group: int = 64  #: planes of each group in a stage of 64
     half_first: bool = False  #: the first 1×1 of a bottleneck has half the planes of the 3×3
@@ -49,7 +49,7 @@ class Design:
 
     @property
     def input_size(self) -> int:
-        """Side of the pictures that the stem is for, in pixels."""
+        """Side of the images that the stem is for, in pixels."""
         return 32 if self.stem == "32px" else 224
 
 

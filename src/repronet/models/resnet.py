@@ -7,14 +7,14 @@ for ImageNet, section 4.2 for CIFAR-10.
 names                          what they are
 ============================== =====================================================================================
 resnet18 … resnet152           table 1, option B: projections where the shape changes; the first 1×1 of a bottleneck
-                               halves the picture, as the authors' own release does
+                               halves the image, as the authors' own release does
 resnet50_caffe …               the same behind the unpadded first pool of that release, which rounds up; the paper's
                                text does not decide, and the later release in Torch (fb.resnet.torch) pads
 resnet18_a, resnet34_a         table 2, option A: shortcuts without parameters
 resnet34_c                     table 3, option C: a projection around every block
-resnet50_v1_5 …                modern: the 3×3 halves the picture; these are torchvision's networks
+resnet50_v1_5 …                modern: the 3×3 halves the image; these are torchvision's networks
 plain18, plain34               table 2: no shortcuts
-resnet18_32px …                modern: table 1 with a stem for pictures of 32 pixels
+resnet18_32px …                modern: table 1 with a stem for images of 32 pixels
 resnet20 … resnet1202          section 4.2, option A, 6n + 2 layers
 resnet20_b … resnet110_b       the same with option B
 plain20 … plain110             section 4.2, no shortcuts

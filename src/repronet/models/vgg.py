@@ -40,7 +40,7 @@ class Column:
     depths: tuple[int, int, int, int, int]  #: convolutions in each of the five stages
     last_1x1: tuple[int, ...] = ()  #: stages (from 0) whose last convolution is 1×1
     normalization: str = "none"  #: "none", "batch" after each convolution, or "local_response" after the first
-    input_size: int = 224  #: 224, or 32 for pictures that five halvings bring down to one pixel
+    input_size: int = 224  #: 224, or 32 for images that five halvings bring down to one pixel
 
 
 A = Column((1, 1, 2, 2, 2))

@@ -25,7 +25,7 @@ from repronet.models.variant import variant
 
 
 class ZFNet(FixedSize):
-    """Figure 3: five convolutions and three fully connected layers on pictures of 224 pixels.
+    """Figure 3: five convolutions and three fully connected layers on images of 224 pixels.
 
     Each of the first two pools is followed by contrast normalisation across maps, which is AlexNet's response
     normalisation. Pools round up, or 110 would not give 55. Weights start normal with σ = 0.01, biases at 0 (section

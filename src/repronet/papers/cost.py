@@ -14,7 +14,7 @@ from repronet.papers.tables import golden, short
 
 @dataclass(frozen=True)
 class Workload:
-    """A dataset, and how fast the networks for its pictures are trained."""
+    """A dataset, and how fast the networks for its images are trained."""
 
     images: int  #: that are trained on, validation left out
     core: float  #: multiplications a second of one core of an AMD EPYC without AVX-512, measured

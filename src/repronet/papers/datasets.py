@@ -1,7 +1,7 @@
-"""The test pictures that published errors are of, by a hash of their pixels and labels. Needs no torch.
+"""The test images that published errors are of, by a hash of their pixels and labels. Needs no torch.
 
-As ``repronet.data.splits.Split.fingerprint`` gives it, of pictures of 32 × 32, to which digits of 28 × 28 are padded:
-what the networks of all experiments on these sets take. The order of the pictures does not matter.
+As ``repronet.data.splits.Split.fingerprint`` gives it, of images of 32 × 32, to which digits of 28 × 28 are padded:
+what the networks of all experiments on these sets take. The order of the images does not matter.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ OFFICIAL_TEST = {
 }
 
 
-# The middle 24 × 24 pixels of the same pictures, which cuda-convnet's four-layer networks take.
+# The middle 24 × 24 pixels of the same images, which cuda-convnet's four-layer networks take.
 OFFICIAL_MIDDLE = {"cifar10": "c3c29cfa84f53ae34f26efcc7d44626da100ed0726ace9fa0a3c3730ab3291ef"}
 
 
 def deviation(dataset: str, test_sha256: str | None) -> str | None:
-    """What a run must say whose test pictures are not those; None where they are, or nothing is known of them."""
+    """What a run must say whose test images are not those; None where they are, or nothing is known of them."""
     known = OFFICIAL_TEST.get(dataset)
     if known is None or test_sha256 in (None, known, OFFICIAL_MIDDLE.get(dataset)):
         return None
-    return "tested on other pictures than the official ones, or under other labels"
+    return "tested on other images than the official ones, or under other labels"

@@ -147,7 +147,7 @@ class Facts:
     of_response_norm: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  #: what else the sources say otherwise than each other, or than a count of ours
     printed: Printed | None = None  #: the size as printed in the paper, if it is
-    #: multiplications and additions of one picture, counted as one, in convolutions and fully connected layers:
+    #: multiplications and additions of one image, counted as one, in convolutions and fully connected layers:
     #: as the paper or torchvision prints them, or where neither does, computed from the paper's table
     macs: Printed | int | None = None
     with_heads: int | None = None  #: parameters together with the auxiliary classifiers

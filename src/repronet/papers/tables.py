@@ -31,7 +31,7 @@ _INTRODUCTION = """\
 # The networks
 
 Written by `python scripts/regenerate.py docs` from `repronet.papers`; `repronet verify` proves the sizes.
-MACs are the multiplications of convolutions and fully connected layers for one picture of the given size.
+MACs are the multiplications of convolutions and fully connected layers for one image of the given size.
 "Modern" networks deviate from their paper knowingly, "faithful" ones do not. Errors of different protocols cannot be
 compared. Where a figure was read stands on the page of the network; of what is marked †, something is unconfirmed.
 """

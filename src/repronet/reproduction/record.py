@@ -1,7 +1,7 @@
 """What one reproducing run came to, as a file of ``results/`` that shows when it was changed. Needs no torch.
 
 ``results/<experiment>/<budget>-seed<n>.json`` holds the figures of the run, its config without places and processor
-settings, every epoch, hashes of its pictures, the deviations from the paper, and a hash over all of that.
+settings, every epoch, hashes of its images, the deviations from the paper, and a hash over all of that.
 """
 
 from __future__ import annotations

@@ -10,11 +10,11 @@
         result.json            the figures, once the run has ended
         confusion.csv          what the test images of each class were taken for
         per_class.csv          precision, recall and the like of each class
-        answers.csv            what each test picture was taken for, and how surely
-        thumbnails.png         some of those pictures, for the report
+        answers.csv            what each test image was taken for, and how surely
+        thumbnails.png         some of those images, for the report
         pictures/              curves, inputs, mistakes and the like, and what `repronet visualize` drew
         train.log              what was printed
-        events.out.tfevents.*  TensorBoard's curves and pictures
+        events.out.tfevents.*  TensorBoard's curves and images
         hparams.yaml           written by Lightning's TensorBoardLogger
         projector/             TensorBoard's, the features of validation images
 """

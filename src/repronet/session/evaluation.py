@@ -21,7 +21,7 @@ from repronet import runs
 from repronet.analysis.class_figures import ClassFigures, class_figures, reliability
 from repronet.config.build import Parts
 from repronet.data.eval_transform import EvalTransform
-from repronet.data.splits import LabelledPictures
+from repronet.data.splits import LabelledImages
 from repronet.errors import UserError
 from repronet.figures import charts
 from repronet.figures.images import INCH, image_grid, overlaid, stretched
@@ -67,7 +67,7 @@ def write_figures(folder: Path, answers: Answers, classes: Sequence[str]) -> lis
 def draw_pictures(folder: Path, answers: Answers, parts: Parts, name: str) -> None:
     """Leave ``pictures/`` in the run folder, and the answers with thumbnails for the report."""
     data = parts.data
-    pictures, split = (data.val, "validation") if data.test is None else (data.test, "test")
+    images, split = (data.val, "validation") if data.test is None else (data.test, "test")
 
     def calibration() -> Figure:
         bins = reliability(answers.likely, answers.labels)
@@ -78,9 +78,9 @@ def draw_pictures(folder: Path, answers: Answers, parts: Parts, name: str) -> No
     save_figure(folder, "curves", lambda: charts.curves({name: charts.read_history(history)}))
     save_figure(folder, "reliability", calibration)
     if answers.multilabel:
-        described = Described(*answers.by_label(), pictures, (*data.classes, ABSENT), nowhere=len(data.classes))
+        described = Described(*answers.by_label(), images, (*data.classes, ABSENT), nowhere=len(data.classes))
     else:
-        described = Described(answers, torch.arange(len(answers)), pictures, tuple(data.classes))
+        described = Described(answers, torch.arange(len(answers)), images, tuple(data.classes))
         save_figure(folder, "confusion", lambda: charts.confusion(answers.confusion, data.classes, f"{name}, {split}"))
     save_figure(folder, "mistakes", lambda: _mistakes(described, parts))
     tolerated(runs.ANSWERS, lambda: _write_answers(folder, described, parts.data.eval_transform))
@@ -94,9 +94,9 @@ def draw_words(trainer: pl.Trainer, folder: Path, parts: Parts, name: str) -> No
 
     @cache
     def found() -> tuple[Words, Tensor]:
-        pictures = [data.val.picture(row) for row in range(0, len(data.val), -(-len(data.val) // SEARCHED))]
-        inputs = torch.cat([data.eval_transform.views(picture, "center") for picture in pictures])
-        seen = torch.stack([data.eval_transform.seen(picture) for picture in pictures])  # perhaps smaller
+        images = [data.val.image(row) for row in range(0, len(data.val), -(-len(data.val) // SEARCHED))]
+        inputs = torch.cat([data.eval_transform.views(image, "center") for image in images])
+        seen = torch.stack([data.eval_transform.seen(image) for image in images])  # perhaps smaller
         pixels = F.interpolate(seen.float(), inputs.shape[-2:], mode="nearest").to(torch.uint8)
         return words_of(network, inputs.to(parts.task.device), pixels, DRAWN), pixels
 
@@ -106,17 +106,17 @@ def draw_words(trainer: pl.Trainer, folder: Path, parts: Parts, name: str) -> No
 
 @dataclass(frozen=True)
 class Described:
-    """Answers with one label each, and their pictures."""
+    """Answers with one label each, and their images."""
 
     answers: Answers
-    rows: Tensor  # (answers,), where in ``pictures`` the picture of each is
-    pictures: LabelledPictures
+    rows: Tensor  # (answers,), where in ``images`` the image of each is
+    images: LabelledImages
     classes: tuple[str, ...]
-    # the class that stands for a label that is not there; None where each picture has one label
+    # the class that stands for a label that is not there; None where each image has one label
     nowhere: int | None = None
 
-    def picture(self, answer: int) -> Tensor:
-        return self.pictures.picture(int(self.rows[answer])).cpu()
+    def image(self, answer: int) -> Tensor:
+        return self.images.image(int(self.rows[answer])).cpu()
 
     def spoken(self, answers: Tensor) -> Tensor:
         """The classes that answers are about: those that were given, or that were missed."""
@@ -130,16 +130,16 @@ def _mistakes(described: Described, parts: Parts) -> Figure | None:
     if not len(rows):
         return None
     transform = parts.data.eval_transform
-    chosen = [described.picture(row) for row in rows.tolist()]
+    chosen = [described.image(row) for row in rows.tolist()]
     tiles: list[Tensor] = []
-    for picture in chosen:
-        small = stretched(transform.seen(picture))[None]  # (1, C, S, S), enlarged so that a smooth map can be seen
+    for image in chosen:
+        small = stretched(transform.seen(image))[None]  # (1, C, S, S), enlarged so that a smooth map can be seen
         tiles.append(
             F.interpolate(small, scale_factor=-(-SIDE // small.shape[-1]), mode="nearest")[0].expand(3, -1, -1)
         )
     titles = described.answers.titles(rows, described.classes, letters=18)
     heading = "most confident mistakes (true → predicted)"
-    inputs = torch.cat([transform.views(picture, "center") for picture in chosen])
+    inputs = torch.cat([transform.views(image, "center") for image in chosen])
     try:
         heat = gradcam(probe(parts.task.network).cpu(), inputs, described.spoken(rows))
     except UserError:  # no maps are left of the image
@@ -157,11 +157,11 @@ def _write_answers(folder: Path, described: Described, transform: EvalTransform)
     tile = {row: number for number, row in enumerate(shown)}
     columns = described.rows, answers.labels, answers.given, answers.sure
     rows = [
-        (described.pictures.name(row), classes[label], classes[given], f"{sure:.6f}", tile.get(number))
+        (described.images.name(row), classes[label], classes[given], f"{sure:.6f}", tile.get(number))
         for number, (row, label, given, sure) in enumerate(zip(*(values.tolist() for values in columns), strict=True))
     ]
     if shown:
-        seen = torch.stack([transform.seen(described.picture(row)) for row in shown])  # uint8 (N, C, S, S)
+        seen = torch.stack([transform.seen(described.image(row)) for row in shown])  # uint8 (N, C, S, S)
         if seen.shape[-1] > SIDE:
             seen = F.interpolate(seen.float(), (SIDE, SIDE), mode="area").round().to(torch.uint8)
         content = BytesIO()

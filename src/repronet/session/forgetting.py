@@ -13,19 +13,19 @@ from repronet import runs
 from repronet.config.build import Parts, recorded_config
 from repronet.config.build_data import dataset
 from repronet.config.build_weights import begins_with
-from repronet.data.splits import LabelledPictures
+from repronet.data.splits import LabelledImages
 from repronet.models.stages import class_layers
 from repronet.training.classifier import Classifier, of_run
 from repronet.training.distillation import head_of, with_head
 
-AT_ONCE = 100  # pictures
+AT_ONCE = 100  # images
 
 
 def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     """Errors on the test split of the run that the weights came from, before the tuning and after it.
 
     After it the tuned network answers with the old head: the one that was kept, or else the one that it had. None where
-    the weights are no run of ours, it has no test split or several labels a picture, or nothing was tuned.
+    the weights are no run of ours, it has no test split or several labels per image, or nothing was tuned.
     """
     name = begins_with(config)
     folder = Path(name).expanduser() if name else None
@@ -39,7 +39,7 @@ def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     if test is None or test.labels.ndim == 2:
         return None
     kept = parts.task.distillation.old_head if parts.task.distillation else old.network.get_submodule(head_of(network))
-    # Framed as the old task's pictures were, standardised as the new one's.
+    # Framed as the old task's images were, standardised as the new one's.
     transform = replace(old.transform, pixel_map=parts.data.eval_transform.pixel_map)
     tuned = Classifier(with_head(network.cpu(), kept.cpu()), transform, old.config)
     return {
@@ -50,9 +50,9 @@ def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     }
 
 
-def _error(classifier: Classifier, test: LabelledPictures) -> float:
+def _error(classifier: Classifier, test: LabelledImages) -> float:
     wrong = 0
     for rows in torch.arange(len(test)).split(AT_ONCE):
-        answers = classifier.probabilities([test.picture(row) for row in rows.tolist()])
+        answers = classifier.probabilities([test.image(row) for row in rows.tolist()])
         wrong += int((answers.argmax(dim=1) != test.labels[rows]).sum())
     return wrong / len(test)

@@ -115,7 +115,7 @@ def _parted_epoch(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 def _reasons(record: Record, here: Mapping[str, Any]) -> Iterator[str]:
     """What differs, in the order in which it usually explains another bit."""
     if record.get("data_sha256", {}).get("train") not in (None, here["data_sha256"]["train"]):
-        yield "other training pictures"
+        yield "other training images"
     hardware, ours = record["hardware"], here["hardware"]
     if hardware["torch_threads"] != ours["torch_threads"]:
         count = f"{hardware['torch_threads']} recorded, {ours['torch_threads']} here"

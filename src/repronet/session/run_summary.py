@@ -108,7 +108,7 @@ def make_result(
 
 
 def data_hashes(data: ImageDataModule) -> dict[str, str | None]:
-    """Of what the network is shown before any augmentation, by split; none of pictures that are read one by one."""
+    """Of what the network is shown before any augmentation, by split; none of images that are read one by one."""
     splits = {name: getattr(data, name) for name in SPLITS}
     return {name: split.fingerprint() if isinstance(split, Split) else None for name, split in splits.items()}
 
@@ -164,7 +164,7 @@ def _test_lines(result: dict[str, Any]) -> list[str]:
     ]
     if "best_val_map" in result:
         lines.append("  of images with at least one wrong label")
-        lines.append(f"mean av. precision  {result['test_map']:.4f}  over the labels that some picture has")
+        lines.append(f"mean av. precision  {result['test_map']:.4f}  over the labels that some image has")
     elif len(result["test_error_by_class"]) >= TOP5_SHOWN:
         top5 = result["test_error_top5"]
         lines.append(f"top-5 error       {top5:7.2%}  {round(top5 * tested)} of {tested:,}")

@@ -56,7 +56,7 @@ class Answers:
         return torch.bincount(self.labels * classes + self.given, minlength=classes**2).reshape(classes, classes)
 
     def by_label(self) -> tuple[Answers, Tensor]:
-        """Of several labels an image, the wrong ones alone as answers of one label each, and their images, (M,).
+        """Of several labels per image, the wrong ones alone as answers of one label each, and their images, (M,).
 
         A class more, the last, stands for "not there": a label that was missed was taken for it, and it for one that
         was found where it is not.

@@ -1,4 +1,4 @@
-"""A trained network with all that it needs to classify pictures."""
+"""A trained network with all that it needs to classify images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from repronet import models, runs, weights, zoo
 from repronet.data.eval_transform import DENSE, VIEWS, EvalTransform, mean_probabilities
 from repronet.data.preprocessing import PixelMap
-from repronet.data.reading import Picture
+from repronet.data.reading import ImageLike
 from repronet.errors import UserError, first_line
 from repronet.models.fixed_size import FixedSize
 from repronet.training.checkpoints import CHECKSUM, config_in, network_weights, read_any
@@ -24,15 +24,15 @@ from repronet.visualization.embedding import features
 from repronet.weights import published
 from repronet.weights.pixels import pixels_of
 
-AT_ONCE = 64  # views that go through the network together, but all of a picture
+AT_ONCE = 64  # views that go through the network together, but all of an image
 
 
 @dataclass(frozen=True, repr=False)
 class Classifier:
-    """Classifies pictures."""
+    """Classifies images."""
 
     network: nn.Module  #: in evaluation mode, images (N, C, S, S) → logits (N, classes)
-    transform: EvalTransform  #: picture → (C, S, S), as the network was tested
+    transform: EvalTransform  #: image → (C, S, S), as the network was tested
     config: dict[str, Any]  #: of the run, plain values; empty for weights that no run made
 
     def __repr__(self) -> str:
@@ -45,69 +45,69 @@ class Classifier:
         return self.transform.classes
 
     @torch.inference_mode()
-    def probabilities(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> Tensor:
-        """Probabilities (N, classes) of one picture or several, of any sizes.
+    def probabilities(self, images: ImageLike | Iterable[ImageLike], protocol: str = "center") -> Tensor:
+        """Probabilities (N, classes) of one image or several, of any sizes.
 
         Args:
-            pictures: paths, PIL images, arrays (H, W), (H, W, C) or (C, H, W), or tensors (C, H, W) of bytes; several
+            images: paths, PIL images, arrays (H, W), (H, W, C) or (C, H, W), or tensors (C, H, W) of bytes; several
                 of one size also as one array or tensor with a first axis N.
-            protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each picture;
-                "dense" or "dense_multi_scale": over all places of the whole picture, of one size or five.
+            protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each image;
+                "dense" or "dense_multi_scale": over all places of the whole image, of one size or five.
         """
-        those = listed(pictures)
+        those = listed(images)
         if protocol in DENSE:
             found = [self._dense(self.transform.opened(one), protocol) for one in those]
             return torch.stack(found) if found else torch.zeros(0, len(self.classes))
         found, step = [], max(AT_ONCE // VIEWS[protocol], 1)
         for start in range(0, len(those), step):
             opened = map(self.transform.opened, those[start : start + step])
-            views = [self.transform.views(picture, protocol) for picture in opened]
+            views = [self.transform.views(image, protocol) for image in opened]
             logits = self.network(torch.cat(views))
             parts = logits.split([len(view) for view in views])
             found += [mean_probabilities(part, self.transform.multilabel) for part in parts]
         return torch.stack(found) if found else torch.zeros(0, len(self.classes))
 
-    def _dense(self, picture: Tensor, protocol: str) -> Tensor:
+    def _dense(self, image: Tensor, protocol: str) -> Tensor:
         """The mean probabilities over sizes and mirror images, (classes,)."""
         network = self.network
         if isinstance(network, FixedSize):
             raise UserError(f"protocol={protocol}: {type(network).__name__} takes images of one size; take ten_crop")
         # A network that ends in the mean over all places is dense as it is: its last layer is linear.
         logits_of = getattr(network, "densely", network)
-        logits = [logits_of(views) for views in self.transform.whole(picture, protocol)]
+        logits = [logits_of(views) for views in self.transform.whole(image, protocol)]
         return mean_probabilities(torch.cat(logits), self.transform.multilabel)
 
-    def predict(self, pictures: Picture | Iterable[Picture], protocol: str = "center") -> list[str]:
-        """The likeliest class of each picture, or of the one that was given.
+    def predict(self, images: ImageLike | Iterable[ImageLike], protocol: str = "center") -> list[str]:
+        """The likeliest class of each image, or of the one that was given.
 
         Raises:
-            UserError: where a picture may have several; :meth:`labels` names them.
+            UserError: where an image may have several; :meth:`labels` names them.
         """
         if self.transform.multilabel:
-            raise UserError("predict: a picture has several labels here; take labels(pictures)")
-        return [self.classes[index] for index in self.probabilities(pictures, protocol).argmax(dim=1).tolist()]
+            raise UserError("predict: an image has several labels here; take labels(images)")
+        return [self.classes[index] for index in self.probabilities(images, protocol).argmax(dim=1).tolist()]
 
-    def labels(self, pictures: Picture | Iterable[Picture], threshold: float = 0.5) -> list[list[str]]:
-        """The classes of each picture that are at least that probable, where a picture may have several."""
-        found = self.probabilities(pictures) >= threshold
+    def labels(self, images: ImageLike | Iterable[ImageLike], threshold: float = 0.5) -> list[list[str]]:
+        """The classes of each image that are at least that probable, where an image may have several."""
+        found = self.probabilities(images) >= threshold
         return [[name for name, has in zip(self.classes, row, strict=True) if has] for row in found.tolist()]
 
     @torch.inference_mode()
-    def features(self, pictures: Picture | Iterable[Picture]) -> Tensor:
+    def features(self, images: ImageLike | Iterable[ImageLike]) -> Tensor:
         """What enters the network's last layer, (N, D)."""
-        return features(self.network, torch.stack([self.transform(one) for one in listed(pictures)]))
+        return features(self.network, torch.stack([self.transform(one) for one in listed(images)]))
 
 
-def listed(pictures: Picture | Iterable[Picture]) -> list[Picture]:
-    """One picture or several, as a list.
+def listed(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
+    """One image or several, as a list.
 
     Raises:
         UserError: for what is neither.
     """
-    if isinstance(pictures, np.ndarray | Tensor):
-        return list(pictures) if pictures.ndim == 4 else [pictures]
-    alone = isinstance(pictures, str | Path | Image.Image) or not isinstance(pictures, Iterable)
-    return [pictures] if alone else list(pictures)  # type: ignore[list-item]
+    if isinstance(images, np.ndarray | Tensor):
+        return list(images) if images.ndim == 4 else [images]
+    alone = isinstance(images, str | Path | Image.Image) or not isinstance(images, Iterable)
+    return [images] if alone else list(images)  # type: ignore[list-item]
 
 
 def of_source(source: str | Path, layers: str = "custom") -> Classifier:
@@ -143,7 +143,7 @@ def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
     """The network of a checkpoint of ``repronet train``, or of a Trainer's that was given an ImageDataModule.
 
     Raises:
-        UserError: when the file is damaged, or says nothing of its network or its pictures.
+        UserError: when the file is damaged, or says nothing of its network or its images.
     """
     content = read_any(path)
     plain = content.get("ImageDataModule", {}).get("lens")
@@ -163,7 +163,7 @@ def _of_plain_trainer(content: dict[str, Any], plain: Any, path: Path, layers: s
     """The network of an ImageClassifier's checkpoint that Lightning wrote itself."""
     blueprint = content.get("hyper_parameters", {}).get("network")
     if not isinstance(plain, dict) or not isinstance(blueprint, dict):
-        lacking = "how its pictures are prepared" if isinstance(blueprint, dict) else "which network it is of"
+        lacking = "how its images are prepared" if isinstance(blueprint, dict) else "which network it is of"
         take = f"ImageClassifier.load_from_checkpoint(path{'' if isinstance(blueprint, dict) else ', network=…'})"
         raise UserError(f"{path}: made by a plain Trainer, does not say {lacking}; take {take}")
     try:
@@ -190,7 +190,7 @@ def of_file(path: Path, layers: str = "custom") -> Classifier:
         network = models.create(**{**blueprint, "layers": layers})
     except (KeyError, ValueError, TypeError) as error:
         hint = "repronet export run=DIR to=safetensors writes one that does"
-        raise UserError(f"{path}: does not name its network and how pictures are prepared; {hint}") from error
+        raise UserError(f"{path}: does not name its network and how images are prepared; {hint}") from error
     weights.load(network, path)
     return Classifier(network.eval(), transform, {})
 

@@ -1,7 +1,7 @@
 """Learning without Forgetting: while a network learns new classes, it goes on answering for the old ones.
 
-Z. Li and D. Hoiem, "Learning without Forgetting", ECCV 2016, section 3. No picture of the old task is needed: what the
-network answered to the new pictures before it learned them is what it shall go on answering.
+Z. Li and D. Hoiem, "Learning without Forgetting", ECCV 2016, section 3. No image of the old task is needed: what the
+network answered to the new images before it learned them is what it shall go on answering.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-# Those that know several labels a picture; and those that take weights of classes, with what balances these.
+# Those that know several labels per image; and those that take weights of classes, with what balances these.
 MULTILABEL = ("binary", "mse")
 WEIGHTS: dict[str, Callable[[Tensor, int], list[float]]] = {"cross_entropy": class_weights, "binary": positive_weights}
 

@@ -19,7 +19,7 @@ TOP5_COUNTED, TOP5_SHOWN = 6, 20  # classes from which on it is counted, and sai
 
 
 def to_be_low(figures: Mapping[str, float]) -> float:
-    """What the best weights have least of: the error, or, where a picture may have several labels, 1 − ``map``."""
+    """What the best weights have least of: the error, or, where an image may have several labels, 1 − ``map``."""
     return 1 - figures["map"] if "map" in figures else figures["error"]
 
 

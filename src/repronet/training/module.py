@@ -44,7 +44,7 @@ class ImageClassifier(pl.LightningModule):
     ``val/loss``, ``val/error``, ``val/accuracy``, with more than five classes also ``val/error_top5``; the same under
     ``test/``. From 20 classes on there is ``train/error_top5`` too. At the end of an epoch callbacks find the means
     over the whole epoch under ``train/``. Lightning's LearningRateMonitor calls the rate ``train/lr``. With several
-    labels an image, an image is wrong of which not all are right, and ``val/map`` is the mean average precision.
+    labels per image, an image is wrong of which not all are right, and ``val/map`` is the mean average precision.
 
     Args:
         network: images (N, C, H, W) → logits (N, classes); a name of :data:`repronet.models.MODELS`, the arguments of

@@ -1,4 +1,4 @@
-"""Metrics where a picture may have several labels: each class is there or not."""
+"""Metrics where an image may have several labels: each class is there or not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repronet.training.metrics import LossAndError, Outputs, SplitEvaluation
 
 
 def answered(logits: Tensor) -> Tensor:
-    """The classes that a network finds in each picture, those of probability above 0.5: (N, classes) → the same."""
+    """The classes that a network finds in each image, those of probability above 0.5: (N, classes) → the same."""
     return logits > 0
 
 

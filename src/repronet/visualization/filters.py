@@ -12,8 +12,8 @@ from repronet.visualization.layer_outputs import WEIGHTED
 def first_filters(network: nn.Module) -> Tensor | None:
     """The kernels of the first layer as images (filters, 1 or 3, k, k); None where they are no images.
 
-    Those over other than one or three planes come plane by plane, and those of a linear layer over square pictures as
-    the pictures that they are.
+    Those over other than one or three planes come plane by plane, and those of a linear layer over square images as
+    the images that they are.
     """
     first = next((layer for layer in network.modules() if isinstance(layer, WEIGHTED)), None)
     if isinstance(first, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""What goes back through a rectifier: its gradient, or what two ways of making pictures put in its place.
+"""What goes back through a rectifier: its gradient, or what two ways of making images put in its place.
 
 With x the rectifier's input and r what arrives from above, there goes back
 

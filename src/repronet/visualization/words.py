@@ -1,4 +1,4 @@
-"""What a vocabulary of visual words holds, where its words come in pictures, and how much they count."""
+"""What a vocabulary of visual words holds, where its words come in images, and how much they count."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 CLOSEST = 8  # patches that stand for a word
-SEARCHED, DRAWN = 300, 49  # pictures that are looked through for words, and words that are drawn
+SEARCHED, DRAWN = 300, 49  # images that are looked through for words, and words that are drawn
 
 
 class HasWords(Protocol):
@@ -26,7 +26,7 @@ class Words:
 
     Attributes:
         patches: (words, CLOSEST, C, S, S), bytes: the patches next to each.
-        spots: of each picture, the words among these that come in it, each with the place of its patch.
+        spots: of each image, the words among these that come in it, each with the place of its patch.
         cells: by level of the pyramid, the norm of the weights in each cell, (2^l, 2^l).
     """
 
@@ -42,10 +42,10 @@ def has_words(network: object) -> TypeGuard[HasWords]:
 
 @torch.no_grad()
 def words_of(network: HasWords, inputs: Tensor, pixels: Tensor, most: int) -> Words:
-    """The heaviest words of a network, shown by the patches of some pictures.
+    """The heaviest words of a network, shown by the patches of some images.
 
     Args:
-        inputs: (N, C, H, W), the pictures as the network takes them.
+        inputs: (N, C, H, W), the images as the network takes them.
         pixels: uint8 (N, C, H, W), the same as they are seen.
         most: words.
     """
@@ -64,7 +64,7 @@ def words_of(network: HasWords, inputs: Tensor, pixels: Tensor, most: int) -> Wo
 
 
 def _cut(network: HasWords, pixels: Tensor, place: int, shape: torch.Size) -> Tensor:
-    """The patch at a place counted through all pictures; what is outside of the picture repeats its border."""
+    """The patch at a place counted through all images; what is outside of the image repeats its border."""
     _, height, width = shape
     image, row, column = place // (height * width), place // width % height, place % width
     size = pixels.shape[-1]

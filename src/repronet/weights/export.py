@@ -64,7 +64,7 @@ def save(network: nn.Module, path: str | Path, transform: str | None = None) -> 
         path: ``.safetensors`` also records the network's name, classes, input channels and this library's version, and
             :func:`repronet.weights.load` refuses it for another network; ``.pth`` holds the state dict alone, as
             torchvision's files do.
-        transform: how pictures are brought to the network, from ``EvalTransform.to_json``; with it a ``.safetensors``
+        transform: how images are brought to the network, from ``EvalTransform.to_json``; with it a ``.safetensors``
             file is all that :func:`repronet.load` needs.
 
     Raises:

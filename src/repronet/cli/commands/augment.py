@@ -33,7 +33,7 @@ class Row:
     """An image and its variants, uint8 (C, H, W), with their title."""
 
     title: str
-    pictures: list[Tensor]
+    images: list[Tensor]
 
 
 def run(config: DictConfig, console: Console) -> None:
@@ -47,7 +47,7 @@ def run(config: DictConfig, console: Console) -> None:
     figure = contact_sheet(rows, f"augmentation={policy_name(config)}")
     with writing("out", config.out) as path:
         figure.savefig(path)
-    console.print(f"{path}: {len(rows)} rows of {len(rows[0].pictures)} pictures", markup=False, soft_wrap=True)
+    console.print(f"{path}: {len(rows)} rows of {len(rows[0].images)} images", markup=False, soft_wrap=True)
     if config.logdir is not None:
         with SummaryWriter(Path(config.logdir).expanduser()) as writer:
             writer.add_figure(f"augmentation/{policy_name(config)}", figure)
@@ -87,42 +87,42 @@ def _each_step(config: DictConfig, images: ImageDataset, size: int, shown: list[
 
 
 def _framed(images: ImageDataset, index: int, size: int) -> Tensor:
-    picture = images.train.picture(index)
-    if isinstance(images.train, Split) and picture.shape[-2:] == (size, size):
-        return picture
-    return Frame(size, round(size * 8 / 7) if size >= CROPPED_FROM else size)(picture)
+    image = images.train.image(index)
+    if isinstance(images.train, Split) and image.shape[-2:] == (size, size):
+        return image
+    return Frame(size, round(size * 8 / 7) if size >= CROPPED_FROM else size)(image)
 
 
 def _change(config: DictConfig, images: ImageDataset, size: int) -> Callable[[int, int], Tensor]:
-    """(index, variant) → that picture, changed as in epoch ``variant`` of a run with the seed."""
+    """(index, variant) → that image, changed as in epoch ``variant`` of a run with the seed."""
     augmentation, policy = augmenting(config.augmentation, size)
 
     def change(index: int, variant: int) -> Tensor:
         drawn = counter_generator("sheet", config.seed, index, variant)
         if augmentation is not None:
-            picture = _framed(images, index, size).unsqueeze(0)  # (1, C, H, W)
-            return augmentation(picture, augmentation.draw(1, drawn))[0].round().clamp(0, 255).to(torch.uint8)
+            image = _framed(images, index, size).unsqueeze(0)  # (1, C, H, W)
+            return augmentation(image, augmentation.draw(1, drawn))[0].round().clamp(0, 255).to(torch.uint8)
         assert policy is not None
         seed = int(torch.randint(2**62, (), generator=drawn))
-        picture = policy(images.train.picture(index), seed)
-        return picture if policy.mixing is None else _mixed(policy, policy.mixing, picture, images, index, seed)
+        image = policy(images.train.image(index), seed)
+        return image if policy.mixing is None else _mixed(policy, policy.mixing, image, images, index, seed)
 
     return change
 
 
-def _mixed(policy: Policy, mixing: Mixing, picture: Tensor, images: ImageDataset, index: int, seed: int) -> Tensor:
+def _mixed(policy: Policy, mixing: Mixing, image: Tensor, images: ImageDataset, index: int, seed: int) -> Tensor:
     """The image mixed with one of another class, if there is one."""
     labels = images.train.labels
     others = torch.nonzero(labels != labels[index]).flatten()
     other = int(others[seed % len(others)]) if len(others) else index
-    pair = torch.stack([picture, policy(images.train.picture(other), seed + 1)]) / 255  # (2, C, H, W)
+    pair = torch.stack([image, policy(images.train.image(other), seed + 1)]) / 255  # (2, C, H, W)
     mixed, _ = mixing(pair, labels[[index, other]], len(images.classes), seed)
     return (mixed[0] * 255).round().to(torch.uint8)
 
 
 def contact_sheet(rows: list[Row], heading: str) -> Figure:
     """A row of images for each of ``rows``, the original first."""
-    columns = len(rows[0].pictures)
-    panels = [[Panel(picture, "" if n else "original") for n, picture in enumerate(row.pictures)] for row in rows]
+    columns = len(rows[0].images)
+    panels = [[Panel(image, "" if n else "original") for n, image in enumerate(row.images)] for row in rows]
     short = heading if len(heading) < 12 * columns else heading[: 12 * columns] + "…"
     return sheet(panels, [row.title.replace("_", " ") for row in rows], short, inch=CELL)

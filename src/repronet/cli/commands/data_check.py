@@ -51,7 +51,7 @@ def run(config: DictConfig, console: Console) -> bool:
             log.info(note)
         report = scan_table(layout)
     elif config.data.root is None:
-        raise UserError("data.root: must name the folder of pictures")
+        raise UserError("data.root: must name the folder of images")
     else:
         report = scan(Path(config.data.root).expanduser())
     aside = Path(config.aside).expanduser() if config.aside else None
@@ -61,7 +61,7 @@ def run(config: DictConfig, console: Console) -> bool:
     moved = len(report.unreadable) if aside else 0
     if aside is not None:
         _set_aside(report, aside)
-        log.info(f"moved to {aside}: {moved:,} unreadable picture{'' if moved == 1 else 's'}")
+        log.info(f"moved to {aside}: {moved:,} unreadable image{'' if moved == 1 else 's'}")
     elif report.unreadable and config.format == "table" and config.data.name != "table":
         root = report.root if report.root.name not in ("", "..") else report.root.resolve()
         beside = root.with_name(f"{root.name}-unreadable")
@@ -77,7 +77,7 @@ def _say(report: Report, config: DictConfig, console: Console) -> None:
         plain = {
             "root": shown(report.root),
             "classes": list(report.classes),
-            "pictures": report.pictures,
+            "images": report.images,
             "findings": [asdict(finding) for finding in report.findings],
         }
         print(json.dumps(plain, indent=2))
@@ -97,13 +97,13 @@ def _set_aside(report: Report, aside: Path) -> None:
 
 
 def _show(report: Report, console: Console, of_run: bool) -> None:
-    for split, counts in report.pictures.items():
+    for split, counts in report.images.items():
         total, present = sum(counts.values()), len(counts)
-        name, classes = "pictures" if split == "all" else split, "class" if present == 1 else "classes"
+        name, classes = "images" if split == "all" else split, "class" if present == 1 else "classes"
         found = f"{total:>9,}  in {present:,} {classes}"
         if report.several is not None:
             each = total / max(report.several[split], 1)
-            found = f"{report.several[split]:>9,}  with labels of {present:,} {classes}, {each:.1f} a picture"
+            found = f"{report.several[split]:>9,}  with labels of {present:,} {classes}, {each:.1f} an image"
         console.print(f"{name:<10}{found}", markup=False)
     if report.findings:
         console.print()

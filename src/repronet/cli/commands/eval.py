@@ -26,7 +26,7 @@ from repronet.training.answers import Answers, of_logits
 from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 from repronet.training.metrics import TOP5_COUNTED, TOP5_SHOWN, LossAndError
 
-VIEWED = 50  # pictures at a time where each has many views
+VIEWED = 50  # images at a time where each has many views
 
 
 def run(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def run(config: DictConfig, console: Console) -> dict[str, Any]:
     elif known:
         recorded = checked("train", OmegaConf.create(zoo.config_of(config.weights)))
     elif config.get("data") is None:
-        raise UserError(f"{_named(config)}: does not say which pictures it was trained on; add data=NAME")
+        raise UserError(f"{_named(config)}: does not say which images it was trained on; add data=NAME")
     else:  # the config of any run on the dataset, of which only the data matter
         recorded = compose("train", [f"data={config.data.name}"])
     recorded.trainer.accelerator = config.accelerator or recorded.trainer.accelerator
@@ -97,7 +97,7 @@ def _epoch(config: DictConfig) -> tuple[int | None, str]:
 
 
 def _by_views(config: DictConfig, recorded: DictConfig, console: Console) -> dict[str, Any]:
-    """As papers test: each picture's probabilities are the mean over several views of it."""
+    """As papers test: each image's probabilities are the mean over several views of it."""
     classifier = chosen(config, recorded.layers)
     images = dataset(recorded, classifier.transform.size)
     test = images.test
@@ -112,7 +112,7 @@ def _by_views(config: DictConfig, recorded: DictConfig, console: Console) -> dic
     figures, likely = LossAndError(top5=len(classifier.classes) >= TOP5_COUNTED), []
     parts = torch.arange(len(test)).split(VIEWED)
     for rows in tracked(parts, config.protocol, console):
-        answers = classifier.probabilities([test.picture(row) for row in rows.tolist()], config.protocol)
+        answers = classifier.probabilities([test.image(row) for row in rows.tolist()], config.protocol)
         labels = test.labels[rows]
         figures.update(nll_loss(answers.clamp_min(1e-30).log(), labels), answers, labels)
         likely.append(answers)

@@ -20,9 +20,9 @@ from repronet.cli.failures import writing
 from repronet.cli.page import runtime_in, write_page
 from repronet.cli.trained import CHECKPOINTS
 from repronet.data.eval_transform import EvalTransform
-from repronet.data.lists import pictures_in
+from repronet.data.lists import images_in
 from repronet.data.preprocessing import PixelMap
-from repronet.data.reading import PictureError
+from repronet.data.reading import ImageError
 from repronet.data.whitening import Preprocessing
 from repronet.errors import UserError
 from repronet.training.classifier import Classifier, built, of_run
@@ -39,8 +39,8 @@ ENDINGS = {
     "page": ".html",
 }
 AGREEMENT = 1e-4  # of logits, absolute and relative
-AT_ONCE = 16  # pictures
-PROBABILITIES = {False: "the softmax of the logits", True: "the sigmoid of each logit, of several labels a picture"}
+AT_ONCE = 16  # images
+PROBABILITIES = {False: "the softmax of the logits", True: "the sigmoid of each logit, of several labels per image"}
 
 Answer = Callable[[Tensor], Tensor]
 
@@ -80,15 +80,15 @@ class Subject:
             return torch.randint(0, 256, shape, dtype=torch.uint8, generator=drawn)
         return torch.randn(shape, generator=drawn)
 
-    def seen(self, picture: Tensor) -> Tensor:
-        """A picture, bytes (C, H, W), as an input, (C, side, side)."""
-        return self.transform.seen(picture) if self.takes_pixels else self.transform(picture)
+    def seen(self, image: Tensor) -> Tensor:
+        """An image, bytes (C, H, W), as an input, (C, side, side)."""
+        return self.transform.seen(image) if self.takes_pixels else self.transform(image)
 
 
 def run(config: DictConfig, console: Console) -> Path:
     """Write the network and compare the file with it, on random images and those of ``images=``."""
     for_page = config.to == "page"
-    paths = pictures_in(config.images) if config.images else []
+    paths = images_in(config.images) if config.images else []
     runtime = runtime_in(config.runtime) if for_page else None
     folder, ending = Path(config.run).expanduser(), ENDINGS[config.to]
     classifier = of_run(folder, CHECKPOINTS[config.checkpoint])
@@ -122,20 +122,20 @@ def _try(subject: Subject, answer: Answer, paths: Sequence[Path], config: DictCo
     said = [f"tested on 4 random images: logits differ by at most {difference:.0e}"]
     same, tried = 0, 0
     for start in range(0, len(paths), AT_ONCE):
-        pictures = list(_readable(subject.transform, paths[start : start + AT_ONCE]))
-        if not pictures:
+        readable = list(_readable(subject.transform, paths[start : start + AT_ONCE]))
+        if not readable:
             continue
-        tried += len(pictures)
-        found = answer(torch.stack([subject.seen(picture) for picture in pictures]))
+        tried += len(readable)
+        found = answer(torch.stack([subject.seen(image) for image in readable]))
         with torch.inference_mode():  # as predict prepares them, outside the graph
-            inputs = torch.cat([subject.transform.views(picture, "center") for picture in pictures])
+            inputs = torch.cat([subject.transform.views(image, "center") for image in readable])
             expected = subject.classifier.network(inputs)
         difference = max(difference, _difference(found, expected))
         same += int((found.argmax(1) == expected.argmax(1)).sum())
     if difference > AGREEMENT:
         raise UserError(f"to={config.to}: the written file gives other outputs, by up to {difference:.1e}; deleted")
     if paths and not tried:
-        raise UserError(f"images={config.images}: none of its {len(paths):,} files is a picture")
+        raise UserError(f"images={config.images}: none of its {len(paths):,} files is an image")
     if paths:
         said.append(
             f"tested on {config.images}: same class for {same} of {tried}, logits differ by at most {difference:.0e}"
@@ -144,11 +144,11 @@ def _try(subject: Subject, answer: Answer, paths: Sequence[Path], config: DictCo
 
 
 def _readable(transform: EvalTransform, paths: Sequence[Path]) -> Iterator[Tensor]:
-    """The pictures, (C, H, W) in bytes; a file that is none is left out with a warning."""
+    """The images, (C, H, W) in bytes; a file that is none is left out with a warning."""
     for path in paths:
         try:
             yield transform.opened(path)
-        except PictureError as error:
+        except ImageError as error:
             log.warning(f"left out: {error}")
 
 

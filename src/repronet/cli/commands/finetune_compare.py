@@ -1,4 +1,4 @@
-"""``repronet finetune compare``: networks and ways of tuning side by side, on the same pictures, epochs and seeds."""
+"""``repronet finetune compare``: networks and ways of tuning side by side, on the same images, epochs and seeds."""
 
 from __future__ import annotations
 

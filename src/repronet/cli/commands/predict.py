@@ -20,8 +20,8 @@ from repronet.cli.failures import writing
 from repronet.cli.trained import chosen
 from repronet.data.eval_transform import EvalTransform
 from repronet.data.folders import shown
-from repronet.data.lists import pictures_in
-from repronet.data.reading import PictureError, read_picture
+from repronet.data.lists import images_in
+from repronet.data.reading import ImageError, read_image
 from repronet.errors import UserError
 from repronet.figures.images import image_grid
 from repronet.runs import write_table
@@ -33,13 +33,13 @@ from repronet.training.classifier import Classifier
 log = logging.getLogger("repronet.predict")
 
 ON_SHEET, SHEET_SIDE = 25, 96
-NONE = "(none)"  # stands for the labels of a picture in which none was found
+NONE = "(none)"  # stands for the labels of an image in which none was found
 
 
 def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
-    """Classify every picture, write a table of them, and say which could not be read."""
+    """Classify every image, write a table of them, and say which could not be read."""
     classifier = chosen(config, config.layers)
-    paths = pictures_in(config.images)
+    paths = images_in(config.images)
     rows = []
     starts = range(0, len(paths), config.batch_size)
     for start in tracked(starts, "classifying", console):
@@ -49,7 +49,7 @@ def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
         if row["error"] is not None:
             log.warning(f"left out: {row['error']}")
     if not good:
-        raise UserError(f"images={config.images}: none of the files is a picture; nothing is written")
+        raise UserError(f"images={config.images}: none of the files is an image; nothing is written")
     with writing("out", config.out) as path:
         if config.out.endswith(".json"):
             text = json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
@@ -65,12 +65,12 @@ def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
 def _named(classifier: Classifier, paths: Sequence[Path], config: DictConfig) -> Iterator[dict[str, Any]]:
     with ThreadPoolExecutor() as pool:
         read = list(pool.map(partial(_read, classifier.transform), paths))
-    pictures = [picture for picture in read if isinstance(picture, Tensor)]
-    answers = iter(classifier.probabilities(pictures, config.protocol) if pictures else [])
+    images = [image for image in read if isinstance(image, Tensor)]
+    answers = iter(classifier.probabilities(images, config.protocol) if images else [])
     names = classifier.transform.classes
-    for path, picture in zip(paths, read, strict=True):
-        if isinstance(picture, str):
-            yield {"image": shown(path), "error": picture, "classes": [], "probabilities": []}
+    for path, image in zip(paths, read, strict=True):
+        if isinstance(image, str):
+            yield {"image": shown(path), "error": image, "classes": [], "probabilities": []}
             continue
         answer = next(answers)
         count = int((answer >= config.threshold).sum()) if classifier.transform.multilabel else config.top
@@ -87,7 +87,7 @@ def _read(transform: EvalTransform, path: Path) -> Tensor | str:
     """The image, or why it cannot be read."""
     try:
         return transform.opened(path)
-    except PictureError as error:
+    except ImageError as error:
         return str(error)
     except OSError as error:
         return f"{shown(path)}: {error.strerror or error}"
@@ -111,12 +111,12 @@ def _draw_sheet(sheet: str, rows: list[dict[str, Any]], fit: str) -> None:
     least = sorted(rows, key=lambda row: min(row["probabilities"][:1], default=0.0))[:ON_SHEET]
     tiles, titles = [], []
     for row in least:
-        picture = read_picture(Path(row["image"]), SHEET_SIDE, fit)
-        top, left = ((n - SHEET_SIDE) // 2 for n in picture.shape[-2:])
-        tiles.append(picture[:, top : top + SHEET_SIDE, left : left + SHEET_SIDE])
+        image = read_image(Path(row["image"]), SHEET_SIDE, fit)
+        top, left = ((n - SHEET_SIDE) // 2 for n in image.shape[-2:])
+        tiles.append(image[:, top : top + SHEET_SIDE, left : left + SHEET_SIDE])
         named = zip(row["classes"][:1], row["probabilities"], strict=False)
         answer = "".join(f"{name[:14]} {likely:.0%}" for name, likely in named) or NONE
-        name = Path(row["image"]).name  # whose end tells pictures apart
+        name = Path(row["image"]).name  # whose end tells images apart
         titles.append(f"{name if len(name) <= 20 else f'…{name[-19:]}'}\n{answer}")
     with writing("sheet", sheet) as path:
         image_grid(torch.stack(tiles).float(), titles, "least certain").savefig(path)
@@ -125,7 +125,7 @@ def _draw_sheet(sheet: str, rows: list[dict[str, Any]], fit: str) -> None:
 def _report(
     config: DictConfig, rows: list[dict[str, Any]], good: list[dict[str, Any]], multilabel: bool, console: Console
 ) -> None:
-    # Of several labels a picture all that were found count, else the first.
+    # Of several labels per image all that were found count, else the first.
     several = [row["classes"] or [NONE] for row in good] if multilabel else [row["classes"][:1] for row in good]
     counts = Counter(name for names in several for name in names)
     for name, count in counts.most_common(10):
@@ -135,4 +135,4 @@ def _report(
     left = f", {len(rows) - len(good)} left out" if len(good) < len(rows) else ""
     if config.sheet is not None:
         console.print(f"the least certain: {config.sheet}", markup=False, soft_wrap=True)
-    console.print(f"\n{len(good):,} pictures named{left}: {config.out}", markup=False, soft_wrap=True)
+    console.print(f"\n{len(good):,} images named{left}: {config.out}", markup=False, soft_wrap=True)

@@ -62,7 +62,7 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     for name, count, figures in folded:
         said = ", ".join(f"{heading} {figure}" for heading, figure in figures)
         console.print(wrapped(f"{name}, mean ± deviation of {count} folds: {said}"), markup=False, soft_wrap=True)
-    pictures = [_pictures(run) for run in tracked(found, "drawing", console)]
+    images = [_images(run) for run in tracked(found, "drawing", console)]
     template = page_template("repronet.cli.commands", "report.html.j2", sorts_by=_sorts_by)
     most = min(MOST_THUMBNAILS // len(found), MOST_OF_A_RUN)
     answers = [read_answers(run.folder, number, most) for number, run in enumerate(found)]
@@ -70,7 +70,7 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     overlaid = [drawn[start : start + MOST_CURVES] for start in range(0, len(drawn), MOST_CURVES)]
     sentences = [diagnose(charts.validated(run.rows)) for run in found]
     page = template.render(
-        runs=list(zip(found, sentences, pictures, answers, strict=True)),
+        runs=list(zip(found, sentences, images, answers, strict=True)),
         columns=_columns(found),
         cells=[[cell(run) for _, cell in _columns(found)] for run in found],
         curves=[_embedded(charts.curves({run.name: run.rows for run in group})) for group in overlaid],
@@ -132,7 +132,7 @@ COLUMNS = (
     ("epochs", _status),
     ("time", lambda run: f"{run.rows[-1]['seconds']:,.0f} s" if run.rows else "-"),
 )
-ORDER = ("confusion", "mistakes", "reliability", "inputs")  # of the pictures; then the others
+ORDER = ("confusion", "mistakes", "reliability", "inputs")  # of the images; then the others
 IN_PAGE_ALONE = ("model", "data", "95 % interval", "training", "time")
 OF_FOLDS = {  # heading: key of a result, whether it is a share
     "test error": ("test_error", True),
@@ -190,7 +190,7 @@ def _sorts_by(cell: str) -> str:
     return match[0].replace(",", "") if (match := re.match(r"[\d,]+(\.\d+)?(?=$|[ %/])", cell)) else cell
 
 
-def _pictures(run: Run) -> list[tuple[str, str]]:
+def _images(run: Run) -> list[tuple[str, str]]:
     """The run's confusion matrix, what the run drew, and what `repronet visualize` drew, each with its name."""
     shown = []
     drawn = {path.stem: path for path in sorted((run.folder / runs.PICTURES).glob("*.png"))}

@@ -1,4 +1,4 @@
-"""The answers of a run for its page: figures by class, and a confusion matrix whose cells lead to their pictures."""
+"""The answers of a run for its page: figures by class, and a confusion matrix whose cells lead to their images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Thumbnail:
 
     source: str
     probability: str
-    picture: str
+    image: str
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Pair:
     label: str
     answer: str
     count: int
-    share: float  # of the pictures of the class
+    share: float  # of the images of the class
     anchor: str  # of the place on the page where its thumbnails are; "" without any
     thumbnails: tuple[Thumbnail, ...]
 
@@ -45,7 +45,7 @@ class Answered:
     """The answers of a run, from its tables."""
 
     classes: list[dict[str, str]]  # the rows of ``per_class.csv``
-    # a row a class, a cell an answer; None with many classes, several labels a picture, or no answers
+    # a row a class, a cell an answer; None with many classes, several labels per image, or no answers
     matrix: list[list[Pair]] | None
     confused: list[Pair]  # the most frequent mistakes
 
@@ -67,7 +67,7 @@ def read_answers(folder: Path, number: int, most: int) -> Answered | None:
         return None
     try:
         return _read(folder, number, most)
-    except Exception as error:  # whatever a damaged table or picture makes their readers raise
+    except Exception as error:  # whatever a damaged table or image makes their readers raise
         raise UserError(f"{folder}: cannot be read as a run ({type(error).__name__}: {error})") from error
 
 

@@ -58,7 +58,7 @@ class Run:
 
     @property
     def multilabel(self) -> bool:
-        """Whether its pictures may have several labels."""
+        """Whether its images may have several labels."""
         return any("val_map" in row for row in self.rows)
 
     @property

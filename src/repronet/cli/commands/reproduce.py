@@ -190,7 +190,7 @@ def recorded(folder: Path) -> Record:
     figures = {key: result[key] for key in FROM_RESULT}
     top5 = dict.fromkeys(("test_error_top5", "center_error_top5"), result.get("test_error_top5"))
     hashes = result.get("data_sha256", {})  # runs from before there were hashes have none
-    other_pictures = datasets.deviation(config.data.name, hashes.get("test"))
+    other_images = datasets.deviation(config.data.name, hashes.get("test"))
     if protocol != "center":
         again = compose("eval", [f"run={folder}", f"protocol={protocol}"])
         seen = evaluate(again, Console(quiet=True))
@@ -208,7 +208,7 @@ def recorded(folder: Path) -> Record:
             **{key: value for key, value in top5.items() if value is not None},
             "data_sha256": hashes,
             **({"fingerprint": fingerprint} if (fingerprint := result.get("fingerprint")) else {}),
-            "deviations": [*deviations(config), *filter(None, [other_pictures])],
+            "deviations": [*deviations(config), *filter(None, [other_images])],
             "config": plain,
             "history": [
                 {

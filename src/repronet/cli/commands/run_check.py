@@ -1,4 +1,4 @@
-"""``repronet data check run=…``: labels of a run's pictures that are probably wrong, and near duplicates."""
+"""``repronet data check run=…``: labels of a run's images that are probably wrong, and near duplicates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from repronet.config.build import look_for_data, recorded_config
 from repronet.config.build_data import dataset
 from repronet.data.near_duplicates import near_duplicates
 from repronet.data.scan import Finding, Report
-from repronet.data.splits import LabelledPictures
+from repronet.data.splits import LabelledImages
 from repronet.errors import UserError
 from repronet.figures.images import image_grid
 from repronet.runs import BEST, PICTURES
@@ -26,36 +26,36 @@ from repronet.session.console import tracked
 from repronet.training.answers import Answers
 from repronet.training.classifier import Classifier, of_run
 
-AT_ONCE, SIDE = 64, 96  # pictures that are classified together; the least side of one on the sheet
-ON_SHEET = 12  # labels, and as many pictures of near duplicates
+AT_ONCE, SIDE = 64, 96  # images that are classified together; the least side of one on the sheet
+ON_SHEET = 12  # labels, and as many images of near duplicates
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a picture is: its split by name, and its row there."""
+    """Where an image is: its split by name, and its row there."""
 
     split: str
-    pictures: LabelledPictures
+    images: LabelledImages
     row: int
 
     @property
     def name(self) -> str:
         """Its file, or its number behind the split."""
-        name = self.pictures.name(self.row)
+        name = self.images.name(self.row)
         return f"{self.split} {name}" if name.isdigit() else name
 
     @property
     def label(self) -> int:
-        return int(self.pictures.labels[self.row])
+        return int(self.images.labels[self.row])
 
     @property
-    def picture(self) -> Tensor:
-        return self.pictures.picture(self.row)
+    def image(self) -> Tensor:
+        return self.images.image(self.row)
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """A finding, and the pictures that show it with their titles."""
+    """A finding, and the images that show it with their titles."""
 
     finding: Finding
     shown: tuple[tuple[Place, str], ...]
@@ -66,7 +66,7 @@ class Suspect:
 
 
 def check_run(config: DictConfig, console: Console) -> tuple[Report, Path | None]:
-    """Look through all pictures of a run with its network; returns also the sheet, where there was anything to draw."""
+    """Look through all images of a run with its network; returns also the sheet, where there was anything to draw."""
     folder = Path(config.run).expanduser()
     classifier = of_run(folder)
     if classifier.transform.multilabel:
@@ -88,23 +88,21 @@ def check_run(config: DictConfig, console: Console) -> tuple[Report, Path | None
     return Report(folder, images.classes, counts, findings, ()), path if drawn else None
 
 
-def _wrong_labels(
-    classifier: Classifier, split: str, pictures: LabelledPictures, console: Console
-) -> Iterator[Suspect]:
+def _wrong_labels(classifier: Classifier, split: str, images: LabelledImages, console: Console) -> Iterator[Suspect]:
     """Probably wrong labels in one split; the network is surer of images that it was trained on."""
-    parts = torch.arange(len(pictures)).split(AT_ONCE)
+    parts = torch.arange(len(images)).split(AT_ONCE)
     likely = torch.cat(
         [
-            classifier.probabilities([pictures.picture(row) for row in rows.tolist()])
+            classifier.probabilities([images.image(row) for row in rows.tolist()])
             for rows in tracked(parts, f"answering {split}", console)
         ]
     )
-    answers, seen = Answers(pictures.labels, likely), ", though trained on it" if split == "train" else ""
-    if doubt := errs_too_often(likely, pictures.labels):
+    answers, seen = Answers(images.labels, likely), ", though trained on it" if split == "train" else ""
+    if doubt := errs_too_often(likely, images.labels):
         yield Suspect(Finding("note", "labels not judged", split, doubt), ())
         return
-    for row in wrong_labels(likely, pictures.labels):
-        place, label, given = Place(split, pictures, row), int(answers.labels[row]), int(answers.given[row])
+    for row in wrong_labels(likely, images.labels):
+        place, label, given = Place(split, images, row), int(answers.labels[row]), int(answers.given[row])
         own, other = float(likely[row, label]), float(likely[row, given])
         names = classifier.classes[label], classifier.classes[given]
         detail = f"labelled {names[0]} ({own:.1%}), looks like {names[1]} ({other:.1%}){seen}"
@@ -112,10 +110,10 @@ def _wrong_labels(
         yield Suspect(Finding("warning", "likely wrong label", place.name, detail, 1 - own), ((place, title),))
 
 
-def _twins(splits: dict[str, LabelledPictures], classes: Sequence[str], console: Console) -> Iterator[Suspect]:
+def _twins(splits: dict[str, LabelledImages], classes: Sequence[str], console: Console) -> Iterator[Suspect]:
     """Near duplicates."""
     places = [Place(split, part, row) for split, part in splits.items() for row in range(len(part))]
-    shown = (place.picture for place in tracked(places, "comparing", console))
+    shown = (place.image for place in tracked(places, "comparing", console))
     for twins in near_duplicates(shown):
         first, second = places[twins.first], places[twins.second]
         where = " in two splits" if first.split != second.split else ""
@@ -130,7 +128,7 @@ def _draw(classifier: Classifier, suspects: Sequence[Suspect], path: Path) -> bo
     shown = [pair for suspect in suspects for pair in suspect.shown]
     if not shown:
         return False
-    tiles = [classifier.transform.seen(place.picture).float()[None] for place, _ in shown]
+    tiles = [classifier.transform.seen(place.image).float()[None] for place, _ in shown]
     larger = [F.interpolate(tile, scale_factor=-(-SIDE // tile.shape[-1]), mode="nearest") for tile in tiles]
     heading = "near duplicates in pairs, then likely wrong labels (labelled → looks like)"
     image_grid(torch.cat(larger), [title for _, title in shown], heading, columns=4).savefig(path)

@@ -27,7 +27,7 @@ from repronet.session.launchers import launched, require_launcher, script
 from repronet.session.search import Search, require_search
 
 SWEEP = "sweep.json"
-# The columns of the table; those of several labels a picture where a run has them.
+# The columns of the table; those of several labels per image where a run has them.
 FIGURES = {"best val": "best_val_error", "test": "test_error", "best val mAP": "best_val_map", "test mAP": "test_map"}
 BASIC = {"name": "basic"}
 
@@ -38,7 +38,7 @@ class Sweep:
 
     folder: Path
     jobs: list[list[str]]  # the words that each run has of its own; none of a search, whose study knows them
-    compared: bool = False  # whether the runs are ways of fine-tuning, which a table and a picture sum up at the end
+    compared: bool = False  # whether the runs are ways of fine-tuning, which a table and an image sum up at the end
     launcher: Mapping[str, Any] = field(default_factory=lambda: BASIC)  # the values of ``launcher=``
     search: Search | None = None  # those of ``search=``, where there is one, with the words of its runs
 

@@ -1,4 +1,4 @@
-"""``repronet visualize``: what the network of a run has learnt, as pictures."""
+"""``repronet visualize``: what the network of a run has learnt, as images."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def subject_of(folder: Path | None, config: DictConfig, console: Console) -> Sub
     """The network and its data, and what is wished of them."""
     classifier = chosen(config, config.layers)
     if not classifier.config:
-        raise UserError(f"weights={config.weights}: does not say which pictures it is of; give run= or repronet/NAME")
+        raise UserError(f"weights={config.weights}: does not say which images it is of; give run= or repronet/NAME")
     recorded = checked("train", OmegaConf.create(classifier.config))
     look_for_data(recorded, config.data_root, "data_root")
     history = read_history(folder / runs.HISTORY) if folder and (folder / runs.HISTORY).is_file() else []

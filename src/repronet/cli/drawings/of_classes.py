@@ -21,18 +21,18 @@ from repronet.visualization.words import DRAWN, SEARCHED, has_words, words_of
 
 
 def guided(subject: Subject) -> Figure:
-    """Pictures above the gradient of their class, and that with guided rectifiers."""
+    """Images above the gradient of their class, and that with guided rectifiers."""
     sample = subject.one_a_class(8)
     rows = [[Panel(pixels, subject.classes[label]) for pixels, label in zip(sample.pixels, sample.labels, strict=True)]]
     for way in ("gradient", "guided"):
         twin = probe_with(subject.classifier.network, way)
         gradients = input_gradient(twin, sample.inputs, sample.labels)
         rows.append([Panel((255 * around_grey(back, 0.005)).round().to(torch.uint8)) for back in gradients])
-    return sheet(rows, ("picture", "gradient", "guided"), f"{subject.name}: ∂ score of the class / ∂ pixel")
+    return sheet(rows, ("image", "gradient", "guided"), f"{subject.name}: ∂ score of the class / ∂ pixel")
 
 
 def gradcam(subject: Subject) -> Figure:
-    """Pictures; what speaks for the right class; what speaks for the class that is answered."""
+    """Images; what speaks for the right class; what speaks for the class that is answered."""
     sample = subject.one_a_class(8)
     layer = subject.some_layers(1)[0] if subject.wishes.layer else None
     answers, likely = subject.answers(sample.inputs)
@@ -44,12 +44,12 @@ def gradcam(subject: Subject) -> Figure:
         rows[0].append(Panel(pixels, subject.classes[int(sample.labels[number])]))
         rows[1].append(Panel(pixels, "", right[number]))
         rows[2].append(Panel(pixels, answer, given[number]))
-    titles = ("picture", "for its class", "for the answer")
+    titles = ("image", "for its class", "for the answer")
     return sheet(rows, titles, f"{subject.name}: Grad-CAM of {layer or 'the last maps'}")
 
 
 def occlusion(subject: Subject) -> Figure:
-    """Pictures; how likely their class stays with a grey square at each place; what is answered then."""
+    """Images; how likely their class stays with a grey square at each place; what is answered then."""
     sample = subject.one_a_class(4)
     size = sample.inputs.shape[-1]
     side, stride = max(size // 4, 3), max(size // 28, 1)
@@ -61,12 +61,12 @@ def occlusion(subject: Subject) -> Figure:
             rows[0].append(Panel(pixels, subject.classes[label]))
             rows[1].append(Panel(pixels, f"{float(likely.min()):.0%} to {float(likely.max()):.0%}", likely))
             rows[2].append(Panel((answers == label).to(torch.uint8)[None] * 255, f"right at {kept:.0%} of places"))
-    titles = ("picture", "how likely its\nclass stays", "white: still\nanswered")
+    titles = ("image", "how likely its\nclass stays", "white: still\nanswered")
     return sheet(rows, titles, f"{subject.name}: a grey square of {side}×{side} pixels at each place", inch=2.0)
 
 
 def activation_maximization(subject: Subject) -> Figure:
-    """For the first classes, the picture that gradient ascent finds."""
+    """For the first classes, the image that gradient ascent finds."""
     labels = torch.arange(min(len(subject.classes), subject.wishes.images or 10))
     shape = (subject.transform.channels, subject.transform.size, subject.transform.size)
     with subject.progress(160, "climbing") as advance:
@@ -89,19 +89,19 @@ def features_map(subject: Subject) -> Figure:
     with subject.console.status("t-SNE"):
         points = tsne(found, subject.wishes.seed)
     error = neighbours_error(points, sample.labels)
-    size = f"{found.shape[1]} features of {len(sample):,} {subject.split} pictures"
+    size = f"{found.shape[1]} features of {len(sample):,} {subject.split} images"
     heading = f"{subject.name}: t-SNE of {size}; {error:.1%} lie nearest to another class"
     return charts.point_map(points, sample.labels, subject.classes, heading, sample.pixels)
 
 
 def confusion(subject: Subject) -> Figure:
-    """What the pictures of each class were taken for: those of the test, or where there was none, of the split."""
+    """What the images of each class were taken for: those of the test, or where there was none, of the split."""
     subject.require_one_label("confusion")
     if subject.split == "val" and subject.folder is not None and (subject.folder / runs.CONFUSION).is_file():
         counts = torch.tensor(runs.read_confusion(subject.folder)[1])
         return charts.confusion(counts, subject.classes, f"{subject.name}, test")
     counts = torch.zeros(len(subject.classes), len(subject.classes), dtype=torch.long)
-    rows_of = torch.arange(len(subject.pictures())).split(250)
+    rows_of = torch.arange(len(subject.images())).split(250)
     with subject.progress(len(rows_of), "answering") as advance:
         for part in rows_of:
             sample = subject.taken(part)
@@ -111,7 +111,7 @@ def confusion(subject: Subject) -> Figure:
 
 
 def words(subject: Subject) -> Figure:
-    """Visual words as patches, where they come in pictures, and how much the cells of the pyramid count."""
+    """Visual words as patches, where they come in images, and how much the cells of the pyramid count."""
     network = subject.network
     if not has_words(network):
         name = subject.config.model.name

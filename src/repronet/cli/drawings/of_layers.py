@@ -17,7 +17,7 @@ from repronet.visualization.layer_outputs import has_places, watched
 from repronet.visualization.rectifiers import probe_with
 
 TOP = 9  # excitations a map, as in the paper's figure 2
-SEARCHED = 500  # pictures that are looked through for them
+SEARCHED = 500  # images that are looked through for them
 BOX_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
 
 
@@ -33,7 +33,7 @@ def filters(subject: Subject) -> Figure:
 
 
 def activations(subject: Subject) -> Figure:
-    """The first maps of layers from the first to the last, for one picture."""
+    """The first maps of layers from the first to the last, for one image."""
     shown = subject.sample(1)
     image = Panel(shown.pixels[0], subject.classes[int(shown.labels[0])])
     wanted = subject.some_layers(6)

@@ -19,7 +19,7 @@ REACH, LINE, PLANE = 1.0, 31, 13  # how far the surface goes, and its points alo
 
 
 def loss_surface(subject: Subject) -> Figure:
-    """The loss of pictures around the weights, along one random direction and over two."""
+    """The loss of images around the weights, along one random direction and over two."""
     subject.require_one_label("loss_surface")
     sample = subject.sample(256)
     loss = LOSSES[subject.config.model.loss]
@@ -37,7 +37,7 @@ def loss_surface(subject: Subject) -> Figure:
     with subject.progress(LINE + PLANE**2, "losses") as advance:
         line = surface(subject.network, mean_loss, directions, along, [0.0], advance)[0]
         plane = surface(subject.network, mean_loss, directions, over, over, advance)
-    heading = f"{subject.name}: the loss of {len(sample)} {subject.split} pictures around the weights"
+    heading = f"{subject.name}: the loss of {len(sample)} {subject.split} images around the weights"
     return charts.surface(line, plane, REACH, heading)
 
 
@@ -49,7 +49,7 @@ def curves(subject: Subject) -> Figure:
 
 
 def augmentations(subject: Subject) -> Figure:
-    """Training pictures beside what the run's augmentation makes of them."""
+    """Training images beside what the run's augmentation makes of them."""
     wanted = {"seed": subject.wishes.seed, "images": subject.wishes.images or 4, "variants": 8}
     config = OmegaConf.create({**wanted, "augmentation": subject.config.augmentation})
     images = subject.data

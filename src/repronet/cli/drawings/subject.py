@@ -1,4 +1,4 @@
-"""What is drawn of: a trained network with the pictures of its data."""
+"""What is drawn of: a trained network with the images of its data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repronet.config.build_data import dataset
 from repronet.data.cuts import by_rarest
 from repronet.data.eval_transform import EvalTransform, probabilities_of
 from repronet.data.randomness import counter_generator
-from repronet.data.splits import ImageDataset, LabelledPictures
+from repronet.data.splits import ImageDataset, LabelledImages
 from repronet.errors import UserError
 from repronet.training.classifier import Classifier
 from repronet.visualization.layer_outputs import chosen_layer, layer_names, probe, spread
@@ -29,7 +29,7 @@ from repronet.visualization.layer_outputs import chosen_layer, layer_names, prob
 
 @dataclass(frozen=True)
 class Sample:
-    """Some pictures."""
+    """Some images."""
 
     pixels: Tensor  # uint8 (N, C, S, S), as the network's inputs show them
     inputs: Tensor  # (N, C, S, S), what the network is given
@@ -64,7 +64,7 @@ class Subject:
 
     @property
     def split(self) -> str:
-        """Whose pictures are taken: train, val or test."""
+        """Whose images are taken: train, val or test."""
         return self.wishes.split
 
     @cached_property
@@ -74,11 +74,11 @@ class Subject:
 
     @cached_property
     def data(self) -> ImageDataset:
-        """With one label a picture, of several the rarest."""
+        """With one label per image, of several the rarest."""
         return by_rarest(dataset(self.config, self.transform.size))
 
     def require_one_label(self, drawing: str) -> None:
-        """Raises: UserError, where a picture may have several."""
+        """Raises: UserError, where an image may have several."""
         if self.transform.multilabel:
             raise UserError(f"what={drawing}: needs one label per image, and these have several")
 
@@ -107,7 +107,7 @@ class Subject:
         size = (self.transform.channels, self.transform.size, self.transform.size)
         return {row.name: row.field for row in summarize(self.classifier.network, size).rows}
 
-    def pictures(self) -> LabelledPictures:
+    def images(self) -> LabelledImages:
         """Raises: UserError, when the data has no such split."""
         split = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[self.split]
         if split is None:
@@ -115,33 +115,33 @@ class Subject:
         return split
 
     def sample(self, default: int) -> Sample:
-        """As many pictures as are asked for, or ``default``, drawn by the seed."""
+        """As many images as are asked for, or ``default``, drawn by the seed."""
         return self.taken(self._drawn()[: self.wishes.images or default])
 
     def one_a_class(self, most: int) -> Sample:
-        """A picture of each of the first classes."""
-        labels, chosen = self.pictures().labels, {}
+        """An image of each of the first classes."""
+        labels, chosen = self.images().labels, {}
         for index in self._drawn().tolist():
             chosen.setdefault(int(labels[index]), index)
         rows = [chosen[label] for label in sorted(chosen)[: self.wishes.images or most]]
         return self.taken(torch.tensor(rows))
 
     def _drawn(self) -> Tensor:
-        pictures = self.pictures()
-        return torch.randperm(len(pictures), generator=counter_generator("pictures", self.wishes.seed))
+        images = self.images()
+        return torch.randperm(len(images), generator=counter_generator("pictures", self.wishes.seed))
 
     def taken(self, rows: Tensor) -> Sample:
-        """The pictures at ``rows`` of the split."""
-        pictures, size = self.pictures(), self.transform.size
+        """The images at ``rows`` of the split."""
+        images, size = self.images(), self.transform.size
         pixels, inputs = [], []
         for index in rows.tolist():
-            picture = pictures.picture(index)
-            seen = self.transform.seen(picture)[None].float()  # (1, C, s, s)
+            image = images.image(index)
+            seen = self.transform.seen(image)[None].float()  # (1, C, s, s)
             if seen.shape[-1] != size:
                 seen = F.interpolate(seen, (size, size), mode="bilinear", align_corners=False)
             pixels.append(seen.round().to(torch.uint8))
-            inputs.append(self.transform.views(picture, "center"))
-        return Sample(torch.cat(pixels), torch.cat(inputs), pictures.labels[rows])
+            inputs.append(self.transform.views(image, "center"))
+        return Sample(torch.cat(pixels), torch.cat(inputs), images.labels[rows])
 
     @torch.no_grad()
     def answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:

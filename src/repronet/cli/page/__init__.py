@@ -1,6 +1,6 @@
-"""One HTML file that classifies pictures in a browser, without a network connection.
+"""One HTML file that classifies images in a browser, without a network connection.
 
-It holds the network as ONNX, ONNX Runtime Web to compute it, and ``picture.js``, which brings a picture to the network
+It holds the network as ONNX, ONNX Runtime Web to compute it, and ``image.js``, which brings an image to the network
 as :class:`repronet.data.eval_transform.EvalTransform` does. The runtime is not a part of this package: npm brings it,
 and what is taken of it must be what the page was tested with.
 """
@@ -81,7 +81,7 @@ def write_page(path: Path, classifier: Classifier, graph: bytes, outputs: tuple[
         evidence=spec["evidence"],
         several=transform.multilabel,
         spec=json.dumps(spec).replace("<", "\\u003c"),  # a class named </script> ends no script
-        code="\n".join((here / name).read_text(encoding="utf-8") for name in ("picture.js", "page.js")),
+        code="\n".join((here / name).read_text(encoding="utf-8") for name in ("image.js", "page.js")),
         parts={"script": _packed(runtime.script), "binary": _packed(runtime.binary), "graph": _packed(graph)},
         runtime=f"{PACKAGE} {VERSION}",
     )
@@ -99,7 +99,7 @@ def page_template(package: str, name: str, **filters: Callable[[str], str]) -> j
 
 
 def transform_in_words(transform: EvalTransform) -> dict[str, Any]:
-    """What of the transform stands before the graph, as ``picture.js`` takes it."""
+    """What of the transform stands before the graph, as ``image.js`` takes it."""
     return {
         "channels": transform.channels,
         "side": transform.native or transform.size,

@@ -1,9 +1,9 @@
-// The page: a picture in, scores and evidence out.
+// The page: an image in, scores and evidence out.
 
 const byId = (id) => document.getElementById(id);
 const { classes, evidence: hasMaps, multilabel, transform } = JSON.parse(byId("spec").textContent);
 const SHOWN = 5; // classes
-const THRESHOLD = 0.5; // from which on a picture has a label, where it may have several
+const THRESHOLD = 0.5; // from which on an image has a label, where it may have several
 const SQUARES = 8; // places a side that are covered, by a square of twice their distance
 const PLACES = [
   ["at the top left", "at the top", "at the top right"],
@@ -11,7 +11,7 @@ const PLACES = [
   ["at the bottom left", "at the bottom", "at the bottom right"],
 ];
 const RED = [214, 47, 39], BLUE = [33, 102, 172];
-const AT_ONCE = 16; // pictures that are computed together
+const AT_ONCE = 16; // images that are computed together
 
 async function unpacked(id) {
   const packed = Uint8Array.from(atob(byId(id).textContent), (character) => character.charCodeAt(0));
@@ -26,11 +26,11 @@ async function loaded() {
   runtime.env.wasm.numThreads = 1; // more need a server that isolates the page
   runtime.env.wasm.wasmBinary = await unpacked("binary");
   const session = await runtime.InferenceSession.create(new Uint8Array(await unpacked("graph")));
-  return async (pictures) => {
+  return async (images) => {
     const { channels, side } = transform, size = channels * side * side;
-    const bytes = new Uint8Array(pictures.length * size);
-    pictures.forEach((picture, n) => bytes.set(picture, n * size));
-    return session.run({ pixels: new runtime.Tensor("uint8", bytes, [pictures.length, channels, side, side]) });
+    const bytes = new Uint8Array(images.length * size);
+    images.forEach((image, n) => bytes.set(image, n * size));
+    return session.run({ pixels: new runtime.Tensor("uint8", bytes, [images.length, channels, side, side]) });
   };
 }
 
@@ -48,7 +48,7 @@ async function read(file) {
   return shown(overWhite(data, width, height), transform, start[0] === 0xff && start[1] === 0xd8);
 }
 
-/** Softmax, or where a picture may have several labels a sigmoid of each. */
+/** Softmax, or where an image may have several labels a sigmoid of each. */
 function probabilities(logits) {
   if (multilabel) return Array.from(logits, (logit) => 1 / (1 + Math.exp(-logit)));
   const largest = logits.reduce((a, b) => Math.max(a, b));
@@ -57,11 +57,11 @@ function probabilities(logits) {
   return powers.map((power) => power / sum);
 }
 
-let latest = 0; // the picture that was given last; older ones are given up
+let latest = 0; // the image that was given last; older ones are given up
 
 async function answer(file) {
   const turn = ++latest;
-  byId("status").textContent = `${file.name || "picture"}: looking …`;
+  byId("status").textContent = `${file.name || "image"}: looking …`;
   try {
     const pixels = await read(file);
     const { logits, evidence } = await (await network)([pixels]);
@@ -80,7 +80,7 @@ async function answer(file) {
     draw(pixels, order[0], covered);
     say(file, order[0], chances);
   } catch (error) {
-    if (turn === latest) byId("status").textContent = `${file.name || "picture"}: cannot be read or computed (${error.message})`;
+    if (turn === latest) byId("status").textContent = `${file.name || "image"}: cannot be read or computed (${error.message})`;
   }
 }
 
@@ -88,7 +88,7 @@ function say(file, label, chances, done) {
   const covering = done ? ` Covering squares: ${done} of ${SQUARES * SQUARES} …` : "";
   const told = multilabel ? chances.map((_, index) => index).filter((index) => chances[index] >= THRESHOLD) : [label];
   const names = told.map((index) => `${classes[index]}, ${percent(chances[index])}`).join("; ") || "(none)";
-  byId("status").textContent = `${file.name || "picture"}: ${names}.${covering}`;
+  byId("status").textContent = `${file.name || "image"}: ${names}.${covering}`;
 }
 
 const percent = (chance) => `${(100 * chance).toFixed(1)} %`;
@@ -153,7 +153,7 @@ async function occluded(pixels, chances, advance) {
   });
 }
 
-/** The picture as the network sees it, and in grey below what speaks for the class in red and against it in blue. */
+/** The image as the network sees it, and in grey below what speaks for the class in red and against it in blue. */
 function draw(pixels, label, maps) {
   const { channels, side } = transform, plane = side * side;
   const seen = new ImageData(side, side), grey = new ImageData(side, side);
@@ -162,7 +162,7 @@ function draw(pixels, label, maps) {
     seen.data.set([...colour, 255], 4 * i);
     grey.data.set([...Array(3).fill(colour.reduce((a, b) => a + b) / 3), 255], 4 * i);
   }
-  paint("seen", [seen], "The picture as the network sees it");
+  paint("seen", [seen], "The image as the network sees it");
   byId("why").parentElement.hidden = !maps;
   if (!maps) return;
   const { height, width, values } = maps(label);
@@ -198,6 +198,6 @@ addEventListener("drop", (event) => {
   if (event.dataTransfer.files.length) answer(event.dataTransfer.files[0]);
 });
 network.then(
-  () => { if (!latest) byId("status").textContent = "Ready for a picture."; },
+  () => { if (!latest) byId("status").textContent = "Ready for an image."; },
   (error) => { byId("status").textContent = `The network cannot be loaded here (${error.message}).`; },
 );

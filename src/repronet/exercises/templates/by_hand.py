@@ -1,5 +1,5 @@
 edge_6x6 = ...
-"""The picture below, convolved with three rows of [1, 0, -1], no padding: four rows of four numbers.
+"""The image below, convolved with three rows of [1, 0, -1], no padding: four rows of four numbers.
 
 3 0 1 2 7 4
 1 5 8 9 3 1
@@ -19,7 +19,7 @@ alexnet_conv1_parameters = ...
 """Weights and biases of that layer."""
 
 alexnet_conv1_im2col = ...
-"""[rows, columns] of the matrix that im2col makes of one picture for that layer."""
+"""[rows, columns] of the matrix that im2col makes of one image for that layer."""
 
 receptive_fields = ...
 """Side of what one number sees: [two layers of 3×3, three of 3×3, one of 3×3 at stride 2 and then one of 3×3]."""

@@ -1,5 +1,5 @@
 def conv2d_forward(input, weight, bias, stride, padding, dilation, groups):
-    """Slide the filters over the pictures.
+    """Slide the filters over the images.
 
     y[n,o,r,c] = bias[o] + Σ_iab x[n, i, r·S−P+a·D, c·S−P+b·D] · w[o,i,a,b], with zeros in the padding
 
@@ -21,7 +21,7 @@ def conv2d_input_gradient(grad_output, weight, size, stride, padding, dilation, 
 
 
 def conv2d_weight_gradient(grad_output, input, kernel_size, stride, padding, dilation, groups):
-    """∂L/∂w: each weight collects from all places and pictures where it was used.
+    """∂L/∂w: each weight collects from all places and images where it was used.
 
     For stride 1 and no padding, ∂L/∂w[a,b] = Σ_rc ∂L/∂y[r,c] · x[r+a, c+b]
 
@@ -31,7 +31,7 @@ def conv2d_weight_gradient(grad_output, input, kernel_size, stride, padding, dil
 
 
 def conv2d_bias_gradient(grad_output):
-    """∂L/∂bias: each bias collects from all places and pictures.
+    """∂L/∂bias: each bias collects from all places and images.
 
     grad_output (N, O, Ho, Wo) → (O,)
     """

@@ -1,5 +1,5 @@
 def softmax_cross_entropy(input, labels):
-    """The mean over the pictures of −log p[label], with p = softmax(x).
+    """The mean over the images of −log p[label], with p = softmax(x).
 
     p[n,i] = exp(x[n,i]) / Σ_j exp(x[n,j]); also for numbers whose exp is too large to be written
 

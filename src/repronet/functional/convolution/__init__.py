@@ -9,7 +9,7 @@ They compute plain numbers and need not be differentiable: the derivative of eac
 
 | file     | the sums of `repronet.functional.conv` computed as ...                                              |
 |----------|-----------------------------------------------------------------------------------------------------|
-| direct   | one shifted picture a filter element, multiplied and accumulated                                      |
+| direct   | one shifted image a filter element, multiplied and accumulated                                      |
 | im2col   | one matrix product with the windows as columns                                                        |
 | adjoint  | convolutions: forward by the vendor's forward kernel, and both gradients by that same forward kernel |
 | winograd | small transforms that trade multiplications for additions; 3×3, stride 1, dilation 1                  |

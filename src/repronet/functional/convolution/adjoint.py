@@ -98,10 +98,10 @@ def _class_gradient(grad_output: Tensor, weight: Tensor, groups: int, row: _Clas
 def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
     geometry, groups = spec.geometry, spec.groups
-    pictures = input.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # (C/G, G·N, H, W)
+    images = input.unflatten(1, (groups, -1)).permute(2, 1, 0, 3, 4).flatten(1, 2)  # (C/G, G·N, H, W)
     filters = grad_output.transpose(0, 1)  # (O, N, Ho, Wo)
     sums = torch.convolution(
-        pictures, filters, None, geometry.dilation, geometry.padding, geometry.stride, False, (0, 0), groups
+        images, filters, None, geometry.dilation, geometry.padding, geometry.stride, False, (0, 0), groups
     )  # (C/G, O, ≥ kh, ≥ kw): a stride that leaves input over makes room for windows that the forward never had
     kh, kw = geometry.kernel
     return sums[:, :, :kh, :kw].transpose(0, 1).contiguous()

@@ -1,7 +1,7 @@
-"""Convolution as the lecture writes it: shift the picture by each filter element, multiply, accumulate.
+"""Convolution as the lecture writes it: shift the image by each filter element, multiply, accumulate.
 
     y   = Σ_ab  W[a,b] · x shifted by (a, b)
-    ∂x  : Σ_ab  W[a,b]ᵀ · ∂y, added where the shifted picture was read
+    ∂x  : Σ_ab  W[a,b]ᵀ · ∂y, added where the shifted image was read
     ∂w[a,b] = ∂y · (x shifted by (a, b))ᵀ
 
 Each term is a small matrix product over channels; for depthwise filters, which have one channel, a plain product.
@@ -32,14 +32,14 @@ def _is_depthwise(filters: int, spec: ConvSpec) -> bool:
 def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) -> Tensor:
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     dtype = accumulation_dtype(input.dtype)
-    taps, pictures = _taps(weight.to(dtype), spec.groups), slices(input.to(dtype), spec.geometry)
+    taps, images = _taps(weight.to(dtype), spec.groups), slices(input.to(dtype), spec.geometry)
     shape = (input.shape[0], weight.shape[0], *spec.geometry.output_size(image_size(input)))
     total = torch.zeros(shape, dtype=dtype, device=input.device)
-    for tap, picture in zip(taps, pictures, strict=True):
+    for tap, image in zip(taps, images, strict=True):
         if weight.shape[1] == 1 and _is_depthwise(weight.shape[0], spec):
-            total.addcmul_(picture, tap[:, :, 0, None])  # (N, C, Ho, Wo) · (C, 1, 1)
+            total.addcmul_(image, tap[:, :, 0, None])  # (N, C, Ho, Wo) · (C, 1, 1)
         else:
-            product = tap @ _grouped(picture, spec.groups)  # (G, O/G, C/G) @ (N, G, C/G, Ho·Wo)
+            product = tap @ _grouped(image, spec.groups)  # (G, O/G, C/G) @ (N, G, C/G, Ho·Wo)
             total += product.flatten(1, 2).view(shape)
     return with_bias(total, bias).to(input.dtype).contiguous(memory_format=layout_of(input, weight))
 
@@ -60,11 +60,11 @@ def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSp
 def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
     dtype = accumulation_dtype(input.dtype)
-    pictures, wide = slices(input.to(dtype), spec.geometry), grad_output.to(dtype)
+    images, wide = slices(input.to(dtype), spec.geometry), grad_output.to(dtype)
     if spec.groups == input.shape[1] == grad_output.shape[1]:
-        sums = [(wide * picture).sum((0, 2, 3))[:, None] for picture in pictures]  # (C, 1)
+        sums = [(wide * image).sum((0, 2, 3))[:, None] for image in images]  # (C, 1)
     else:
         grads = _grouped(wide, spec.groups)  # (N, G, O/G, Ho·Wo)
-        products = ((grads @ _grouped(picture, spec.groups).mT).sum(0) for picture in pictures)
+        products = ((grads @ _grouped(image, spec.groups).mT).sum(0) for image in images)
         sums = [product.flatten(0, 1) for product in products]  # (O, C/G)
     return torch.stack(sums, dim=-1).unflatten(-1, spec.geometry.kernel).to(input.dtype)

@@ -1,6 +1,6 @@
 """Convolution by the Fourier transform: a product of spectra for each pair of channels.
 
-    Y = X · conj(W),      ∂X = ∂Y · W,      ∂W = conj(∂Y) · X        summed over channels, filters, pictures
+    Y = X · conj(W),      ∂X = ∂Y · W,      ∂W = conj(∂Y) · X        summed over channels, filters, images
 
 with X, W, ∂Y the spectra of x between its zeros, of w with its dilation and of ∂y with its stride. It pays for large
 filters alone (Mathieu, Henaff and LeCun, "Fast training of convolutional networks through FFTs", 2014). The transforms
@@ -34,7 +34,7 @@ def _spectrum(maps: Tensor, groups: int) -> Tensor:
     return torch.fft.rfft2(wide).unflatten(1, (groups, -1)).permute(1, 3, 4, 0, 2)
 
 
-def _picture(spectrum: Tensor, size: Pair) -> Tensor:
+def _image(spectrum: Tensor, size: Pair) -> Tensor:
     """Inverse of `_spectrum`: (G, H, W/2+1, A, B) → (A, G·B, H, W)."""
     return torch.fft.irfft2(spectrum.permute(3, 0, 4, 1, 2).flatten(1, 2), s=size)
 
@@ -51,7 +51,7 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) 
     size, (ho, wo), (sh, sw) = image_size(padded), geometry.output_size(image_size(input)), geometry.stride
     filters = _filters(weight, geometry, spec.groups, size)  # (G, H, W/2+1, O/G, C/G)
     spectrum = _spectrum(padded, spec.groups) @ filters.conj().mT  # (G, H, W/2+1, N, O/G)
-    output = _picture(spectrum, size)[:, :, : (ho - 1) * sh + 1 : sh, : (wo - 1) * sw + 1 : sw]  # (N, O, Ho, Wo)
+    output = _image(spectrum, size)[:, :, : (ho - 1) * sh + 1 : sh, : (wo - 1) * sw + 1 : sw]  # (N, O, Ho, Wo)
     return with_bias(output.to(input.dtype).clone(memory_format=layout_of(input, weight)), bias)
 
 
@@ -60,7 +60,7 @@ def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSp
     geometry = spec.geometry
     padded, (ph, pw) = geometry.padded_size(size), geometry.padding
     grads = _spectrum(_spread(grad_output, geometry.stride, padded), spec.groups)  # (G, H, W/2+1, N, O/G)
-    gradient = _picture(grads @ _filters(weight, geometry, spec.groups, padded), padded)  # (N, C, Hp, Wp)
+    gradient = _image(grads @ _filters(weight, geometry, spec.groups, padded), padded)  # (N, C, Hp, Wp)
     inside = gradient[:, :, ph : ph + size[0], pw : pw + size[1]].to(grad_output.dtype)
     return inside.contiguous(memory_format=layout_of(grad_output, weight))
 

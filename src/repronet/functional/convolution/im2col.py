@@ -3,7 +3,7 @@
     Y = W·X + b,        ∂W = ∂Y·Xᵀ,        ∂X = Wᵀ·∂Y
 
 and ∂x collects ∂X from all the windows that an element lies under. For AlexNet's first layer W is 96×363 and X, one
-picture, 363×3025 (the CS231n notes on convolutional networks; Chellapilla et al., "High performance convolutional
+image, 363×3025 (the CS231n notes on convolutional networks; Chellapilla et al., "High performance convolutional
 neural networks for document processing", 2006).
 """
 
@@ -24,8 +24,8 @@ _COLUMN_ELEMENTS_CPU = 2**20
 _COLUMN_ELEMENTS_GPU = 2**27
 
 
-def _pictures_at_once(device: torch.device, channels: int, output_size: Pair, geometry: Geometry) -> int:
-    """How many pictures of the batch share one column matrix."""
+def _images_at_once(device: torch.device, channels: int, output_size: Pair, geometry: Geometry) -> int:
+    """How many images of the batch share one column matrix."""
     limit = _COLUMN_ELEMENTS_CPU if device.type == "cpu" else _COLUMN_ELEMENTS_GPU
     return max(1, limit // (max(1, channels) * len(geometry.offsets) * output_size[0] * output_size[1]))
 
@@ -53,7 +53,7 @@ def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
 def _in_pieces(
     compute: Callable[[Tensor], Tensor], maps: Tensor, shape: Sequence[int], weight: Tensor, many: int
 ) -> Tensor:
-    """What `compute` makes of the maps, `many` pictures at a time, in the layout of the operands."""
+    """What `compute` makes of the maps, `many` images at a time, in the layout of the operands."""
     if is_traced():  # another batch may have more pieces
         return compute(maps).contiguous(memory_format=layout_of(maps, weight))
     found = room_for(shape, maps, weight)
@@ -66,7 +66,7 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) 
     """(N, C, H, W) → (N, O, Ho, Wo)."""
     output_size = spec.geometry.output_size(image_size(input))
     filters, shape = _filters(weight, spec.groups), (input.shape[0], weight.shape[0], *output_size)
-    many = _pictures_at_once(input.device, input.shape[1], output_size, spec.geometry)
+    many = _images_at_once(input.device, input.shape[1], output_size, spec.geometry)
 
     def maps(part: Tensor) -> Tensor:
         return _from_maps(filters @ _columns(part, spec), output_size)  # (n, O, Ho, Wo)
@@ -77,7 +77,7 @@ def forward(input: Tensor, weight: Tensor, bias: Tensor | None, spec: ConvSpec) 
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     filters, channels = _filters(weight, spec.groups).mT, weight.shape[1] * spec.groups  # (G, C/G·kh·kw, O/G)
-    many = _pictures_at_once(grad_output.device, channels, image_size(grad_output), spec.geometry)
+    many = _images_at_once(grad_output.device, channels, image_size(grad_output), spec.geometry)
 
     def gradient(grad: Tensor) -> Tensor:
         columns = (filters @ _maps(grad, spec.groups)).flatten(0, 1)  # (C·kh·kw, n·Ho·Wo)
@@ -88,11 +88,11 @@ def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSp
 
 def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) and (N, C, H, W) → (O, C/G, kh, kw)."""
-    pictures = _pictures_at_once(input.device, input.shape[1], image_size(grad_output), spec.geometry)
+    images = _images_at_once(input.device, input.shape[1], image_size(grad_output), spec.geometry)
     shape = (grad_output.shape[1], input.shape[1] // spec.groups, *spec.geometry.kernel)
     total = torch.zeros(shape, dtype=accumulation_dtype(input.dtype), device=input.device).flatten(1)
     in_runs = spec.geometry.stride == (1, 1)
-    for grad, part in zip(grad_output.split(pictures), input.split(pictures), strict=True):
+    for grad, part in zip(grad_output.split(images), input.split(images), strict=True):
         maps, columns = _in_runs(grad, part, spec) if in_runs else (_maps(grad, spec.groups), _columns(part, spec))
         if spec.groups == 1:
             total += product(maps[0], columns[0])  # (O, C·kh·kw)
@@ -102,11 +102,11 @@ def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tenso
 
 
 def _in_runs(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> tuple[Tensor, Tensor]:
-    """∂Y and X for stride 1, where each window element is one unbroken run of the padded picture.
+    """∂Y and X for stride 1, where each window element is one unbroken run of the padded image.
 
     The run of element (a, b) starts at its offset and goes on over the ends of the rows, so it can be copied at once
     rather than row by row; ∂Y has zeros where the runs go over the padding. Both have R = (Ho−1)·Wp + Wo elements a
-    picture instead of Ho·Wo: (G, O/G, N·R) and (G, C/G·kh·kw, N·R).
+    image instead of Ho·Wo: (G, O/G, N·R) and (G, C/G·kh·kw, N·R).
     """
     geometry, (ho, wo) = spec.geometry, image_size(grad_output)
     (kh, kw), (dh, dw) = geometry.kernel, geometry.dilation

@@ -60,7 +60,7 @@ def refusal(geometry: Geometry, dtype: torch.dtype) -> str | None:
 
 
 def _tile(size: Pair) -> int:
-    """m: tiles of 4 once the picture has room for them."""
+    """m: tiles of 4 once the image has room for them."""
     return 4 if min(size) >= 4 else 2
 
 

@@ -63,7 +63,7 @@ _OWT = chain(
 _DEFAULT = "uniform √(1/fan-in)"
 _OF_TORCHVISION = (
     *differences(
-        "torchvision's, on pictures of 224: 55×55 maps leave either",
+        "torchvision's, on images of 224: 55×55 maps leave either",
         ("padding", 0, 2),
         ("rounds", UP, DOWN),
         at="features.0",

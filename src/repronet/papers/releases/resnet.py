@@ -56,7 +56,7 @@ _PADDED_POOL = differences(
 
 
 def _stages(depths: Sequence[int], block: Block, first_width: int = 64) -> Chain:
-    """Stages of blocks; each but the first doubles the width and begins by halving the picture."""
+    """Stages of blocks; each but the first doubles the width and begins by halving the image."""
     blocks = []
     for stage, depth in enumerate(depths):
         width, stride = first_width << stage, 1 if stage == 0 else 2
@@ -86,7 +86,7 @@ def _basic(shortcut: str, first_width: int) -> Block:
 
 
 def _bottleneck(groups: int = 1, base_width: int = 64) -> Block:
-    """The 3×3 halves the picture."""
+    """The 3×3 halves the image."""
 
     def block(width: int, stride: int, first: bool) -> Chain:
         inner = width * base_width // 64 * groups
@@ -148,7 +148,7 @@ def _caffe_block(
     width_per_stage: int = 1,
     half_first: bool = False,
 ) -> Block:
-    """1×1 → 3×3 → 1×1, plus the shortcut; the first 1×1 halves the picture if the 3×3 does not.
+    """1×1 → 3×3 → 1×1, plus the shortcut; the first 1×1 halves the image if the 3×3 does not.
 
     Args:
         squeezed: with squeeze and excitation, r = 16, before the sum.

@@ -1,1 +1,1 @@
-"""What happens beside the training: records, curves, pictures, progress."""
+"""What happens beside the training: records, curves, images, progress."""

@@ -27,7 +27,7 @@ class EpochRow(TypedDict):
     val_loss: float | None
     val_error: float | None
     val_error_top5: float | None
-    val_map: NotRequired[float | None]  # mean average precision, where a picture may have several labels
+    val_map: NotRequired[float | None]  # mean average precision, where an image may have several labels
     lr: float  # of the epoch's last step
     seconds: float  # of training and validation since the start of the run
 

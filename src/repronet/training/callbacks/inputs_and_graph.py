@@ -1,4 +1,4 @@
-"""What goes into a run, as a picture in its folder and in TensorBoard, and there the network's graph."""
+"""What goes into a run, as an image in its folder and in TensorBoard, and there the network's graph."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Snapshots(pl.Callback):
         assert isinstance(data, ImageDataModule)
         if self._images is None:
             rows = range(min(IMAGES, len(data.val)))
-            self._images = torch.cat([data.eval_transform.views(data.val.picture(row), "center") for row in rows])
+            self._images = torch.cat([data.eval_transform.views(data.val.image(row), "center") for row in rows])
         images = self._images.to(pl_module.device)
         draw(trainer, lambda writer: _draw(writer, network_of(pl_module), images, trainer.global_step - 1))
 

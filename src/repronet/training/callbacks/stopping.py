@@ -15,7 +15,7 @@ log = logging.getLogger("repronet.train")
 class Patience(EarlyStopping):
     """Lightning's early stopping on ``val/error``, which also holds for a run that is resumed after it was decided.
 
-    With several labels a picture it is on ``val/map``.
+    With several labels per image it is on ``val/map``.
     """
 
     def __init__(self, validations: int, history: History, multilabel: bool = False):

@@ -1,5 +1,5 @@
-// What of a picture the network is shown, as EvalTransform makes it: the same bytes for the same decoded pixels.
-// A picture here is {width, height, planes}, a Uint8Array of height · width bytes a plane.
+// What of an image the network is shown, as EvalTransform makes it: the same bytes for the same decoded pixels.
+// An image here is {width, height, planes}, a Uint8Array of height · width bytes a plane.
 
 const LUMA = [0.299, 0.587, 0.114].map(Math.fround);
 
@@ -87,13 +87,13 @@ function resizedTo({ width, height, planes }, side) {
   return resized({ width, height, planes }, w, h);
 }
 
-/** The whole picture as a square: squashed, or in the middle of grey. */
-function squared(picture, side, fit) {
-  const { width, height } = picture;
-  if (width === height || fit === "squash") return width === side && height === side ? picture : resized(picture, side, side);
+/** The whole image as a square: squashed, or in the middle of grey. */
+function squared(image, side, fit) {
+  const { width, height } = image;
+  if (width === height || fit === "squash") return width === side && height === side ? image : resized(image, side, side);
   const scale = side / Math.max(width, height);
   const [w, h] = [width, height].map((length) => Math.max(1, roundedToEven(length * scale)));
-  const inner = resized(picture, w, h), left = Math.floor((side - w) / 2), top = Math.floor((side - h) / 2);
+  const inner = resized(image, w, h), left = Math.floor((side - w) / 2), top = Math.floor((side - h) / 2);
   const planes = inner.planes.map((plane) => {
     const board = new Uint8Array(side * side).fill(128);
     for (let y = 0; y < h; y++) board.set(plane.subarray(y * w, (y + 1) * w), (y + top) * side + left);
@@ -124,7 +124,7 @@ function grey({ width, height, planes }) {
   return { width, height, planes: [plane] };
 }
 
-/** Bytes (channels · side · side): the middle of the picture, or the picture in the middle of black. */
+/** Bytes (channels · side · side): the middle of the image, or the image in the middle of black. */
 function centred({ width, height, planes }, side) {
   const left = Math.floor((width - side) / 2), top = Math.floor((height - side) / 2);
   const [padLeft, padTop] = [side - width, side - height].map((spare) => Math.max(Math.floor(spare / 2), 0));
@@ -138,14 +138,14 @@ function centred({ width, height, planes }, side) {
   return bytes;
 }
 
-/** What the network is shown of a colour picture. transform: {channels, side, shortSide, pad, readSide, fit}. */
-function shown(picture, transform, isJpeg) {
+/** What the network is shown of a colour image. transform: {channels, side, shortSide, pad, readSide, fit}. */
+function shown(image, transform, isJpeg) {
   if (transform.readSide !== null) {
-    const share = isJpeg ? draftShare(picture, transform.readSide) : 1;
-    const read = share === 1 ? picture : drafted(picture, share);
-    picture = transform.fit === "crop" ? resizedTo(read, transform.readSide) : squared(read, transform.readSide, transform.fit);
+    const share = isJpeg ? draftShare(image, transform.readSide) : 1;
+    const read = share === 1 ? image : drafted(image, share);
+    image = transform.fit === "crop" ? resizedTo(read, transform.readSide) : squared(read, transform.readSide, transform.fit);
   }
-  if (transform.channels === 1) picture = grey(picture);
-  const fits = Math.max(picture.width, picture.height) <= transform.side;
-  return centred(transform.pad && fits ? picture : resizedTo(picture, transform.shortSide), transform.side);
+  if (transform.channels === 1) image = grey(image);
+  const fits = Math.max(image.width, image.height) <= transform.side;
+  return centred(transform.pad && fits ? image : resizedTo(image, transform.shortSide), transform.side);
 }

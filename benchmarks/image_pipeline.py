@@ -1,6 +1,6 @@
 """Images per second from a folder of JPEGs to batches of 224 pixels, ours relative to torchvision's.
 
-    python benchmarks/picture_pipeline.py [--images 400] [--rounds 5] [--size 375 500]
+    python benchmarks/image_pipeline.py [--images 400] [--rounds 5] [--size 375 500]
 
 Both crop a random 8 to 100 % of the image to 224 × 224, flip and standardize, in batches of 64: torchvision with
 ImageFolder, transforms v2 and DataLoader; ours from disk, and from memory, where images are kept decoded with a shorter
@@ -28,10 +28,10 @@ from repronet.data.augmentation import NoAugmentation
 from repronet.data.batches import Dealing
 from repronet.data.cuts import Cut
 from repronet.data.image_folder import Reading, image_folder
-from repronet.data.pictures import PictureSplit, PictureStore
+from repronet.data.images import ImageSplit, ImageStore
 from repronet.data.policy import Policy
 from repronet.data.preprocessing import PixelMap
-from repronet.data.streaming import PictureLoader
+from repronet.data.streaming import ImageLoader
 from repronet.runs.memory import keep_memory
 
 BATCH = 64
@@ -39,7 +39,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 STEPS = [{"op": "random_resized_crop"}, {"op": "flip"}]
 
 
-def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> float:
+def write_images(folder: Path, count: int, size: tuple[int, int]) -> float:
     """Write JPEGs in two classes; returns their mean size in kB."""
     generator, total = torch.Generator().manual_seed(0), 0
     for number in range(count):
@@ -67,15 +67,15 @@ def theirs(folder: Path, workers: int) -> DataLoader:
     return DataLoader(dataset, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
 
 
-def split_of(folder: Path, reading: Reading) -> PictureSplit:
+def split_of(folder: Path, reading: Reading) -> ImageSplit:
     split = image_folder(folder, reading, Cut(2, 2)).train
-    assert isinstance(split, PictureSplit)
+    assert isinstance(split, ImageSplit)
     return split
 
 
-def ours(split: PictureSplit, workers: int) -> PictureLoader:
+def ours(split: ImageSplit, workers: int) -> ImageLoader:
     gain, offset = tuple(1 / std for std in STD), tuple(-mean / std for mean, std in zip(MEAN, STD, strict=True))
-    return PictureLoader(
+    return ImageLoader(
         split,
         Policy(STEPS, 224),
         NoAugmentation(),
@@ -118,7 +118,7 @@ def main() -> None:
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        kilobytes = write_pictures(folder, options.images, tuple(options.size))
+        kilobytes = write_images(folder, options.images, tuple(options.size))
         cache = folder / "cache"
         readings = {
             "ours, out of memory": Reading(256, 4.0, cache),
@@ -126,8 +126,8 @@ def main() -> None:
             "ours, data.resize=original": Reading(None, 0.0, cache),
         }
         splits = {name: split_of(folder, reading) for name, reading in readings.items()}
-        kept = splits["ours, out of memory"].pictures
-        assert isinstance(kept, PictureStore)
+        kept = splits["ours, out of memory"].images
+        assert isinstance(kept, ImageStore)
         height, width = options.size
         print(f"torch {torch.__version__}, {len(kept)} JPEGs of {height}×{width}, {kilobytes:.0f} kB each; medians")
         print(f"decoded in memory: {kept.pixels.numel() / len(kept) / 1e6:.2f} MB each")

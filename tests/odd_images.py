@@ -1,4 +1,4 @@
-"""Odd and broken pictures and layouts, made when they are needed: no binary file lies in the repository."""
+"""Odd and broken images and layouts, made when they are needed: no binary file lies in the repository."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RGB = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uin
 
 
 def encoded(image: Image.Image, form: str, **options: Any) -> bytes:
-    """The picture as the bytes of a file."""
+    """The image as the bytes of a file."""
     written = io.BytesIO()
     image.save(written, form, **options)
     return written.getvalue()
@@ -46,7 +46,7 @@ def floats(scale: float = 1.0) -> bytes:
 
 
 def whole_numbers() -> bytes:
-    """32-bit, beyond the 16 bits that a picture has at most."""
+    """32-bit, beyond the 16 bits that an image has at most."""
     return encoded(Image.fromarray(ramp()[..., 0].astype(np.int32) * 9_000), "TIFF")
 
 
@@ -99,14 +99,14 @@ READABLE: dict[str, tuple[Callable[[], bytes], str | None]] = {
 # Those that are refused: name, content, what they are called.
 REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "empty.jpg": (lambda: b"", "empty"),
-    "text.jpg": (lambda: b"no picture at all", "not a picture"),
-    "page.png": (lambda: b"<html><body>404</body></html>", "not a picture"),
-    "postscript.png": (lambda: encoded(plain(), "EPS"), "not a picture"),  # would start Ghostscript
+    "text.jpg": (lambda: b"no image at all", "not an image"),
+    "page.png": (lambda: b"<html><body>404</body></html>", "not an image"),
+    "postscript.png": (lambda: encoded(plain(), "EPS"), "not an image"),  # would start Ghostscript
     "cut.jpg": (lambda: encoded(plain(), "JPEG")[:900], "truncated"),
     "cut.png": (lambda: encoded(plain(), "PNG")[:3000], "truncated"),
     "cut.bmp": (lambda: encoded(plain(), "BMP")[:3000], "truncated"),
     "cut.tif": (lambda: encoded(plain(), "TIFF")[:3000], "truncated"),
-    "header.png": (lambda: encoded(plain(), "PNG")[:30], "not a picture"),
+    "header.png": (lambda: encoded(plain(), "PNG")[:30], "not an image"),
     "checksum.png": (broken_checksum, "damaged"),
     "huge.png": (lambda: encoded(Image.new("1", (20_000, 10_000)), "PNG"), "too large"),
     "large.png": (lambda: encoded(Image.new("1", (10_000, 9_000)), "PNG"), "too large"),
@@ -121,7 +121,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 
 def write_good(folder: Path, classes: tuple[str, ...] = ("cat", "dog"), count: int = 3, seed: int = 0) -> None:
-    """Small pictures, all different."""
+    """Small images, all different."""
     rng = np.random.default_rng(seed)
     for label in classes:
         (folder / label).mkdir(parents=True, exist_ok=True)

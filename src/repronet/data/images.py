@@ -1,4 +1,4 @@
-"""Splits of pictures that are not one tensor: of different sizes, decoded once and kept in memory, or left on disk."""
+"""Splits of images that are not one tensor: of different sizes, decoded once and kept in memory, or left on disk."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from torch import Tensor
 from repronet.data.decoded import decoded, key_of
 from repronet.data.preprocessing import PixelStatistics, value_counts
 from repronet.data.randomness import counter_generator
-from repronet.data.reading import PictureError, progress, read_picture, shown
+from repronet.data.reading import ImageError, progress, read_image, shown
 from repronet.data.splits import SPLIT_SEED
 from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 20_000  # pictures that the statistics of a larger split are taken from
+SAMPLE = 20_000  # images that the statistics of a larger split are taken from
 LISTED = 20  # files that an error names
-_WAITING = 64  # pictures that are decoded ahead of the one that is wanted
+_WAITING = 64  # images that are decoded ahead of the one that is wanted
 
 
-class Pictures(Protocol):
-    """Numbered pictures, each uint8 (3, H, W) with the channels last in memory."""
+class Images(Protocol):
+    """Numbered images, each uint8 (3, H, W) with the channels last in memory."""
 
     def __len__(self) -> int: ...
 
@@ -36,11 +36,11 @@ class Pictures(Protocol):
 
 
 @dataclass(frozen=True)
-class PictureFiles:
-    """Pictures that stay on disk and are decoded whenever they are wanted."""
+class ImageFiles:
+    """Images that stay on disk and are decoded whenever they are wanted."""
 
     paths: tuple[Any, ...]  # their files, or what else has the bytes of one
-    short_side: int | None  # pixels that the shorter side is brought to; None leaves pictures as they are
+    short_side: int | None  # pixels that the shorter side is brought to; None leaves images as they are
     fit: str = "crop"  # "crop", or how they become squares, see :func:`repronet.data.reading.squared`
 
     @property
@@ -52,20 +52,20 @@ class PictureFiles:
         return len(self.paths)
 
     def __getitem__(self, index: int) -> Tensor:
-        return read_picture(self.paths[index], self.short_side, self.fit)
+        return read_image(self.paths[index], self.short_side, self.fit)
 
 
 @dataclass(frozen=True)
-class PictureStore:
-    """Decoded pictures, one behind the other in one tensor that may be a file mapped into memory."""
+class ImageStore:
+    """Decoded images, one behind the other in one tensor that may be a file mapped into memory."""
 
     pixels: Tensor  # uint8, all of them
-    sizes: Tensor  # int64 (N, 2), each picture's height and width
+    sizes: Tensor  # int64 (N, 2), each image's height and width
 
     def __post_init__(self) -> None:
         ends = self.sizes.prod(1).cumsum(0) * 3
         if int(ends[-1]) != len(self.pixels):
-            raise ValueError(f"{len(self.pixels)} pixels for pictures that have {int(ends[-1])}")
+            raise ValueError(f"{len(self.pixels)} pixels for images that have {int(ends[-1])}")
         object.__setattr__(self, "_places", list(zip([0, *ends.tolist()], self.sizes.tolist(), strict=False)))
 
     def __len__(self) -> int:
@@ -78,21 +78,21 @@ class PictureStore:
 
 
 @dataclass(frozen=True)
-class PictureSplit:
-    """A split of pictures."""
+class ImageSplit:
+    """A split of images."""
 
-    pictures: Pictures  # where they come from; other splits may take theirs from the same
+    images: Images  # where they come from; other splits may take theirs from the same
     labels: Tensor  # int64 (N,), or (N, classes) of zeros and ones
-    index: Tensor  # int64 (N,), which of ``pictures`` are in this split
-    key: str  # names the content of ``pictures``; what is computed of them is kept in ``cache`` under it
+    index: Tensor  # int64 (N,), which of ``images`` are in this split
+    key: str  # names the content of ``images``; what is computed of them is kept in ``cache`` under it
     cache: Path
-    names: Sequence[str] = ()  # of all ``pictures``; none where they have only numbers
-    groups: Tensor | None = None  # int64 (N,), pictures of one of which no cut puts apart; or None
+    names: Sequence[str] = ()  # of all ``images``; none where they have only numbers
+    groups: Tensor | None = None  # int64 (N,), images of one of which no cut puts apart; or None
 
     @classmethod
-    def of(cls, pictures: Pictures, labels: Tensor, key: str, cache: Path, names: Sequence[str] = ()) -> PictureSplit:
-        """All of ``pictures``."""
-        return cls(pictures, labels, torch.arange(len(pictures)), key, cache, names)
+    def of(cls, images: Images, labels: Tensor, key: str, cache: Path, names: Sequence[str] = ()) -> ImageSplit:
+        """All of ``images``."""
+        return cls(images, labels, torch.arange(len(images)), key, cache, names)
 
     @property
     def channels(self) -> int:
@@ -101,31 +101,31 @@ class PictureSplit:
     def __len__(self) -> int:
         return len(self.index)
 
-    def picture(self, index: int) -> Tensor:
-        return self.pictures[int(self.index[index])]
+    def image(self, index: int) -> Tensor:
+        return self.images[int(self.index[index])]
 
     def name(self, index: int) -> str:
         return self.names[int(self.index[index])] if self.names else str(index)
 
-    def rows(self, index: Tensor) -> PictureSplit:
-        """The pictures and labels at ``index``."""
+    def rows(self, index: Tensor) -> ImageSplit:
+        """The images and labels at ``index``."""
         groups = None if self.groups is None else self.groups[index]
         return replace(self, labels=self.labels[index], index=self.index[index], groups=groups)
 
-    def relabelled(self, labels: Tensor) -> PictureSplit:
-        """The same pictures under other labels."""
+    def relabelled(self, labels: Tensor) -> ImageSplit:
+        """The same images under other labels."""
         return replace(self, labels=labels)
 
     def statistics(self) -> PixelStatistics:
-        """Over all pixels of all pictures, or of 20,000 drawn once for all where there are more."""
+        """Over all pixels of all images, or of 20,000 drawn once for all where there are more."""
         rows = torch.arange(len(self))
         if len(rows) > SAMPLE:
             rows = rows[torch.randperm(len(rows), generator=counter_generator("statistics", SPLIT_SEED))[:SAMPLE]]
-            log.info("pixel statistics are those of %s of the %s pictures", f"{SAMPLE:,}", f"{len(self):,}")
+            log.info("pixel statistics are those of %s of the %s images", f"{SAMPLE:,}", f"{len(self):,}")
         chosen = self.index[rows]
 
         def count() -> dict[str, Tensor]:
-            counts = map(value_counts, ahead(self.pictures, chosen.tolist(), "pixel statistics"))
+            counts = map(value_counts, ahead(self.images, chosen.tolist(), "pixel statistics"))
             return {"counts": torch.stack(list(counts)).sum(0)}
 
         key = hashlib.sha256(self.key.encode() + chosen.numpy().tobytes()).hexdigest()[:16]
@@ -133,27 +133,27 @@ class PictureSplit:
 
 
 def fits(count: int, short_side: int | None, gigabytes: float) -> bool:
-    """Whether ``count`` pictures with that shorter side, and 4:3 as they mostly are, take at most ``gigabytes``."""
+    """Whether ``count`` images with that shorter side, and 4:3 as they mostly are, take at most ``gigabytes``."""
     return short_side is not None and count * short_side * (short_side * 4 / 3) * 3 <= gigabytes * 1e9
 
 
 def split_of(
-    files: PictureFiles, labels: Tensor, root: Path, name: str, cache: Path, keep: bool, key: str | None = None
-) -> PictureSplit:
-    """The pictures in ``files``: decoded, now or in an earlier run, when ``keep``; else left on disk.
+    files: ImageFiles, labels: Tensor, root: Path, name: str, cache: Path, keep: bool, key: str | None = None
+) -> ImageSplit:
+    """The images in ``files``: decoded, now or in an earlier run, when ``keep``; else left on disk.
 
     Args:
         key: changes with their content; None: made of their names, sizes and times of change.
 
     Raises:
-        PictureError, UserError: for pictures that cannot be read right, as :func:`ahead`.
+        ImageError, UserError: for images that cannot be read right, as :func:`ahead`.
     """
 
     def decode() -> dict[str, Tensor]:
-        log.info("%s: decoding %s pictures of %s, once", name, f"{len(files):,}", root)
-        flat = [picture.permute(1, 2, 0) for picture in ahead(files, range(len(files)), "decoding")]
-        sizes = torch.tensor([picture.shape[:2] for picture in flat])
-        return {"pixels": torch.cat([picture.reshape(-1) for picture in flat]), "sizes": sizes}
+        log.info("%s: decoding %s images of %s, once", name, f"{len(files):,}", root)
+        flat = [image.permute(1, 2, 0) for image in ahead(files, range(len(files)), "decoding")]
+        sizes = torch.tensor([image.shape[:2] for image in flat])
+        return {"pixels": torch.cat([image.reshape(-1) for image in flat]), "sizes": sizes}
 
     key = f"{key or key_of(files.paths, root)}-{files.way}"
     whole = root == Path(root.anchor)  # of a table, whose files may be anywhere
@@ -162,68 +162,64 @@ def split_of(
         for path in files.paths
     ]
     if not keep:
-        return PictureSplit.of(files, labels, key, cache, names)
+        return ImageSplit.of(files, labels, key, cache, names)
     tensors = decoded(cache, name, key, decode)
-    return PictureSplit.of(PictureStore(tensors["pixels"], tensors["sizes"]), labels, key, cache, names)
+    return ImageSplit.of(ImageStore(tensors["pixels"], tensors["sizes"]), labels, key, cache, names)
 
 
-def ahead(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
-    """The pictures at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal.
+def ahead(images: Images, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
+    """The images at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal.
 
     Raises:
-        PictureError: at the end, when one cannot be read right.
+        ImageError: at the end, when one cannot be read right.
         UserError: when several cannot, with their names.
     """
     errors = []
-    for picture in _tried(pictures, wanted, what):
-        if isinstance(picture, PictureError):
-            errors.append(picture)
+    for image in _tried(images, wanted, what):
+        if isinstance(image, ImageError):
+            errors.append(image)
         else:
-            yield picture
+            yield image
     if errors:
         raise refusal(errors)
 
 
-def refusal(errors: Sequence[PictureError]) -> UserError:
-    """What to raise where so many pictures cannot be read: of one, what is wrong with it; of several, their names."""
+def refusal(errors: Sequence[ImageError]) -> UserError:
+    """What to raise where so many images cannot be read: of one, what is wrong with it; of several, their names."""
     if len(errors) > 1:
-        return UserError(
-            f"{len(errors):,} pictures cannot be read; data.on_error=skip leaves them out: {named(errors)}"
-        )
+        return UserError(f"{len(errors):,} images cannot be read; data.on_error=skip leaves them out: {named(errors)}")
     # Not the object itself: its traceback would hold the caller's frame and the frame it, and loader processes would
     # end whenever that circle is collected, in the middle of anything.
     remedy = "; data.on_error=skip leaves it out"
-    return PictureError(errors[0].path, errors[0].kind, errors[0].detail.removesuffix(remedy) + remedy)
+    return ImageError(errors[0].path, errors[0].kind, errors[0].detail.removesuffix(remedy) + remedy)
 
 
-def unreadable(
-    files: PictureFiles, root: Path, name: str, cache: Path, key: str | None = None
-) -> dict[int, PictureError]:
+def unreadable(files: ImageFiles, root: Path, name: str, cache: Path, key: str | None = None) -> dict[int, ImageError]:
     """Which of ``files`` cannot be read, by their row; looked for once and remembered in ``cache``."""
 
     def look() -> dict[str, Tensor]:
-        log.info("%s: reading %s pictures of %s, once", name, f"{len(files):,}", root)
+        log.info("%s: reading %s images of %s, once", name, f"{len(files):,}", root)
         tried = _tried(files, range(len(files)), "reading")
-        return {"rows": torch.tensor([row for row, one in enumerate(tried) if isinstance(one, PictureError)]).long()}
+        return {"rows": torch.tensor([row for row, one in enumerate(tried) if isinstance(one, ImageError)]).long()}
 
     rows = decoded(cache, f"{name}-unreadable", f"{key or key_of(files.paths, root)}-{files.way}", look)[
         "rows"
     ].tolist()
     found = zip(rows, _tried(files, rows, "reading"), strict=True)
-    return {row: one for row, one in found if isinstance(one, PictureError)}
+    return {row: one for row, one in found if isinstance(one, ImageError)}
 
 
-def named(errors: Sequence[PictureError]) -> str:
+def named(errors: Sequence[ImageError]) -> str:
     """The files that cannot be read, and why, in one line."""
     more = f"; and {len(errors) - LISTED:,} more, which repronet data check lists" if len(errors) > LISTED else ""
     return "; ".join(f"{error.path} ({error.kind})" for error in errors[:LISTED]) + more
 
 
-def _tried(pictures: Pictures, wanted: Sequence[int], what: str) -> Iterator[Tensor | PictureError]:
-    def attempt(index: int) -> Tensor | PictureError:
+def _tried(images: Images, wanted: Sequence[int], what: str) -> Iterator[Tensor | ImageError]:
+    def attempt(index: int) -> Tensor | ImageError:
         try:
-            return pictures[index]
-        except PictureError as error:
+            return images[index]
+        except ImageError as error:
             return error
 
     with ThreadPoolExecutor() as pool:
