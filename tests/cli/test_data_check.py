@@ -17,7 +17,7 @@ def test_a_clean_folder_leaves_with_0(repronet, tmp_path):
     write_good(tmp_path / "photos")
     outcome = repronet("data", "check", "data.root=photos")
     assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out == "images          6  in 2 classes\n\n0 errors, 0 warnings: a run can use it\n"
+    assert outcome.out == "images            6  in 2 classes\n\n0 errors, 0 warnings: a run can use it\n"
 
 
 def test_errors_leave_with_1_and_each_is_named(repronet, tmp_path, monkeypatch):

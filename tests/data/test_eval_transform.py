@@ -44,6 +44,16 @@ def test_colours_become_grey_for_a_network_of_one_channel():
     assert transform.views(red, "center").unique().tolist() == [30.0]
 
 
+@pytest.mark.parametrize("protocol", ["center", "ten_crop", "multi_scale", "crops_144"])
+def test_grey_becomes_colour_for_a_network_of_three_channels(protocol):
+    transform = EvalTransform(("a", "b"), 3, 8, 8, False, PixelMap.scale(0.0, 255.0, 3))
+    grey = torch.arange(81, dtype=torch.uint8).view(9, 9)
+    assert torch.equal(
+        transform.views(transform.opened(grey.numpy()), protocol), transform.views(grey.expand(3, -1, -1), protocol)
+    )
+    assert transform(grey.numpy()).shape == (3, 8, 8)
+
+
 def test_ten_crops_by_hand():
     image = torch.arange(9).reshape(1, 3, 3)
     crops = ten_crops(image, 2)
