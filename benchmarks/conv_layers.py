@@ -1,9 +1,9 @@
-"""Time every convolution of the classic networks, our layer relative to torch's: forward, with backward, peak memory.
+"""Compare our convolution with torch's on every shape in classic networks: forward, with backward, peak memory.
 
     python benchmarks/conv_layers.py [lenet5 alexnet vgg11 googlenet resnet20 resnet50 resnext50 depthwise dilated]
 
 Both layers have the same weights and alternate; the ratios are medians of 7 rounds. "own" is our layer without any of
-torch's backward kernels. The last line for a network weights each shape by how often it occurs.
+torch's backward kernels. The last line of each network weights every shape by its number of occurrences.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def measure(shape: ConvShape) -> tuple[dict[str, float], dict[str, float], dict[str, float]]:
-    """Median seconds of the forward, of forward and backward, and peak MB, by variant."""
+    """By variant: median seconds of the forward, of forward and backward together, and peak MB."""
     x = torch.randn(shape.input, requires_grad=True)
     made = {v: layer_of(shape, v) for v in VARIANTS}
     g = torch.randn_like(made["torch"](x))

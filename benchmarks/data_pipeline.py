@@ -105,7 +105,7 @@ def endless(split: Split, found: PixelStatistics) -> Iterator[Batch]:
 
 
 def feeding(split: Split, found: PixelStatistics, rounds: int, count: int = 8) -> None:
-    """Short turns, one after another and in either order, so that what else the machine does hits both alike."""
+    """Alternate short turns, in changing order, so that other load on the machine affects both alike."""
     network = models.create("resnet20")
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
     fed = endless(split, found)

@@ -1,4 +1,4 @@
-"""Seconds of an epoch of ResNet-20 on CIFAR-10: `repronet train` relative to a training script as people write it.
+"""Seconds per epoch of ResNet-20 on CIFAR-10: `repronet train` relative to a typical training script.
 
     python benchmarks/epoch.py ROOT [--rounds 3] [--images 10240] [--workers 2]
 
@@ -35,7 +35,7 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 class Images(Dataset):
-    """The training images as torchvision's CIFAR10 gives them: one by one, as PIL's."""
+    """The training images as torchvision's CIFAR10 returns them: one by one, as PIL images."""
 
     def __init__(self, root: Path, images: int, transform: v2.Transform):
         train = load("cifar10", Request(root)).train

@@ -1,4 +1,4 @@
-"""Runs for the benchmarks that compare many: each is trained once, and read where it has ended."""
+"""Runs for benchmarks that compare many runs: each is trained once, and only read if it has ended before."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from repronet.session import gan, run
 
 
 def ended(command: str, folder: Path, *words: str) -> dict[str, Any]:
-    """The result of the run in ``folder``, which is trained where it is not there, and resumed where it was stopped.
+    """The result of the run in ``folder``, which is trained if it does not exist, and resumed if it was stopped.
 
     Args:
         command: ``train`` or ``gan_train``.
-        words: those of the command line.
+        words: the command line's arguments.
 
     Raises:
-        UserError: when the run of a classifier there had another config.
+        UserError: if the folder has a classifier's run with another config.
     """
     wanted = compose(command, [*words, f"run_dir={folder}"])
     if command == "train" and (folder / runs.CONFIG).exists():

@@ -1,12 +1,12 @@
-"""From a folder of 300 images to a trained network: time of our command relative to ultralytics'.
+"""Time from a folder of 300 images to a trained network: our command relative to ultralytics'.
 
     python benchmarks/first_minutes.py --yolo PATH [--rounds 3] [--model resnet18_32px] [--peer yolo11n-cls.yaml]
 
 Both train on the same images, with the same epochs, batch size and image size, started as a user would, with the plots
 they draw by default. They alternate, the medians are compared, and the cache of decoded images is emptied every time.
-PATH is the `yolo` of a Python with ultralytics. Its YOLO11n-cls has 1.5 million parameters and needs about 4 million
-multiplications for an image of 32 pixels; resnet18_32px needs 555 million. The default ratio therefore compares two
-commands, not two training speeds; `--model resnet50_v1_5 --peer yolov8-cls-resnet50.yaml --size 64` trains the same
+PATH is the `yolo` command of a Python with ultralytics. Its YOLO11n-cls has 1.5 million parameters and needs about 4
+million multiplications for an image of 32 pixels; resnet18_32px needs 555 million. The default ratio therefore compares
+two commands, not two training speeds; `--model resnet50_v1_5 --peer yolov8-cls-resnet50.yaml --size 64` trains the same
 convolutions on both sides. Also printed: the seconds to the first line of output and to the first result of an epoch,
 and the CPU time, on which other programs have less influence.
 """
@@ -26,11 +26,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-CLASSES, TRAINED, VALIDATED = ("daisy", "rose", "tulip"), 80, 20  # images a class
+CLASSES, TRAINED, VALIDATED = ("daisy", "rose", "tulip"), 80, 20  # images per class
 
 
 def write_images(root: Path) -> None:
-    """Noisy waves, with one wavelength for each class, in the size of photographs, portrait and landscape."""
+    """Write images of noisy waves, one wavelength per class, as large as photographs, portrait and landscape."""
     drawn = np.random.default_rng(0)
     for split, count in (("train", TRAINED), ("val", VALIDATED)):
         for label, name in enumerate(CLASSES):
@@ -47,7 +47,7 @@ def write_images(root: Path) -> None:
 
 
 def timed(command: list[str], folder: Path, until: str) -> tuple[float, float, float, float]:
-    """Seconds to the first line of output, to the first that contains ``until``, and to the end; and CPU seconds."""
+    """Seconds to the first line of output, to the first line with ``until``, and to the end; and the CPU seconds."""
     begun, used = time.perf_counter(), _used()
     environment = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "YOLO_CONFIG_DIR": str(folder / "cache")}
     running = subprocess.Popen(
@@ -56,7 +56,7 @@ def timed(command: list[str], folder: Path, until: str) -> tuple[float, float, f
     spoke = epoch = float("nan")
     said: list[str] = []
     assert running.stdout is not None
-    for line in running.stdout:  # text mode splits yolo's progress bar into lines, at its carriage returns
+    for line in running.stdout:  # text mode splits yolo's progress bar into lines at its carriage returns
         said.append(line)
         now = time.perf_counter() - begun
         spoke = now if len(said) == 1 else spoke

@@ -1,11 +1,11 @@
-"""Training steps on a GPU: our layers, our Trainer, a bare torch loop, and torchvision's and timm's scripts.
+"""Time training steps on a GPU: our layers, our Trainer, a bare torch loop, and torchvision's and timm's scripts.
 
     python benchmarks/gpu.py                         # everything, within an hour on one GPU; one table
     python benchmarks/gpu.py --network resnet50 --mode bf16 --seconds 20
     python benchmarks/gpu.py --device cpu --tiny     # a trial on any machine: a small network, a few steps
 
-Images are on the device, as with `data=cifar10`, so only the step is timed, and no loader. The table has one row for
-each network, mode and program: median, minimum and maximum of the rounds, in which the programs take turns. A step is
+Images are on the device, as with `data=cifar10`, so only the step is timed, without a loader. The table has one row per
+network, mode and program: median, minimum and maximum over the rounds, in which the programs take turns. A step is
 forward, loss, backward and SGD with momentum 0.9 and weight decay:
 
     bare         a loop as in a tutorial, on torch's layers
@@ -16,7 +16,7 @@ forward, loss, backward and SGD with momentum 0.9 and weight decay:
 
 Modes: fp32 (TF32 off), tf32, bf16 (autocast), channels_last (with bf16), compile (with bf16 and channels last, CUDA
 graphs: mode="reduce-overhead"). Also printed: peak memory, the ratio to the bare loop in the same mode, and for
-ResNet-20 the computed time of 182 epochs of 391 steps of 128 at that rate.
+ResNet-20 the computed time of 182 epochs of 391 steps with batches of 128 at that speed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Workload:
     """A network and its batch.
 
     Args:
-        theirs: torchvision's name for the same network, or None; timm's where it has another.
+        theirs, timm: torchvision's and timm's names for the same network; None if they lack it.
     """
 
     name: str
@@ -68,12 +68,12 @@ TINY = {"resnet20": Workload("resnet20", 4, 32, 10)}
 MODES = ("fp32", "tf32", "bf16", "channels_last", "compile")
 PROGRAMS = ("bare", "ours", "trainer", "torchvision", "timm")
 EPOCHS, STEPS = 182, 391  # of ResNet-20 on CIFAR-10, 50,000 images in batches of 128
-Rounds = Callable[[int], None]  # trains so many steps
+Rounds = Callable[[int], None]  # trains the given number of steps
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Where and how a program trains."""
+    """The network, mode and device of a measurement."""
 
     workload: Workload
     mode: str
@@ -107,7 +107,7 @@ class Setting:
 
 
 def loop(setting: Setting, network: nn.Module, optimizer: Any = None, log_every: int = 0) -> Rounds:
-    """The steps of a loop that reads loss and error every `log_every` steps."""
+    """A function that trains in a plain loop, which reads loss and error every `log_every` steps."""
     images, labels = setting.batch()
     optimizer = optimizer or torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9, weight_decay=1e-4)
     done = 0
@@ -158,7 +158,7 @@ def timm(setting: Setting) -> Rounds:
 
 
 def trainer(setting: Setting) -> Rounds:
-    """One fit for each round. Its start is timed too; rounds are so long that this does not matter."""
+    """One call of fit per round. Its start is timed too, which does not matter since rounds are long."""
     quiet_lightning()
     optimizer = {"name": "sgd", "lr": 1e-3, "weight_decay": 1e-4}
     task = ImageClassifier(
@@ -193,7 +193,7 @@ MAKERS: dict[str, Callable[[Setting], Rounds]] = {
 
 
 def takes(program: str, workload: Workload) -> bool:
-    """Whether a program has that network."""
+    """Whether a program is available and has that network."""
     if program == "timm":
         return workload.timm is not None and find_spec("timm") is not None
     return program != "torchvision" or workload.theirs is not None
@@ -201,7 +201,7 @@ def takes(program: str, workload: Workload) -> bool:
 
 @contextmanager
 def tensor_cores(allowed: bool) -> Iterator[None]:
-    """Switch TF32 for float32 products on or off."""
+    """Switch TF32 for float32 matrix products and convolutions on or off."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
     torch.backends.cudnn.benchmark = True
@@ -212,7 +212,7 @@ def tensor_cores(allowed: bool) -> Iterator[None]:
 
 
 def waited(device: torch.device, train: Rounds, steps: int) -> float:
-    """Seconds per step, until the device is done; measured by events if it has them."""
+    """Seconds per step until the device has finished; measured with CUDA events on a GPU."""
     if device.type != "cuda":
         begun = time.perf_counter()
         train(steps)
@@ -235,7 +235,7 @@ class Row:
 
 
 def measure(setting: Setting, programs: list[str], seconds: float, rounds: int) -> list[Row]:
-    """Rounds of all programs in turns; each about `seconds` in all."""
+    """Run the rounds of all programs in turns; each program takes about `seconds` in total."""
     rows, trains, steps = [], {}, {}
     with tensor_cores(setting.mode == "tf32"):
         for program in programs:
@@ -243,7 +243,7 @@ def measure(setting: Setting, programs: list[str], seconds: float, rounds: int) 
             train = MAKERS[program](setting)
             if setting.device.type == "cuda":
                 torch.cuda.reset_peak_memory_stats()
-            train(3)  # cuDNN tries its algorithms, and what is compiled is compiled
+            train(3)  # warms up: cuDNN tries its algorithms, and compilation takes place
             once = waited(setting.device, train, 3)
             peak = torch.cuda.max_memory_allocated() / 2**20 if setting.device.type == "cuda" else float("nan")
             trains[program], steps[program] = train, max(1, int(seconds / rounds / once))
@@ -255,7 +255,7 @@ def measure(setting: Setting, programs: list[str], seconds: float, rounds: int) 
 
 
 def shown(setting: Setting, rows: list[Row]) -> Iterator[str]:
-    """A line a program."""
+    """One line of the table per program."""
     first = statistics.median(rows[0].seconds)
     for row in rows:
         median, spread = statistics.median(row.seconds), sorted(row.seconds)

@@ -5,7 +5,7 @@
 Both crop a random 8 to 100 % of the image to 224 × 224, flip and standardize, in batches of 64: torchvision with
 ImageFolder, transforms v2 and DataLoader; ours from disk, and from memory, where images are kept decoded with a shorter
 side of 256. Without loader processes, everything runs on one thread, which gives the rate of one core. The images are
-smooth noise in the size of a photograph, with about as many bytes. Memory is that of the decoded images.
+smooth noise as large as a photograph, in pixels and roughly in bytes. Memory is that of the decoded images.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def ours(split: ImageSplit, workers: int) -> ImageLoader:
         num_classes=2,
         workers=workers,
         device=torch.device("cpu"),
-        channels_last=True,  # as for the networks of `repronet train` on this processor
+        channels_last=True,  # as `repronet train` does for its networks on the CPU
     )
 
 
@@ -98,7 +98,7 @@ def seconds(passes: Iterable[object]) -> float:
 def compare(ways: dict[str, Iterable[object]], images: int, rounds: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in ways}
     for loader in ways.values():
-        seconds(loader)  # starts processes, which live on as they do between epochs, and fills caches
+        seconds(loader)  # fills caches and starts processes, which stay alive as they do between epochs
     for _ in range(rounds):
         for name, loader in ways.items():
             times[name].append(seconds(loader))
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--size", type=int, nargs=2, default=(375, 500), metavar=("HEIGHT", "WIDTH"))
     options = parser.parse_args()
-    keep_memory()  # as the command line does; it makes torchvision's pipeline faster too
+    keep_memory()  # as the command line does; this makes torchvision's pipeline faster too
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)

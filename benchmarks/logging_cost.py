@@ -1,11 +1,11 @@
-"""What TensorBoard costs: the fraction of a run's time spent on drawing, and the size of the event files.
+"""The cost of TensorBoard: the fraction of a run's time spent on drawing, and the size of the event files.
 
     python benchmarks/logging_cost.py [trainer.max_epochs=5] [trainer.threads=1] ...
 
-Times every call that draws something during one run of ``repronet train``. Both numbers are from the same run, so that
-a machine whose speed drifts slows both. Printed are the seconds before the first step, between steps (curves,
-gradients, inputs, graph, snapshots) and after the last one (answers, features, hyperparameters), each as a fraction of
-training and validation without them.
+Times every call that draws something during one run of ``repronet train``. Drawing and training are timed in the same
+run, so that changes of machine speed affect both. Prints the seconds before the first step, between steps (curves,
+gradients, inputs, graph, snapshots) and after the last one (answers, features, hyperparameters), each also as a
+fraction of the time of training and validation without them.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ BEFORE, BETWEEN, AFTER = "before", "between", "after"
 
 
 class Clock:
-    """Counts the seconds spent in functions, by when they are called."""
+    """Adds up the seconds spent in functions, by the phase in which they are called."""
 
     def __init__(self) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.calls: Counter[str] = Counter()
 
     def watch(self, owner: Any, name: str, when: str) -> None:
-        """Replace ``owner.name`` by a timed version."""
+        """Replace ``owner.name`` with a timed version."""
         function: Callable[..., Any] = getattr(owner, name)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
@@ -75,7 +75,7 @@ def main(words: list[str]) -> None:
         config = compose("train", [*words, f"run_dir={folder}"])
         result = command.train(config, Console(quiet=True))
         written = sum(path.stat().st_size for path in folder.rglob("events.*"))
-    # The clock of a run starts with its first step's preparations, so it has counted both.
+    # A run's clock starts with the preparation of its first step, so its time contains both.
     training = result["train_seconds"] - clock.seconds[BEFORE] - clock.seconds[BETWEEN]
     print(f"{config.model.name}, {config.data.name}, {result['epochs']} epochs, {result['steps']} steps")
     print(f"  training and validation  {training:7.2f} s")

@@ -1,4 +1,4 @@
-"""The networks that the benchmarks time, on torch.nn's layers, with a batch for each."""
+"""The networks that the benchmarks time, with torch.nn's layers and a batch for each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class _Block(nn.Module):
 
 
 def resnet20() -> nn.Module:
-    """He et al. 2016, section 4.2, n = 3."""
+    """ResNet-20 of He et al. 2016, section 4.2, n = 3."""
     blocks: list[nn.Module] = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
     planes = 16
     for filters in (16, 32, 64):

@@ -2,7 +2,7 @@
 
     python benchmarks/processes.py [rounds=3] [steps=20] [model=resnet20 data.batch_size=128 ...]
 
-Runs ``repronet train`` on the built-in digits, alternating between the two, so that a machine whose speed drifts slows
+Runs ``repronet train`` on the built-in digits, alternating between the two, so that changes of machine speed affect
 both. Counts the second epoch of each run, as timed in ``history.csv``: training steps and one validation batch. Prints
 the medians and the median of the rounds' ratios; above 1, the two processes are faster.
 """

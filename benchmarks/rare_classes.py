@@ -1,10 +1,10 @@
-"""What helps a class of which there are few training images: nothing, oversampling, augmentation, or a GAN.
+"""Compare remedies for a class with few training images: nothing, oversampling, augmentation, or a GAN.
 
     python benchmarks/rare_classes.py DATA_ROOT [--data mnist] [--out runs/rare-mnist] [--shares 10 20 40] [--seeds 3]
 
-Three classes of MNIST or CIFAR-10 with ``--images`` training images of each, and of the last class the given shares of
-them. LeNet-5 is trained once for each way, share and seed and tested on all official test images of the classes. Each
-seed has training images of its own, and an AC-GAN and a BAGAN that were trained on these, with the words of ``--gan``.
+Three classes of MNIST or CIFAR-10 with ``--images`` training images each; of the last class only the given shares, in
+percent. LeNet-5 is trained once per remedy, share and seed and tested on all official test images of the classes. Each
+seed has its own training images, and an AC-GAN and a BAGAN trained on these, with the arguments of ``--gan``.
 Runs that have ended are not run again, so it may be stopped at any time. Prints a table of errors on the rare class and
 on all, in percent: mean ± standard deviation over seeds.
 """
@@ -22,7 +22,7 @@ GANS = {
     "acgan": ("kind=acgan", "dropout=0.25", "trainer.max_epochs={epochs}"),
     "bagan": ("kind=bagan", "autoencoder_epochs=4", "trainer.max_epochs={more}"),
 }
-# Classes, of which the last is the rare one, epochs of LeNet-5, augmentation, and more words of the GANs.
+# Classes (the last is the rare one), epochs of LeNet-5, augmentation, and further arguments of the GANs.
 DATA = {
     "mnist": (("3", "5", "8"), 24, "mnist", ()),
     "cifar10": (("cat", "deer", "horse"), 40, "lecture", ("judge=repronet/resnet20-cifar10",)),
@@ -42,7 +42,7 @@ def percent(errors: list[float]) -> str:
 
 
 def errors_of(asked: argparse.Namespace, share: int, seed: int) -> dict[str, tuple[float, float]]:
-    """By way, the errors on the rare class and on all."""
+    """The errors on the rare class and on all classes, by remedy."""
     classes, epochs, policy, gan_words = DATA[asked.data]
     *others, rare = classes
     most = ", ".join([*(f"{name}: {asked.images}" for name in others), f"{rare}: {asked.images * share // 100}"])
@@ -64,7 +64,7 @@ def errors_of(asked: argparse.Namespace, share: int, seed: int) -> dict[str, tup
 
 
 def rows_of(asked: argparse.Namespace, share: int) -> list[str]:
-    """The table's rows of a share."""
+    """The table's rows for one share."""
     found = [errors_of(asked, share, seed) for seed in range(asked.seeds)]
     both = {way: zip(*(errors[way] for errors in found), strict=True) for way in WAYS}
     return [

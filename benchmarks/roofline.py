@@ -1,9 +1,9 @@
-"""Draw the convolutions of some networks under this machine's roofline: docs/images/roofline.png.
+"""Draw a roofline plot of the convolutions of some networks on this machine: docs/images/roofline.png.
 
     python benchmarks/roofline.py [--out docs/images/roofline.png]
 
-For every shape of convolution in float32, channels last: operations per byte of input, filters and output, and
-operations per second by torch's kernels and by ours (`repronet.functional.convolution.native`), the best of ten calls.
+For every convolution shape in float32, channels last: operations per byte of input, filters and output, and operations
+per second of torch's kernels and ours (`repronet.functional.convolution.native`), the best of ten calls.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NETWORKS = {"resnet20": (128, 3, 32, 32), "vgg11_32px": (128, 3, 32, 32), "resne
 
 
 def shapes() -> list[ConvShape]:
-    """Every shape once."""
+    """Every convolution shape, once."""
     found: dict[ConvShape, int] = {}
     with torch.device("meta"):
         for name, images in NETWORKS.items():

@@ -1,11 +1,11 @@
-"""What our training loop costs over a bare PyTorch loop: Lightning, metrics, curves, records, checkpoints, checks.
+"""The overhead of our training loop over a bare PyTorch loop: Lightning, metrics, curves, records, checkpoints, checks.
 
     python benchmarks/training_overhead.py [layers=torch] [data=mnist trainer.max_epochs=4] ...
 
 One process, one Trainer.fit. After every 16 batches, a bare loop trains on the same batches with a copy of the network,
-the same optimizer and schedule; after every epoch, it validates too. Because both alternate every 16 steps, a machine
-whose speed drifts slows both. Printed are the times of an epoch with validation and checkpoints, and the medians of the
-ratios of epochs and of chunks, without the first epoch, which warms up and draws the graph.
+the same optimizer and schedule; after every epoch, it validates too. Because both alternate every 16 steps, changes of
+machine speed affect both. Prints the times of an epoch with validation and checkpoints, and the median ratios of epochs
+and of chunks, without the first epoch, which warms up and draws the graph.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ CHUNK = 16
 
 
 class BareLoop(pl.Callback):
-    """Repeats each chunk and each validation pass as a bare loop, and records how long both took."""
+    """Repeats each chunk and each validation pass in a bare loop, and records the time of both."""
 
     def __init__(self, parts: Parts):
         self.data, self.loss, self.task = parts.data, parts.task.loss, parts.task
         self.network = copy.deepcopy(parts.task.network)
-        self.epochs: list[tuple[float, float]] = []  # seconds of the stack, of the bare loop
+        self.epochs: list[tuple[float, float]] = []  # seconds of our training loop, and of the bare loop
         self.chunks: list[tuple[float, float]] = []
         self._stack = self._bare = 0.0
 
@@ -66,7 +66,7 @@ class BareLoop(pl.Callback):
             self.chunks.append(pair)
 
     def _count(self, bare) -> tuple[float, float]:
-        """The time of the training loop since the clock was set, and that of ``bare`` for the same work."""
+        """The seconds of the training loop since the clock was set, and of ``bare`` for the same work."""
         began = time.perf_counter()
         bare()
         self_seconds, bare_seconds = began - self._clock, time.perf_counter() - began
@@ -75,7 +75,7 @@ class BareLoop(pl.Callback):
         return self_seconds, bare_seconds
 
     def _train_chunk(self) -> None:
-        """A loop as in a tutorial."""
+        """Train on one chunk in a loop as in a tutorial."""
         self.network.train()
         for images, labels in islice(self._pass, CHUNK):
             loss = self.loss(self.network(images), labels)

@@ -1,13 +1,13 @@
-"""Test error and training time over the number of training images: hand-crafted features beside learned ones.
+"""Test error and training time by the number of training images: hand-crafted features compared with learned ones.
 
     python benchmarks/training_sizes.py DATA_ROOT [--out runs/sizes] [--seeds 3] [--words algorithm=native]
 
-Five classes of CIFAR-10 (bird, cat, horse, ship, truck) with 10 to 1,000 training images of each, all their 5,000
-official test images, and 1,000 validation images. Each seed has training images of its own. The fine-tuned ResNet-20
-was trained on the other five classes before, on all their images; the time of that is not counted. Runs that have ended
-are not run again, so it may be stopped at any time, and ``--ways`` lets several processes share the work. Prints a
-table of the runs in ``--out``, and draws them there as ``sizes.png``; ``--draw`` only does that, for any folder of runs
-with ``data.per_class``.
+Five classes of CIFAR-10 (bird, cat, horse, ship, truck) with 10 to 1,000 training images each, all their 5,000 official
+test images, and 1,000 validation images. Each seed has its own training images. The fine-tuned ResNet-20 was trained
+before on all images of the other five classes; that time is not counted. Runs that have ended are not run again, so it
+may be stopped at any time, and ``--ways`` lets several processes share the work. Prints a table of the runs in
+``--out``, and draws them there as ``sizes.png``; ``--draw`` only does that, for any folder of runs with
+``data.per_class``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from repronet import runs
 
 CLASSES, OTHERS = "[bird,cat,horse,ship,truck]", "[airplane,automobile,deer,dog,frog]"
-# Epochs by images per class: fewer images take more epochs, though fewer steps.
+# Epochs by images per class: with fewer images, more epochs but fewer steps.
 EPOCHS = {10: 200, 30: 120, 100: 80, 300: 40, 1000: 20}
 NETWORK = (
     *("preprocessing=standardize", "augmentation=cifar_standard", "optimizer=nesterov", "schedule=one_cycle"),
@@ -44,7 +44,7 @@ Points = dict[str, dict[int, list[tuple[float, float]]]]
 
 
 def train(asked: argparse.Namespace) -> None:
-    """Whatever has not ended in ``asked.out``."""
+    """Train the runs that have not ended yet in ``asked.out``."""
     common = [f"data.root={asked.root}", "data=cifar10", "trainer.threads=1", "trainer.board=none", "logger=none"]
     backbone = asked.out / "backbone"
     for way in asked.ways:
@@ -61,7 +61,7 @@ def train(asked: argparse.Namespace) -> None:
 
 
 def read(folder: Path) -> Points:
-    """By model, the best last, and images per class: test error in per cent, and seconds of training, of each seed."""
+    """(Test error in per cent, seconds of training) of each seed, by model (the best last) and images per class."""
     found: Points = defaultdict(lambda: defaultdict(list))
     for path in sorted(folder.rglob(runs.RESULT)):
         config, result = yaml.safe_load((path.parent / runs.CONFIG).read_text("utf-8")), runs.read_result(path.parent)
@@ -73,7 +73,7 @@ def read(folder: Path) -> Points:
 
 
 def table(points: Points) -> str:
-    """A row a model, a column a number of images: error ± deviation (number of seeds), and the median seconds."""
+    """A table with models as rows and numbers of images as columns: error ± deviation (seeds), median seconds."""
     sizes = sorted({size for row in points.values() for size in row})
     lines = [f"| model | {' | '.join(f'{size:,} per class' for size in sizes)} |", "|---" * (len(sizes) + 1) + "|"]
     for model, found in points.items():
@@ -89,7 +89,7 @@ def _cell(seeds: list[tuple[float, float]]) -> str:
 
 
 def draw(points: Points) -> Figure:
-    """Two charts side by side, a line a model; deviations of the errors."""
+    """Two charts side by side, one line per model, with error bars for the deviation of the errors."""
     figure, every = Figure(figsize=(10, 3.6), layout="constrained"), sorted({n for row in points.values() for n in row})
     for axes, what, label in zip(figure.subplots(1, 2), (0, 1), ("test error, %", "seconds of training"), strict=True):
         for model, sizes in points.items():

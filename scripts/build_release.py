@@ -1,7 +1,7 @@
-"""Build the sdist and the wheel of the last commit twice, compare both builds, and check them: into dist/.
+"""Build the sdist and the wheel of the last commit into dist/, twice; compare both builds and check them.
 
-Needs pip install "repronet[release]". The same commit gives the same files, whoever builds them: times are those of the
-commit (``SOURCE_DATE_EPOCH``), and the sdist is packed in alphabetical order, without users.
+Needs pip install "repronet[release]". The same commit gives the same files, whoever builds them: file times are that of
+the commit (``SOURCE_DATE_EPOCH``), and the sdist is packed in alphabetical order, without user names.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def build(folder: Path, epoch: int) -> Path:
-    """The folder with both files, made from a copy of the commit."""
+    """Build both files from a copy of the commit; returns their folder."""
     source, out = folder / "source", folder / "dist"
     source.mkdir(parents=True)
     archive = subprocess.check_output(["git", "archive", "HEAD"], cwd=ROOT)
@@ -51,7 +51,7 @@ def build(folder: Path, epoch: int) -> Path:
 
 
 def repack(sdist: Path, epoch: int) -> None:
-    """Write a tar.gz anew in alphabetical order, with one time and no users: setuptools keeps those of the machine."""
+    """Repack a tar.gz in alphabetical order, with one time and no users: setuptools keeps those of the machine."""
     with tarfile.open(sdist) as tar:
         content = {info.name: (info, tar.extractfile(info) if info.isfile() else None) for info in tar}
         packed = io.BytesIO()

@@ -10,7 +10,7 @@ from repronet.figures import charts
 
 
 def main(out: Path, folders: list[Path]) -> None:
-    """Loss and error by epoch, training dashed and validation solid, one colour a run."""
+    """Draw loss and error by epoch, training dashed and validation solid, one colour per run."""
     charts.curves({folder.name: charts.read_history(folder / runs.HISTORY) for folder in folders}).savefig(out)
 
 

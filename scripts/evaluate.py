@@ -1,4 +1,4 @@
-"""``python scripts/evaluate.py …`` is ``repronet eval …``."""
+"""``python scripts/evaluate.py …`` is the same as ``repronet eval …``."""
 
 import sys
 

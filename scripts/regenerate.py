@@ -1,4 +1,4 @@
-"""Write what is derived from the code, from the schemas and from repronet.papers: golden records and pages.
+"""Regenerate the files derived from the code, the schemas and repronet.papers: golden records and pages.
 
 python scripts/regenerate.py [golden] [docs]     all of them if none is named
 """
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def golden() -> None:
-    """``src/repronet/papers/golden.json``: sizes, shapes and logits of every network, a few minutes."""
+    """Write ``src/repronet/papers/golden.json``: sizes, shapes and logits of every network, in a few minutes."""
     from rich.progress import track
 
     from repronet.analysis.golden import logits, sizes
@@ -28,7 +28,7 @@ def golden() -> None:
 
 
 def docs() -> None:
-    """``docs/networks.md``, ``docs/configuration.md`` and the table of commands in ``docs/guide/commands.md``."""
+    """Write ``docs/networks.md``, ``docs/configuration.md`` and the table of commands in ``docs/guide/commands.md``."""
     sys.path.insert(0, str(ROOT / "docs"))
     from configuration_page import configuration_page, with_commands
 

@@ -1,4 +1,4 @@
-"""``python scripts/train.py …`` is ``repronet train …``."""
+"""``python scripts/train.py …`` is the same as ``repronet train …``."""
 
 import sys
 

@@ -41,7 +41,7 @@ def main(epochs: int) -> None:
     trainer.fit(model, data, ckpt_path=last if last.exists() else None)
     trainer.test(model, data, ckpt_path=best.best_model_path)
 
-    probabilities = trainer.predict(model, data, ckpt_path=best.best_model_path)  # of the test images, (N, 10) a batch
+    probabilities = trainer.predict(model, data, ckpt_path=best.best_model_path)  # test images, (N, 10) per batch
     assert probabilities is not None
     answers = torch.cat(probabilities).argmax(dim=1)  # type: ignore[arg-type]  # (1000, 10) → (1000,)
     print("every hundredth answer:", " ".join(data.classes[answer] for answer in answers[::100].tolist()))

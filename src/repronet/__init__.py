@@ -6,7 +6,7 @@
     repronet.load(result.run_dir).predict("digit.png")
     datamodule = repronet.data("cifar10")
 
-Nothing heavy is imported before it is asked for.
+Heavy dependencies are imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _PLACES = {
 }
 
 
-_PACKAGES = ("data", "functional", "layers", "models", "papers", "weights")  # without an import of their own
+_PACKAGES = ("data", "functional", "layers", "models", "papers", "weights")  # available without an import of their own
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""``python -m repronet`` is ``repronet``."""
+"""Run ``repronet`` as ``python -m repronet``."""
 
 from repronet.cli import main
 

@@ -1,8 +1,8 @@
-"""The names of the ways to compute an operator.
+"""The names of the algorithms that can compute an operator.
 
-They stand apart from the operators, so that checking a name needs no torch.
+They are separate from the operators, so that checking a name needs no torch.
 """
 
 CONVOLUTIONS = ("direct", "im2col", "adjoint", "winograd", "fft")
 ALGORITHMS = ("auto", "own", "vendor", "native", *CONVOLUTIONS)
-TRAINING_ALGORITHMS = tuple(name for name in ALGORITHMS if name != "winograd")  # that one serves 3×3 filters alone
+TRAINING_ALGORITHMS = tuple(name for name in ALGORITHMS if name != "winograd")  # winograd supports only 3×3 filters

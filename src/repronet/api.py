@@ -1,4 +1,4 @@
-"""The same as the command line, for Python: train a network, load one, get the data."""
+"""The Python equivalent of the command line: train a network, load one, get the data."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 class Result:
     """The result of a finished run."""
 
-    run_dir: Path  # its folder
+    run_dir: Path  # the run folder
     values: Mapping[str, Any]  # the content of its ``result.json``
-    history: list[dict[str, float]]  # one row an epoch, as in its ``history.csv``
+    history: list[dict[str, float]]  # one row per epoch, as in its ``history.csv``
 
     def __repr__(self) -> str:
         return f"Result(run_dir={str(self.run_dir)!r}, test_error={self.test_error}, epochs={len(self.history)})"
 
     @property
     def test_error(self) -> float | None:
-        """Share of wrong answers on the test split by the best-validation weights; None without a test split."""
+        """Error of the best-validation weights on the test split, from 0 to 1; None without a test split."""
         return self.values["test_error"]
 
     @property
     def test_error_top5(self) -> float | None:
-        """Share of test images whose class is not among the five likeliest; None with five classes or fewer."""
+        """Share of test images whose class is not among the five most probable; None with five classes or fewer."""
         return self.values.get("test_error_top5")
 
     @property
     def best_val_error(self) -> float | None:
-        """The lowest validation error of any epoch; None where nothing was validated."""
+        """The lowest validation error of any epoch; None if there was no validation."""
         return self.values["best_val_error"]
 
     @property
     def last_val_error(self) -> float | None:
-        """The validation error after the last epoch; None where it was not validated."""
+        """The validation error after the last epoch; None if that epoch was not validated."""
         return self.values["last_val_error"]
 
 
@@ -51,13 +51,13 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
 
     Args:
         overrides: words of the command line: ``"model=resnet20"``, ``"optimizer.lr=0.05"``, or ``"resume=DIR"`` alone.
-        config_dir: a folder of your own config files.
-        quiet: print nothing; everything also stands in the run folder's ``train.log``.
-        keys: none; they are refused with the word that is meant.
+        config_dir: a folder with your own config files.
+        quiet: print nothing; the run folder's ``train.log`` still has all messages.
+        keys: not accepted; the error shows the equivalent word.
 
     Raises:
         UserError: for words, data or weights that do not fit, before anything is written.
-        Fault: when something breaks on the way; it says how to resume the run.
+        Fault: if something fails during the run; the message says how to resume it.
     """
     from rich.console import Console
 
@@ -89,7 +89,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, quiet: bool = F
 
 
 def load(source: str | Path) -> Classifier:
-    """A trained network, ready to classify images.
+    """Load a trained network, ready to classify images.
 
     Args:
         source: a run folder; a checkpoint (``…/checkpoints/last.ckpt``); a ``.safetensors`` file of
@@ -97,14 +97,14 @@ def load(source: str | Path) -> Classifier:
             weights, such as ``"resnet18/IMAGENET1K_V1"``.
 
     Raises:
-        UserError: when there is nothing of that kind, it is damaged, or its run needs a plugin that is not imported.
+        UserError: if the source does not exist, is damaged, or its run needs a plugin that is not imported.
     """
     from repronet.config import plugins
     from repronet.training.classifier import of_source
 
     path = Path(source).expanduser()
     if path.is_dir() or path.suffix == ".ckpt":
-        plugins.require_for(path if path.is_dir() else path.parent.parent)  # the run folder, if it still lies there
+        plugins.require_for(path if path.is_dir() else path.parent.parent)  # the run folder, if the file is still there
     return of_source(source)
 
 
@@ -112,12 +112,12 @@ def data(name: str, *overrides: str) -> ImageDataModule:
     """The LightningDataModule of a dataset, as ``repronet train data=NAME OVERRIDES`` would use it.
 
     Args:
-        name: of ``repronet list data``, "cifar10" for instance.
-        overrides: more words, as ``"data.root=photos"``, ``"augmentation=cifar_standard"`` or ``"data.batch_size=32"``;
-            ``"model=resnet50"`` settles the size of the images.
+        name: a name from ``repronet list data``, such as "cifar10".
+        overrides: more words, such as ``"data.root=photos"``, ``"augmentation=cifar_standard"`` or
+            ``"data.batch_size=32"``; ``"model=resnet50"`` determines the size of the images.
 
     Raises:
-        UserError: for unknown words, or when the data cannot be had.
+        UserError: for unknown words, or if the data cannot be had.
     """
     from repronet.config.build import data_of
     from repronet.config.compose import compose

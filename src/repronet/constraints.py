@@ -1,4 +1,4 @@
-"""Conditions on the values of a config, and how to say what is wanted. Needs no torch."""
+"""Conditions on the values of a config, with their descriptions. Needs no torch."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Constraint:
-    """A condition on a value and how to say it.
+    """A condition on a value, with its description.
 
     Attributes:
         check: whether a value satisfies it.
-        expected: what would be right, behind "must be".
-        shown: what stands for a value in a help page.
-        choices: all values, where they can be named.
+        expected: the description of a valid value, after "must be".
+        shown: the placeholder of the value in a help page.
+        choices: all valid values, if they can be listed.
     """
 
     check: Callable[[Any], bool]

@@ -1,4 +1,4 @@
-"""How wide a terminal is taken to be, and long messages as lines of it. Needs no torch."""
+"""Wrap long messages into lines of a terminal's width. Needs no torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import re
 from textwrap import fill
 
 WIDTH = 80  # columns
-NOTE = "note: "  # begins what is odd about a run
+NOTE = "note: "  # the beginning of messages about something unusual in a run
 _COMMAND = re.compile(r":\s+(?=(?:repronet|tensorboard|npm|pip) )")
 
 
 def wrapped(message: str) -> str:
-    """A message as lines of :data:`WIDTH` columns, as far as its words allow it.
+    """Wrap a message into lines of :data:`WIDTH` columns, as far as its words allow.
 
-    A command behind a colon is there to be copied: it gets a line of its own and stays whole.
+    A command after a colon is meant to be copied, so it gets its own line and is not broken.
     """
     if len(message) <= WIDTH or "\n" in message:
         return message

@@ -1,1 +1,1 @@
-"""What can be asked of layers and networks from outside: how fast they are, and whether their gradients are right."""
+"""Measurements and checks of layers and networks: their cost and speed, and whether their gradients are right."""

@@ -1,4 +1,4 @@
-"""What a network's answers say of each class, and whether its probabilities can be trusted."""
+"""Precision, recall and further figures of each class, and the calibration of a network's probabilities."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 BINS = 15  # Guo et al. 2017, section 4
-LISTED = 20  # classes, of which a terminal is shown the worst
-LONGEST = 20  # letters of a class's name there
+LISTED = 20  # classes; of more, a terminal shows only the worst
+LONGEST = 20  # letters of a class's name in a terminal
 
 
 @dataclass(frozen=True)
@@ -18,25 +18,25 @@ class ClassFigures:
     """One class against all others; None where a figure has no meaning."""
 
     name: str  # of the class
-    support: int  # images that are of it
-    precision: float | None  # the share of right answers among those that name the class; 0 where none does
+    support: int  # number of images of the class
+    precision: float | None  # the share of right answers among those that name the class; 0 if none does
     recall: float | None  # the share of its images that are answered right; None without images
     f1: float | None  # 2 · precision · recall / (precision + recall)
     average_precision: float | None  # Σ (R_n − R_(n−1)) P_n over the thresholds of the class's probability
-    roc_auc: float | None  # how often an image of the class is given a higher probability of it than another image
+    roc_auc: float | None  # how often an image of the class gets a higher probability for it than another image does
 
 
 MEASURES = tuple(item.name for item in fields(ClassFigures) if item.name not in ("name", "support"))
 
 
 def class_figures(likely: Tensor, labels: Tensor, classes: Sequence[str]) -> list[ClassFigures]:
-    """The figures of each class, as scikit-learn has them.
+    """The figures of each class, as scikit-learn defines them.
 
     Args:
         likely: probabilities (N, classes).
-        labels: (N,), or zeros and ones (N, classes) where an image may have several: then it is answered with all
-            classes that are likelier than not.
-        classes: their names, in label order.
+        labels: (N,), or zeros and ones (N, classes) if an image may have several: then the answer for an image is all
+            classes with a probability above one half.
+        classes: the class names, in label order.
 
     Raises:
         ValueError: for probabilities that are not finite.
@@ -60,25 +60,25 @@ def class_figures(likely: Tensor, labels: Tensor, classes: Sequence[str]) -> lis
 
 
 def average_precision(of_class: Tensor, scores: Tensor) -> float:
-    """Σ_k (R_k − R_(k−1)) P_k over the thresholds k, one for each score that occurs; of (N,) and (N,).
+    """Σ_k (R_k − R_(k−1)) P_k over the thresholds k, one per score that occurs; both arguments are (N,).
 
-    ``of_class`` must hold for some image.
+    ``of_class`` must be true for at least one image.
     """
     hits, others = _above(of_class, scores)
     return float((hits.diff(prepend=hits.new_zeros(1)) * hits / (hits + others)).sum() / hits[-1])
 
 
 def roc_auc(of_class: Tensor, scores: Tensor) -> float | None:
-    """The area under the curve of true against false positives, by trapezoids; None where all images are of the class.
+    """The area under the curve of true against false positives, by trapezoids; None if all images are of the class.
 
-    As :func:`average_precision`.
+    Arguments as of :func:`average_precision`.
     """
     hits, others = (torch.cat((count.new_zeros(1), count)) for count in _above(of_class, scores))
     return float(torch.trapezoid(hits, others) / (hits[-1] * others[-1])) if others[-1] else None
 
 
 def _above(of_class: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
-    """Images of the class, and others, that score at least each threshold, from the highest on: (K,) and (K,)."""
+    """The numbers of images of the class, and of others, at or above each threshold, highest first: (K,) and (K,)."""
     ranked, order = scores.sort(descending=True)
     ends = torch.cat((ranked[1:] != ranked[:-1], torch.ones(1, dtype=torch.bool)))  # equal scores count together
     hits = of_class[order].double().cumsum(0)
@@ -86,18 +86,18 @@ def _above(of_class: Tensor, scores: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def means(found: Sequence[ClassFigures]) -> dict[str, float | None]:
-    """The macro mean of each figure: over the classes that have it, each counting alike."""
+    """The macro mean of each figure: over the classes that have it, all with the same weight."""
     values = {name: [asdict(one)[name] for one in found if asdict(one)[name] is not None] for name in MEASURES}
     return {name: sum(some) / len(some) if some else None for name, some in values.items()}
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often answers of about the same probability are right."""
+    """A reliability diagram: in bins of similar probability, how often the answers are right."""
 
-    images: Tensor  # (bins,), how many answers fall into each
+    images: Tensor  # (bins,), the number of answers in each bin
     likely: Tensor  # (bins,), their mean probability
-    right: Tensor  # (bins,), the share of them that is right
+    right: Tensor  # (bins,), the share of right answers
 
     @property
     def error(self) -> float:
@@ -107,13 +107,13 @@ class Reliability:
 
 
 def reliability(likely: Tensor, labels: Tensor, bins: int = BINS) -> Reliability:
-    """The answers by their probability, in ``bins`` of equal width, a limit counting to the bin below it.
+    """The answers binned by their probability; ``bins`` of equal width, each with its upper limit.
 
     C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, section 2.
 
     Args:
         likely: probabilities (N, classes).
-        labels: (N,), or zeros and ones (N, classes): then each answers by itself whether a class is there.
+        labels: (N,), or zeros and ones (N, classes): then each class is a yes-or-no answer of its own.
     """
     if labels.ndim == 2:
         likely, labels = torch.stack((1 - likely.double(), likely.double()), dim=-1).flatten(0, 1), labels.flatten()
@@ -128,7 +128,7 @@ def reliability(likely: Tensor, labels: Tensor, bins: int = BINS) -> Reliability
 
 
 def lines(found: Sequence[ClassFigures], most: int = 4) -> list[str]:
-    """A table for a terminal: the means over the classes, and those with images whose F1 is lowest."""
+    """A table for a terminal: the means over the classes, and the classes with images whose F1 is lowest."""
     worst = sorted((one for one in found if one.f1 is not None), key=lambda one: one.f1 or 0.0)[:most]
     rows = [(f"mean of {len(found)}", "", means(found))]
     rows += [(shortened(one.name), f"{one.support:,}", asdict(one)) for one in worst]
@@ -143,5 +143,5 @@ def lines(found: Sequence[ClassFigures], most: int = 4) -> list[str]:
 
 
 def shortened(name: str, letters: int = LONGEST) -> str:
-    """A class's name as a table in a terminal has room for it."""
+    """A class's name, cut to fit into a table in a terminal."""
     return name if len(name) <= letters else f"{name[: letters - 1]}…"

@@ -1,8 +1,8 @@
-"""What a network costs, layer by layer: parameters, neurons, connections, multiplications, memory, receptive field.
+"""The cost of a network, layer by layer: parameters, neurons, connections, multiplications, memory, receptive field.
 
-One image that has a shape and no memory (torch's meta device) goes through a copy of the network of that kind.
-Multiplications and fields are read off the operations that torch computes meanwhile, so they are right for any torch
-network, and for what it computes by calling functions itself.
+An image with a shape but no memory (on torch's meta device) passes through a copy of the network on the same device.
+Multiplications and receptive fields are read from the operations that torch runs meanwhile, so they are right for any
+torch network, including those that call functions instead of layers.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ from repronet.layers import convert
 
 OPTIMIZER_COPIES = {"sgd": 0, "momentum": 1, "adam": 2}
 """Numbers that an optimizer remembers for each parameter: nothing, the velocity, or both moments."""
-_SUMMED = ("parameters", "neurons", "connections", "macs", "activation_bytes")  # of rows that are folded into one
+_SUMMED = ("parameters", "neurons", "connections", "macs", "activation_bytes")  # added up when rows are folded into one
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The rows of a network and what they come to; sizes in bytes are for `batch` images, all else for one."""
+    """The rows of a network and their totals; sizes in bytes are for `batch` images, all else for one."""
 
     rows: tuple[Row, ...]  # the layers in the order in which they compute
-    blocks: tuple[Block, ...]  # every run of what contains them
+    blocks: tuple[Block, ...]  # every run of a module that contains layers
     input_size: tuple[int, ...]  # (C, H, W)
     batch: int
-    parameters: int  # of the network, each counted once; the sum of the rows' as well
+    parameters: int  # of the network, each counted once; equals the sum over the rows
     # parameter_bytes, gradient_bytes: of all parameters, and of the gradients of those that are trained
     parameter_bytes: int
     gradient_bytes: int
-    optimizer_bytes: int  # of what the optimizer remembers of each trained parameter
+    optimizer_bytes: int  # of the optimizer's state for the trained parameters
     input_bytes: int  # of the images
-    # computes `kept_bytes`, which is slow and seldom needed
+    # computes `kept_bytes` on demand, since that is slow and rarely needed
     measure_kept: Callable[[], int | None] = field(repr=False, compare=False)
 
     @cached_property
     def kept_bytes(self) -> int | None:
-        """What one forward pass in training mode keeps for the backward pass.
+        """Bytes that one forward pass in training mode keeps for the backward pass.
 
-        The storages that autograd saves, each once, without parameters and buffers. So an in-place ReLU keeps nothing
-        beside its input's place, a pool its indices, a concatenation its copy. Counted as torch's operators for the
-        processor do; `algorithm="auto"` may choose one of ours that keeps less. None if the network evaluates images
+        The storages that autograd saves, each counted once, without parameters and buffers. So an in-place ReLU adds
+        nothing to its input's storage, a pool adds its indices, a concatenation its copy. Counted for torch's CPU
+        operators; `algorithm="auto"` may choose one of ours that keeps less. None if the network can evaluate images
         of this size but cannot train on them. Measured when first asked for.
         """
         with torch.random.fork_rng(devices=[]):
@@ -69,7 +69,7 @@ class Summary:
 
     @property
     def forward_bytes(self) -> int:
-        """The images and every layer's output, if none of them is freed: the total of the VGG slide."""
+        """The images and every layer's output, if none is freed: the total on the lecture's VGG slide."""
         return self.input_bytes + sum(row.activation_bytes for row in self.rows)
 
     @property
@@ -80,7 +80,7 @@ class Summary:
         return self.kept_bytes + self.parameter_bytes + self.gradient_bytes + self.optimizer_bytes
 
     def folded(self, depth: int) -> tuple[Row, ...]:
-        """The rows, those below the same path of `depth` names added up into one with the output of the last."""
+        """The rows folded to paths of `depth` names: rows under one path are added up, with the last one's output."""
         blocks = {(block.name, block.end): block for block in self.blocks}
         folded: list[Row] = []
         for end, row in enumerate(self.rows, start=1):
@@ -105,13 +105,13 @@ def summarize(
 ) -> Summary:
     """Measure a network on images of `input_size`; the network itself is neither run nor changed.
 
-    Layers and their figures are those of evaluation, without dropout's masks or auxiliary heads; a head that does not
-    run has a row with its parameters alone. Memory for training is that of training mode.
+    Layers and their figures are for evaluation mode, without dropout masks and auxiliary heads; a head that does not
+    run has a row with only its parameters. The memory for training is that of training mode.
 
     Args:
         model: any network: ours, torchvision's, timm's, your own.
-        input_size: (C, H, W), or whatever follows the batch dimension.
-        batch: images at a time; scales what activations take.
+        input_size: (C, H, W), or all dimensions after the batch dimension.
+        batch: the batch size; scales the memory of activations.
         optimizer: a key of `OPTIMIZER_COPIES`.
         dtype: of images, parameters and activations.
 
@@ -122,7 +122,7 @@ def summarize(
         raise UserError(f"optimizer={optimizer}: must be one of {', '.join(OPTIMIZER_COPIES)}")
     if batch < 1:
         raise UserError(f"batch={batch}: must be at least 1")
-    # Whatever a network does that needs numbers fails on meta and can be done on the processor, if it has numbers.
+    # Operations that need actual numbers fail on meta; then the CPU is tried, if the network's weights have numbers.
     devices = ("meta",) if any(parameter.is_meta for parameter in model.parameters()) else ("meta", "cpu")
     failures: list[Exception] = []
     with torch.random.fork_rng(devices=[]):
@@ -142,13 +142,13 @@ def _measure(
         return torch.zeros(count, *input_size, dtype=dtype, device=device)
 
     def kept() -> int | None:
-        # The line through what two and three images keep, so that what does not grow with them is not multiplied. Two,
-        # because a batch norm refuses one value a channel.
+        # Extrapolate linearly from two and three images, so that memory that does not grow with the batch is not
+        # multiplied. Not from one image, because batch norm refuses one value per channel.
         two, three = (_kept(_twin(model, device, dtype).train(), images(n)) for n in (2, 3))
         return None if two is None or three is None else two + (batch - 2) * (three - two)
 
     with device, torch.no_grad():
-        # On torch's layers, whose operations are one a layer; ours are several, and give the same figures.
+        # With torch's layers, which run one operation each; ours run several, and give the same figures.
         rows, blocks = record(convert(_twin(model, device, dtype), to="torch").eval(), images(1), batch)
     parameters = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -167,7 +167,7 @@ def _measure(
 
 
 def _twin(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network again on another device: its own modules and buffers; on the same device the parameters' numbers."""
+    """Copy the network to a device: with new modules and buffers; on the same device parameters share their memory."""
 
     def moved(tensor: Tensor) -> Tensor:
         return tensor.detach().to(device, dtype if tensor.is_floating_point() else tensor.dtype)
@@ -175,18 +175,18 @@ def _twin(model: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Modu
     memo: dict[int, Tensor] = {id(buffer): moved(buffer).clone() for buffer in model.buffers()}
     for parameter in model.parameters():
         memo[id(parameter)] = nn.Parameter(moved(parameter), parameter.requires_grad)
-    return copy.deepcopy(model, memo)  # finds every parameter and buffer in the memo, and copies none
+    return copy.deepcopy(model, memo)  # takes parameters and buffers from the memo instead of copying them
 
 
 def _kept(model: nn.Module, images: Tensor) -> int | None:
-    """Bytes that a forward pass leaves for the backward pass, beside parameters and buffers."""
+    """Bytes that a forward pass keeps for the backward pass, besides parameters and buffers."""
     own = {tensor.untyped_storage()._cdata for tensor in (*model.parameters(), *model.buffers())}
     kept = {}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage._cdata not in own:
-            kept[storage._cdata] = storage  # held, so that its address stays its own
+            kept[storage._cdata] = storage  # kept alive, so that its address is not reused
         return tensor
 
     try:

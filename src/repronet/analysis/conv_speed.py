@@ -1,4 +1,4 @@
-"""How long each algorithm of convolution takes for a shape, forward and for both gradients."""
+"""Time each convolution algorithm on a shape: the forward pass and both gradients."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ConvShape:
 
     @property
     def multiplications(self) -> int:
-        """Of the forward pass; each gradient needs as many."""
+        """Multiplications of the forward pass; each gradient needs as many."""
         batch, channels, *size = self.input
         height, width = self.geometry.output_size((size[0], size[1]))
         per_output = channels // self.groups * len(self.geometry.offsets)
@@ -45,7 +45,7 @@ class ConvShape:
 
 
 def conv_shapes(network: nn.Module, images: Tensor) -> dict[ConvShape, int]:
-    """The convolutions of a network for these images, each with how often it occurs, in the order of the forward."""
+    """The convolutions of a network for these images and how often each occurs, in the order of the forward pass."""
     found: dict[ConvShape, int] = {}
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -73,7 +73,7 @@ def measure(
     device: torch.device | None = None,
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> dict[str, dict[str, float]]:
-    """The least seconds of each step and algorithm that applies, run in turn: {"forward": {"im2col": …}, …}.
+    """The shortest time in seconds of each step and applicable algorithm: {"forward": {"im2col": …}, …}.
 
     Raises:
         ValueError: if none of the algorithms applies to the shape.
@@ -94,15 +94,15 @@ def measure(
 
 
 _ROUNDS = 10
-_LOADING_SECONDS = 0.1  # what loading a kernel may add to a first call
+_LOADING_SECONDS = 0.1  # that loading a kernel may add to a first call
 _ROUNDS_SECONDS = 0.5  # no further rounds after this time; a slow operator has less relative noise and needs fewer
 
 
 def _least_seconds(runs: Mapping[str, Callable[[], object]], device: torch.device) -> dict[str, float]:
-    """The least seconds that each took. They run in turn, so that a change of the machine's speed meets all.
+    """The shortest time of each run, in seconds. They run in turn, so that changes of machine speed affect all alike.
 
-    The least, not the median: other processes only ever make a call slower, and the median would measure them too.
-    One whose first call takes more than twice the least of all is not called again, unless it may be loading a kernel.
+    The shortest, not the median: other processes only ever make a call slower, and the median would include them.
+    A run whose first call takes over twice the shortest one is not called again, unless it may be loading a kernel.
     """
     with torch.no_grad():
         least = {name: _time(run, device) for name, run in runs.items()}  # allocates, loads kernels

@@ -1,4 +1,4 @@
-"""What the curves of a run say, in words."""
+"""Describe the training curves of a run in words."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 
 Rows = Sequence[Mapping[str, float]]
 
-SHORT = 3  # epochs, below which curves say nothing
+SHORT = 3  # epochs; fewer are too few to diagnose
 
 
 def diagnose(rows: Rows) -> list[str]:
-    """Sentences about a run's epochs, the gravest first: divergence, over- and underfitting, an early end, a plateau.
+    """Sentences about a run, the most serious first: divergence, over- and underfitting, an early end, a plateau.
 
     Args:
-        rows: of ``history.csv``, the epochs that were validated, with ``train_loss``, ``train_error``, ``val_loss`` and
-            ``val_error``, shares from 0 to 1. Training figures are taken while the weights move, with augmentation, so
-            they may lie above validation's.
+        rows: the validated epochs of ``history.csv``, with ``train_loss``, ``train_error``, ``val_loss`` and
+            ``val_error``; errors are shares from 0 to 1. Training figures are measured while the weights change and
+            with augmentation, so they may be higher than those of validation.
     """
     if len(rows) < SHORT:
         return [f"{len(rows)} epoch{'' if len(rows) == 1 else 's'}: too few to tell anything from the curves."]

@@ -1,7 +1,7 @@
-"""What a network is, written down exactly, so that a change that should change nothing is seen.
+"""Golden records: the sizes, shapes and logits of each network, recorded to detect unintended changes.
 
-The weights and the image of a golden record are drawn by a formula, not by a generator, so that they are the same with
-every version of torch and on every machine; what the network makes of them differs in the last digits alone.
+The weights and the image of a golden record come from a formula, not from a random generator, so that they are the same
+with every version of torch and on every machine; the network's outputs differ in the last digits only.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _STEP = 0x9E3779B1  # 2³² over the golden ratio: its multiples, modulo 2³², 
 
 
 def evenly(count: int, start: int) -> Tensor:
-    """`count` numbers that are spread evenly over −√3 to √3, which has the variance 1: (count,) float32."""
+    """`count` numbers spread evenly from −√3 to √3, and so with variance 1: (count,) float32."""
     whole = (torch.arange(start, start + count, dtype=torch.int64) * _STEP) % 2**32
     return ((whole.double() / 2**32 - 0.5) * 12**0.5).float()
 
 
 def fix_weights(network: nn.Module) -> nn.Module:
-    """Give every parameter and buffer a value that depends on its place alone; returns the network.
+    """Give every parameter and buffer values that depend on its position only; returns the network.
 
-    Weights have the variance 2/fan-in, as He et al. draw them, so that the logits depend on every layer.
+    Weights have the variance 2/fan-in of He et al.'s initialisation, so that the logits depend on every layer.
     """
     start = 0
     with torch.no_grad():
@@ -44,12 +44,12 @@ def fix_weights(network: nn.Module) -> nn.Module:
 
 
 def fixed_image(*shape: int) -> Tensor:
-    """One image of the same kind: (1, C, H, W)."""
+    """One image from the same formula: (1, C, H, W)."""
     return evenly(torch.Size(shape).numel(), 0).reshape(1, *shape)
 
 
 def sizes(name: str) -> dict[str, Any]:
-    """Parameters, multiplications and the shape that leaves each direct part of the network, without its weights."""
+    """Parameters, multiply-accumulates and the output shape of each top-level part of the network."""
     network, summary = measured(name)
     return {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
@@ -59,7 +59,7 @@ def sizes(name: str) -> dict[str, Any]:
 
 
 def logits(name: str, layers: str = "torch") -> list[float]:
-    """What the network with fixed weights makes of the fixed image: sum, sum of squares and the first three logits."""
+    """The sum, the sum of squares and the first three of the logits, for fixed weights and the fixed image."""
     network = fix_weights(models.create(name, layers=layers)).eval()
     with torch.no_grad():
         y = network(fixed_image(*NETWORKS[name].input)).double().flatten()

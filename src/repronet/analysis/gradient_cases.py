@@ -1,4 +1,4 @@
-"""The cases of `repronet gradcheck`: every layer in every way that its gradient could be wrong."""
+"""The cases of `repronet gradcheck`: every layer, with every kind of setting that could make its gradient wrong."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def all_cases(algorithm: str, seed: int) -> list[Case]:
     """Every case, layer by layer.
 
     Args:
-        algorithm: of the layers that have a choice.
-        seed: of the numbers.
+        algorithm: of the layers that have a choice of algorithms.
+        seed: of the random inputs.
     """
     draw = Numbers(seed)
-    # Under "own" every convolution of ours, since which of them is the fastest is not the question here.
+    # "own" stands for all our convolution algorithms, since here it does not matter which one is fastest.
     convolutions = CONVOLUTIONS if algorithm == "own" else (algorithm,)
     return [
         *_convolutions(draw, convolutions),
@@ -47,11 +47,11 @@ def _case(
     algorithm: str | None = None,
     theirs: str | None = "",
 ) -> Case:
-    """A case whose settings have the same names for ours, for the formula and for torch's operator.
+    """A case whose settings have the same names in our operator, the formula and torch's operator.
 
     Args:
-        algorithm: None for a layer without a choice.
-        theirs: torch's name of it, "" for the same and None where it has no such operator.
+        algorithm: None for a layer without a choice of algorithms.
+        theirs: the name of torch's operator; "" for the same name, None if torch has no such operator.
     """
     vendor = None if theirs is None else partial(getattr(F, theirs or layer), **settings)
     compute: Operator = partial(getattr(ours, layer), **settings)
@@ -60,7 +60,7 @@ def _case(
 
 
 def _convolutions(draw: Numbers, algorithms: Sequence[str]) -> list[Case]:
-    """Convolution and its transpose, which takes the same filters: 4 channels to 4."""
+    """Convolution and transposed convolution, with filters of the same shapes: 4 channels to 4."""
     ways: dict[str, dict[str, Any]] = {
         "plain": {},
         "stride 2": {"stride": (2, 2)},
@@ -80,7 +80,7 @@ def _convolutions(draw: Numbers, algorithms: Sequence[str]) -> list[Case]:
         ("conv_transpose2d", naive.conv_transpose2d, (3, 4), back),
     ):
         for algorithm, (label, way) in product(algorithms, ways_.items()):
-            if algorithm == "winograd" and {"stride", "dilation"} & way.keys():  # not written for these
+            if algorithm == "winograd" and {"stride", "dilation"} & way.keys():  # which it does not support
                 continue
             inputs = {
                 "input": draw.normal(2, 4, *size),
@@ -207,7 +207,7 @@ def _norms(draw: Numbers, algorithm: str) -> list[Case]:
     return cases
 
 
-# name: the formula of x, away from 0, the settings, and whether torch's operator is compared.
+# name: the formula for x away from 0, the settings, and whether torch's operator is compared.
 _ACTIVATIONS: dict[str, tuple[Operator, dict[str, Any], bool]] = {
     "leaky_relu": (
         lambda x, negative_slope: naive.split(x, lambda v: negative_slope * v),
@@ -219,7 +219,7 @@ _ACTIVATIONS: dict[str, tuple[Operator, dict[str, Any], bool]] = {
     "sigmoid": (lambda x: 1 / (1 + (-x).exp()), {}, True),
     "tanh": (lambda x: 1 - 2 / (1 + (2 * x).exp()), {}, True),
     "scaled_tanh": (lambda x: 1.7159 * (1 - 2 / (1 + (4 / 3 * x).exp())), {}, False),
-    # Not against torch's, whose gradient in float64 has 1/6 rounded to float32.
+    # Not compared with torch's operator, whose float64 gradient uses 1/6 rounded to float32.
     "hardsigmoid": (lambda x: (x + 3).clamp(0, 6) / 6, {}, False),
     "hardswish": (lambda x: x * (x + 3).clamp(0, 6) / 6, {}, True),
     "silu": (lambda x: x / (1 + (-x).exp()), {}, True),
@@ -276,7 +276,7 @@ def _label_losses(draw: Numbers) -> list[Case]:
 
 
 def _share_losses(draw: Numbers) -> list[Case]:
-    """Those whose targets have a gradient as well."""
+    """Losses whose targets have a gradient as well."""
     inputs, weight = {"input": draw.normal(4, 3), "target": draw.positive(4, 3)}, {"pos_weight": draw.positive(3)}
     binary = "binary_cross_entropy_with_logits"
     return [

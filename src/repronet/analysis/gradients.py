@@ -1,11 +1,11 @@
-"""How far a gradient is from what it should be, asked in four ways, all in float64.
+"""The error of a gradient, measured in four ways, all in float64.
 
-(a) autograd: torch.autograd's gradient of a naive forward, written with plain operations;
-(b) numeric: (f(x + h) − f(x − h))/2h for every single element;
-(c) vendor: the gradient of torch's own operator;
+(a) autograd: against torch.autograd's gradient of a naive forward, written with plain operations;
+(b) numeric: against (f(x + h) − f(x − h))/2h for every single element;
+(c) vendor: against the gradient of torch's own operator;
 (d) second: the derivatives of the gradient, against those of the naive forward's gradient.
 
-Every figure is a relative error: the largest deviation, divided by the largest element of what is compared with.
+Every figure is a relative error: the largest deviation, divided by the largest element of the reference.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 Operator = Callable[..., Tensor]
 
-STEP = 1e-6  # h: small beside 1, large beside float64's rounding
-SMALL = 1e-4  # of the largest gradient; one below it may be rounding alone
+STEP = 1e-6  # h: small compared with 1, large compared with float64's rounding
+SMALL = 1e-4  # a gradient below this share of the largest one may be rounding alone
 LIMITS = {"autograd": 1e-10, "numeric": 1e-6, "vendor": 1e-10, "second": 1e-9}
 
 
@@ -28,7 +28,7 @@ class Case:
     """One way to use a layer."""
 
     layer: str  # its name in `repronet.functional`
-    label: str  # what is particular about this way
+    label: str  # what is special about this case
     # ours, naive, vendor: the same function of the tensors; vendor is None where torch has no such operator
     ours: Operator
     naive: Operator
@@ -46,12 +46,12 @@ class Numbers:
         return torch.randn(shape, dtype=torch.float64, generator=self.generator)
 
     def distinct(self, *shape: int) -> Tensor:
-        """No two numbers near each other, so that a small step changes no maximum."""
+        """Numbers of which no two are close, so that a small step changes no maximum."""
         count = torch.Size(shape).numel()
         return torch.randperm(count, generator=self.generator).double().reshape(shape) / count - 0.5
 
     def away_from_zero(self, *shape: int) -> Tensor:
-        """So that a small step crosses no kink at 0."""
+        """Normal numbers moved away from 0, so that a small step does not cross a kink there."""
         numbers = self.normal(*shape)
         return numbers + 0.1 * numbers.sign()
 
@@ -61,7 +61,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Errors:
-    """Relative errors of one gradient, or the largest of several; None where there is nothing to compare with."""
+    """Relative errors of one gradient, or the largest of several; None if there is nothing to compare with."""
 
     autograd: float | None
     numeric: float | None
@@ -75,20 +75,20 @@ class Errors:
 
 
 def worst(errors: list[Errors]) -> Errors:
-    """The largest error of each kind; NaN is larger than everything."""
+    """The largest error of each kind; NaN counts as larger than everything."""
     kinds = {item.name: [getattr(error, item.name) for error in errors] for item in fields(Errors)}
     compared = {name: [error for error in found if error is not None] for name, found in kinds.items()}
     return Errors(**{name: max(found, key=lambda e: (e != e, e), default=None) for name, found in compared.items()})
 
 
 def check(case: Case) -> dict[str, Errors]:
-    """The errors of the gradient for each input of a case, by the input's name."""
+    """The errors of the gradient with respect to each input of a case, by the input's name."""
     tensors = list(case.inputs.values())
     output, first, second = _derivatives(case.ours, tensors)
     naive_output, naive_first, naive_second = _derivatives(case.naive, tensors)
     # Some of torch's operators have no second derivative.
     vendor_first = None if case.vendor is None else _derivatives(case.vendor, tensors, second=False)[1]
-    # A forward that is wrong makes every gradient worthless.
+    # If the forward is wrong, every gradient is meaningless.
     wrong = relative_error(output, naive_output)
     found = {}
     for number, (name, tensor) in enumerate(case.inputs.items()):
@@ -103,7 +103,7 @@ def check(case: Case) -> dict[str, Errors]:
 
 
 def relative_error(found: Tensor, expected: Tensor, least: float = 0.0) -> float:
-    """Largest deviation over the largest element of `expected` or `least` (over 1 if both are zero)."""
+    """The largest deviation over the largest element of `expected`, or over `least` if larger (1 if both are 0)."""
     if found.shape != expected.shape:
         return float("nan")
     if expected.numel() == 0:
@@ -121,7 +121,7 @@ def mixture_of(like: Tensor, seed: int) -> Tensor:
 def _derivatives(
     operator: Operator, tensors: list[Tensor], second: bool = True
 ) -> tuple[Tensor, list[Tensor], list[Tensor]]:
-    """Output y; gradients of Σ v·y for random v; and, if asked for, the gradients of a random mixture of these."""
+    """The output y, the gradients of Σ v·y for random v, and if `second` the gradients of a random mixture of these."""
     leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
     output = operator(*leaves)
     first = torch.autograd.grad(output, leaves, mixture_of(output, 1), create_graph=second)
@@ -138,7 +138,7 @@ def _derivatives(
 def central_differences(
     function: Operator, weights: Tensor, tensors: Sequence[Tensor], number: int, places: Iterable[int]
 ) -> Tensor:
-    """(f(x + h) − f(x − h))/2h, f = Σ weights·y, by the elements at ``places`` of one input: float64 (len(places),)."""
+    """(f(x + h) − f(x − h))/2h, f = Σ weights·y, for the elements ``places`` of one input: float64 (len(places),)."""
     values = [tensor.detach().clone() for tensor in tensors]
     moved, found = values[number].view(-1), []
     with torch.no_grad():
@@ -149,16 +149,16 @@ def central_differences(
             moved[place] = before - STEP
             below = function(*values)
             moved[place] = before
-            # Subtracted element by element first: the two sums would hide the small difference.
+            # Subtract element by element first: a difference of two sums would lose digits.
             found.append(((above - below) * weights).sum().item() / (2 * STEP))
     return torch.tensor(found, dtype=torch.float64)
 
 
 def check_network(ours: nn.Module, vendor: nn.Module, images: Tensor) -> dict[str, float]:
-    """Relative errors of the logits and of every parameter's gradient, ours against the vendor's layers.
+    """Relative errors of the logits and of every parameter's gradient, with our layers against the vendor's.
 
-    Both networks must hold the same weights; both run in the mode that they are in. A gradient that is zero, as that of
-    a shift between two batch normalisations, is only rounding in both; it counts against the largest of the network.
+    Both networks must have the same weights; each runs in its current mode. A shift between two batch norms has a
+    gradient of zero up to rounding, so an error is divided by at least ``SMALL`` times the largest gradient.
     """
     (logits, found), (expected_logits, expected) = _backward(ours, images), _backward(vendor, images)
     largest = max((float(gradient.abs().max()) for gradient in expected.values()), default=0.0)
@@ -167,7 +167,7 @@ def check_network(ours: nn.Module, vendor: nn.Module, images: Tensor) -> dict[st
 
 
 def _backward(network: nn.Module, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Logits and parameter gradients of a random mixture of the logits."""
+    """The logits, and the parameter gradients of a random mixture of them."""
     named = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
     logits = network(images)
     gradients = torch.autograd.grad(logits, list(named.values()), mixture_of(logits, 1), materialize_grads=True)

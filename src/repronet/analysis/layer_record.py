@@ -1,4 +1,4 @@
-"""One row a layer, written down while a network computes."""
+"""One row per layer, recorded during a forward pass."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Row:
-    """One layer at work. A layer that is used twice has two rows, the second without parameters."""
+    """One use of a layer. A layer that is used twice has two rows, the second without parameters."""
 
     name: str  # its path in the network
     kind: str  # its class
-    # shape of what it gives for one image, (C, H, W) or (features,); empty if it does not run in evaluation
+    # output shape for one image, (C, H, W) or (features,); empty if the layer does not run in evaluation
     output: tuple[int, ...]
     field: Field | None  # the receptive field of its units; None if it could not be followed
-    parameters: int  # of this layer that no row above has counted
+    parameters: int  # of this layer, except those counted in a row above
     neurons: int  # units of the output, C·H·W
-    # inputs of all units that have weights, and their biases: multiplications and one for each bias and unit. A
-    # pool has none.
+    # inputs of all units with weights, and their biases: one for each multiplication, and one for each unit with a
+    # bias; a pool has none
     connections: int
     macs: int  # multiply-accumulates of convolutions and linear layers for one image, without biases
-    activation_bytes: int  # what the output takes; 0 if it lies in the memory of another's, in place or as a view
+    activation_bytes: int  # size of the output; 0 if it shares another output's memory, in place or as a view
 
 
 @dataclass(frozen=True)
 class Block:
-    """One run of what contains layers: its output and field, and the number of rows that there are at its end."""
+    """One run of a module that contains layers: its output, its field and the number of rows when it ends."""
 
     name: str
     kind: str
@@ -49,7 +49,7 @@ class Block:
 
 @dataclass
 class _Work:
-    """A module while it computes: what it has multiplied so far, and its inputs."""
+    """A module while it computes: its counts so far, and its inputs."""
 
     module: nn.Module
     macs: int = 0
@@ -58,7 +58,7 @@ class _Work:
 
 
 def record(model: nn.Module, image: Tensor, batch: int) -> tuple[list[Row], list[Block]]:
-    """The rows of one evaluation of `image`, (1, C, H, W), and the blocks; hooks are left on the network."""
+    """The rows and blocks of one evaluation of `image`, (1, C, H, W); leaves hooks on the network."""
     recorder = _Recorder(model, image, batch)
     for module in recorder.names:
         module.register_forward_pre_hook(recorder.begin)
@@ -69,7 +69,7 @@ def record(model: nn.Module, image: Tensor, batch: int) -> tuple[list[Row], list
 
 
 class _Recorder(TorchDispatchMode):
-    """Sees every operation, and gives its multiplications to the layer that is at work."""
+    """Intercepts every operation and adds its multiplications to the layer that is running."""
 
     def __init__(self, model: nn.Module, image: Tensor, batch: int):
         super().__init__()
@@ -96,10 +96,10 @@ class _Recorder(TorchDispatchMode):
         return result
 
     def _count(self, operation: Any, given: Mapping[str, Any], result: Any) -> None:
-        """Add the operation's multiplications to the module at work."""
+        """Add the operation's multiplications to the module that is running."""
         maps = 1
         if operation is aten.convolution:
-            side = given["input"] if given["transposed"] else result  # each of its units meets one filter's weights
+            side = given["input"] if given["transposed"] else result  # each of its units times one filter's weights
             macs, bias = side.numel() * math.prod(given["weight"].shape[1:]), given["bias"]
         elif operation in _PRODUCTS:
             left, right = (given[name] for name in _PRODUCTS[operation])
@@ -107,10 +107,10 @@ class _Recorder(TorchDispatchMode):
             maps = sum(map(self.fields.follows, (left, right)))
         else:
             return
-        # The outermost layer at work, since what is in a layer is a part of it; else the innermost block.
+        # The outermost running layer, since modules inside a layer are part of it; else the innermost block.
         work = next((work for work in self._at_work if work.module in self._layers), self._at_work[-1])
         work.macs += macs
-        if maps < 2:  # where two maps are multiplied, as attention does, no unit has weights
+        if maps < 2:  # if two maps are multiplied, as in attention, no unit has weights
             work.connections += macs + (0 if bias is None else result.numel())
 
     def begin(self, module: nn.Module, inputs: tuple) -> None:
@@ -124,7 +124,7 @@ class _Recorder(TorchDispatchMode):
         units = [tensor for tensor in tensors([output]) if tensor.is_floating_point()]
         if not units:
             return
-        # A layer of ours that torch has not consists of several operations, which are no window to be seen.
+        # Our layers that torch lacks run several operations, from which their window cannot be read.
         before = self.fields.of(work.inputs[0]) if work.inputs else None
         behind = None if before is None else field_behind(module, before)
         for tensor in units if behind is not None else []:
@@ -155,7 +155,7 @@ class _Recorder(TorchDispatchMode):
         )
 
     def _own_parameters(self, module: nn.Module) -> list[nn.Parameter]:
-        """Those that no row has counted yet: of a layer with all that is in it, of a block its own alone."""
+        """The parameters that no row has counted yet: all inside a layer, but only the direct ones of a block."""
         found = module.parameters(recurse=module in self._layers)
         return [parameter for parameter in found if id(parameter) not in self._counted]
 
@@ -167,7 +167,7 @@ class _Recorder(TorchDispatchMode):
         return tensor.nbytes
 
     def idle_rows(self) -> list[Row]:
-        """A row for the parameters of each part that did not run, heads for training alone for instance."""
+        """A row for the parameters of each part that did not run, such as a head used in training only."""
         rows: list[Row] = []
         for module, name in self.names.items():
             if module in self._ran or any(name.startswith(f"{row.name}.") for row in rows):
@@ -185,7 +185,7 @@ def _kind(module: nn.Module) -> str:
 
 
 def _is_layer(module: nn.Module) -> bool:
-    """What has a row: a module without parts, one with a rule, or a library's layer with weights of its own."""
+    """Whether a module is a layer: one without children, with a rule, or a torch.nn layer with its own parameters."""
     if isinstance(module, (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)):
         return False
     parts = [name for name, _ in module.named_children() if name != "parametrizations"]

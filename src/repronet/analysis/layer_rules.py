@@ -1,4 +1,4 @@
-"""What cannot be read off the operations of a layer: connections and fields of layers that torch has not."""
+"""Rules for the connections and receptive fields of layers that torch lacks, which their operations do not show."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from repronet.models.lenet import ConnectionTable, EuclideanRBF, Subsampling
 
 @dataclass(frozen=True)
 class Count:
-    """What a layer computes for one image."""
+    """The counts of a layer for one image."""
 
     macs: int  # multiply-accumulates, without biases
     connections: int  # inputs of all units that have a weight or a coefficient, and their biases
 
 
 def _table_convolution(module: Any, read: Count, neurons: int) -> Count:
-    """A convolution with a connection table: the dense kernel holds zeros where there is no connection."""
+    """A convolution with a connection table: its dense kernel is zero where there is no connection."""
     table = _table_of(module)
     assert table is not None
     macs = read.macs * table.target.numel() // math.prod(table.shape)
@@ -33,7 +33,7 @@ def _table_convolution(module: Any, read: Count, neurons: int) -> Count:
 
 
 def _subsampling(module: Any, read: Count, neurons: int) -> Count:
-    """A unit has the inputs of its window and a bias (LeCun et al. 1998, section II.B); their sum is scaled only."""
+    """A unit connects to its window's inputs and a bias (LeCun et al. 1998, section II.B); only their sum is scaled."""
     return Count(0, neurons * (math.prod(pair(module.window_sum.kernel_size, "kernel_size")) + 1))
 
 
@@ -54,7 +54,7 @@ _COUNTS: dict[type[nn.Module], Counting] = {
 
 
 def counting(module: nn.Module) -> Counting | None:
-    """How to count a layer whose connections are not what its operations multiply: (module, what was read, neurons)."""
+    """The rule, (module, count from the operations, neurons) → count, of a layer that its operations miscount."""
     if _table_of(module) is not None:
         return _table_convolution
     return next((rule for kind, rule in _COUNTS.items() if isinstance(module, kind)), None)
@@ -68,7 +68,7 @@ def _table_of(module: nn.Module) -> ConnectionTable | None:
 
 
 def _two_neighbourhoods(module: Any, before: Field) -> Field:
-    """The mean is taken from each pixel first, then the deviation of what is left around it divides."""
+    """Two windows in a row: subtract the local mean from each pixel, then divide by the local deviation."""
     side, around = [module.size], [module.size // 2]
     return before.behind(side, [1], around, [1]).behind(side, [1], around, [1])
 
@@ -79,7 +79,7 @@ _FIELDS: dict[type[nn.Module], Callable[[Any, Field], Field]] = {
     ),
     layers.LocalContrastNorm: _two_neighbourhoods,
     layers.ResponseNormWithinMaps: lambda module, before: before.behind([module.size], [1], [module.size // 2], [1]),
-    **dict.fromkeys(  # unit by unit
+    **dict.fromkeys(  # elementwise
         (layers.KrizhevskyResponseNorm, layers.FeaturePool, layers.Maxout, layers.ScaledTanh),
         lambda module, before: before,
     ),
@@ -87,6 +87,6 @@ _FIELDS: dict[type[nn.Module], Callable[[Any, Field], Field]] = {
 
 
 def field_behind(module: nn.Module, before: Field) -> Field | None:
-    """The field of the layer's units, where `before` is its input's; None if its operations show it."""
+    """The field of the layer's units, if `before` is its input's; None if it can be read from the operations."""
     rule = next((rule for kind, rule in _FIELDS.items() if isinstance(module, kind)), None)
     return None if rule is None else rule(module, before)

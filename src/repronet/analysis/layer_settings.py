@@ -1,4 +1,4 @@
-"""What a layer of ours states of itself, in the words of :mod:`repronet.papers.releases.notation`."""
+"""The settings of our layers, in the notation of :mod:`repronet.papers.releases.notation`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repronet.papers.releases.notation import DOWN, RULES, UP, Sides, Value
 
 @dataclass(frozen=True)
 class Start:
-    """How a parameter starts: the kind of distribution, its size, and the fans of the layer."""
+    """How a parameter is initialised: the kind of distribution, its size, and the fans of the layer."""
 
     kind: str
     size: float
@@ -28,7 +28,7 @@ class Start:
     fan_out: int
 
     def like(self, stated: object) -> object:
-        """What a release states of it if that is so here, else in the same words what is."""
+        """The text ``stated`` by a release if it is true here, else our initialisation in the same notation."""
         rules = {f"{self.kind} {rule}": size(self.fan_in, self.fan_out) for rule, size in RULES.items()}
         rules[f"{self.kind} {self.size:g}"] = self.size
         fitting = [text for text, size in rules.items() if math.isclose(size, self.size, rel_tol=1e-6)]
@@ -48,7 +48,7 @@ def _sides(value: Any) -> Sides:
 
 
 def _geometry(module: Any, maps: Tensor, rounds: str) -> dict[str, Value]:
-    """Window, with what dilation spreads it over, stride and padding; how the size rounds where it matters."""
+    """Window (dilated), stride and padding, and how the output size is rounded if that matters."""
     stride, padding, spread = (pair(getattr(module, n, 1), n) for n in ("stride", "padding", "dilation"))
     sides = zip(pair(module.kernel_size, "kernel_size"), spread, strict=True)
     window = tuple((side - 1) * apart + 1 for side, apart in sides)
@@ -106,20 +106,20 @@ def _adaptive(module: Any, maps: Tensor, output: Tensor, start: Starting) -> Des
 
 
 def _response_norm(module: Any, maps: Tensor, output: Tensor, start: Starting) -> Described:
-    summed = module.size if isinstance(module, layers.KrizhevskyResponseNorm) else 1  # whose α multiplies the sum
+    summed = module.size if isinstance(module, layers.KrizhevskyResponseNorm) else 1  # its α multiplies the sum
     constants = {"alpha": module.alpha * summed, "beta": module.beta, "k": module.k}
     over = "pixels" if isinstance(module, layers.ResponseNormWithinMaps) else "maps"
     return "response norm", {"size": module.size, **constants, "over": over}
 
 
 def _scaled_tanh(module: Any, maps: Tensor, output: Tensor, start: Starting) -> Described:
-    """Its constants by what it makes of a large number and of 1."""
+    """Read the constants from the outputs for a large number and for 1."""
     amplitude, at_one = module.forward(torch.tensor([1e6, 1.0], dtype=torch.float64, device="cpu")).tolist()
     return "scaled tanh", {"amplitude": amplitude, "slope": math.atanh(at_one / amplitude)}
 
 
 def _says(kind: str, **attributes: str) -> Reader:
-    """For layers that need only their attributes named."""
+    """A reader for layers whose settings are their attributes, under other names."""
     return lambda module, maps, output, start: (kind, {name: getattr(module, at) for name, at in attributes.items()})
 
 
@@ -149,7 +149,7 @@ _READERS: dict[type[nn.Module], Reader] = {
 
 
 def reader(module: nn.Module) -> Reader | None:
-    """How to read a layer; None for what only holds layers."""
+    """The function that reads a layer's settings; None for a module that only contains layers."""
     for kind, read in _READERS.items():
         if isinstance(module, kind):
             return read

@@ -1,4 +1,4 @@
-"""Every operator once more in plain operations, for torch.autograd to differentiate. Slow, short, easy to believe."""
+"""Every operator again in plain operations, which torch.autograd differentiates. Slow, short and easy to check."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def conv2d(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Tensor:
-    """Σ over channels and window elements, filter by filter."""
+    """Sum over channels and window elements, filter by filter."""
     views = windows(x, (w.shape[2], w.shape[3]), stride, padding, dilation)  # (N, C, Ho, Wo, kh·kw)
     per_group, filters = w.shape[1], w.shape[0] // groups
     maps = []
@@ -56,7 +56,7 @@ def conv_transpose2d(
     dilation: Pair = (1, 1),
     groups: int = 1,
 ) -> Tensor:
-    """Each input times its filters, added where these lie: (N, C, H, W), (C, O/G, kh, kw) → (N, O, Ho, Wo)."""
+    """Add each input times its filters at the filters' place: (N, C, H, W), (C, O/G, kh, kw) → (N, O, Ho, Wo)."""
     (sh, sw), (ph, pw), (dh, dw), (kh, kw) = stride, padding, dilation, w.shape[2:]
     height = (x.shape[2] - 1) * sh + dh * (kh - 1) + 1 + output_padding[0]
     width = (x.shape[3] - 1) * sw + dw * (kw - 1) + 1 + output_padding[1]
@@ -90,7 +90,7 @@ def linear(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 
 def batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """With the batch's own statistics."""
+    """Batch normalisation with the batch's own statistics."""
     along = (-1, *(1,) * (x.dim() - 2))
     return standardized(x, (0, *range(2, x.dim()))) * weight.reshape(along) + bias.reshape(along)
 
@@ -113,7 +113,7 @@ def adaptive_pool2d(x: Tensor, output_size: Pair, pool: Callable[..., Tensor]) -
 
 
 def lp_pool2d(x: Tensor, norm_type: float, kernel_size: Pair, stride: Pair) -> Tensor:
-    """For positive x, where the sign of a sum of powers is no question."""
+    """Lp pooling of positive x, for which the sign of a sum of powers does not matter."""
     return (windows(x, kernel_size, stride, (0, 0), (1, 1)) ** norm_type).sum(-1) ** (1 / norm_type)
 
 
@@ -155,7 +155,7 @@ def local_response_norm_within_maps(x: Tensor, size: int, alpha: float, beta: fl
 
 
 def _local_mean(x: Tensor) -> Tensor:
-    """Over all channels and a 3×3 Gaussian of deviation 1, of what lies inside: (N, C, H, W) → (N, 1, H, W)."""
+    """The mean over all channels and a 3×3 Gaussian of deviation 1, inside the image: (N, C, H, W) → (N, 1, H, W)."""
     positions = torch.tensor([-1.0, 0.0, 1.0], dtype=x.dtype)
     window = torch.exp(-(positions[:, None] ** 2 + positions**2) / 2).flatten()
     one = torch.ones_like(x[:1, :1])

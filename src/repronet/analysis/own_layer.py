@@ -1,8 +1,8 @@
-"""A layer of somebody's own, proved against itself: no naive forward and no vendor's layer is there to compare with.
+"""Check a user's own layer against itself, since there is no naive forward and no vendor's layer to compare with.
 
-First derivatives are held against central differences of the forward, second ones against central differences of the
-first, both in float64, in an element each. What must not depend on how the layer is used is held against its plain use:
-memory layout, one image of a batch alone, a second run, narrower numbers, torch.func and torch.compile.
+First derivatives are compared with central differences of the forward, second ones with central differences of the
+first, both in float64, element by element. Another memory layout, a second run, narrower dtypes, torch.func and
+torch.compile must give the numbers of plain use. A batch of one or none may be refused, else gradients must be finite.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from repronet.analysis.gradients import LIMITS, STEP, central_differences, mixture_of, relative_error
 from repronet.errors import UserError, first_line
 
-SHAPES = ((2, 4, 6, 6), (3, 4), (2, 4, 6), (2, 3, 32, 32), (2, 1, 28, 28))  # tried where none is given
-SIZES = (4, 4, 3, 3)  # of arguments without a default: channels in and out, a kernel
-ELEMENTS = 60  # of a tensor that are moved one by one; of larger ones, so many drawn at random
-NARROW = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # dtypes, with the relative error that they are allowed
-SECOND = 1e-5  # central differences of a gradient, which is rounded itself
+SHAPES = ((2, 4, 6, 6), (3, 4), (2, 4, 6), (2, 3, 32, 32), (2, 1, 28, 28))  # tried if none is given
+SIZES = (4, 4, 3, 3)  # values for arguments without a default: channels in and out, a kernel
+ELEMENTS = 60  # elements of a tensor that are checked; of a larger tensor, that many drawn at random
+NARROW = {torch.float32: 1e-4, torch.bfloat16: 0.1}  # dtypes, with the relative error that each is allowed
+SECOND = 1e-5  # the limit for central differences of a gradient, which is itself rounded
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Finding:
     """A row of the table."""
 
     label: str
-    error: float | None  # the largest relative error; None where it was not computed
-    limit: float  # what is allowed; an error above it, or NaN, is wrong
+    error: float | None  # the largest relative error; None if it was not computed
+    limit: float  # the largest error allowed; an error above it, or NaN, is wrong
     words: str = ""  # which element is wrong and by how much, or why there is no figure
-    wrong: bool = False  # where there is no figure, whether that is a fault
+    wrong: bool = False  # if there is no figure, whether that is a fault
 
     @property
     def passed(self) -> bool:
@@ -50,7 +50,7 @@ class OwnLayer:
     """The layer as a function of its input and its parameters, in float64.
 
     Args:
-        layer: in the mode in which it is to be proved; it is left as it is.
+        layer: in the mode in which it is to be checked; it is not changed.
         input: (N, …), float64.
     """
 
@@ -60,7 +60,7 @@ class OwnLayer:
         self.tensors = [input, *(parameter.detach() for parameter in self.layer.parameters())]
 
     def function(self, dtype: torch.dtype = torch.float64, seed: int = 0) -> Function:
-        """Input and parameters → output. Buffers begin as they are, and random numbers with the same seed."""
+        """The function (input, parameters) → output. Every call starts with the layer's buffers and the same seed."""
         layer, names = self.layer, self.names[1:]
         buffers = {
             name: buffer.to(dtype) if buffer.is_floating_point() else buffer for name, buffer in layer.named_buffers()
@@ -75,10 +75,10 @@ class OwnLayer:
 
 
 def build(make: Callable[..., Any], args: Sequence[Any] | dict[str, Any] | None) -> nn.Module:
-    """The layer, with the arguments that are given, or some for those that have no default.
+    """Make the layer with the given arguments, or with the values of ``SIZES`` for arguments without a default.
 
     Raises:
-        UserError: for a class that is no layer, or arguments that it does not take.
+        UserError: for a class that is not a layer, or arguments that it does not take.
     """
     name = getattr(make, "__name__", str(make))
     if args is None:
@@ -96,10 +96,10 @@ def build(make: Callable[..., Any], args: Sequence[Any] | dict[str, Any] | None)
 
 
 def fitting(layer: nn.Module, shape: Sequence[int] | None, seed: int) -> OwnLayer:
-    """The layer with an input that it takes: of the given shape, or of the first usual one that works.
+    """The layer with an input that it accepts: of the given shape, or of the first shape in ``SHAPES`` that works.
 
     Raises:
-        UserError: when none does, with what the layer says.
+        UserError: if none works, with the layer's own error.
     """
     reasons = []
     for size in [tuple(shape)] if shape else SHAPES:
@@ -120,7 +120,7 @@ def fitting(layer: nn.Module, shape: Sequence[int] | None, seed: int) -> OwnLaye
 
 
 def prove(own: OwnLayer, seed: int) -> Iterator[Finding]:
-    """Every check of the layer, one by one."""
+    """Yield the finding of every check of the layer."""
     function = own.function()
     output, *first = gradients(function, own.tensors)
     weights = mixture_of(output, 1)
@@ -131,8 +131,8 @@ def prove(own: OwnLayer, seed: int) -> Iterator[Finding]:
 
 
 def gradients(function: Function, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The output y, and the gradients of Σ v·y for random v by every tensor, zero where it has no part."""
-    leaves = [tensor.detach().requires_grad_() for tensor in tensors]  # no copy, which would change its layout
+    """The output y, and the gradients of Σ v·y for random v with respect to every tensor; zero for an unused one."""
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]  # no copy, which would change the layout
     output = function(*leaves)
     mixture = mixture_of(output, 1).to(output.dtype)
     return [output, *_by(output, leaves, mixture)]
@@ -150,7 +150,7 @@ def _second(own: OwnLayer, seed: int) -> Iterator[Finding]:
 
     def mixture(*tensors: Tensor, create_graph: bool = False) -> Tensor:
         with torch.enable_grad():
-            if create_graph:  # first derivatives that can be differentiated by ``tensors``
+            if create_graph:  # first derivatives that can be differentiated with respect to ``tensors``
                 output = function(*tensors)
                 first = _by(output, tensors, mixture_of(output, 1), create_graph=True)
             else:
@@ -177,7 +177,7 @@ def _compared(
     limit: float,
     seed: int,
 ) -> Finding:
-    """A gradient of Σ weights·y against central differences, element by element; the worst element is named."""
+    """Compare a gradient of Σ weights·y with central differences, element by element; name the worst element."""
     places = _places(tensors[number], seed)
     if not places:
         return Finding(label, 0.0, limit)
@@ -197,7 +197,7 @@ def _places(tensor: Tensor, seed: int) -> list[int]:
 
 
 def _uses(own: OwnLayer) -> Iterator[Finding]:
-    """What must not change the numbers, and what a layer may refuse."""
+    """Check other uses of the layer: those that must not change the numbers, and those that it may refuse."""
     function, (input, *weights) = own.function(), own.tensors
     plain = gradients(function, own.tensors)
     yield _same("a second time", LIMITS["autograd"], plain, lambda: gradients(function, own.tensors))
@@ -214,7 +214,7 @@ def _ways(own: OwnLayer, plain: list[Tensor]) -> Iterator[Finding]:
     """Layouts, dtypes, torch.func and torch.compile."""
     function, exact, (input, *weights) = own.function(), LIMITS["autograd"], own.tensors
     backwards = tuple(reversed(range(input.dim())))
-    apart = input.permute(backwards).contiguous().permute(backwards)  # what were neighbours in memory are far apart
+    apart = input.permute(backwards).contiguous().permute(backwards)  # neighbours in memory are now far apart
     yield _same("not contiguous", exact, plain, lambda: gradients(function, [apart, *weights]))
     if input.dim() == 4:
         innermost = input.contiguous(memory_format=torch.channels_last)
@@ -251,10 +251,10 @@ def _same(
     compute: Callable[[], Sequence[Tensor]],
     refusable: bool = False,
 ) -> Finding:
-    """What must be as in plain use.
+    """Compare the numbers of another use with those of plain use.
 
     Args:
-        refusable: whether an error is no fault, but said.
+        refusable: whether an exception is only reported, not counted as a fault.
     """
     try:
         with warnings.catch_warnings():
@@ -267,7 +267,7 @@ def _same(
 
 
 def _batch(label: str, function: Function, input: Tensor, weights: Sequence[Tensor]) -> Finding:
-    """Whether fewer images go through; the answer has as many, and gradients are numbers."""
+    """Whether a smaller batch works, with as many outputs as inputs and finite gradients; an exception is no fault."""
     try:
         output, *found = gradients(function, [input, *weights])
     except Exception as error:

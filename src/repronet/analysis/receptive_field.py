@@ -1,13 +1,13 @@
-"""Which part of the image a unit of a layer can see, followed through any network.
+"""The receptive field of a layer's units, the part of the image that they can see, followed through any network.
 
 Looking back through a window of length f and stride s, r units see s·r + (f − s) units of the layer below (the
-lectures; `repronet.functional.windows.receptive_field`). Followed forward from the image, where the distance between
-neighbouring units is j pixels, the same windows give
+lectures; `repronet.functional.windows.receptive_field`). Forward from the image, if neighbouring units are j pixels
+apart, the same windows give
 
     size' = size + (f − 1)·j        j' = j·s        padding' = padding + p·j        f = d·(k − 1) + 1.
 
-`FieldTracker` keeps size, stride j and padding for every tensor of a forward pass. It looks at the operations that
-torch computes (ATen's), so functions, methods, operators and in-place additions are followed as well as layers are.
+`FieldTracker` keeps size, stride j and padding for every tensor of a forward pass. It looks at torch's low-level
+operations (ATen), so it follows functions, methods, operators and in-place additions as well as layers.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Field:
-    """The receptive field of the units of a map, in pixels, one number an axis: (height, width)."""
+    """The receptive field of the units of a map, in pixels, one number per axis: (height, width)."""
 
-    size: Lengths  # side of the region that one unit sees, wherever it reaches over the image's edge too
+    size: Lengths  # side of the region that one unit sees, including what lies beyond the image's edge
     stride: Lengths  # distance between the regions of neighbouring units
-    padding: Lengths  # how far the region of the first unit begins before the image
+    padding: Lengths  # how far before the image the first unit's region begins
     whole: bool = False  # every unit sees all of the image; `size` is then the image's
 
     @classmethod
     def pixels(cls, axes: int) -> Field:
-        """That of the image itself: each pixel sees itself. Without axes, a vector's, there is no part to see."""
+        """The field of the image itself: each pixel sees itself. A vector has no axes, so its units see all of it."""
         return cls((1,) * axes, (1,) * axes, (0,) * axes, whole=axes == 0)
 
     def behind(
         self, kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int]
     ) -> Field:
-        """The field behind a window over this map. Arguments may have one number for all axes."""
+        """The field after a window over this map. Arguments may have one number for all axes."""
         k, s, p, d = (self._an_axis_each(values) for values in (kernel, stride, padding, dilation))
         axes = range(len(self.size))
         strides = tuple(self.stride[i] * s[i] for i in axes)
@@ -52,20 +52,20 @@ class Field:
         return Field(size, strides, tuple(self.padding[i] + p[i] * self.stride[i] for i in axes))
 
     def shifted(self, axis: int, units: int, step: int = 1) -> Field:
-        """That of every `step`-th unit from number `units` on; from a border that was added where it is negative."""
+        """The field of every `step`-th unit from number `units` on; a negative number starts in an added border."""
         padding, stride = list(self.padding), list(self.stride)
         padding[axis] -= 0 if self.whole else units * stride[axis]
         stride[axis] *= step
         return replace(self, padding=tuple(padding), stride=tuple(stride))
 
     def _an_axis_each(self, values: Sequence[int]) -> Sequence[int]:
-        """The numbers of the last axes: a three-dimensional pool over channels has one more than the image."""
+        """One number for each axis of the image, the last ones: a 3-D pool over channels has one number more."""
         axes = len(self.size)
         return list(values) * axes if len(values) == 1 else list(values)[len(values) - axes :]
 
 
 def union(fields: Sequence[Field]) -> Field:
-    """What a unit sees that combines one of each map, as adding and concatenating do; the first map's stride."""
+    """The field of units that combine one unit of each map, as sums and concatenations do; the first map's stride."""
     first = fields[0]
     seeing_all = next((field for field in fields if field.whole), None)
     if seeing_all is not None:
@@ -79,37 +79,37 @@ def union(fields: Sequence[Field]) -> Field:
 class FieldTracker:
     """The field of every tensor of one forward pass that began with `image`, (N, C, H, W).
 
-    Windows, borders, slices and joins are followed exactly. A flattened or wholly averaged map sees all of the image
-    unless it was of one unit, and so does what multiplies two maps as matrices (attention). Upsampled maps are not
-    followed. All other operations hand on what they see; normalisations do too: their statistics are no seeing.
+    Windows, borders, slices and joins are followed exactly. A flattened or globally averaged map sees all of the image
+    unless it had one unit only, and so does a matrix product of two maps (attention). Upsampled maps are not followed.
+    All other operations keep the field of their input, normalisations too: their statistics do not count as seeing.
     """
 
     def __init__(self, image: Tensor):
         self._size = tuple(image.shape[2:])
-        self._known: dict[int, tuple[Tensor, Field | None]] = {}  # the tensor is kept, so that its id stays its own
+        self._known: dict[int, tuple[Tensor, Field | None]] = {}  # the tensor is kept, so that its id is not reused
         self.put(image, Field.pixels(image.ndim - 2))
 
     def of(self, tensor: Tensor) -> Field | None:
-        """The field of the tensor's units; None where it could not be followed, or for no map of the image."""
+        """The field of the tensor's units; None if it could not be followed or was not computed from the image."""
         return self._known.get(id(tensor), (tensor, None))[1]
 
     def follows(self, tensor: Tensor) -> bool:
-        """Whether the tensor was computed from the image; weights were not."""
+        """Whether the tensor was computed from the image, unlike weights."""
         return id(tensor) in self._known
 
     def put(self, tensor: Tensor, field: Field | None) -> None:
         self._known[id(tensor)] = (tensor, field)
 
     def whole(self, stride: Lengths) -> Field:
-        """The field of what sees all of the image."""
+        """The field of units that see all of the image."""
         return Field(self._size, stride, (0,) * len(self._size), whole=True)
 
     def follow(self, operation: OpOverload, given: Mapping[str, Any], result: Any) -> None:
-        """Note the fields of an operation's results; `given` are its arguments by name."""
+        """Record the fields of an operation's results; `given` are its arguments by name."""
         maps = [tensor for tensor in tensors(given.values()) if self.follows(tensor)]
         if not maps:
             return
-        maps.sort(key=lambda tensor: -math.prod(tensor.shape[2:]))  # a broadcast map follows the one it is spread over
+        maps.sort(key=lambda tensor: -math.prod(tensor.shape[2:]))  # largest first: broadcast maps come last
         for tensor in tensors([result]):
             self.put(tensor, self._field(operation, given, maps, tensor))
 
@@ -130,7 +130,7 @@ class FieldTracker:
 
 
 def _gathers(field: Field, source: Tensor, result: Tensor) -> bool:
-    """Whether several units of the map go into one vector or one unit: flattening, or a mean over all of it."""
+    """Whether several units of the map go into one vector or one unit, by flattening or a mean over the whole map."""
     axes = len(field.size)
     is_map = source.ndim >= axes + 2
     if field.whole or (is_map and math.prod(source.shape[-axes:]) == 1):
@@ -145,7 +145,7 @@ def _window(field: Field, given: Mapping[str, Any], source: Tensor, result: Tens
 
 
 def _adaptive(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
-    """Window r of n covers from ⌊r·W/n⌋ to ⌈(r+1)·W/n⌉: the longest of them, and the least step."""
+    """Window r of n covers ⌊r·W/n⌋ to ⌈(r+1)·W/n⌉; the field uses the longest window and the smallest step."""
     axes = len(field.size)
     lengths = zip(source.shape[-axes:], result.shape[-axes:], strict=True)
     longest = [(max(-(-(r + 1) * w // n) - r * w // n for r in range(n)), max(w // n, 1)) for w, n in lengths]
@@ -153,7 +153,7 @@ def _adaptive(field: Field, given: Mapping[str, Any], source: Tensor, result: Te
 
 
 def _border(field: Field, given: Mapping[str, Any], source: Tensor, result: Tensor) -> Field:
-    """Padding lists (before, after) of the last dimension first; what it lays around channels moves nothing."""
+    """Padding lists (before, after), last dimension first; padding around channels changes nothing."""
     amounts, axes = given["pad"] if "pad" in given else given["padding"], len(field.size)
     for position, before in enumerate(amounts[::2][:axes]):
         field = field.shifted(axes - 1 - position, -before)
@@ -199,7 +199,7 @@ _NOT_FOLLOWED = {
 
 
 def tensors(nested: Any) -> Iterator[Tensor]:
-    """Every tensor in values, lists, tuples and dicts."""
+    """Every tensor in a value or in nested lists, tuples and dicts."""
     if isinstance(nested, Tensor):
         yield nested
     elif isinstance(nested, Mapping):

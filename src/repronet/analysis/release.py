@@ -1,4 +1,4 @@
-"""Our networks held against the releases of their authors, operator by operator."""
+"""Compare our networks with their authors' releases, operator by operator."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from repronet.analysis.traced import Step, traced
 from repronet.papers.releases import RELEASES, Difference, Operator, Release
 from repronet.papers.releases.notation import Chain, shown
 
-NONE = "none"  # of an operator that only one side has
+NONE = "none"  # the missing side of an operator that only one side has
 
 
 @dataclass(frozen=True)
 class Found:
-    """A difference that was found, in words; `why` is None if the release names none like it."""
+    """A difference that was found, in words; `why` is None if the release does not name this difference."""
 
     what: str
     theirs: str
@@ -32,17 +32,17 @@ class Found:
 
 @dataclass(frozen=True)
 class Row:
-    """An operator of the release, or one of ours that it has not."""
+    """An operator of the release, or one of ours that the release lacks."""
 
     theirs: str  # the operator in words, or "none"
-    where: str  # its place in our network; for one of theirs alone, the place before it
-    checks: int  # how many comparisons were made
+    where: str  # its path in our network; for an operator that only they have, the path before it
+    checks: int  # the number of comparisons
     found: tuple[Found, ...] = ()
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one network."""
+    """The result of comparing one network."""
 
     release: Release
     rows: tuple[Row, ...]
@@ -66,10 +66,10 @@ class Verdict:
 
 
 def compare(name: str) -> Verdict:
-    """A network of ours against its release.
+    """Compare a network of ours with its release.
 
     Raises:
-        KeyError: for a network without one.
+        KeyError: for a network without a release.
     """
     release = RELEASES[name]
     theirs, ours = _settled(written(release.operators)), _settled(traced(name, release.dropout))
@@ -120,7 +120,7 @@ def written(operators: Chain) -> list[Step]:
 
 
 def _settled(steps: Sequence[Step]) -> list[Step]:
-    """A ReLU behind a max pool put before it, where it gives the same numbers."""
+    """Move a ReLU that directly follows a max pool before it, which gives the same numbers."""
     steps = list(steps)
     fed = [i for step in steps for i in step.inputs]
     for i, (pool, relu) in enumerate(pairwise(steps)):
@@ -136,7 +136,7 @@ Pair = tuple[int | None, int | None]
 
 
 def _aligned(theirs: Sequence[Step], ours: Sequence[Step]) -> list[Pair]:
-    """Which step of theirs stands for which of ours, in order; None where one side has none."""
+    """Pairs of corresponding steps, (theirs, ours), in order; None where one side has none."""
     keys = [[(s.kind, s.settings.get("maps", s.settings.get("outputs"))) for s in side] for side in (theirs, ours)]
     if [kind for kind, _ in keys[0]] == [kind for kind, _ in keys[1]]:
         return [(i, i) for i in range(len(theirs))]
@@ -153,7 +153,7 @@ def _rows(theirs: Sequence[Step], ours: Sequence[Step], pairs: list[Pair]) -> It
     number = ({i: n for n, (i, _) in enumerate(pairs)}, {j: n for n, (_, j) in enumerate(pairs)})
 
     def feeding(side: int, steps: Sequence[Step], inputs: tuple[int, ...]) -> list[int]:
-        """The pairs that feed a step, seen through steps that only its side has."""
+        """The pairs that feed a step, skipping steps that only its side has."""
         found = []
         for i in inputs:
             while i >= 0 and None in pairs[number[side][i]]:
@@ -178,17 +178,17 @@ def _rows(theirs: Sequence[Step], ours: Sequence[Step], pairs: list[Pair]) -> It
 
 
 def _place(ours: Sequence[Step], pairs: list[Pair], number: int) -> str:
-    """The path of the step of ours in that pair, or of the last before it that has one."""
+    """The path of our step in that pair, or of the last step before it that has one."""
     numbers = (j for _, j in reversed(pairs[: number + 1]) if j is not None)
     return next((ours[j].where for j in numbers if ours[j].where), "")
 
 
 def _differences(theirs: Step, ours: Step) -> tuple[int, tuple[Found, ...]]:
-    """How many comparisons the two allow, and what differs."""
+    """The number of comparisons of the two steps, and the differences."""
     if theirs.kind != ours.kind:
         return 1, (Found("operator", _words(theirs), _words(ours)),)
     found = []
-    # Rounding that makes no difference for these maps is not among our settings.
+    # Our settings contain the rounding only if it makes a difference for these maps.
     stated = {what: value for what, value in theirs.settings.items() if what != "rounds" or what in ours.settings}
     for what, value in stated.items():
         mine = ours.settings.get(what)
@@ -204,11 +204,11 @@ def _same(theirs: object, ours: object) -> bool:
     return theirs == ours
 
 
-_OPENING = ("maps", "outputs", "share", "window")  # settings that need no name in words
+_OPENING = ("maps", "outputs", "share", "window")  # settings written without their name
 
 
 def _words(step: Step) -> str:
-    """max pool 3, stride 2, padding 0."""
+    """A step in words, such as ``max pool 3, stride 2, padding 0``."""
     settings = {what: value for what, value in step.settings.items() if value is not None}
     opening = [shown(settings[what]) for what in _OPENING if what in settings]
     rest = [f"{what} {shown(value)}" for what, value in settings.items() if what in ("stride", "padding", "size")]

@@ -1,6 +1,6 @@
-"""How long a whole training step of a network takes: on our layers, and on torch's.
+"""Time a whole training step of a network with our layers and with torch's.
 
-Each way runs in its own process, since ways differ in how they use memory: ours keep it, as the command line does,
+Each way runs in its own process, since the ways manage memory differently: ours keep it, as the command line does,
 torch's leave it to glibc. Rounds alternate, so that a change of the machine's speed affects all ways alike.
 """
 
@@ -38,25 +38,25 @@ WAYS = {
     "auto_compiled": {"layers": "custom", "last": "auto", "compile": True},
     "native": {"layers": "custom", "last": "auto", "algorithm": "native"},
 }
-_SILENT = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}  # or the profiler reports that there is no GPU
-_LEAST_SECONDS = 0.1  # of a round, of as many steps as that takes
+_SILENT = {"KINETO_LOG_LEVEL": "99", "TORCH_CPP_LOG_LEVEL": "ERROR"}  # else the profiler reports that there is no GPU
+_LEAST_SECONDS = 0.1  # approximate length of a round, which sets its number of steps
 
 
 @dataclass
 class Timing:
-    """Of one way."""
+    """The times and the memory of one way."""
 
-    seconds: list[float] = field(default_factory=list)  # of a step, by round
+    seconds: list[float] = field(default_factory=list)  # per step, by round
     first: float = 0.0  # seconds of the first step, in which a network is compiled
-    tensors: float = 0.0  # MB that tensors held at most in a step, beyond network and optimizer
-    process: float = 0.0  # MB that the process held at most
+    tensors: float = 0.0  # peak MB of tensors in a step, beyond network and optimizer
+    process: float = 0.0  # peak MB of the process
 
     @property
     def median(self) -> float:
         return statistics.median(self.seconds)
 
     def ratio(self, other: Timing) -> float:
-        """The median of the rounds' ratios of these seconds to the other's."""
+        """The median over the rounds of the ratio of these seconds to the other's."""
         return statistics.median(a / b for a, b in zip(self.seconds, other.seconds, strict=True))
 
 
@@ -90,14 +90,14 @@ def _prepared(name: str, shape: Sequence[int], way: Mapping[str, Any]) -> Callab
     return stepper(network, images)
 
 
-_step: Callable[[], None]  # of a process that measures one way
+_step: Callable[[], None]  # the step of this process, which measures one way
 
 
 def _begin(name: str, shape: Sequence[int], way: str, threads: int) -> tuple[int, float]:
-    """Prepare this process and take three steps; returns how many steps a round has, and the first one's seconds."""
+    """Prepare this process and run three steps; returns the number of steps per round and the first step's seconds."""
     global _step
     torch.set_num_threads(threads)
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # which warns of a compiler without CUDA
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns about a compiler without CUDA
     if WAYS[way]["layers"] == "custom":
         keep_memory()
     _step = _prepared(name, shape, WAYS[way])
@@ -106,7 +106,7 @@ def _begin(name: str, shape: Sequence[int], way: str, threads: int) -> tuple[int
 
 
 def _round(steps: int) -> float:
-    """Seconds of a step, the mean over a round."""
+    """The mean seconds per step over a round."""
     begun = time.perf_counter()
     for _ in range(steps):
         _step()
@@ -114,7 +114,7 @@ def _round(steps: int) -> float:
 
 
 def _memory() -> tuple[float, float]:
-    """MB that tensors held at most in a step, and the process at any time."""
+    """The peak MB of tensors in a step, and of the process at any time."""
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     return peak_megabytes(_step), held
 
@@ -131,15 +131,15 @@ def _ask(way: str, process: ProcessPoolExecutor, work: Callable[..., Any], *argu
 def measure(
     name: str, shape: Sequence[int], ways: Sequence[str], rounds: int, tell: Callable[[str], None] = lambda line: None
 ) -> dict[str, Timing]:
-    """The times of the ways, in turn, and their memory.
+    """Measure the times of the ways, in turn, and their memory.
 
     Args:
         shape: of the images, (N, C, H, W).
         ways: keys of `WAYS`.
-        tell: called with each step of the work, a line of text.
+        tell: called with a line of text for each step of the work.
 
     Raises:
-        UserError: where one of them cannot run.
+        UserError: if one of the ways cannot run.
     """
     for variable, level in _SILENT.items():
         os.environ.setdefault(variable, level)
@@ -161,14 +161,14 @@ def measure(
 
 
 def peak_megabytes(work: Callable[[], object]) -> float:
-    """How much more memory tensors held at the worst moment of `work` than before it, in MB.
+    """The peak memory of tensors during `work` beyond that before it, in MB.
 
-    Every allocation and every release of torch's CPU allocator is added up in the order of time. What kernels hold for
-    themselves is not seen, on either side of a comparison.
+    Adds up every allocation and release of torch's CPU allocator in the order of time. Memory that kernels allocate
+    for themselves is not counted, for either side of a comparison.
     """
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         work()
-    recorded: Any = record.profiler  # whose events torch declares without their bytes
+    recorded: Any = record.profiler  # torch's type declaration of its events lacks the bytes
     events = [event for event in recorded.kineto_results.events() if event.name() == "[memory]"]
     held = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
@@ -178,14 +178,14 @@ def peak_megabytes(work: Callable[[], object]) -> float:
 
 
 def operations(name: str, shape: Sequence[int]) -> int:
-    """Additions and multiplications of a step: two a multiplication of the forward pass, and thrice that."""
+    """Additions and multiplications of a step: two per multiply-accumulate of the forward pass, times three."""
     with torch.device("meta"):
         network = models.create(name, in_channels=shape[1], layers="torch")
     return 6 * shape[0] * summarize(network, tuple(shape[1:])).macs
 
 
 def peak() -> float | None:
-    """Operations a second that these threads can do at most in float32, by a loop of them; None without kernels."""
+    """The peak float32 operations per second of these threads, measured with a loop; None without native kernels."""
     if native.missing():
         return None
     library, steps = native.library(), 2_000_000
@@ -199,7 +199,7 @@ def peak() -> float | None:
 
 
 def bandwidth() -> float:
-    """Bytes a second that these threads read and write at most, by copying 256 MB."""
+    """The peak bytes per second that these threads read and write, measured by copying 128 MiB."""
     source = torch.ones(2**25)
     target = torch.empty_like(source)
     best = float("inf")

@@ -1,7 +1,7 @@
 """A network of ours as a list of steps in the notation of :mod:`repronet.papers.releases`.
 
 The network is built and run once on torch's meta device, without memory for weights: a hook on every layer reads its
-settings, a mode sees how layers are joined, and another how fresh weights were drawn.
+settings, one torch mode records how layers are joined, and another how weights are initialised.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _JOINS = {"cat": "concatenation", "add": "sum", "iadd": "sum", "mul": "product",
 
 @dataclass(frozen=True)
 class Step:
-    """An operator at work."""
+    """One use of an operator."""
 
     kind: str
     settings: Mapping[str, Value | Start | None]
@@ -39,10 +39,10 @@ class Step:
 
 
 def traced(name: str, dropout: float | None = None) -> list[Step]:
-    """The steps of a network of :mod:`repronet.models` in training, each behind those that feed it.
+    """The steps of a network of :mod:`repronet.models` in training, each after those that feed it.
 
     Args:
-        dropout: the share that it drops; None for its own.
+        dropout: the dropout probability; None for the network's own.
 
     The order is that of a release: depth first from the scores, the longer branch of a sum first, auxiliary
     classifiers at the end.
@@ -62,20 +62,20 @@ def _traced(name: str, dropout: float | None) -> list[Step]:
         set_dropout(network, dropout)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.eval()  # a tenth of the time without numbers
+            module.eval()  # takes a tenth of the time on the meta device
     trace = _Trace(network, starts)
     return trace.in_order(trace.run(torch.zeros(2, *NETWORKS[name].input)))
 
 
 class _Starts(TorchDispatchMode):
-    """Sees how tensors are filled, and keeps the last of it by their memory, which ``.data`` shares."""
+    """Records how each tensor was last filled, keyed by its memory, which ``.data`` shares."""
 
     def __init__(self) -> None:
         super().__init__()
         self._of: dict[int, tuple[str, float]] = {}
 
     def __enter__(self) -> _Starts:
-        # On the meta device torch's own draws nothing, so that there would be nothing to see.
+        # On the meta device torch's own function draws nothing, so there would be nothing to record.
         self._truncated, nn.init.trunc_normal_ = nn.init.trunc_normal_, self._draw_truncated
         return super().__enter__()
 
@@ -105,7 +105,7 @@ class _Starts(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
     def start(self, tensor: Tensor | None, weight: Tensor) -> Start | None:
-        """Of a parameter of the layer with that weight; None if it was filled in another way."""
+        """How a parameter of the layer with that weight was initialised; None if in an unknown way."""
         found = None if tensor is None else self._of.get(_memory(tensor))
         return None if found is None else Start(*found, weight[0].numel(), weight[:, 0].numel())
 
@@ -115,7 +115,7 @@ def _memory(tensor: Tensor) -> int:
 
 
 class _Trace(TorchFunctionMode):
-    """Sees what layers make of each other's outputs."""
+    """Records the layers that run and the operations on their outputs."""
 
     def __init__(self, network: nn.Module, starts: _Starts):
         super().__init__()
@@ -123,12 +123,12 @@ class _Trace(TorchFunctionMode):
         self._network = network
         self._starts = starts
         self._from: dict[int, int] = {}  # tensor to step
-        self._kept: list[Tensor] = []  # so that no other takes its id
+        self._kept: list[Tensor] = []  # keeps tensors alive, so that ids are not reused
         self._depth: list[int] = []
         self._inside = 0
 
     def run(self, images: Tensor) -> list[int]:
-        """The steps that the outputs come from, that of the scores first."""
+        """Run the network; returns the steps that give its outputs, that of the scores first."""
         for path, module in self._network.named_modules():
             read = reader(module)
             if read is not None and "parametrizations" not in path:
@@ -143,13 +143,13 @@ class _Trace(TorchFunctionMode):
         self._inside += 1
 
     def _leave(self, path: str, read: Reader, inputs: tuple, output: Tensor) -> None:
-        if self._inside == 1:  # else it is a part of a layer
+        if self._inside == 1:  # otherwise it is a part of a layer
             found = read(self._network.get_submodule(path), inputs[0], output, self._starts.start)
             self._note(output, path, found, [inputs[0]])
         self._inside -= 1
 
     def _note(self, output: Tensor, where: str, found: Described | None, sources: list[Tensor]) -> None:
-        """`found` is None for what passes the maps on as they are."""
+        """Record the step that gave ``output``; `found` is None if it passes the maps on unchanged."""
         inputs = tuple(self._from[id(source)] for source in sources)
         self._kept.append(output)
         if found is None:
@@ -171,7 +171,7 @@ class _Trace(TorchFunctionMode):
         return result
 
     def in_order(self, outputs: list[int]) -> list[Step]:
-        """The steps that feed the outputs, as :func:`traced` says."""
+        """The steps that feed the outputs, in the order that :func:`traced` describes."""
         order: dict[int, int] = {-1: -1}
         self._visit(outputs[0], order)
         attached = {output: self._visit(output, dict(order)) for output in outputs[1:]}
@@ -184,14 +184,14 @@ class _Trace(TorchFunctionMode):
         ]
 
     def _fed(self, step: int) -> list[int]:
-        """The inputs of a step; those of a sum or product, in which the order means nothing, by their depth."""
+        """The inputs of a step; those of a sum or product, whose order has no meaning, sorted by their depth."""
         kind, inputs = self.steps[step].kind, list(self.steps[step].inputs)
         if kind in ("sum", "product"):
             inputs.sort(key=lambda i: self._depth[i] if i >= 0 else 0, reverse=kind == "sum")
         return inputs
 
     def _visit(self, output: int, order: dict[int, int]) -> int:
-        """Number what feeds `output`, and it; the highest number that was there before and is met."""
+        """Number `output` and the steps that feed it; returns the highest number met that was given before, or −1."""
         before, met, stack = len(order) - 1, -1, [(output, False)]
         while stack:
             step, fed = stack.pop()

@@ -1,4 +1,4 @@
-"""Whether a network is the one that was published: sizes, shapes, fields and connections against `repronet.papers`."""
+"""Verify that a network is the published one: sizes, shapes, fields and connections against `repronet.papers`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Check:
 
 
 def verify(name: str) -> list[Check]:
-    """Every check that the facts about the network allow.
+    """Run every check that the known facts about the network allow.
 
     Raises:
         KeyError: for an unknown name.
@@ -43,7 +43,7 @@ def verify(name: str) -> list[Check]:
 
 
 def measured(name: str) -> tuple[nn.Module, Summary]:
-    """The network and its summary for its own images, without memory for weights where it can be built so."""
+    """The network and its summary for its own image size, without memory for weights if it can be built so."""
     network = models.without_memory(name).eval()
     return network, summarize(network, NETWORKS[name].input)
 
@@ -73,7 +73,7 @@ def _macs(facts: Facts, summary: Summary) -> Iterator[Check]:
 
 
 def _as_recorded(name: str, network: nn.Module, summary: Summary) -> Iterator[Check]:
-    """Against the golden record, which says what it was when it was last proved."""
+    """Compare with the golden record, which holds the figures from the last time the network was verified."""
     record = golden().get(name)
     if record is None:
         yield Check("golden record", "none", "one", False)

@@ -1,4 +1,4 @@
-"""Labels that are probably wrong, by what a network answers: confident learning."""
+"""Find labels that are probably wrong from a network's answers: confident learning."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from torch import Tensor
 
 from repronet.errors import UserError
 
-MOST_OF_GUESSING = 0.5  # of the error of naming the commonest class, up to which a network judges labels
+MOST_OF_GUESSING = 0.5  # share of the error of always guessing the commonest class, up to which labels are judged
 
 
 def require_cleanlab(key: str) -> None:
-    """Refuse what needs cleanlab where it is missing.
+    """Check that cleanlab is installed.
 
     Raises:
-        UserError: with what to install.
+        UserError: if it is not, with the command that installs it.
     """
     if find_spec("cleanlab") is None:
         raise UserError(f"{key}: needs cleanlab to find wrong labels: pip install cleanlab")
 
 
 def errs_too_often(likely: Tensor, labels: Tensor) -> str | None:
-    """Why a network's answers judge no labels, in words; None where they do.
+    """Why a network's answers are too poor to judge labels, in words; None if they are good enough.
 
-    It must be right on half at least of what naming the commonest class alone gets wrong. With one that has hardly
-    learned anything, confident learning takes the mistakes of the network for those of the labels.
+    Its error must be at most half of that of always guessing the commonest class. With a network that has hardly
+    learned anything, confident learning takes the network's mistakes for wrong labels.
 
     Args:
         likely, labels: as of :func:`wrong_labels`.
@@ -44,16 +44,16 @@ def errs_too_often(likely: Tensor, labels: Tensor) -> str | None:
 def wrong_labels(likely: Tensor, labels: Tensor) -> list[int]:
     """Rows whose labels are probably wrong, the least likely label first.
 
-    By cleanlab: of each class as many as its estimated noise, where the label is less likely than another class (C. G.
+    By cleanlab: for each class as many as its estimated noise, if another class is likelier than the label (C. G.
     Northcutt, L. Jiang, I. L. Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70, 2021).
 
     Args:
-        likely: probabilities (N, classes), best of a network that was not trained on these images.
+        likely: probabilities (N, classes), preferably of a network that was not trained on these images.
         labels: (N,).
     """
-    if len(labels.unique()) < 2:  # of one class there is nothing to learn the noise from, and cleanlab refuses
+    if len(labels.unique()) < 2:  # the noise cannot be estimated from one class, and cleanlab refuses
         return []
-    from cleanlab.filter import find_label_issues  # it takes seconds to import
+    from cleanlab.filter import find_label_issues  # importing it takes seconds
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="May not flag all label issues", category=UserWarning)

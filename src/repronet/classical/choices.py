@@ -1,4 +1,4 @@
-"""The pipelines by their names, with their keys. Needs no torch."""
+"""The names of the pipelines and their config keys. Does not import torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COSTS = [0.01, 0.1, 1.0, 10.0]
 
 @dataclass
 class Keys:
-    """What every pipeline has."""
+    """The config keys of every pipeline."""
 
     costs: list[float] = optional(RATES, "values of the SVM's C; validation chooses among them", COSTS)
     size: int = optional(COUNT, "height and width that images are resized to", 32)
@@ -50,7 +50,7 @@ class FisherKeys(SiftKeys):
 
 
 def _enter(name: str, kind: str, keys: type, title: str) -> None:
-    """Register the class ``kind`` of :mod:`repronet.classical.pipelines`, which is imported when it is built."""
+    """Register the class ``kind`` of :mod:`repronet.classical.pipelines`, imported only when it is built."""
 
     def build(num_classes: int, in_channels: int, layers: ModuleType, **values: Any) -> Pipeline:
         pipelines = import_module("repronet.classical.pipelines")

@@ -1,4 +1,4 @@
-"""From the local descriptors of an image to one vector: words counted in cells, and Fisher vectors."""
+"""Encoding the local descriptors of an image as one vector: word counts in a spatial pyramid, and Fisher vectors."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch.nn import functional as F
 
 
 def nearness(descriptors: Tensor, words: Tensor) -> Tensor:
-    """2·xᵀw − ‖w‖², largest for the word w next to x: (…, D) and (K, D) → (…, K). It is ‖x‖² − ‖x − w‖²."""
+    """2·xᵀw − ‖w‖² = ‖x‖² − ‖x − w‖², largest for the word w nearest to x: (…, D) and (K, D) → (…, K)."""
     return 2 * descriptors @ words.t() - words.square().sum(1)
 
 
 def pyramid(words: Tensor, vocabulary: int, levels: int) -> Tensor:
-    """How often each word comes in each cell: int64 (N, h, w) → (N, K · (1 + 4 + 16 + …)), level by level, row by row.
+    """Weighted word counts in each cell: int64 (N, h, w) → (N, K · (1 + 4 + 16 + …)), level by level, row by row.
 
-    Level l cuts the image into 2^l × 2^l cells. Its shares of all places are weighted as in S. Lazebnik, C. Schmid,
-    J. Ponce, "Beyond Bags of Features", CVPR 2006, equation 3: 2^−L at level 0, and 2^−(L − l + 1) above.
+    Level l divides the image into 2^l × 2^l cells. Its counts, as fractions of h·w, are weighted as in S. Lazebnik,
+    C. Schmid, J. Ponce, "Beyond Bags of Features", CVPR 2006, equation 3: 2^−L at level 0, and 2^−(L − l + 1) above.
 
     Args:
         vocabulary: K.
-        levels: L + 1, how many there are.
+        levels: L + 1, the number of levels.
     """
     images, height, width = words.shape
     found = []
@@ -39,15 +39,15 @@ def pyramid(words: Tensor, vocabulary: int, levels: int) -> Tensor:
 
 
 def posteriors(descriptors: Tensor, weights: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """γ, how likely each Gaussian of the mixture gave each descriptor: (…, D) → (…, K)."""
+    """γ, the posterior probability of each Gaussian of the mixture for each descriptor: (…, D) → (…, K)."""
     return F.softmax(log_densities(descriptors, weights, means, variances), dim=-1)
 
 
 def log_densities(descriptors: Tensor, weights: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """log(π·N(x; μ, σ²)) of each Gaussian, less D/2·log(2π): (…, D) → (…, K).
+    """log(w·N(x; μ, σ²)) of each Gaussian, without the constant −D/2·log(2π): (…, D) → (…, K).
 
     Args:
-        weights: (K,).
+        weights: w, (K,).
         means, variances: (K, D), of diagonal Gaussians.
     """
     precisions = 1 / variances
@@ -57,9 +57,9 @@ def log_densities(descriptors: Tensor, weights: Tensor, means: Tensor, variances
 
 
 def fisher_vector(descriptors: Tensor, weights: Tensor, means: Tensor, variances: Tensor) -> Tensor:
-    """How the mixture would have to change to fit an image's descriptors better: (N, P, D) → (N, 2·K·D).
+    """Fisher vectors: scaled log-likelihood gradients by the mixture's parameters, (N, P, D) → (N, 2·K·D).
 
-    The derivatives by means, then by standard deviations, with the signed square root and then unit length::
+    The gradients by means, then by standard deviations, after a signed square root and scaling to unit length::
 
         G_μk = 1/(P·√w_k)    Σ_p γ_p(k) (x_p − μ_k)/σ_k
         G_σk = 1/(P·√(2w_k)) Σ_p γ_p(k) ((x_p − μ_k)²/σ_k² − 1)

@@ -1,4 +1,4 @@
-"""A pipeline and its training: features are computed once, and each epoch fits the SVM with another C."""
+"""The base class of pipelines and their training: features are computed once, each epoch fits the SVM for another C."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from repronet.models.fixed_size import FixedSize
 from repronet.training.module import ImageClassifier
 
 log = logging.getLogger("repronet.train")
-PICTURES = 2000  # of the training split, at most, that a vocabulary is fitted to
-SPARSE = 0.2  # share of numbers other than zero, below which these alone are kept
+PICTURES = 2000  # maximum number of training images that a vocabulary is fitted to
+SPARSE = 0.2  # fraction of nonzero values, below which features are stored as a sparse matrix
 
 
 class Solver(Optimizer):
-    """An optimizer whose step is the whole way to the optimum; its learning rate is the SVM's C."""
+    """An optimizer whose single step goes all the way to the optimum; its learning rate is the SVM's C."""
 
     def __init__(self, params: Any):
         super().__init__(params, {"lr": 1.0})
@@ -44,16 +44,16 @@ class Solver(Optimizer):
 
 
 class FittedClassifier(ImageClassifier):
-    """An ImageClassifier for a :class:`Pipeline`, which is fitted and not trained.
+    """An ImageClassifier for a :class:`Pipeline`, which is fitted instead of trained.
 
-    What an epoch is to a network, a value of C is here: the epoch of the lowest validation error is the C that is
-    chosen. Training figures are those of all training images after the fit, without augmentation.
+    Each epoch stands for one value of C: the epoch with the lowest validation error gives the chosen C. Training
+    figures are computed on all training images after the fit, without augmentation.
     """
 
     network: Pipeline
 
     def setup(self, stage: str) -> None:
-        """Raises: UserError, where an image may have several labels."""
+        """Raises: UserError, if an image may have several labels."""
         if self.multilabel:
             raise UserError(f"model={self.network.architecture}: knows one label per image, and these have several")
         self.automatic_optimization = False
@@ -64,7 +64,7 @@ class FittedClassifier(ImageClassifier):
         return {"optimizer": solver, "lr_scheduler": {"scheduler": schedule, "interval": "epoch", "name": "train/lr"}}
 
     def on_train_start(self) -> None:
-        """Fit the vocabulary, unless the run is resumed and has one, and compute the training images' features."""
+        """Fit the vocabulary, unless a resumed run already has one, and compute the features of the training images."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, ImageDataModule)
         self._validated = dict[int, Rows]()
@@ -78,7 +78,7 @@ class FittedClassifier(ImageClassifier):
 
     @torch.no_grad()
     def _gathered(self, data: ImageDataModule) -> tuple[Rows, Tensor]:
-        """Features and labels of the training split."""
+        """Compute features and labels of the training split."""
         started, quiet, labels = time.monotonic(), self.trainer.progress_bar_callback is None, list[Tensor]()
 
         def blocks() -> Iterator[Tensor]:
@@ -92,7 +92,7 @@ class FittedClassifier(ImageClassifier):
         return rows, torch.cat(labels)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
-        """Fit the SVM to all training images with the epoch's C, whatever the batch."""
+        """Fit the SVM to all training images with the epoch's C; the batch is ignored."""
         solver = self.optimizers()
         assert isinstance(solver, LightningOptimizer)
         solver.step(closure=partial(self._solve, solver.param_groups[0]["lr"]))
@@ -104,7 +104,7 @@ class FittedClassifier(ImageClassifier):
 
     @torch.no_grad()
     def _solve(self, cost: float) -> None:
-        """From the solution for the C before it; the first from zero."""
+        """Fit the SVM, starting from the solution for the previous C; the first fit starts from zero."""
         svm = self.network.svm
         start = self._weights() if self.trainer.current_epoch else torch.zeros(svm.out_features, svm.in_features + 1)
         found = solved(self._features, self._labels, cost, start)
@@ -113,14 +113,14 @@ class FittedClassifier(ImageClassifier):
 
     @torch.no_grad()
     def _weights(self) -> Tensor:
-        """(classes, D + 1), the bias last."""
+        """The SVM's weights (classes, D + 1), the bias last."""
         return torch.cat([self.network.svm.weight, self.network.svm.bias[:, None]], 1).cpu()
 
     def _scores(self, features: Rows) -> Tensor:
         return scores_of(features, self._weights()).to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """The features of a batch are computed in the first epoch and kept for the others."""
+        """Evaluate a batch; its features are computed in the first epoch and kept for the later ones."""
         if self.trainer.state.fn != "fit":
             super().validation_step(batch, batch_idx)
             return
@@ -138,17 +138,17 @@ class FittedClassifier(ImageClassifier):
 
 
 class Pipeline(FixedSize):
-    """Features under a linear SVM, one against all the others for each class.
+    """Features followed by a linear SVM, one class against all others.
 
     Args:
-        features: how many an image has.
+        features: number of features per image.
         costs: values of C, in the order in which they are tried.
 
     Shapes: (N, channels, size, size) → scores (N, num_classes).
     """
 
     task_class = FittedClassifier
-    fits = ""  # what comes before the SVM and is learned, in words
+    fits = ""  # description of the part before the SVM that is fitted to images; "" if none is
     architecture: str
 
     def __init__(self, features: int, num_classes: int, layers: ModuleType, costs: list[float], size: int):
@@ -168,17 +168,17 @@ class Pipeline(FixedSize):
 
 
 def compact(features: Tensor) -> Rows:
-    """(N, D) as a sparse matrix where most of it is zero."""
+    """Features (N, D) as a NumPy array, or as a sparse matrix if most values are zero."""
     found = features.detach().cpu().numpy()
     return csr_array(found) if np.count_nonzero(found) < SPARSE * found.size else found
 
 
 def stacked(blocks: Iterable[Tensor], rows: int) -> Rows:
-    """Features, block below block: sparse if the first block is, else in a file that memory is mapped to."""
+    """Stack blocks of features: as a sparse matrix if the first block is sparse, else in a memory-mapped file."""
     sparse, mapped, done = list[csr_array](), None, 0
     for block in blocks:
         if done == 0 and not isinstance(compact(block), csr_array):
-            with tempfile.TemporaryFile() as file:  # gone with the last use of the memory
+            with tempfile.TemporaryFile() as file:  # the file is deleted when the memory map is released
                 mapped = np.memmap(file, np.float32, "w+", shape=(rows, block.shape[1]))
         found = block.detach().cpu().numpy()
         if mapped is None:

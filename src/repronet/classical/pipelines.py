@@ -1,7 +1,7 @@
-"""The four pipelines, modules like any network: images in, scores of classes out.
+"""The four pipelines, modules like any network: from images to class scores.
 
-What is fitted stands in buffers, and the SVM in a linear layer, so that a checkpoint holds tensors alone. Descriptors
-are kornia's and scikit-image's, estimators scikit-learn's.
+Fitted values are buffers and the SVM is a linear layer, so that a checkpoint holds tensors only. The descriptors come
+from kornia and scikit-image, the estimators from scikit-learn.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from repronet.classical.fitting import Pipeline
 from repronet.data.eval_transform import LUMA
 from repronet.errors import UserError
 
-SAMPLE = 100_000  # descriptors that a vocabulary is fitted to
+SAMPLE = 100_000  # maximum number of descriptors that a vocabulary is fitted to
 
 
 class PixelsSvm(Pipeline):
@@ -29,13 +29,13 @@ class PixelsSvm(Pipeline):
         super().__init__(in_channels * size * size, num_classes, layers, costs, size)
 
     def features(self, images: Tensor) -> Tensor:
-        return images.flatten(1) / self.svm.in_features**0.5  # of length 1 about, for which the same C suit any size
+        return images.flatten(1) / self.svm.in_features**0.5  # length about 1, so that the same C suit any size
 
 
 class HogSvm(Pipeline):
-    """Histograms of oriented gradients under a linear SVM (N. Dalal, B. Triggs, CVPR 2005).
+    """Histograms of oriented gradients with a linear SVM (N. Dalal, B. Triggs, CVPR 2005).
 
-    By scikit-image, in blocks of 2×2 cells, each pixel's gradient being that of the channel where it is steepest.
+    Computed by scikit-image in blocks of 2×2 cells; each pixel has the gradient of the channel where it is steepest.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class HogSvm(Pipeline):
 
 
 class SiftPipeline(Pipeline):
-    """Dense SIFT of the grey image by kornia, on a square grid of places, and an encoding of it.
+    """Dense SIFT of the grey image by kornia, on a square grid of positions, and an encoding of it.
 
     Args:
-        encoded: features of an image.
+        encoded: number of encoded features per image.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class SiftPipeline(Pipeline):
         self.stride, self.bin = stride, bin
         make = library("kornia.feature").DenseSIFTDescriptor
         sift = make(spatial_bin_size=bin, rootsift=False, stride=stride, padding=0).requires_grad_(False)
-        self.sift = (sift,)  # whose kernels are constants: in a tuple, they are no weights of the network
+        self.sift = (sift,)  # in a tuple, so that its constant kernels are not weights of the network
 
     @torch.no_grad()
     def descriptors(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, h, w, 128)."""
+        """Dense SIFT descriptors: (N, C, H, W) → (N, h, w, 128)."""
         grey = images if images.shape[1] == 1 else (images * images.new_tensor(LUMA)[:, None, None]).sum(1, True)
         return self.sift[0](grey).movedim(1, -1)
 
     def patch(self, row: int, column: int) -> tuple[slice, slice]:
-        """The pixels that the descriptor of a place looks at, from beyond the border where it stands there."""
+        """The pixels that the descriptor at a grid position covers; the slices may extend beyond the image."""
         top, left = (place * self.stride - self.bin // 2 for place in (row, column))
         return slice(top, top + 4 * self.bin), slice(left, left + 4 * self.bin)
 
     def affinity(self, images: Tensor) -> Tensor:
-        """How near each descriptor is to each word, (N, h, w, K); the largest is its word."""
+        """The similarity of each descriptor to each word, (N, h, w, K); the largest one assigns the word."""
         raise NotImplementedError
 
     def importance(self) -> Tensor:
@@ -100,7 +100,7 @@ class SiftPipeline(Pipeline):
         raise NotImplementedError
 
     def sample(self, images: Tensor, seed: int) -> np.ndarray:
-        """Some descriptors of the images, (:data:`SAMPLE` at most, 128)."""
+        """A random sample of the images' descriptors, (at most :data:`SAMPLE`, 128)."""
         draw = torch.Generator().manual_seed(seed)
         found = []
         for part in images.split(250):
@@ -112,9 +112,9 @@ class SiftPipeline(Pipeline):
 class BovwSpmSvm(SiftPipeline):
     """Visual words of dense SIFT, counted in a spatial pyramid (Lazebnik, Schmid, Ponce 2006).
 
-    Words are the means of k-means. The paper's kernel is the histogram intersection; here it is the additive χ² kernel,
-    whose explicit map a linear SVM can do with (A. Vedaldi, A. Zisserman, "Efficient Additive Kernels via Explicit
-    Feature Maps", PAMI 2012), three numbers for each count.
+    Words are the means of k-means. The paper uses the histogram intersection kernel; here it is the additive χ² kernel,
+    whose explicit feature map allows a linear SVM (A. Vedaldi, A. Zisserman, "Efficient Additive Kernels via Explicit
+    Feature Maps", PAMI 2012); it maps each count to three numbers.
     """
 
     fits = "visual words"
@@ -164,7 +164,7 @@ class BovwSpmSvm(SiftPipeline):
 class FisherSvm(SiftPipeline):
     """Fisher vectors of dense SIFT (Perronnin, Sánchez, Mensink 2010).
 
-    Descriptors lose dimensions by PCA, and a mixture of diagonal Gaussians is fitted to them.
+    PCA reduces the dimension of the descriptors, and a mixture of diagonal Gaussians is fitted to them.
     """
 
     fits = "principal components and Gaussians"
@@ -210,7 +210,7 @@ class FisherSvm(SiftPipeline):
             buffer.copy_(torch.from_numpy(values))
 
     def reduced(self, images: Tensor) -> Tensor:
-        """Descriptors in their principal components, (N, h, w, components)."""
+        """Descriptors projected onto the principal components, (N, h, w, components)."""
         return (self.descriptors(images) - self.mean) @ self.components.t()
 
     def affinity(self, images: Tensor) -> Tensor:
@@ -230,10 +230,10 @@ def _require_enough(found: int, wanted: int, key: str) -> None:
 
 
 def library(name: str) -> Any:
-    """A module of a package that only these pipelines need.
+    """Import a module of a package that only these pipelines need.
 
     Raises:
-        UserError: when it is not installed.
+        UserError: when the package is not installed.
     """
     try:
         return import_module(name)

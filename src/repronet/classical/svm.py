@@ -1,4 +1,4 @@
-"""Linear SVMs, one for each class against all others, on features in memory or in a mapped file."""
+"""Linear SVMs, one per class against all others, for features in memory or in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from torch.optim import LBFGS
 from repronet.errors import UserError
 
 log = logging.getLogger("repronet.train")
-ITERATIONS, HISTORY = 1000, 30  # of L-BFGS: at most, and the steps it remembers
-NEVER = -1e6  # the score of a class that has no training image
+ITERATIONS, HISTORY = 1000, 30  # of L-BFGS: maximum number of iterations, and of steps that it remembers
+NEVER = -1e6  # the score of a class without training images
 
 Rows: TypeAlias = Any  # features (N, D), float32: a csr_array, or an array, in memory or mapped to a file
 
 
 def scores_of(features: Rows, weights: Tensor) -> Tensor:
-    """(N, D) features and (classes, D + 1) weights, the bias last → (N, classes)."""
+    """Scores: features (N, D) and weights (classes, D + 1), the bias last → (N, classes)."""
     if isinstance(features, csr_array):
         return torch.from_numpy(features @ weights[:, :-1].t().numpy()) + weights[:, -1]
     return nn.functional.linear(torch.from_numpy(features), weights[:, :-1], weights[:, -1])
 
 
 def _summed(slopes: Tensor, features: Rows) -> Tensor:
-    """Over the images: (N, classes), (N, D) → (classes, D + 1), where the last feature is 1."""
+    """Sum of slope × feature over images: (N, classes), (N, D) → (classes, D + 1); the last feature is 1."""
     if isinstance(features, csr_array):
         found = torch.from_numpy(features.T @ slopes.numpy()).t()
     else:
@@ -36,7 +36,7 @@ def _summed(slopes: Tensor, features: Rows) -> Tensor:
 
 
 def _curvature(features: Rows, images: int, cost: float) -> Tensor:
-    """The second derivative along each weight if a tenth of the images are within the margin, (D + 1)."""
+    """The second derivative by each weight, if a tenth of the images is within the margin, (D + 1,)."""
     if isinstance(features, csr_array):
         squares = torch.from_numpy(features.power(2).sum(0))
     else:
@@ -48,26 +48,26 @@ def solved(features: Rows, labels: Tensor, cost: float, start: Tensor) -> Tensor
     """Weights and biases of a linear SVM for each class against all others, (classes, D + 1), the bias last.
 
     Minimizes ½ ‖w‖² + C Σₙ max(0, 1 − tₙ w·xₙ)² by L-BFGS, where tₙ is 1 for images of the class and −1 for others, and
-    xₙ ends in a 1. scikit-learn's LinearSVC minimizes the same, but holds dense features in memory twice more, in 8 and
-    16 bytes a number. L-BFGS needs fewer steps for weights that are scaled to a curvature of about one.
+    xₙ ends in a 1. scikit-learn's LinearSVC minimizes the same, but needs two more copies of dense features in memory,
+    with 8 and 16 bytes per number. L-BFGS needs fewer steps if weights are scaled to a curvature of about one.
 
     Args:
         cost: C.
-        start: where to begin, (classes, D + 1), for instance the solution for a smaller C.
+        start: initial weights, (classes, D + 1), for instance the solution for a smaller C.
 
     Raises:
-        UserError: where all images are of one class.
+        UserError: if all images are of one class.
     """
     present = labels.unique()
     if len(present) < 2:
         raise UserError("an SVM needs two classes, and all training images are of one; use another split")
     signs, unit = torch.where(labels[:, None] == present, 1.0, -1.0), _curvature(features, len(labels), cost).sqrt()
     scaled = (start[present] * unit).requires_grad_()
-    share = 1 / (cost * signs.numel())  # of the objective for w = 0
+    share = 1 / (cost * signs.numel())  # scales the objective to 1 at w = 0
     solver = LBFGS(
         [scaled],
         max_iter=ITERATIONS,
-        max_eval=25 * ITERATIONS,  # as many as its line search may take
+        max_eval=25 * ITERATIONS,  # as many as the line searches may take
         tolerance_grad=0,
         tolerance_change=1e-8,
         history_size=HISTORY,

@@ -1,4 +1,4 @@
-"""The command line: reads the words, hands them to a file of commands/, and turns every failure into one line."""
+"""The command line: reads the words, calls a module of commands/ with them, and reports any failure in one line."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from repronet import __version__
 from repronet.cli.failures import log, say
 from repronet.errors import Terminated, UserError, nearest
 
-BUSY = 1.5  # programs that want a core, for each core
-EXIT_CODES = {UserError: 2, Terminated: 143, KeyboardInterrupt: 130, Exception: 1}  # the first that an error is one of
+BUSY = 1.5  # load average per core above which the machine counts as busy
+EXIT_CODES = {UserError: 2, Terminated: 143, KeyboardInterrupt: 130, Exception: 1}  # the first matching class counts
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 0 done, 1 failed, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="backslashreplace")  # what a console cannot show is printed as \uNNNN
+            stream.reconfigure(errors="backslashreplace")  # characters that a console cannot show appear as \uNNNN
     _wait_asleep_where_it_is_busy()
-    # Read when torch is imported: an operator that Apple's GPU lacks runs on the processor, with torch's line once.
+    # torch reads this when imported: an operator that Apple's GPU lacks runs on the CPU, with one warning by torch.
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     try:
         code = _dispatch(_without_debug(sys.argv[1:] if words is None else words))
@@ -37,18 +37,18 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
 
 
 def _wait_asleep_where_it_is_busy() -> None:
-    """Let torch's threads sleep while they wait for each other, if other programs need the processor.
+    """Let torch's threads sleep, not spin, while they wait for each other, if other programs need the processor.
 
-    Awake, each keeps a core from the one that it waits for: a ResNet-18 on two cores with a load of nine trained at 3
-    images a second, and asleep at 16. On a quiet machine it is the other way round, by a tenth to a third. No number
-    changes by it. Read by OpenMP when torch is imported.
+    A spinning thread occupies a core that the awaited thread needs: on two cores with a load of nine, a ResNet-18
+    trained at 3 images per second, and with sleeping threads at 16. On an idle machine, spinning is faster, by a tenth
+    to a third. The results do not change. OpenMP reads the setting when torch is imported.
     """
     if hasattr(os, "getloadavg") and os.getloadavg()[0] > BUSY * (os.cpu_count() or 1):
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _without_debug(words: Sequence[str]) -> list[str]:
-    """The words without ``debug=…``, which is about this program and not about a run."""
+    """Set the log level by ``debug=…``; returns the other words, since this key is not part of a run."""
     log.setLevel(logging.NOTSET)
     for word in words:
         if word.startswith("debug="):

@@ -1,7 +1,7 @@
-"""``--shell-completion``: the line that a shell evaluates once, and what it is told at every TAB.
+"""``--shell-completion``: the script that a shell evaluates once, and the suggestions at every TAB.
 
-Hydra's completion knows no commands and composes the config at every TAB, which takes most of a second. What may stand
-in a word is in the tables of groups and keys, so neither Hydra nor torch is imported for it.
+Hydra's completion knows no commands and composes the config at every TAB, which takes most of a second. Here the
+suggestions come from the tables of groups and keys, so neither Hydra nor torch is imported.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from repronet.errors import UserError
 from repronet.models import MODELS
 
 FLAGS = ("--shell-completion", "-sc")
-# Bash takes a word apart at every "=", and wants what stands behind it.
+# Bash splits a word at every "=" and expects only the part after it.
 _BASH = r"""
 _repronet() {
     local word="${COMP_LINE:0:COMP_POINT}"
@@ -53,7 +53,7 @@ _UNINSTALL = {
 
 
 def answer(words: Sequence[str]) -> str:
-    """What is printed for a line with ``--shell-completion``."""
+    """The text to print for a command line with ``--shell-completion``."""
     at = next(number for number, word in enumerate(words) if word in FLAGS)
     asked = words[at + 1] if at + 1 < len(words) else ""
     what, _, shell = asked.partition("=")
@@ -66,7 +66,7 @@ def answer(words: Sequence[str]) -> str:
 
 
 def suggested(line: str) -> Iterator[str]:
-    """What may stand in place of the last word of ``line``, which begins with the name of the program."""
+    """The completions of the last word of ``line``, which begins with the name of the program."""
     *before, word = line.split(" ")
     return (found for found in _words(before[1:], word) if found.startswith(word))
 

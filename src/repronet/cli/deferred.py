@@ -1,10 +1,10 @@
-"""Large modules that libraries import at their own top, and that most commands never use: loaded when first asked.
+"""Lazy loading of large modules that libraries import at their top and that most commands never use.
 
 Lightning imports torchmetrics, whose ``__init__`` imports scipy.signal, matplotlib and torchvision; torchvision's
-imports its models, whose operators import torch's compiler, and so does the first optimizer. That is more than half of
-the seconds before a first step. Here such a module stands in ``sys.modules`` with its path and its name alone, so that
-its submodules can be imported, and runs its code when a name is asked of it that :data:`ELSEWHERE` does not know.
-Nothing that a library offers is missing; it only comes later. Only the command line does so: see :func:`defer`.
+imports its models, whose operators import torch's compiler, and so does the first optimizer. That takes more than half
+of the time before a first step. Here such a module is put into ``sys.modules`` with only its path and its name, so that
+its submodules can be imported; its code runs when a name is looked up in it that :data:`ELSEWHERE` does not list.
+Everything that a library offers is still there, only loaded later. Only the command line does this: see :func:`defer`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-# Names that are had without running the module: the submodule that defines each.
+# Names that are available without running the module, each with the submodule that defines it.
 ELSEWHERE: dict[str, dict[str, str]] = {
     "torchmetrics": {
         "Metric": "torchmetrics.utilities.checks",
@@ -52,13 +52,13 @@ class _Deferred(ModuleType):
             return getattr(import_module(ELSEWHERE[module][name]), name)
         if module in STAND_INS and (found := STAND_INS[module](self, name)) is not None:
             return found
-        if name.startswith("__"):  # what inspect and pickle ask of every module that there is
+        if name.startswith("__"):  # inspect and pickle look these up in every module
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         return getattr(run(self), name)
 
 
 def run(module: ModuleType) -> ModuleType:
-    """The module, whose code has run."""
+    """Run the code of the module, if it has not run yet, and return the module."""
     with _running:
         if isinstance(module, _Deferred):
             module.__class__ = ModuleType  # type: ignore[assignment]
@@ -71,16 +71,16 @@ def run(module: ModuleType) -> ModuleType:
 
 
 def _plotting(module: ModuleType, name: str) -> Any:
-    """Of torchmetrics' plots: types in annotations, and functions that a metric calls when it is plotted."""
+    """Stand-ins for torchmetrics' plots: types in annotations, and functions that a metric calls when it is plotted."""
     if name.startswith("plot_"):
         return lambda *given, **named: getattr(run(module), name)(*given, **named)
     return object if name.isupper() else None
 
 
 def _compiling(module: ModuleType, name: str) -> Any:
-    """Of torch's compiler: ``disable``, which an optimizer asks to leave its functions alone, ``graph_break``, which
-    does nothing where nothing is compiled, ``assume_constant_result``, which leaves a mark on a function, and the type
-    of what was compiled, which Lightning looks for. All are the compiler's own as soon as something is compiled.
+    """Stand-ins for torch's compiler: ``disable``, by which an optimizer excludes its functions from compilation;
+    ``graph_break``, which does nothing while nothing is compiled; ``assume_constant_result``, which marks a function;
+    and the type of compiled modules, which Lightning looks for. Once something is compiled, the compiler's own serve.
     """
     if name == "graph_break":
         return lambda: None
@@ -98,7 +98,7 @@ def _constant(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _left_alone(module: ModuleType) -> Callable[..., Any]:
     def disable(function: Callable[..., Any] | None = None, *given: Any, **named: Any) -> Callable[..., Any]:
-        if function is None:  # disable(reason=…), whose answer is the decorator
+        if function is None:  # disable(reason=…) returns a decorator
             return lambda later: disable(later, *given, **named)
 
         @wraps(function)
@@ -112,7 +112,7 @@ def _left_alone(module: ModuleType) -> Callable[..., Any]:
 
 
 class _Compiled(type):
-    """Stands for a type of a deferred module: nothing is an instance of it before that module has run."""
+    """A stand-in for a type of a deferred module: nothing is an instance of it before that module has run."""
 
     home: ModuleType
 
@@ -139,7 +139,7 @@ class _Deferring(Loader):
 
 
 class _There(Loader):
-    """Gives a submodule that its package has imported meanwhile."""
+    """A loader for a submodule that its package has imported in the meantime."""
 
     def __init__(self, module: ModuleType):
         self.module, self.spec = module, module.__spec__

@@ -1,4 +1,4 @@
-"""How commands fail: in one line each, after the traceback under ``debug=true``."""
+"""Error messages of commands: one line each, after the traceback if ``debug=true``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("repronet.cli")  # at level DEBUG under debug=true
 
 
 def say(error: BaseException) -> str:
-    """Print the one line that says what is wrong; returns it."""
+    """Print one line that says what is wrong; returns it."""
     if log.isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
     reason = in_one_line(error)
@@ -25,12 +25,12 @@ def say(error: BaseException) -> str:
 
 @contextmanager
 def writing(key: str, path: str | Path) -> Iterator[Path]:
-    """Where to write the file that ``key`` names; its folder is made."""
+    """Give the path of the file that ``key`` names, with its folder made; a failed write becomes a UserError."""
     file = Path(path).expanduser()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield file
     except OSError as error:
         raise UserError(f"{key}={file}: cannot be written ({error.strerror})") from error
-    except Fault as error:  # of write_whole, which names the file
+    except Fault as error:  # from write_whole, whose message names the file
         raise UserError(f"{key}={error}") from error

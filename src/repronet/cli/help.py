@@ -1,4 +1,4 @@
-"""The pages of ``--help``, made of the table of commands and the keys of their schemas. Needs no torch."""
+"""The pages of ``--help``, built from the table of commands and the keys of their schemas. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from repronet.terminal import WIDTH
 
 COLUMN = 24
 OPTIONS = {
-    # option: its column and what it does
+    # option: its text in the left column, and what it does
     "-m": ("-m, --multirun", "one run for every combination of comma-separated values"),
     "--config-dir": ("--config-dir DIR", "find your own files beside ours: DIR/experiment/mine.yaml"),
     "--config-name": ("--config-name NAME", "start from DIR/NAME.yaml instead of train.yaml"),
@@ -55,7 +55,7 @@ def overview() -> str:
 
 
 def command_page(words: Sequence[str]) -> str:
-    """The page of ``repronet COMMAND --help``: of the longest command at the beginning of ``words``."""
+    """The page of ``repronet COMMAND --help``, for the longest command that ``words`` begin with."""
     alike = [row for row in COMMANDS.values() if row.words.split()[0] == words[0]]
     said = [row for row in alike if list(words[: len(row.words.split())]) == row.words.split()]
     chosen = max(said, key=lambda row: len(row.words), default=alike[0])
@@ -80,14 +80,14 @@ def _paragraphs(text: str) -> Iterator[str]:
     for number, paragraph in enumerate(text.split("\n\n")):
         if number:
             yield ""
-        if paragraph.startswith("  "):  # a list, whose lines stay as they are
+        if paragraph.startswith("  "):  # a list, whose lines are kept
             yield textwrap.indent(paragraph, "  ")
         else:
             yield textwrap.fill(" ".join(paragraph.split()), WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
 
 
 def key_lines(command: Command) -> Iterator[str]:
-    """A row a key and group of a command; of one that takes the words of repronet train, what it has beside them."""
+    """One row for each key and group of a command; for one that takes the keys of repronet train, its own keys only."""
     if derived(command):
         yield "  Those of repronet train (repronet train --help), and"
     for group, choice in () if derived(command) else command.groups.items():
@@ -102,18 +102,18 @@ def key_lines(command: Command) -> Iterator[str]:
 
 
 def derived(command: Command) -> bool:
-    """Whether a command takes the words of repronet train, and some of its own."""
+    """Whether a command takes the keys of repronet train and has some of its own."""
     return command.trains and command.keys is not Train
 
 
 def own_keys(command: Command) -> list[Field[Any]]:
-    """The keys of a command; of a derived one, those that it has beside train's."""
+    """The keys of a command; for a derived one, those that it adds to train's."""
     known = {item.name for item in keys_of(Train)} if derived(command) else set()
     return [item for item in keys_of(command.keys) if item.name not in known]
 
 
 def group_lines(group: str) -> Iterator[str]:
-    """A row a key of a group, below headings that list the choices which have them."""
+    """One row for each key of a group, below headings that list the choices with these keys."""
     for names, items in keys_by_choice(group).items():
         typed = ", ".join(choice for name in names for choice in called(group, name))
         yield from ("", textwrap.fill(f"keys of {typed}" if names else "keys", WIDTH))
@@ -121,7 +121,7 @@ def group_lines(group: str) -> Iterator[str]:
 
 
 def shown(item: Field[Any]) -> str:
-    """The default of a key, or what stands for a value."""
+    """The default of a key, or a placeholder for its value."""
     rule, default = item.metadata.get("rule"), default_of(item)
     if default is None or default == MISSING:
         return rule.shown if rule else "VALUE"
@@ -138,7 +138,7 @@ def as_typed(value: Any) -> str:
 
 
 def described(item: Field[Any]) -> str:
-    """What a key does, with its choices where they are few and not in the other column."""
+    """The description of a key, with its choices unless the other column shows them."""
     about, rule = item.metadata.get("about", ""), item.metadata.get("rule")
     if rule is None or not rule.choices or rule.shown in shown(item):
         return about
@@ -146,7 +146,7 @@ def described(item: Field[Any]) -> str:
 
 
 def _row(left: str, right: str, column: int = COLUMN) -> str:
-    """Two columns; the right one begins on a line of its own where the left one is too long."""
+    """Two columns; the right one starts on a new line if the left one is too long."""
     indent = " " * column
     lines = textwrap.wrap(right, WIDTH - column, break_on_hyphens=False) or [""]
     if len(left) > column - 3:

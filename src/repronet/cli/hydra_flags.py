@@ -1,4 +1,4 @@
-"""Hydra's flags ``--cfg`` and ``--info``: what is composed of the words, shown as Hydra shows it."""
+"""Hydra's flags ``--cfg`` and ``--info``: the config that the words compose, printed in Hydra's format."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 def shown(
     command: str, words: Sequence[str], hydra: Sequence[str], kind: str, package: str | None, resolve: bool
 ) -> str:
-    """What ``--cfg`` prints: the config of the run, that of Hydra, or both.
+    """The text that ``--cfg`` prints: the config of the run, that of Hydra, or both.
 
     Args:
-        package: the part of it to print; None: all.
-        resolve: whether interpolations, as ``${seed}``, are printed as their values.
+        package: the part of the config to print; None: all.
+        resolve: whether interpolations such as ``${seed}`` are replaced by their values.
     """
     job = compose(command, words)
     composed = hydra_config(command, words, hydra)
@@ -52,7 +52,7 @@ def shown(
 
 
 def _with_interpolations(config: DictConfig, composed: DictConfig) -> None:
-    """Put back the interpolations of the files and words, for whose values ``config`` was checked."""
+    """Put the interpolations of the files and words back into ``config``, which was checked with their values."""
     for key in config:
         there = composed._get_node(key, validate_access=False)
         if there is None:
@@ -64,8 +64,8 @@ def _with_interpolations(config: DictConfig, composed: DictConfig) -> None:
 
 
 def show_info(command: str, words: Sequence[str], hydra: Sequence[str], what: str, multirun: bool) -> None:
-    """What ``--info`` prints: Hydra's plugins, search path, defaults and config."""
-    compose(command, words)  # says in one line what Hydra would say in many
+    """Print what ``--info`` asks for: Hydra's plugins, search path, defaults and config."""
+    compose(command, words)  # reports in one line an error that Hydra would report in many
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     with composing(command, words, hydra) as (itself, name, composed), _logging_as_it_was():
         itself.show_info(what, name, composed, run_mode=mode)
@@ -73,7 +73,7 @@ def show_info(command: str, words: Sequence[str], hydra: Sequence[str], what: st
 
 @contextmanager
 def _logging_as_it_was() -> Iterator[None]:
-    """Hydra prints by a handler of the root logger, which is taken off again."""
+    """Restore the root logger afterwards, since Hydra adds a handler to it in order to print."""
     root = logging.getLogger()
     handlers: list[Any] = list(root.handlers)
     level = root.level

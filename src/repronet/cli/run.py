@@ -1,4 +1,4 @@
-"""One command: its options, its words in Hydra's grammar and in ours, and the work itself."""
+"""Run one command: read its options and its words, in Hydra's grammar and ours, then do the work."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run(name: str, words: list[str]) -> int:
-    """Run the command with what stands behind its name; its exit code."""
+    """Run the command with the words after its name; returns its exit code."""
     console, options = Console(highlight=False), _options(name, words)
     found = _settled(name, options)
     if name != "train" or options.multirun:
         refuse_several()
-    if name != "export" and "trainer.compile=true" not in options.words:  # which compile
+    if name != "export" and "trainer.compile=true" not in options.words:  # these two compile
         defer()
     plugins.give(options.plugin)
     with (
@@ -77,7 +77,7 @@ def _options(name: str, words: list[str]) -> argparse.Namespace:
 
 
 def _settled(name: str, options: argparse.Namespace) -> HydraWords:
-    """The words, sorted into ours and Hydra's; what both can say is said by the options then."""
+    """Sort the words into ours and Hydra's; a Hydra setting that is also an option of ours sets that option."""
     found = sorted_out(options.words)
     place = found.values.get("hydra.searchpath")
     if place is not None:
@@ -102,7 +102,7 @@ def _settled(name: str, options: argparse.Namespace) -> HydraWords:
 
 
 def _primary(name: str, folder: Path | None) -> str:
-    """The name of ``--config-name`` without its ending, once its file may be composed."""
+    """The name in ``--config-name`` without its ending, after checking that its file may be composed."""
     name = name.removesuffix(".yaml")
     if name == "train":
         return name
@@ -115,7 +115,7 @@ def _primary(name: str, folder: Path | None) -> str:
 
 @contextmanager
 def _hydra_settings(name: str, found: HydraWords) -> Iterator[DictConfig | None]:
-    """Hydra's own config where somebody has set something of it, with its log levels in force."""
+    """Hydra's own config with its log levels in force; None if neither words nor ``--config-name`` can have set it."""
     if not found.hydra and groups.own_config() is None:
         yield None
         return
@@ -126,12 +126,12 @@ def _hydra_settings(name: str, found: HydraWords) -> Iterator[DictConfig | None]
 
 
 def _work(name: str, words: list[str], multirun: bool, settings: DictConfig | None, console: Console) -> int:
-    """Call ``run`` of the command's file, which is imported once the config is known to be right."""
-    if name == "train":  # which may be a run to go on with, or many
+    """Call ``run`` of the command's module, which is imported only after the config is checked."""
+    if name == "train":  # which may resume a run, or start many
         from repronet.cli.commands.train import run
 
         key, folder = "sweep" if multirun else "run", None
-        if settings is not None:  # hydra.run.dir or hydra.sweep.dir, where it is not Hydra's default
+        if settings is not None:  # hydra.run.dir or hydra.sweep.dir, if it is not Hydra's default
             given, unset = (config.hydra[key]._get_node("dir")._value() for config in (settings, untouched()))
             folder = None if given == unset else Path(settings.hydra[key].dir)
         if folder is not None and not multirun and not any(word.startswith("run_dir=") for word in words):

@@ -1,4 +1,4 @@
-"""Tables on a terminal: without lines, and without spaces behind the text of a row."""
+"""Tables for a terminal, without lines and without trailing spaces."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.table import Column, Table
 
 
 class PlainTable(Table):
-    """A table whose rows end where their text ends, so that they can be copied and compared.
+    """A table without trailing spaces, so that its rows can be copied and compared.
 
     Args:
         headers: column headings, or columns.
-        title: a line above it.
+        title: a line above the table.
         show_header: whether headings are printed.
-        width: columns of the terminal; None: as many as it needs.
+        width: width in terminal columns; None: as wide as needed.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ CHECKPOINTS = {"best": runs.BEST, "last": runs.LAST}
 
 
 def chosen(config: DictConfig, layers: str = "custom") -> Classifier:
-    """The network of a command whose keys are those of ``Trained``."""
+    """The trained network for a command with the keys of ``Trained``."""
     if config.run is None:
         return of_source(config.weights, layers)
     return of_run(Path(config.run).expanduser(), CHECKPOINTS[config.checkpoint], layers)

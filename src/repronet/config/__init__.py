@@ -1,1 +1,1 @@
-"""From the words of a command line to checked values, and from these to the objects they describe."""
+"""Turns the words of a command line into checked values, and these into the objects that they describe."""

@@ -1,4 +1,4 @@
-"""What in a config is allowed and probably not meant, said before the first step."""
+"""Warnings, before the first step, about settings that are allowed but probably not intended."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from repronet.data.reading import FORMATS
 from repronet.data.splits import LabelledImages, Split
 from repronet.data.table import paths_of
 
-# SGD with momentum: 0.1 for a batch of 256 suits most of these networks, and in proportion (Goyal et al. 2017, section
-# 2.1). Recipes differ from it by small factors; what differs by these is a slip of a digit or two.
+# SGD with momentum: 0.1 for a batch of 256 suits most of these networks, other batches in proportion (Goyal et al.
+# 2017, section 2.1). Recipes differ from it by small factors; factors beyond these are a slip of a digit or two.
 REFERENCE_RATE, REFERENCE_BATCH = 0.1, 256
 TOO_HIGH, TOO_LOW = 16, 1 / 250
-ADAPTIVE_RATE = 0.02  # more than that hardly trains under Adam
-LARGE, ENLARGED = 64, 3  # pixels for which networks begin with 7×7 filters and pools; times
-FEW, UNBALANCED = 5, 10  # training images of a class; times as many of another
+ADAPTIVE_RATE = 0.02  # with higher rates, Adam hardly trains
+LARGE, ENLARGED = 64, 3  # input size of networks that begin with 7×7 filters and pooling; factor
+FEW, UNBALANCED = 5, 10  # training images of a class; ratio of the largest class to the smallest
 FEW_STEPS = 8  # in an epoch
-SAMPLED, OBLONG = 32, 1.25  # images that are looked at; of these half are so many times as long as wide
-LOW_ERROR = 0.2  # of a network that trains at a tenth of its rate
-FOREIGN = 0.25  # deviations that a mean, or share that a deviation, differs by before it is called another dataset's
-DIGITS = ("mnist5k", "mnist", "fashion_mnist", "svhn", "npz")  # whose images differ by shifts and turns
+SAMPLED, OBLONG = 32, 1.25  # images whose size is read; their median aspect ratio
+LOW_ERROR = 0.2  # an error that a network may never reach at a tenth of its learning rate
+FOREIGN = 0.25  # difference of means, in deviations, or relative one of deviations, that means another dataset
+DIGITS = ("mnist5k", "mnist", "fashion_mnist", "svhn", "npz")  # datasets whose images differ by shifts and rotations
 
 
 def advise(config: DictConfig, parts: Parts) -> Iterator[str]:
-    """One line for everything odd, with what would be usual."""
+    """One line for each odd setting, with the usual value."""
     if OmegaConf.select(config, "model.costs"):
         yield f"model={config.model.name} is fitted; optimizer, schedule and augmentation have no effect"
     else:
@@ -81,7 +81,7 @@ def _rate(config: DictConfig) -> Iterator[str]:
 def _statistics(config: DictConfig, parts: Parts) -> Iterator[str]:
     group, own = config.preprocessing, parts.data.statistics
     if group.name != "standardize" or group.mean is None or config.weights is not None:
-        return  # weights want the pixels that they were trained with, whosever those are
+        return  # weights need the preprocessing that they were trained with, whatever the dataset
     pairs = zip(group.mean, group.std, own.mean, own.std, strict=True)
     if any(abs(mean - m) > FOREIGN * s or not 1 / (1 + FOREIGN) < std / s < 1 + FOREIGN for mean, std, m, s in pairs):
         shown = ", ".join(f"{value:.3f}" for value in own.mean)
@@ -99,7 +99,7 @@ def _classes(config: DictConfig, parts: Parts) -> Iterator[str]:
         more = f" and {len(tiny) - 3} more" if len(tiny) > 3 else ""
         yield f"few training images of {', '.join(tiny[:3])}{more}; errors of such classes are little more than chance"
     (least, rarest), (most, commonest) = named[0], named[-1]
-    weighs = OmegaConf.select(config, "model.costs") is None  # the loss, which a pipeline that is fitted has not
+    weighs = OmegaConf.select(config, "model.costs") is None  # the loss; a fitted pipeline has none
     if least and most > UNBALANCED * least and config.data.balance == "none" and weighs:
         yield (
             f"unbalanced: {most:,} training images of {commonest} and {least:,} of {rarest}; a network may ignore rare "
@@ -114,8 +114,8 @@ def _steps(config: DictConfig, parts: Parts) -> Iterator[str]:
     smaller = 2 ** ((images // FEW_STEPS).bit_length() - 1) if images >= FEW_STEPS else 1
     if steps < FEW_STEPS and smaller < batch:
         all_steps, optimizer = steps * config.trainer.max_epochs, config.optimizer
-        # In proportion, as above. 71 images of 3 classes, ResNet-20, two seeds: test errors of 0 and 7 % with it, 13
-        # and 20 % without.
+        # In proportion, as above. With 71 images of 3 classes, ResNet-20 and two seeds, the test errors are 0 and 7 %
+        # with the lower rate, 13 and 20 % without.
         rate = f" with optimizer.lr={optimizer.lr * smaller / batch:.2g}" if optimizer.name == "sgd" else ""
         yield (
             f"data.batch_size={batch}: {images:,} images make {steps} step{'s' if steps > 1 else ''} an epoch, "
@@ -143,7 +143,7 @@ def _size(config: DictConfig, parts: Parts) -> Iterator[str]:
 
 
 def _of_files(config: DictConfig, images: LabelledImages) -> Iterator[tuple[int, int]]:
-    """Height and width of some files, read off their headers."""
+    """Height and width of some image files, read from their headers."""
     root = (paths_of(config.data)[1] if config.data.name == "table" else config.data.root) or ""
     for row in range(0, len(images), max(1, len(images) // SAMPLED)):
         too_large = Image.DecompressionBombError, Image.DecompressionBombWarning

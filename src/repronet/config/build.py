@@ -1,4 +1,4 @@
-"""From a checked config to the objects it describes.
+"""Builds the objects that a checked config describes.
 
 The names in a config select rows of tables; nothing is imported or called by a name that a user wrote.
 """
@@ -36,23 +36,23 @@ from repronet.training.layout import channels_last
 from repronet.training.losses import MULTILABEL, balancing_weights, logits_of
 from repronet.training.module import ImageClassifier
 
-FOLDERS = ("image_folder", "imagenet", "npz", "table")  # whose root is a path and nothing that can be had again
+FOLDERS = ("image_folder", "imagenet", "npz", "table")  # those that exist only at data.root
 
 log = logging.getLogger("repronet.train")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a config describes, built and fitted to each other."""
+    """The objects that a config describes, built to fit each other."""
 
     task: ImageClassifier
     data: ImageDataModule
     vendor_twin: nn.Module  # the same network on torch.nn's layers, for TensorBoard's graph
-    config: dict[str, Any]  # plain values, with what the weights say of their pixels
+    config: dict[str, Any]  # plain values, with the preprocessing that the weights expect
 
 
 def recorded_config(checkpoint: Path) -> DictConfig:
-    """The config that stands in a checkpoint, checked like one from the command line.
+    """The config stored in a checkpoint, checked like one from the command line.
 
     Raises:
         UserError: when the checkpoint is damaged or its config is not one of ``repronet train``.
@@ -61,7 +61,7 @@ def recorded_config(checkpoint: Path) -> DictConfig:
 
 
 def look_for_data(recorded: DictConfig, now: str | None, key: str) -> None:
-    """Have a run's config take its data from ``now``, which ``key`` names, if that is given."""
+    """Set the data folder of a run's config to ``now``, the value of ``key``; None keeps it, if it still exists."""
     recorded.data.root = now or recorded.data.root
     there = recorded.data.name not in FOLDERS or recorded.data.root is None or Path(recorded.data.root).exists()
     if now is None and not there:
@@ -81,7 +81,7 @@ def written_config(path: Path, command: str = "train") -> DictConfig:
 
 
 def run_name(config: DictConfig) -> str:
-    """The experiment's name, or else model and data."""
+    """The experiment's name, or the names of model and data if there is none."""
     return config.experiment or f"{config.model.name.replace('/', '-')}-{config.data.name}"
 
 
@@ -99,11 +99,11 @@ def require_accelerator(wanted: str) -> bool:
 
 @plugins.naming_parts()
 def assemble(config: DictConfig, begins: bool = True, processes: int = 1) -> Parts:
-    """Data, network and task of ``config``, with the weights that its seed gives.
+    """Build data, network and task of ``config``, with weights initialized from its seed.
 
     Args:
-        begins: whether the weights of ``weights=`` are put in; not where those of a checkpoint are to follow.
-        processes: that share every batch.
+        begins: whether to load the weights of ``weights=``; False if those of a checkpoint are loaded afterwards.
+        processes: number of processes that share every batch.
     """
     has_gpu = require_accelerator(config.trainer.accelerator)
     if begins and config.trainer.precision == "16-mixed" and (config.trainer.accelerator == "cpu" or not has_gpu):
@@ -127,7 +127,7 @@ def assemble(config: DictConfig, begins: bool = True, processes: int = 1) -> Par
     config = with_fitting_loss(config, images.multilabel)
     data = data_module(config, images, size, statistics)
     if config.data.workers is None:
-        data.workers = -(-data.workers // processes)  # which would share the same cores
+        data.workers = -(-data.workers // processes)  # the processes share the same cores
     if data.policy and data.policy.mixing and config.model.loss != "cross_entropy":
         raise UserError(f"model.loss={config.model.loss}: needs unmixed labels; use cross_entropy, or another policy")
     kept = distillation(config, net, images.train.channels, begins)
@@ -136,7 +136,7 @@ def assemble(config: DictConfig, begins: bool = True, processes: int = 1) -> Par
 
 
 def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int, processes: int) -> None:
-    """Raises: UserError, where a batch, or a process's share of it, is one image that a layer cannot normalise."""
+    """Raises: UserError, if a batch, or one process's share of it, is one image, which batch norm cannot normalize."""
     count, batch, trainer = len(images.train), config.data.batch_size, config.trainer
     sharing = 1 if trainer.sync_batchnorm else processes
     if not _has_a_share_of_one(count, batch, sharing) or trainer.overfit_batches:
@@ -157,7 +157,7 @@ def _refuse_a_batch_of_one(config: DictConfig, images: ImageDataset, size: int, 
             reason = f"one of {sharing} processes gets a single image of a batch"
         cannot = f"which {config.model.name} cannot normalize"
         raise UserError(f"data.batch_size={batch}: {reason}, {cannot}; use data.batch_size={other}") from error
-    except (NotImplementedError, RuntimeError):  # what cannot be built without memory normalises nothing
+    except (NotImplementedError, RuntimeError):  # a network that cannot be built without memory has no batch norm
         return
 
 
@@ -167,7 +167,7 @@ def _has_a_share_of_one(count: int, batch: int, processes: int) -> bool:
 
 
 def _refuse_wrong_logits(config: DictConfig, twin: nn.Module, images: ImageDataset, size: int) -> None:
-    """Raises: UserError, where a network of the user's fails on an image or gives another number of logits."""
+    """Raises: UserError, if a user's network fails on an image or returns another number of logits."""
     shape, classes, name = (1, images.train.channels, size, size), len(images.classes), config.model.name
     try:
         with torch.inference_mode(), torch.random.fork_rng(devices=[]):
@@ -187,7 +187,7 @@ def data_of(config: DictConfig) -> ImageDataModule:
     """The data that a config describes, without a network.
 
     Raises:
-        UserError: when it cannot be had.
+        UserError: when it cannot be loaded.
     """
     size = input_size(config)
     images = dataset(config, size)
@@ -195,14 +195,14 @@ def data_of(config: DictConfig) -> ImageDataModule:
 
 
 def input_size(config: DictConfig) -> int:
-    """Height and width of the network's images: ``image_size``, or what ``model.name`` takes, known without weights."""
+    """Height and width of the network's images: ``image_size``, or that of ``model.name``, read without weights."""
     with torch.device("meta"), torch.random.fork_rng():
         net = models.create(config.model.name, options=models.own_keys(config.model))
     size = getattr(net, "input_size", None)
     if type(size) is not int:
         needed = "needs an attribute input_size, the height and width of the images that it takes"
         raise UserError(f"model={config.model.name}: the network {needed}")
-    wanted = config.get("image_size")  # which runs of earlier versions do not have
+    wanted = config.get("image_size")  # missing in runs of earlier versions
     if wanted is None:
         return size
     require_size(net, wanted)
@@ -224,15 +224,15 @@ def network(config: DictConfig, images: ImageDataset) -> nn.Module:
 
 
 def vendor_twin(config: DictConfig, images: ImageDataset) -> nn.Module:
-    """The same network on torch.nn's layers, without a draw from the global generator being missed afterwards."""
+    """The same network on torch.nn's layers; the state of the global random generator stays unchanged."""
     with torch.random.fork_rng():
         return network(OmegaConf.merge(config, {"layers": "torch"}), images)  # type: ignore[arg-type]
 
 
 def with_fitting_loss(config: DictConfig, multilabel: bool) -> DictConfig:
-    """The config with the sigmoid loss in place of cross-entropy, where an image may have several labels.
+    """The config with the sigmoid loss instead of cross-entropy if an image may have several labels.
 
-    Not for an archive unless it is asked for, since rows with more or less than a single 1 may be a mistake.
+    An .npz archive needs an explicit loss, since rows with more or fewer than one 1 may be a mistake.
     """
     if not multilabel:
         return config
@@ -257,14 +257,14 @@ def classifier(
     """The network with its loss, optimizer and schedule.
 
     Raises:
-        UserError: for smoothed labels or weights of classes, and a loss that knows none.
+        UserError: for smoothed labels or class weights with a loss that does not support them.
     """
     labels, num_classes = images.train.labels, len(images.classes)
     balanced = config.data.balance == "loss"
     if config.trainer.compile:
         net.compile()
     fine_tuned = config.finetune.name not in ("none", "scratch")
-    kind = getattr(net, "task_class", ImageClassifier)  # of a pipeline that is fitted, its own
+    kind = getattr(net, "task_class", ImageClassifier)  # a fitted pipeline has its own
     return kind(
         net,
         num_classes,

@@ -1,4 +1,4 @@
-"""From the parts of a checked config that concern data to the objects they describe."""
+"""Builds datasets, augmentation and preprocessing from a checked config."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from repronet.errors import UserError
 AUGMENTATIONS = {"none": NoAugmentation, "affine": PlanarAffine, "cifar_standard": PadCropFlip}
 
 
-# Keys that a request has too.
+# Keys that are also fields of a request.
 KNOWN = (
     *("val", "test", "split_seed", "folds", "fold", "groups", "fit", "memory", "on_error", "max_skipped"),
     *("hub", "subset", "revision", "image_column", "label_column"),
@@ -34,7 +34,7 @@ KNOWN = (
 
 
 def settings(group: DictConfig) -> dict[str, Any]:
-    """A group's values without its name, lists as tuples: the arguments of the table's row."""
+    """A group's values without its name, with lists as tuples: the arguments for its row of a table."""
     plain = OmegaConf.to_container(group, resolve=True)
     assert isinstance(plain, dict)
     return {str(k): tuple(v) if isinstance(v, list) else v for k, v in plain.items() if k != "name"}
@@ -57,12 +57,12 @@ def dataset(config: DictConfig, image_size: int) -> ImageDataset:
     return images if most is None else few(images, most, SPLIT_SEED if seed is None else seed)
 
 
-# From this size on an image is brought to 8/7 of it, 256 for 224, and cropped: Krizhevsky et al. 2012, section 2.
+# From this size on, an image is resized to 8/7 of it (256 for 224) and cropped: Krizhevsky et al. 2012, section 2.
 CROPPED_FROM = 64
 
 
 def short_side(config: DictConfig, image_size: int) -> int:
-    """What the shorter side of an image is brought to before its middle is taken."""
+    """The length that the shorter side of an image is resized to before the center crop."""
     given = config.data.get("resize")
     if isinstance(given, int):
         if given < image_size:
@@ -76,7 +76,7 @@ def short_side(config: DictConfig, image_size: int) -> int:
 
 
 def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None, Policy | None]:
-    """What changes a batch of images at a time, or else what changes one image at a time."""
+    """The augmentation, which changes whole batches, or the policy, which changes single images; the other is None."""
     if group.name == "policy":
         return None, Policy(OmegaConf.to_container(group.steps, resolve=True), image_size)  # type: ignore[arg-type]
     own = {key: value for key, value in settings(group).items() if key not in ("generator", "generated")}
@@ -86,20 +86,20 @@ def augmenting(group: DictConfig, image_size: int) -> tuple[Augmentation | None,
 def data_module(
     config: DictConfig, images: ImageDataset, image_size: int, statistics: PixelStatistics
 ) -> ImageDataModule:
-    """The dataset, augmented, standardised by ``statistics`` where it is, and brought to ``image_size``."""
+    """The dataset with augmentation and preprocessing, which may use ``statistics``, resized to ``image_size``."""
     augmentation, policy = augmenting(config.augmentation, image_size)
     fit, original = config.data.get("fit"), config.data.get("resize", "original") == "original"
     whole = images.train.images.shape[-1] if fit == "crop" and isinstance(images.train, Split) else None
     images = fitted_splits(images, image_size, fit, whole_train=policy is not None)
     if config.augmentation.generator is not None:
-        from repronet.gan import sampling  # needed by few
+        from repronet.gan import sampling  # few runs need it
 
         found = sampling.of_run(Path(config.augmentation.generator).expanduser())
         sampling.require_same_split(found, config.data)
         share = config.augmentation.generated or (None if config.data.balance == "gan" else 0.5)
         images = sampling.with_generated(images, found, share, config.seed)
     workers = config.data.workers
-    if workers is None:  # handing images over costs more than it saves where they are in memory
+    if workers is None:  # for images in memory, the transfer between processes costs more than it saves
         from_disk = isinstance(images.train, ImageSplit) and isinstance(images.train.images, ImageFiles)
         workers = usual_processes() if from_disk else 0
     return ImageDataModule(
@@ -123,12 +123,12 @@ def data_module(
 
 
 def usual_processes() -> int:
-    """How many make images where nothing else is said."""
+    """The default number of worker processes that load images."""
     return min(8, os.cpu_count() or 1)
 
 
 PREPROCESSING: dict[str, Callable[..., Preprocessing]] = {
-    # name: made of the fitted training split, its statistics before that, and the group's values
+    # name: function of the fitted training split, its statistics before fitting, and the group's values
     "standardize": lambda train, statistics, mean, std: PixelMap.standardize(given_or(statistics, mean, std)),
     "scale": lambda train, statistics, low, high: PixelMap.scale(low, high, channels=len(statistics.mean)),
     "per_pixel_mean": lambda train, statistics: PerPixelMean.of(in_memory(train, "per_pixel_mean")),

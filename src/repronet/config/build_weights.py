@@ -1,4 +1,4 @@
-"""From ``weights=`` and ``finetune=`` to a network that begins with what it should, and a plan of its training."""
+"""Initial weights and fine-tuning, as ``weights=`` and ``finetune=`` describe them."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from repronet.weights import published
 from repronet.weights.files import listed
 from repronet.weights.pixels import TIMM, of_timm, pixels_of
 
-PLAN_KEYS = ("name", "epochs_each", "head_epochs", "factor")  # what of a way its plan is made of
+PLAN_KEYS = ("name", "epochs_each", "head_epochs", "factor")  # the keys of a way that its plan is made from
 
 log = logging.getLogger("repronet.train")
 
 
 def begins_with(config: DictConfig) -> str | None:
-    """The source of the weights to begin with; None for fresh ones.
+    """The source of the initial weights; None for fresh ones.
 
     Raises:
-        UserError: for a way of tuning that has nothing to tune.
+        UserError: for a way of fine-tuning without weights.
     """
     require_something_to_tune(config)
     if config.finetune.name == "scratch":
@@ -46,7 +46,7 @@ def _published(network: str) -> str:
 
 
 def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
-    """What timm has under ``timm/NAME``; anything else as it stands.
+    """timm's weights for ``timm/NAME``; any other name or path unchanged.
 
     Raises:
         UserError: when timm is missing or has none of that name.
@@ -59,7 +59,7 @@ def source_of(name: str) -> str | Path | Mapping[str, Tensor]:
 
 @contextmanager
 def about_weights(config: DictConfig) -> Iterator[None]:
-    """Begin what is wrong with the weights by the word that named them, and say what was perhaps meant."""
+    """Prefix errors about the weights with the word that named them, and suggest similar names."""
     try:
         yield
     except UserError as error:
@@ -73,7 +73,7 @@ def about_weights(config: DictConfig) -> Iterator[None]:
 
 
 def _meant(config: DictConfig) -> str:
-    """``; nearest: X`` out of torchvision's names for the network and the files in that folder, if one is near."""
+    """``; nearest: X`` from torchvision's names for the network and the files in that folder, if one is similar."""
     folder = Path(config.weights).parent
     beside = list(folder.iterdir()) if folder.is_dir() else []
     known = {name.lower(): name for name in (*published.names_for(config.model.name), *map(str, beside))}
@@ -82,12 +82,12 @@ def _meant(config: DictConfig) -> str:
 
 
 def fill(network: nn.Module, config: DictConfig) -> None:
-    """Put the weights into the network, all but a head for other classes, and say what was done.
+    """Load the weights into the network, except a head for other classes, and log what was done.
 
-    A network that is tuned gets a fresh head even where there are as many classes: they are hardly the same ones.
+    A fine-tuned network gets a fresh head even for the same number of classes: they are hardly the same classes.
 
     Raises:
-        UserError: when they cannot be had or belong to another network.
+        UserError: when they cannot be loaded or belong to another network.
     """
     name = begins_with(config)
     if name is None:
@@ -109,13 +109,13 @@ def fill(network: nn.Module, config: DictConfig) -> None:
         log.info(f"  not used: {listed(loaded.aside)}")
 
 
-IMAGENET_FROM = 200  # pixels: whatever takes so large images is hardly trained on anything else first
+IMAGENET_FROM = 200  # pixels: networks for images this large are mostly pretrained on ImageNet
 
 
 def with_wanted_pixels(config: DictConfig, own: PixelStatistics, image_size: int) -> DictConfig:
-    """The config with what ``preprocessing=standardize`` subtracts and divides by, where the weights say it.
+    """The config with mean and deviation for ``preprocessing=standardize`` as the weights expect them, if known.
 
-    It goes into the run's checkpoints, which need no other file then.
+    They are stored in the run's checkpoints, which then need no other file.
     """
     name, group = begins_with(config), config.preprocessing
     if name is None or group.name != "standardize" or group.mean is not None:
@@ -128,7 +128,7 @@ def with_wanted_pixels(config: DictConfig, own: PixelStatistics, image_size: int
         log.info(f"  their preprocessing is not known: using the training split's, {shown}{hint}")
         return config
     if len(found.mean) != len(own.mean):
-        # One number for all channels, their mean, since a grey image has no colours to tell apart.
+        # One number for all channels, the mean over those of the weights, since a grey image has no colours.
         mean, std = (sum(values) / len(values) for values in (found.mean, found.std))
         found = PixelStatistics((mean,) * len(own.mean), (std,) * len(own.mean))
     log.info("  expected preprocessing: mean {}, std {}".format(*_in_words(found)))
@@ -140,7 +140,7 @@ def _in_words(statistics: PixelStatistics) -> list[str]:
 
 
 def with_old_classes(config: DictConfig) -> DictConfig:
-    """The config with ``finetune.old_classes`` filled in where ``finetune=lwf`` needs it, for the run to hold it."""
+    """The config with ``finetune.old_classes`` filled in if ``finetune=lwf`` needs it, so that the run records it."""
     if begins_with(config) is None or config.finetune.name != "lwf" or config.finetune.old_classes is not None:
         return config
     network = _without_memory(config)
@@ -149,10 +149,10 @@ def with_old_classes(config: DictConfig) -> DictConfig:
 
 
 def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
-    """The shapes of the tensors of ``weights=`` under the network's keys; none where it begins with fresh ones.
+    """The shapes of the tensors of ``weights=`` under the network's keys; empty for fresh weights.
 
     Raises:
-        UserError: when they cannot be had or belong to another network.
+        UserError: when they cannot be loaded or belong to another network.
     """
     name = begins_with(config)
     if name is None:
@@ -162,7 +162,7 @@ def shapes_of_weights(config: DictConfig) -> dict[str, tuple[int, ...]]:
 
 
 def _without_memory(config: DictConfig) -> nn.Module:
-    """The network of ``model.name`` to compare shapes with; its classes and channels are those of no dataset."""
+    """The network of ``model.name`` for comparing shapes; its classes and channels fit no particular dataset."""
     norm = config.normalization.name
     return models.without_memory(config.model.name, None if norm == "paper" else norm, models.own_keys(config.model))
 
@@ -170,7 +170,7 @@ def _without_memory(config: DictConfig) -> nn.Module:
 def distillation(
     config: DictConfig, network: nn.Module, channels: int, begins: bool
 ) -> LearningWithoutForgetting | None:
-    """What ``finetune=lwf`` keeps of the old task; None for any other way."""
+    """The distillation of the old task for ``finetune=lwf``; None for any other way."""
     group, name = config.finetune, begins_with(config)
     if group.name != "lwf" or name is None:
         return None

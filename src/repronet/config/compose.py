@@ -1,6 +1,6 @@
-"""From the words of a command line to a checked config, or to one line that says what is wrong with them.
+"""Composes a checked config from the words of a command line, or says in one line what is wrong with them.
 
-Hydra composes the config. What it is asked to compose is looked at before and after: before, so that an unknown key or
+Hydra composes the config. The words are checked before, the result after: before, so that an unknown key or
 choice is answered with the nearest valid name (:mod:`repronet.config.overrides`); after, so that every value has the
 type and range that its schema demands (:func:`checked`).
 """
@@ -64,7 +64,7 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
 
     Args:
         command: a key of :data:`repronet.config.schema.COMMANDS`, ``train`` for instance.
-        config_dir: a folder of the user's whose files are found beside ours, for instance ``DIR/experiment/mine.yaml``;
+        config_dir: a folder with the user's own files, found beside ours, for instance ``DIR/experiment/mine.yaml``;
             default: that of :func:`repronet.config.groups.looking_in`.
     """
     for word in overrides:
@@ -81,12 +81,12 @@ def compose(command: str, overrides: Sequence[str], config_dir: Path | None = No
 
 
 def compose_with_launcher(command: str, overrides: Sequence[str]) -> DictConfig:
-    """The same with what is no part of a run: ``launcher`` and ``search``."""
+    """The config of :func:`compose` with the groups that are not part of a run: ``launcher`` and ``search``."""
     row, asked = COMMANDS[command], _asked(command, overrides)
     base = _composed(command, asked.picks)
     for key, word in asked.keys:
         check_key(key, word, base, command)
-    # ++ sets a key whether or not a file has it: those at their defaults stand in the schema alone.
+    # ++ sets a key whether or not a file has it: keys at their defaults are only in the schema.
     config = _composed(command, [*asked.picks, *(f"++{word}" for word in asked.values)], asked.removed)
     for key, path in asked.paths.items():
         OmegaConf.update(config, key, path)
@@ -104,14 +104,14 @@ def compose_with_launcher(command: str, overrides: Sequence[str]) -> DictConfig:
 
 @cache
 def untouched() -> DictConfig:
-    """What Hydra composes where nobody says anything."""
+    """The config that Hydra composes without any words or user files."""
     _store_what_has_no_file()
     with initialize_config_module("repronet.configs", version_base="1.3"):
         return hydra_compose("train", return_hydra_config=True)
 
 
 def hydra_config(command: str, overrides: Sequence[str], hydra: Sequence[str] = ()) -> DictConfig:
-    """What Hydra composes of the words, with its own config under ``hydra`` and without the defaults of our schemas.
+    """The config that Hydra composes, with its own under ``hydra`` and without the defaults of our schemas.
 
     Args:
         hydra: Hydra's own settings, as :func:`repronet.config.hydra_words.sorted_out` lets them through.
@@ -125,25 +125,25 @@ def hydra_config(command: str, overrides: Sequence[str], hydra: Sequence[str] = 
 
 @contextmanager
 def composing(command: str, overrides: Sequence[str], hydra: Sequence[str]) -> Iterator[tuple[Hydra, str, list[str]]]:
-    """Hydra, the name of the primary config, and the words in its own grammar that make the config of a command."""
+    """Hydra, the name of the primary config, and the words in Hydra's grammar that compose a command's config."""
     asked = _asked(command, overrides)
     paths = (f"++{key}={as_quoted(path)}" for key, path in asked.paths.items())
     values = [*(f"++{word}" for word in asked.values), *paths]
     with _initialized():
         found = GlobalHydra.instance().hydra
         assert found is not None
-        if asked.removed:  # Hydra removes what files say alone
+        if asked.removed:  # Hydra can only remove keys that files set
             said = found.compose_config(_primary(command), asked.picks, RunMode.RUN)
             values += [f"~{key}" for key in asked.removed if OmegaConf.select(said, key) is not None]
         yield found, _primary(command), [*asked.picks, *values, *hydra]
 
 
 class _Asked(NamedTuple):
-    """What the words ask for."""
+    """The requests in the words of a command line."""
 
     picks: list[str]  # choices of groups, as Hydra takes them
     experiment: Any
-    keys: list[tuple[str, str]]  # every other key with its word
+    keys: list[tuple[str, str]]  # every key with its word
     values: list[str]
     paths: dict[str, str | None]
     removed: list[str]  # keys that go back to their defaults
@@ -160,7 +160,7 @@ def _asked(command: str, overrides: Sequence[str]) -> _Asked:
     for override in parsed:
         check_choice(command, override)
     check_effect(command, words)
-    chosen: dict[str, Any] = {}  # by the last word of each group; ~augmentation chooses none
+    chosen: dict[str, Any] = {}  # the last word of a group counts; ~augmentation chooses none
     for override in parsed:
         if (group := override.key_or_group) in GROUPS:
             none = None if group == "experiment" else "none"
@@ -181,7 +181,7 @@ def _asked(command: str, overrides: Sequence[str]) -> _Asked:
 
 
 def _initialized() -> AbstractContextManager[None]:
-    """Hydra over our configs; over the user's where the primary one is there, which Hydra does not search for."""
+    """Initialize Hydra with our configs, or the user's if the primary one is there, as Hydra does not search for it."""
     _store_what_has_no_file()
     for group, name, values in plugins.choices():
         ConfigStore.instance().store(group=group, name=name, node=values)
@@ -192,12 +192,12 @@ def _initialized() -> AbstractContextManager[None]:
 
 
 def _primary(command: str) -> str:
-    """The name of the primary config: the user's own of ``--config-name``, else the command's."""
+    """The name of the primary config: that of ``--config-name``, or else the command's."""
     return (own_config() if COMMANDS[command].trains else None) or command
 
 
 def _complete(config: DictConfig, experiment: Any) -> bool:
-    """Note the experiment and the plugins of a run, which Hydra does not know; False once more plugins are loaded."""
+    """Add a run's experiment and plugins to its config; False if more plugins were loaded: compose it again."""
     if isinstance(config._get_node("experiment", validate_access=False), DictConfig):
         raise UserError(f"experiment={experiment}: its file must begin with the line '# @package _global_'")
     OmegaConf.update(config, "experiment", experiment, force_add=True)
@@ -209,14 +209,14 @@ def _complete(config: DictConfig, experiment: Any) -> bool:
     return True
 
 
-NOT_FITTED: dict[str, tuple[Any, ...]] = {  # keys without effect on a pipeline, and what they may be
+NOT_FITTED: dict[str, tuple[Any, ...]] = {  # keys without effect on a fitted pipeline, and their allowed values
     **{"weights": (None,), "trainer.devices": (1,), "trainer.precision": ("32-true",), "dropout": (None,)},
     **{"label_smoothing": (0.0,), "data.balance": ("none", "gan")},
 }
 
 
 def _fitted(config: DictConfig) -> DictConfig:
-    """The config of a pipeline that is fitted: an epoch of one step for each C, on images as they are."""
+    """Adapt the config of a fitted pipeline: one epoch of one step for each C, on unaugmented images."""
     costs = OmegaConf.select(config, "model.costs")
     if costs is None or "trainer" not in config:
         return config
@@ -232,7 +232,7 @@ def _fitted(config: DictConfig) -> DictConfig:
 
 
 def _composed(command: str, overrides: Sequence[str], removed: Sequence[str] = ()) -> DictConfig:
-    """What Hydra composes, with the defaults of the schemas where the files say nothing, or are not to say it."""
+    """The config that Hydra composes, with schema defaults for keys that no file sets or that are ``removed``."""
     try:
         with _initialized():
             config = hydra_compose(_primary(command), list(overrides), return_hydra_config=own_folder() is not None)
@@ -240,7 +240,7 @@ def _composed(command: str, overrides: Sequence[str], removed: Sequence[str] = (
             check_node(config, untouched())
     except MissingConfigException as error:  # a file may choose another library's network, or a plugin's part
         group, _, name = str(error.missing_cfg_file).partition("/")
-        if group == "model" and is_foreign(name):  # of which there are too many to store all
+        if group == "model" and is_foreign(name):  # too many to store all in advance
             require(name)
             library, _, short = name.partition("/")
             store = ConfigStore.instance()
@@ -267,20 +267,20 @@ def _composed(command: str, overrides: Sequence[str], removed: Sequence[str] = (
 
 @cache
 def _store_what_has_no_file() -> None:
-    """The configs that are the same but for a name: of every network, and of every command but train."""
+    """Store the configs that have no file: one for each network, and one for each command without a file."""
     store = ConfigStore.instance()
     for name in MODELS:
         store.store(group="model", name=name, node=network_choice(name))
     for name, command in COMMANDS.items():
         own: list[Any] = [{group: choice} for group, choice in command.groups.items()]
-        if "data" in command.groups:  # whose files choose in other groups too
+        if "data" in command.groups:  # data files choose in other groups too
             own = ["train"] if command.trains else ["train", {"override /data": command.groups["data"]}]
         if not (CONFIGS / f"{name}.yaml").is_file():
             store.store(name=name, node={"defaults": [*own, "_self_"]})
 
 
 def checked(command: str, config: DictConfig) -> DictConfig:
-    """``config``, composed or recorded, with interpolations resolved and every value converted to its type."""
+    """Check a composed or recorded config: resolve interpolations and convert every value to its type."""
     try:
         plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
@@ -298,9 +298,9 @@ def checked(command: str, config: DictConfig) -> DictConfig:
 
 
 def _renamed(config: dict[str, Any]) -> dict[str, Any]:
-    """A config recorded by an earlier version under today's keys; any other as it stands.
+    """Translate a config recorded by an earlier version to today's keys; any other stays unchanged.
 
-    ``accumulate`` cut a batch into parts, where ``accumulate_grad_batches`` adds batches up.
+    The old key ``accumulate`` split a batch into parts; ``accumulate_grad_batches`` adds up several batches.
     """
     if not isinstance(config.get("trainer"), dict) or not {"clip_norm", "accumulate"} <= config["trainer"].keys():
         return config
@@ -323,7 +323,7 @@ def _refuse_targets(values: Any, path: str = "") -> None:
 
 
 def typed_group(group: str, values: Any) -> dict[str, Any]:
-    """The values of a group under the schema of its choice; of ``logger``, those of each logger."""
+    """Check the values of a group by the schema of its choice; those of ``logger``, logger by logger."""
     if group == "logger":
         if not isinstance(values, dict):
             raise UserError(f"logger={values}: must be loggers with their keys, {{tensorboard: {{}}}} for instance")
@@ -339,7 +339,7 @@ def typed_group(group: str, values: Any) -> dict[str, Any]:
 
 
 def _typed(schema: type, values: Any, path: str) -> dict[str, Any]:
-    """``values`` converted to the types of the dataclass ``schema``, once they satisfy its rules."""
+    """Convert ``values`` to the types of the dataclass ``schema`` and check its rules."""
     if not isinstance(values, dict):
         raise UserError(f"{path.rstrip('.')}={values}: must be a group of keys")
     try:

@@ -37,13 +37,13 @@ def flag(about: str, default: bool = False) -> Any:
 
 @dataclass
 class Choice:
-    """A choice of a config group, and the base of those that have keys; its name selects the schema."""
+    """A choice of a config group without keys, and the base of those with keys; its name selects the schema."""
 
     name: str = MISSING
 
 
 def keys_of(schema: type) -> Iterator[Field[Any]]:
-    """The fields that a person may set: all but the name of the choice."""
+    """The fields that a user may set: all but ``name``, ``experiment`` and ``plugins``."""
     return (item for item in fields(schema) if item.name not in ("name", "experiment", "plugins"))
 
 
@@ -58,7 +58,7 @@ def defaults_of(schema: type) -> dict[str, Any]:
 
 
 def expected(item: Field[Any]) -> str:
-    """What the value of a field must be; empty where nothing is said of it."""
+    """A description of a field's valid values; empty if there is none."""
     rule = item.metadata.get("rule")
     return rule.expected if rule else {"bool": "true or false"}.get(str(item.type), "")
 
@@ -68,7 +68,7 @@ NO_TARGETS = "_target_ is not supported: a config chooses by name and imports no
 
 
 def flat(values: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of nested mappings by their paths, ``trainer.max_epochs`` for instance."""
+    """The paths and values of nested mappings, with paths such as ``trainer.max_epochs``."""
     if isinstance(values, Mapping) and values:
         for key, value in values.items():
             yield from flat(value, f"{path}.{key}" if path else str(key))

@@ -1,7 +1,7 @@
-"""The config groups: which there are, which choices each has, and what each choice is for. Needs no torch.
+"""The config groups, the choices of each, and a title for each choice. Needs no torch.
 
-A choice is a file in configs/, a file of the user's in --config-dir, a network of :mod:`repronet.models`, or what a
-plugin has registered.
+A choice is a file in configs/, a user's file in --config-dir, a network of :mod:`repronet.models`, or a part that
+a plugin has registered.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONFIGS = files("repronet.configs")
 
 
 _DEFAULTS = yaml.safe_load((CONFIGS / "train.yaml").read_text(encoding="utf-8"))["defaults"]
-# The groups of repronet train, with the choice where none is made and the dataset brings none.
+# The groups of repronet train, with the choice that holds if neither the user nor the dataset makes one.
 _CHOSEN = {group: choice for entry in _DEFAULTS if isinstance(entry, dict) for group, choice in entry.items()}
 TRAINING: dict[str, str | None] = {group: _CHOSEN[group] for group in ("model", "data")} | _CHOSEN
 GROUPS = tuple(TRAINING)
@@ -32,10 +32,10 @@ _OWN: dict[str, Any] = {}
 
 @contextmanager
 def looking_in(folder: Path | None, name: str | None = None) -> Iterator[None]:
-    """Find a user's own files in ``folder`` too, wherever a call names no other: what ``--config-dir`` says.
+    """Also find the user's own files in ``folder``, the value of ``--config-dir``, if a call names no other folder.
 
     Args:
-        name: of the primary config, which may be one of them: what ``--config-name`` says.
+        name: the primary config, which may be one of these files: the value of ``--config-name``.
     """
     before = dict(_OWN)
     _OWN.update(folder=folder, name=name)
@@ -57,7 +57,7 @@ def own_config() -> str | None:
 
 
 def choices(group: str) -> dict[str, str]:
-    """The choices of ``group`` by name, each with a title: of a file, its first line of comment."""
+    """The choices of ``group`` by name, each with a title; that of a file is its first comment line."""
     found = {**_titles(CONFIGS / group), **_published(group)}
     for name, part in named(group).items():
         found[name] = part.title if part.plugin in OURS else f"{part.title} ({part.plugin})"
@@ -71,25 +71,25 @@ def choices(group: str) -> dict[str, str]:
 
 
 def chosen(group: str, name: str) -> str:
-    """The choice that a config of this ``name`` was read from, as it is typed: ``augmentation=mnist`` for affine."""
+    """The choice, as users type it, of a config with this ``name``: ``augmentation=mnist`` for affine."""
     typed = called(group, name)
     return name if name in typed else typed[0]
 
 
 def called(group: str, name: str) -> list[str]:
-    """The choices whose config has this ``name``, as they are typed; the name itself where there is none."""
+    """The choices, as users type them, whose config has this ``name``; the name itself if there is none."""
     return [choice for choice, its_name in _names(group).items() if its_name == name] or [name]
 
 
 @cache
 def _names(group: str) -> dict[str, str | None]:
-    """The names of configs by what is typed for them."""
+    """The ``name`` in the config of each choice, by choice."""
     files = {choice: (CONFIGS / group / f"{choice}.yaml").read_text("utf-8") for choice in _titles(CONFIGS / group)}
     return {choice: (yaml.safe_load(files[choice]) or {}).get("name") for choice in sorted(files)}
 
 
 def _published(group: str) -> dict[str, str]:
-    """The titles of networks, which have no files, and of experiments: what papers say, imported where it is asked."""
+    """The titles of networks, which have no files, and of experiments; the tables of papers are imported on demand."""
     if group == "model":
         from repronet.papers import NETWORKS
         from repronet.papers.tables import short
@@ -106,7 +106,7 @@ def _published(group: str) -> dict[str, str]:
 
 
 def _titles(folder: Traversable) -> dict[str, str]:
-    """Each choice with the first line of comment in its file."""
+    """Each choice with the first comment line of its file."""
     found = {}
     for file in folder.iterdir() if folder.is_dir() else ():
         if file.name.endswith(".yaml"):

@@ -1,8 +1,8 @@
-"""Hydra's own settings, ``hydra.…`` and ``hydra/…``: which of them may be given. Every other one is refused.
+"""The list of Hydra's own settings, ``hydra.…`` and ``hydra/…``, that are allowed. All others are refused.
 
 Hydra imports the packages of its search path and instantiates callbacks, launchers, sweepers, log handlers and whatever
-else of its config has a ``_target_`` or a ``class``. So this list says what is let through, on the command line and in
-files alike; what a launcher or a search can do is open under names of ours, whose values are checked
+else in its config has a ``_target_`` or a ``class``. So only listed settings are passed on, from the command line and
+from files alike. Launchers and searches are available under our own names, with checked values
 (:mod:`repronet.config.schema_sweep`).
 """
 
@@ -37,7 +37,7 @@ LOUD = Constraint(
     "true, false or names of loggers",
 )
 
-# What Hydra is given as it stands.
+# Settings that are passed to Hydra unchanged.
 ALLOWED: dict[str, Constraint] = {
     r"hydra\.run\.dir": FOLDER,
     r"hydra\.sweep\.dir": FOLDER,
@@ -49,7 +49,7 @@ ALLOWED: dict[str, Constraint] = {
     rf"hydra\.job_logging\.loggers\.{NAME}\.level": LEVEL,
     r"hydra/job_logging": one_of("default", "stdout", "none", "disabled"),
 }
-# What is another word here, which is checked as that.
+# Settings that are translated to a word of ours, which is then checked.
 RENAMED = {
     **{f"hydra/launcher={name}": f"launcher={name}" for name in ("basic", "joblib", "ray")},
     "hydra/launcher=submitit_local": "launcher=local",
@@ -68,8 +68,8 @@ RENAMED_KEYS = {
     "hydra.sweeper.storage": "search.storage",
     "hydra.sweeper.study_name": "search.study",
 }
-# What Hydra writes there of the words and the primary config, and the search path, which is ours: a file of the user's
-# that may give one is looked through before.
+# Keys that Hydra itself fills from the words and the primary config, and the search path, which we set: a user's
+# primary config is checked for one before.
 ITS_OWN = (
     *("hydra.searchpath", "hydra.overrides", "hydra.runtime"),
     *("hydra.job.name", "hydra.job.config_name", "hydra.job.override_dirname"),
@@ -78,22 +78,22 @@ ITS_OWN = (
 
 @dataclass(frozen=True)
 class HydraWords:
-    """The words of a command line, sorted."""
+    """The words of a command line, sorted into ours and Hydra's."""
 
-    ours: list[str]  # everything else, with what has another name here under that name
-    hydra: list[str]  # what Hydra is given
+    ours: list[str]  # all other words, and the translated ones
+    hydra: list[str]  # the words for Hydra
 
     @property
     def values(self) -> dict[str, Any]:
-        """What Hydra is given, by its key."""
+        """The values for Hydra by key."""
         return {override.key_or_group: override.value() for override in parse(self.hydra, hydra=True)}
 
 
 def sorted_out(words: Sequence[str]) -> HydraWords:
-    """Take Hydra's own settings out of the words.
+    """Separate Hydra's own settings from the other words.
 
     Raises:
-        UserError: for one that is not allowed, or whose value is not.
+        UserError: for a setting that is not allowed, or whose value is not.
     """
     found = HydraWords([], [])
     for word in words:
@@ -121,7 +121,7 @@ def _rule(key: str) -> Constraint | None:
 
 
 def _refusal(key: str) -> str:
-    """Why, and what does the same."""
+    """Why a setting is refused, and what to use instead."""
     instead = {
         "launcher": "; write launcher=joblib, local, ray or slurm (repronet list launcher)",
         "sweeper": "; write search=optuna (repronet list search)",
@@ -133,22 +133,22 @@ def _refusal(key: str) -> str:
 
 
 def check_primary(file: Path) -> None:
-    """Refuse what a primary config of the user's would have Hydra do while it composes."""
+    """Refuse a search path in a user's primary config, which Hydra would follow while it composes."""
     try:
         content = yaml.safe_load(file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return  # Hydra says what is wrong
+        return  # Hydra reports what is wrong
     own = content.get("hydra") if isinstance(content, Mapping) else None
     if isinstance(own, Mapping) and "searchpath" in own:
         raise UserError(f"{file}: hydra.searchpath={own['searchpath']}: {_refusal('hydra.searchpath')}")
 
 
 def check_node(node: DictConfig, untouched: DictConfig) -> None:
-    """Refuse what files have set of Hydra's own config beyond what is allowed.
+    """Refuse settings of Hydra's own config that files have made and that are not allowed.
 
     Args:
         node: the whole composed config.
-        untouched: the same without any file of the user's.
+        untouched: the same without the user's files.
     """
     before = dict(flat(OmegaConf.to_container(untouched.hydra, resolve=False), "hydra"))
     for key, value in flat(OmegaConf.to_container(node.hydra, resolve=False), "hydra"):
@@ -163,7 +163,7 @@ def check_node(node: DictConfig, untouched: DictConfig) -> None:
 
 @contextmanager
 def levels(config: DictConfig) -> Iterator[None]:
-    """Loggers have the levels meanwhile that Hydra's ``job_logging`` and ``verbose`` name; its root is ours."""
+    """Temporarily set the log levels in Hydra's ``job_logging`` and ``verbose``; its root stands for our logger."""
     settings, verbose = config.hydra.job_logging or {}, config.hydra.verbose
     named = OmegaConf.to_container(settings.get("loggers") or OmegaConf.create(), resolve=True)
     wanted = {path.removesuffix(".level"): level for path, level in flat(named) if level}

@@ -1,7 +1,7 @@
-"""The words of a command line, in Hydra's grammar: how they are read, swept and checked against what there is.
+"""Parses command-line words in Hydra's grammar, expands sweeps, and checks the words against known keys and choices.
 
-Unknown keys and choices are answered with the nearest valid name. Paths are taken as they stand, so that a folder may
-have any name. Hydra's own settings are sorted out before (:mod:`repronet.config.hydra_words`).
+Unknown keys and choices are answered with the nearest valid name. Paths are taken literally, so that a folder may have
+any name. Hydra's own settings are removed before (:mod:`repronet.config.hydra_words`).
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ from repronet.models import foreign
 PATH_KEYS = {
     *("run", "run_dir", "data.root", "data_root", "data.file", "out", "logdir", "weights", "images", "sheet"),
     *("results", "runs", "zoo", "aside", "runtime", "resume", "judge", "augmentation.generator", "search.storage"),
-    "data.label_separator",  # no expression either
+    "data.label_separator",  # taken literally too
 }
 
 
 def is_path(word: str) -> bool:
-    """Whether the value of a word is a path, which is no Hydra expression."""
+    """Whether the value of a word is a path, which is not parsed as a Hydra expression."""
     return word.partition("=")[0].lstrip("+") in PATH_KEYS and "=" in word
 
 
 def is_beside(word: str) -> bool:
-    """Whether a word is of a group that is no part of a run."""
+    """Whether a word belongs to a group that is not part of a run."""
     return re.match(rf"[+~]*({'|'.join(BESIDE)})[.=@]", word) is not None
 
 
 def path_of(word: str) -> tuple[str, str | None]:
-    """Key and value of a path word; ``null`` is None, and quotes around the whole value are Hydra's."""
+    """Key and value of a path word; ``null`` becomes None, and quotes around the whole value are removed."""
     key, _, value = word.lstrip("+").partition("=")
     if "${" in value:
         raise UserError(f"{word}: a path is used as it is; ${{…}} has no meaning in it")
@@ -54,19 +54,19 @@ def path_of(word: str) -> tuple[str, str | None]:
     elif value == "null":
         return key, None
     if str(Path(value)).startswith("~") and os.path.expanduser(value) == value:  # noqa: PTH111  # pathlib's fails
-        value = str(Path.cwd() / value)  # a name like any other: nobody has it as a home
+        value = str(Path.cwd() / value)  # a plain name: no user has such a home folder
     return key, value
 
 
 def bracketed(word: str) -> str:
-    """``input=3,224,224`` and ``what=filters`` as the lists that are meant; Hydra would read several runs."""
+    """Turn ``input=3,224,224`` and ``what=filters`` into lists; Hydra would take commas for a sweep."""
     return re.sub(r"^(input|seeds)=(\d+(?:,\d+)+)$|^(what|ways|models)=([\w/,]+)$", r"\1\3=[\2\4]", word)
 
 
 def with_logger_added(words: Sequence[str], default: str | None) -> list[str]:
-    """The words with ``+`` and ``++`` taken off: every key that there may be is there, so that they only set it.
+    """The words without ``+`` and ``++``: every valid key exists already, so these would only set it.
 
-    ``+logger=wandb`` adds a logger to those that are chosen.
+    ``+logger=wandb`` adds a logger to the chosen ones.
     """
     found: list[str] = []
     for word in words:
@@ -85,10 +85,10 @@ def as_quoted(text: str | None) -> str:
 
 
 def parse(overrides: Sequence[str], example: str = "optimizer.lr=0.05", hydra: bool = False) -> list[Override]:
-    """Hydra's reading of each word.
+    """Parse each word with Hydra's grammar.
 
     Args:
-        example: what to write instead of a word that is no override, if nothing is nearer.
+        example: the suggestion for a word that is not an override and not a choice of a group.
         hydra: whether the words are Hydra's own settings.
     """
     parser = OverridesParser.create()
@@ -125,7 +125,7 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def swept(word: str, override: Override) -> list[str]:
-    """The values that a word stands for."""
+    """The values of a sweep."""
     if not override.is_discrete_sweep():
         raise UserError(
             f"{word}: an interval has no list of values to run; list some, use range(start, stop, step), or let "
@@ -143,7 +143,7 @@ def swept(word: str, override: Override) -> list[str]:
     return values
 
 
-# What has no effect beside model=, or without it.
+# Keys that have no effect together with model=, or without it.
 _WITH_NETWORK = {
     "bench_conv": ("filters", "kernel", "stride", "padding", "dilation", "groups"),
     "gradcheck": ("details",),
@@ -162,7 +162,7 @@ def check_effect(command: str, words: Sequence[str]) -> None:
 
 
 def check_choice(command: str, override: Override) -> None:
-    """Refuse a word that has no use here, and a choice that its group does not have."""
+    """Refuse a word that the command cannot use, and a choice that its group does not have."""
     group, word, spoken = override.key_or_group, override.input_line, f"repronet {COMMANDS[command].words}"
     if ONE_TARGET.search(str(word)):
         raise UserError(f"{word}: {NO_TARGETS}")
@@ -200,7 +200,7 @@ def as_word(choice: Any) -> str:
 
 
 def listed(group: str, available: Iterable[str]) -> str:
-    """All choices, or where they are listed if they are many."""
+    """All choices, or the command that lists them if there are many."""
     names = list(available)
     return f"choices: {', '.join(names)}" if len(names) <= 20 else f"`repronet list {group}` names all {len(names)}"
 

@@ -1,8 +1,8 @@
-"""Python modules of the user's that add networks, data and other parts to the tables that configs choose from.
+"""Users' Python modules that add networks, data and other parts to the tables that configs choose from.
 
 A plugin is named on the command line (``--plugin my_module``, ``--plugin file.py``) or is the entry point of an
-installed package in the group ``repronet.plugins``. It is imported for no other reason: what a config or a checkpoint
-holds is the name of a part or of a plugin, and never loads anything. Parts are entered by the decorators of
+installed package in the group ``repronet.plugins``. It is imported for no other reason: a config or a checkpoint
+has only names of parts and plugins, which never load anything. Parts are registered by the decorators of
 :mod:`repronet.config.register`. Needs no torch.
 """
 
@@ -37,14 +37,14 @@ class Part:
     name: str
     build: Any  # the registered class or function
     title: str  # the first line of its docstring
-    plugin: str  # the name that brings it back: of a module, or of a file
-    config: Mapping[str, Any]  # the values of the choice, name first; empty where the kind is no group
-    keys: tuple[str, ...] = ()  # those of the values that are arguments of ``build``
+    plugin: str  # the name that loads it again: of a module, or of a file
+    config: Mapping[str, Any]  # the values of the choice, name first; empty if the kind is no group
+    keys: tuple[str, ...] = ()  # the keys of ``config`` that are arguments of ``build``
 
 
 PARTS: dict[tuple[str, str], Part] = {}
 _LOADED: dict[str, ModuleType] = {}  # by the name that is recorded
-_given: dict[str, str] = {}  # by its recorded name, what was given with --plugin: a path from the working folder
+_given: dict[str, str] = {}  # the values of --plugin by recorded name; paths are from the working folder
 _loading: list[str] = []  # the plugin whose code is running
 
 
@@ -106,12 +106,12 @@ def class_named(words: str) -> Any:
 
 
 def load_installed() -> bool:
-    """Import the plugins of installed packages; asked for when a name is not known, and for a list of all names.
+    """Import the plugins of installed packages; called for an unknown name and for a list of all names.
 
     Returns:
-        Whether there was one that had not been imported.
+        Whether any of them had not been imported before.
     """
-    from importlib.metadata import entry_points  # here, as it is seldom needed and takes its time
+    from importlib.metadata import entry_points  # here, as it is seldom needed and slow
 
     modules = (*OURS, *(point.module for point in entry_points(group=ENTRY_POINTS)))
     found = [module for module in modules if module not in _LOADED]
@@ -123,7 +123,7 @@ def load_installed() -> bool:
 def enter(
     kind: str, name: str, build: Any, taken: bool, config: Mapping[str, Any] | None = None, keys: tuple[str, ...] = ()
 ) -> None:
-    """Add a part of the plugin that is being loaded to what configs choose from; see :class:`Part`.
+    """Register a part of the plugin that is being loaded, for configs to choose; see :class:`Part`.
 
     Args:
         taken: whether the name is one of repronet's own.
@@ -139,7 +139,7 @@ def enter(
 
 
 def _stem(plugin: str) -> str:
-    """The same for ``--plugin my_parts.py`` and ``import my_parts``."""
+    """The name without ``.py``: the same for ``--plugin my_parts.py`` and ``import my_parts``."""
     return plugin.removesuffix(".py")
 
 
@@ -154,7 +154,7 @@ def choices() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def options(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the values of ``data`` that are arguments of a registered part; none of a part of repronet's own."""
+    """The values of ``data`` that are arguments of a registered part; empty for repronet's own datasets."""
     part = PARTS.get(("data", str(data["name"])))
     return {key: data[key] for key in part.keys} if part else {}
 
@@ -184,7 +184,7 @@ def needed(config: Mapping[str, Any]) -> list[str]:
 
 
 def give(names: list[str]) -> None:
-    """Load what ``--plugin`` names, and record it in the configs of the runs that follow."""
+    """Load the plugins that ``--plugin`` names, and record them in the configs of the runs that follow."""
     for name in names:
         load(name)
     _given.clear()
@@ -192,24 +192,24 @@ def give(names: list[str]) -> None:
 
 
 def given(config: Mapping[str, Any]) -> list[str]:
-    """What ``--plugin`` was given for a run of that config: names and paths that another process can load."""
+    """The values of ``--plugin`` for a run of that config: names and paths that another process can load."""
     return [_given.get(name, name) for name in map(str, config.get("plugins") or ())]
 
 
 def asked_for() -> tuple[str, ...]:
-    """What ``--plugin`` named, for another process to be given too: files by their absolute paths."""
+    """The values of ``--plugin`` to pass to another process: files by their absolute paths."""
     return tuple(str(Path(name).expanduser().resolve()) if name.endswith(".py") else name for name in _given.values())
 
 
 def words(config: Mapping[str, Any]) -> str:
-    """``" --plugin my_parts.py"``, to append to a command for a run of that config; or nothing."""
+    """The text ``" --plugin my_parts.py"`` to append to a command for a run of that config, or an empty one."""
     return "".join(f" --plugin {shlex.quote(name)}" for name in given(config) if name not in OURS)
 
 
 def require(config: Mapping[str, Any], run: str | None = None) -> None:
     """Refuse a config that needs a plugin which is not loaded.
 
-    Nothing is imported because a config names it.
+    Nothing is imported because a config names it, except plugins that come with repronet.
 
     Args:
         run: the folder of the run whose config it is.
@@ -225,7 +225,7 @@ def require(config: Mapping[str, Any], run: str | None = None) -> None:
 
 
 def require_for(run: Path) -> None:
-    """:func:`require` for the config in a run folder; a folder without a readable one is left to others.
+    """:func:`require` for the config in a run folder; a folder without a readable config is ignored.
 
     Raises:
         UserError: when a plugin is missing.
@@ -243,7 +243,7 @@ def naming_parts(hint: str = "") -> Iterator[None]:
     """Turn an error in a plugin's code into one that names the part and the line.
 
     Args:
-        hint: what stands behind the error.
+        hint: text to append to the message.
     """
     try:
         yield
@@ -257,7 +257,7 @@ def naming_parts(hint: str = "") -> Iterator[None]:
 
 
 def place_in(error: Exception) -> str | None:
-    """The part and the last line of a plugin's that an exception went through; None where it went through none."""
+    """The part and the last line of plugin code that an exception passed through; None if it passed through none."""
     parts = [(getattr(sys.modules.get(p.build.__module__), "__file__", None), p) for p in PARTS.values()]
     files = {file for file, _ in parts}
     frames = [(f.f_code, line) for f, line in traceback.walk_tb(error.__traceback__) if f.f_code.co_filename in files]

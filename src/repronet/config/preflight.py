@@ -19,7 +19,7 @@ from repronet.data.table import Columns, paths_of, read_table
 from repronet.errors import UserError
 
 _TENSORS = (b"PK\x03\x04", b"\x80")  # how a file of torch.save begins: a zip archive, or before 2020 a pickle
-_OF_OTHERS = {  # ending: whose
+_OF_OTHERS = {  # file ending: the program that writes it
     **dict.fromkeys((".h5", ".hdf5", ".keras"), "Keras"),
     **dict.fromkeys((".pb", ".tflite"), "TensorFlow"),
     **dict.fromkeys((".npz", ".npy"), "NumPy"),
@@ -30,7 +30,7 @@ _ENDINGS = frozenset({".pth", ".pt", ".th", ".ckpt", ".safetensors", ".bin", ".t
 
 
 def look(config: DictConfig) -> None:
-    """Look at the folders and files that a command's config names, as far as it names any."""
+    """Check the folders and files that a command's config names, if it names any."""
     if config.get("run"):
         require_run(Path(config.run).expanduser(), "run")
     if config.get("data") and config.data.name == "table":
@@ -42,13 +42,13 @@ def look(config: DictConfig) -> None:
     elif config.get("data") and config.data.name == "image_folder" and not (config.data.root or config.get("run")):
         raise UserError("data=image_folder: data.root must name the folder of images")
     elif config.get("data") and config.data.get("root"):
-        least = 2 if config.get("optimizer") else 1  # of classes: what does not train may look at one
+        least = 2 if config.get("optimizer") else 1  # classes; a command that does not train accepts one
         _look_at_data(config.data, Path(config.data.root).expanduser().resolve(), least)
     if config.get("data") and config.data.get("per_class") is None and config.data.get("per_class_seed") is not None:
         raise UserError(f"data.per_class_seed={config.data.per_class_seed}: needs data.per_class; add it")
     if config.get("augmentation"):
         _look_at_generator(config)
-    if isinstance(config.get("images"), str):  # of visualize it is how many
+    if isinstance(config.get("images"), str):  # in visualize it is a number
         images_in(config.images)
     if config.get("weights") and config.weights != PRETRAINED:
         _look_at_weights(config.weights)
@@ -57,7 +57,7 @@ def look(config: DictConfig) -> None:
 
 
 def look_at_all(configs: Sequence[DictConfig]) -> None:
-    """:func:`look` at each that names other files than those before it: a table is read once for all runs on it."""
+    """:func:`look` at each config that names other files: a table is read only once for all runs on it."""
     named = ("run", "data", "weights", "finetune", "images")
     for config in {repr({key: config.get(key) for key in named}): config for config in configs}.values():
         look(config)

@@ -1,8 +1,8 @@
-"""Decorators by which a plugin adds its own parts: ``@register.model("mine")`` and the like.
+"""Decorators with which a plugin adds its own parts: ``@register.model("mine")`` and the like.
 
-What is registered can be chosen like everything else: ``model=mine data=mine`` on the command line and in experiments.
+A registered part can be chosen like any other: ``model=mine data=mine`` on the command line and in experiments.
 Its keyword arguments with a default become keys (``model.depth=3``), checked for the default's type; a dataclass given
-as ``keys=`` says more, with the help of :mod:`repronet.config.fields`.
+as ``keys=`` can also declare rules and descriptions, with :mod:`repronet.config.fields`.
 
 ::
 
@@ -33,14 +33,14 @@ from repronet.errors import UserError
 T = TypeVar("T", bound=Callable[..., Any])
 
 _TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a word"}
-CALLBACKS: dict[str, Callable[[], Any]] = {}  # what callbacks=[…] chooses from
+CALLBACKS: dict[str, Callable[[], Any]] = {}  # the choices of callbacks=[…]
 
 
 def model(name: str, input_size: int | None = None, keys: type | None = None) -> Callable[[T], T]:
     """A network: a class or function that takes ``num_classes`` and ``in_channels`` and returns an ``nn.Module``.
 
     Args:
-        input_size: height and width of its images, where the module has no ``input_size`` of its own.
+        input_size: height and width of its images, if the module has no ``input_size`` of its own.
         keys: a dataclass of further arguments; by default the keyword arguments with their defaults.
     """
     known = ("num_classes", "in_channels", "layers", "normalization")
@@ -55,7 +55,7 @@ def model(name: str, input_size: int | None = None, keys: type | None = None) ->
 
 
 def dataset(name: str, keys: type | None = None) -> Callable[[T], T]:
-    """Data: a function that returns an :class:`~repronet.data.splits.ImageDataset`.
+    """A dataset: a function that returns an :class:`~repronet.data.splits.ImageDataset`.
 
     It may take ``root`` and ``val``, the values of ``data.root`` and ``data.val``.
     """
@@ -116,7 +116,7 @@ def augmentation_step(name: str, p: float = 1.0) -> Callable[[T], T]:
     """A step of a policy: a function of an image, uint8 (C, H, W), whose keyword arguments are numbers.
 
     Args:
-        p: the probability of the step where the policy gives none.
+        p: the probability of the step if the policy gives none.
     """
 
     def register(build: T) -> T:
@@ -133,7 +133,7 @@ def augmentation_step(name: str, p: float = 1.0) -> Callable[[T], T]:
 
 
 def callback(name: str) -> Callable[[T], T]:
-    """A callback: a class or function that takes nothing and gives a ``pytorch_lightning.Callback``."""
+    """A callback: a class or function that takes no arguments and returns a ``pytorch_lightning.Callback``."""
 
     def register(build: T) -> T:
         enter("callback", name, build, taken=False)
@@ -152,7 +152,7 @@ def _choice(
     known: tuple[str, ...],
     keys: type | None,
 ) -> None:
-    """Enter a part that is a choice of a config group, with the schema of its keys."""
+    """Register a part that is a choice of a config group, with the schema of its keys."""
     own = _schema(name, base, keys, build, known)
     arguments = tuple(item.name for item in keys_of(own) if item.name not in base.__dataclass_fields__)
     config = {**values, **{key: value for key, value in defaults_of(own).items() if key in arguments}}
@@ -161,7 +161,7 @@ def _choice(
 
 
 def _schema(name: str, base: type, keys: type | None, build: Any, known: tuple[str, ...]) -> type:
-    """The base's keys, and those of a dataclass or of the keyword arguments."""
+    """A schema with the base's keys and those of a dataclass or of the keyword arguments."""
     if keys is not None:
         return make_dataclass(name, [], bases=(keys, base))
     fields: list[tuple[str, Any, Any]] = []

@@ -1,8 +1,8 @@
-"""What a config may hold: one dataclass a named choice, with the type and the range of every value.
+"""The schema of configs: one dataclass per named choice, with the type and the range of every value.
 
 The choices of the groups are in :data:`SCHEMAS`, the commands with their keys in :data:`COMMANDS`.
 
-The YAML files hold the values, these classes the rules. A name in a config selects a row of :data:`SCHEMAS` and nothing
+The YAML files have the values, these classes the rules. A name in a config selects a row of :data:`SCHEMAS` and nothing
 else: no key of a config is ever imported, called or evaluated. This file needs no torch, so a wrong value is found
 before the heavy libraries load.
 """
@@ -31,7 +31,7 @@ from repronet.config.schema_trainer import LOGGERS, Trainer
 from repronet.models import MODELS
 from repronet.models.foreign import is_foreign
 
-LOSSES = ["cross_entropy", "svm", "mse", "binary", "rbf_map"]  # of repronet.training.losses, named without torch
+LOSSES = ["cross_entropy", "svm", "mse", "binary", "rbf_map"]  # as in repronet.training.losses, without torch
 RBF_OUTPUT = "lenet5_1998"  # the network whose loss is rbf_map
 
 
@@ -110,7 +110,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
 
 
 def schemas_of(group: str, values: Any) -> dict[str, type | None]:
-    """The schema of a group's values by the path of its keys, None where there is none of that name.
+    """The schema of a group's values by the path of its keys, None if no schema has that name.
 
     A group's ``name`` selects its schema; ``logger`` has one for each logger.
     """
@@ -133,9 +133,9 @@ def schemas_in(group: str) -> list[tuple[str, type]]:
 
 
 def keys_by_choice(group: str) -> dict[tuple[str, ...], list[tuple[str, Field[Any]]]]:
-    """The keys of a group with their paths, by the names of the choices that have them; () where all of them do.
+    """The keys of a group with their paths, by the names of the choices that have them; () for keys of all.
 
-    A key is there twice where choices mean two things by it.
+    A key appears twice if it has two meanings.
     """
     if group not in SCHEMAS:
         return {(): [(f"{path}{item.name}", item) for path, schema in schemas_in(group) for item in keys_of(schema)]}

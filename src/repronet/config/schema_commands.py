@@ -1,4 +1,4 @@
-"""The commands that train networks, a class each; see :mod:`repronet.config.command`.
+"""The commands that train networks, one class each; see :mod:`repronet.config.command`.
 
 Those that use a run are in :mod:`repronet.config.schema_runs`, those that look into networks, layers and data in
 :mod:`repronet.config.schema_tools`. Needs no torch.
@@ -21,7 +21,7 @@ BUDGETS = ("smoke", "minutes", "hour", "paper")  # of repronet.papers.experiment
 LAYERS = one_of("custom", "torch")
 PNG = Constraint(lambda x: x.lower().endswith(".png") and len(x) > 4, "the name of a .png file", "FILE.png")
 SOURCE = Constraint(lambda x: bool(x.strip()), "a name or a path", "SOURCE")
-PRETRAINED = "pretrained"  # a word for weights, whatever files there are
+PRETRAINED = "pretrained"  # a word for weights, even if a file has this name
 
 NAMES = Constraint(lambda xs: True, "a list of names, such as [mine]")
 
@@ -29,7 +29,7 @@ WAYS = ("scratch", "head", "all", "discriminative", "gradual", "head_then_all", 
 
 
 def _are_seeds(found: Any) -> bool:
-    """How many, or which."""
+    """Whether ``found`` is a number of seeds or a list of different ones."""
     if isinstance(found, list):
         return bool(found) and len(set(found)) == len(found) and all(type(x) is int and SEED.check(x) for x in found)
     return type(found) is int and COUNT.check(found)

@@ -26,7 +26,7 @@ from repronet.data.augmentation_ops import completed
 
 
 def _is_part(found: Any) -> bool:
-    """A share between 0 and 1, or a number of images."""
+    """Whether ``found`` is a share between 0 and 1, or a number of images."""
     if isinstance(found, bool):
         return False
     return (isinstance(found, float) and 0 < found < 1) or (isinstance(found, int) and 1 <= found < 2**31)
@@ -40,7 +40,7 @@ NOT_NEGATIVE_COUNT = Constraint(lambda x: 0 <= x < 1000, "a whole number from 0"
 
 
 def _is_most(found: Any) -> bool:
-    """A number of images, or for each of some classes a number or a share."""
+    """Whether ``found`` is a number of images, or gives some classes a number or a share each."""
     if isinstance(found, dict):
         return bool(found) and all(_is_part(most) for most in found.values())
     return type(found) is int and COUNT.check(found)

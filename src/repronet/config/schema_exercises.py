@@ -1,4 +1,4 @@
-"""The commands of the exercises, a class each; see :mod:`repronet.config.command`. Needs no torch."""
+"""The commands of the exercises, one class each; see :mod:`repronet.config.command`. Needs no torch."""
 
 from __future__ import annotations
 

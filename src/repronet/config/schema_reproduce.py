@@ -1,4 +1,4 @@
-"""The commands around records of runs, a class each; see :mod:`repronet.config.command`. Needs no torch."""
+"""The commands around records of runs, one class each; see :mod:`repronet.config.command`. Needs no torch."""
 
 from __future__ import annotations
 

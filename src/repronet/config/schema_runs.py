@@ -1,4 +1,4 @@
-"""The commands that use the network of a run, a class each; see :mod:`repronet.config.command`. Needs no torch."""
+"""The commands that use the network of a run, one class each; see :mod:`repronet.config.command`. Needs no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TABLE = Constraint(lambda x: x.endswith((".csv", ".json")), "the name of a .csv 
 PAGE = Constraint(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .html file")
 GRAPHS = ("onnx", "torch_export")
 PICTURES = Constraint(lambda x: bool(x.strip()), "a folder, an image, a pattern or a .txt with names", "PATH")
-DRAWINGS = (  # of repronet.cli.drawings, named without torch
+DRAWINGS = (  # as in repronet.cli.drawings, without torch
     *("filters", "activations", "deconvnet", "receptive_field", "guided", "gradcam", "occlusion"),
     *("activation_maximization", "tsne", "words", "confusion", "loss_surface", "augmentations", "curves"),
 )

@@ -1,6 +1,6 @@
-"""The keys of ``launcher=`` and ``search=``: where the runs of ``repronet train -m`` go, and who chooses their values.
+"""The keys of ``launcher=`` and ``search=``: where runs of ``repronet train -m`` are computed, and who chooses values.
 
-They are no part of a run: its config, and what it comes to, are the same whatever started it. Needs no torch.
+They are not part of a run: its config and its results do not depend on what started it. Needs no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The commands that look into networks, layers and data; see :mod:`repronet.config.command`. Needs no torch."""
+"""The commands that inspect networks, layers and data; see :mod:`repronet.config.command`. Needs no torch."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BENCH_INPUT = (64, 16, 32, 32)  # N, C, H, W by default
 
 
 def sides(least: int) -> Constraint:
-    """One whole number for height and width, or both of them."""
+    """A constraint: one whole number for height and width, or one for each."""
 
     def holds(found: Any) -> bool:
         pair = found if isinstance(found, list) else [found]

@@ -1,6 +1,6 @@
 """The keys of ``trainer=``: those of :class:`pytorch_lightning.Trainer` under its own names, and a few of ours.
 
-Those of ``logger=`` too, by logger: a config has ``logger: {tensorboard: {}, wandb: {project: …}}``.
+Also the keys of ``logger=``, one class per logger: a config has ``logger: {tensorboard: {}, wandb: {project: …}}``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from repronet.constraints import COUNT, POSITIVE, Constraint, one_of
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps", "tpu")
 STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_true", "fsdp", "deepspeed")
 
-# Where and by how many processes a run is trained: what may be another after it was resumed.
+# Where and by how many processes a run is trained: these keys may change when it is resumed.
 ELSEWHERE = ("trainer.devices", "trainer.num_nodes", "trainer.strategy")
 
 
@@ -24,7 +24,7 @@ def _is_count(found: Any) -> bool:
 
 
 def _is_amount(found: Any) -> bool:
-    """A number of batches, or a share of them."""
+    """Whether ``found`` is a number of batches or a share of them."""
     return _is_count(found) or (isinstance(found, float) and 0 < found <= 1)
 
 

@@ -1,1 +1,1 @@
-"""Images and labels: where they come from, how they are split, changed and handed to a network a batch at a time."""
+"""Images and labels: their sources, splits, preprocessing and augmentation, and the batches made of them."""

@@ -1,4 +1,4 @@
-"""``data=npz``: a set in one NumPy archive, such as MedMNIST's or Keras' files."""
+"""``data=npz``: a dataset in one NumPy archive, such as the files of MedMNIST or Keras."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from repronet.data.folders import SPLITS
 from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
 
-# The names under which archives hold a split's images and labels: MedMNIST's, then Keras'.
+# The names of a split's arrays of images and labels in an archive: MedMNIST's, then Keras'.
 _NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"))
 _FORMS = "train_images and train_labels, or x_train and y_train"
 
 
 def load_npz(file: Path | None, cut: Cut) -> ImageDataset:
-    """The splits that ``file`` holds; what it lacks is carved from training.
+    """Load the splits in ``file``; missing ones are carved out of the training split.
 
-    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: whole numbers from 0 to 255 of any type, or uint16
-    and floats from 0 to 1, which are scaled to 0..255. Labels are whole numbers from 0, (N,) or (N, 1), or rows of
-    zeros and ones, (N, classes): one-hot, or several per image. An array ``classes`` names the classes, if there is
-    one.
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: uint16 or floats from 0 to 1, which are scaled to
+    0..255, or whole numbers from 0 to 255 of any other type. Labels are whole numbers from 0, (N,) or (N, 1), or rows
+    of zeros and ones, (N, classes): one-hot, or several labels per image. An optional array ``classes`` names the
+    classes.
 
     Raises:
-        UserError: when there is no such archive or it holds something else.
+        UserError: if there is no such archive, or its arrays are not of this form.
     """
     if file is None:
         raise UserError("data=npz: data.root must name the .npz file")
     if not file.is_file():
         raise UserError(f"data.root={file}: no such file; data=npz needs a .npz file")
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:  # a pickle would run code
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as archive:  # a pickle could run code
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -63,7 +63,7 @@ def _split(arrays: dict[str, np.ndarray], split: str, file: Path) -> Split | Non
 
 
 def _pixels(values: np.ndarray, name: str, file: Path) -> Tensor:
-    """uint8 (N, C, H, W); wider numbers are scaled, never clipped."""
+    """Images as uint8 (N, C, H, W); uint16 and floats are scaled, never clipped."""
     if values.ndim == 3:
         values = values[..., None]  # (N, H, W) → (N, H, W, 1)
     elif values.ndim == 4 and values.shape[-1] not in (1, 3) and values.shape[1] in (1, 3):
@@ -71,7 +71,7 @@ def _pixels(values: np.ndarray, name: str, file: Path) -> Tensor:
     if values.ndim != 4 or values.shape[-1] not in (1, 3) or 0 in values.shape:
         wanted = "(N, H, W), (N, H, W, C) or (N, C, H, W) with C = 1 or 3"
         raise UserError(f"data.root={file}: {name} is {values.shape}; it must be {wanted}")
-    low, high = values.min(), values.max()  # NaN if any is
+    low, high = values.min(), values.max()  # NaN if any value is NaN
     floating = np.issubdtype(values.dtype, np.floating)
     if values.dtype == np.uint16:
         values = (values / 257).round().astype(np.uint8)
@@ -91,7 +91,7 @@ def _whole(values: np.ndarray) -> bool:
 
 
 def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
-    """int64 (N,) out of whole numbers of any type, (N,) or (N, 1); or rows of zeros and ones, (N, classes)."""
+    """Labels as int64: (N,) from whole numbers of any type, (N,) or (N, 1); or rows of zeros and ones, (N, classes)."""
 
     def refuse(what: str) -> NoReturn:
         raise UserError(f"data.root={file}: {name} {what}")
@@ -115,7 +115,7 @@ def _labels(values: np.ndarray, name: str, file: Path) -> Tensor:
 
 
 def _one_hot_as_numbers(given: dict[str, Split], file: Path) -> dict[str, Split]:
-    """The splits, with the number of the class where no image of any split has several, or none."""
+    """The splits with class numbers for one-hot rows, if every image of every split has exactly one label."""
     rows = [split.labels for split in given.values() if split.labels.ndim == 2]
     if all((labels.sum(dim=1) == 1).all() for labels in rows):
         flat = {name: s.labels.argmax(dim=1) if s.labels.ndim == 2 else s.labels for name, s in given.items()}

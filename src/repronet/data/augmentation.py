@@ -1,8 +1,8 @@
-"""Random changes of training images, a whole batch at a time.
+"""Random augmentation of training images, a whole batch at a time.
 
 A policy is split in two so that its randomness can be a function of (seed, epoch, image) alone: :meth:`draw` makes one
-row of uniform numbers for every image of the epoch, and :meth:`__call__` changes a batch by the rows that belong to its
-images. How the images are batched then changes nothing.
+row of uniform numbers for every image of the epoch, and :meth:`__call__` changes a batch by the rows of its images. So
+the result does not depend on how the images are batched.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from torch.nn import functional as F
 
 
 class Augmentation(Protocol):
-    """What a policy must offer."""
+    """The interface of an augmentation policy."""
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
-        """One row of numbers for each of ``count`` images: (count, whatever the policy needs)."""
+        """Draw one row of random numbers for each of ``count`` images: (count, as many as the policy needs)."""
         ...
 
     def __call__(self, images: Tensor, draws: Tensor) -> Tensor:
-        """uint8 images (N, C, H, W) and their rows → images of the same shape, pixels still 0..255."""
+        """Augment uint8 images (N, C, H, W) by their rows: the shape stays the same, and pixels stay 0..255."""
         ...
 
 
 @dataclass(frozen=True)
 class NoAugmentation:
-    """The images as they are."""
+    """No augmentation: the images stay as they are."""
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         return torch.empty(count, 0)
@@ -41,9 +41,9 @@ class NoAugmentation:
 
 @dataclass(frozen=True)
 class PadCropFlip:
-    """Pad with background, crop back to the size at a random place, flip from left to right half of the time.
+    """Pad with background, crop to the original size at a random position, and flip horizontally half of the time.
 
-    What ResNet and its successors trained on CIFAR with: He et al. 2016, section 4.2, ``padding`` = 4.
+    This is how ResNet and its successors were trained on CIFAR: He et al. 2016, section 4.2, ``padding`` = 4.
     """
 
     padding: int = 4
@@ -58,7 +58,7 @@ class PadCropFlip:
         down, right = (draws[:, :2].to(images.device) * places).long().clamp_max(places - 1).unbind(1)
         mirrored = (draws[:, 2] < self.flip).to(images.device)
         padded = F.pad(images, (self.padding,) * 4)
-        # Both directions as one more choice of a view: each image is then copied once. (2, N, C, H+2p, W+2p)
+        # The flip is one more index of a view, so that each image is copied only once. (2, N, C, H+2p, W+2p)
         both = torch.stack((padded, padded.flip(-1)))
         views = both.unfold(3, height, 1).unfold(4, width, 1)  # (2, N, C, places, places, H, W)
         right = torch.where(mirrored, places - 1 - right, right)
@@ -70,16 +70,16 @@ class PadCropFlip:
 class PlanarAffine:
     """Random planar affine distortion, bilinear: the distortions of LeNet-5's paper, section III.A, and rotation.
 
-    Each strength s is drawn uniformly from [−s, s] for every image and epoch, and applied about the image's centre in
-    this order:
+    For each strength s, a value v is drawn uniformly from [−s, s] for every image and epoch, and applied about the
+    image's centre in this order:
 
-    * ``scale``: size times 1 + s;
-    * ``squeeze``: width times 1 + s and height divided by it;
+    * ``scale``: size times 1 + v;
+    * ``squeeze``: width times 1 + v and height divided by it;
     * ``shear``: horizontal shear by an angle in degrees;
     * ``rotate``: by an angle in degrees, clockwise;
     * ``translate``: shift in pixels, to the right and down.
 
-    What comes in from outside the image is background, 0.
+    Pixels from outside the image are background, 0.
     """
 
     translate: float = 0.0
@@ -97,10 +97,10 @@ class PlanarAffine:
         return F.grid_sample(images.float(), grid, padding_mode="zeros", align_corners=False)
 
     def _matrices(self, draws: Tensor, size: torch.Size) -> Tensor:
-        """Where each output pixel comes from, in the coordinates of affine_grid, [−1, 1] along each axis.
+        """The map from output to input pixels, in the coordinates of affine_grid, [−1, 1] along each axis.
 
-        With p' = A·p + t in pixels from the centre, an output pixel p' comes from A⁻¹·(p' − t). Half the width and
-        half the height turn pixels into affine_grid's coordinates. (N, 6) → (N, 2, 3).
+        With p' = A·p + t in pixels from the centre, an output pixel p' comes from A⁻¹·(p' − t). Dividing by half
+        the width and half the height converts pixels to affine_grid's coordinates. (N, 6) → (N, 2, 3).
         """
         right, down, scale, squeeze, shear, rotate = draws.unbind(1)
         grown, squeezed = 1 + scale * self.scale, 1 + squeeze * self.squeeze
@@ -115,5 +115,5 @@ class PlanarAffine:
 
 
 def _matrix(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> Tensor:
-    """[[a, b], [c, d]] for each image: four of (N,) → (N, 2, 2)."""
+    """The matrix [[a, b], [c, d]] for each image: four tensors (N,) → (N, 2, 2)."""
     return torch.stack([torch.stack([a, b], dim=1), torch.stack([c, d], dim=1)], dim=1)

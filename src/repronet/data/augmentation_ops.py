@@ -1,7 +1,7 @@
-"""The steps that an augmentation policy may be made of: their names and values, with what each may be. Needs no torch.
+"""The steps of an augmentation policy: their names, their values and the ranges of these. Needs no torch.
 
-A step is a mapping such as ``{op: rotate, degrees: 15, p: 0.5}``. ``p``, the probability that an image undergoes it,
-exists for every step. What the steps do is in :mod:`repronet.data.operations`.
+A step is a mapping such as ``{op: rotate, degrees: 15, p: 0.5}``. Every step has ``p``, the
+probability that it is applied to an image. :mod:`repronet.data.operations` implements the steps.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Value:
-    """What a value is when nothing is said, and what it may be."""
+    """A value's default and the rule that it must satisfy."""
 
     default: Any
     rule: Constraint
@@ -55,11 +55,11 @@ BELOW_HALF = Constraint(lambda x: 0 <= x < 0.5, "a number from 0 up to but not i
 
 
 def _op(p: float = 1, **values: tuple[Any, Constraint]) -> tuple[float, dict[str, Value]]:
-    """A step's probability when nothing is said, and its values."""
+    """A step's default probability, and its values."""
     return p, {name: Value(*value) for name, value in values.items()}
 
 
-# In the order of the lectures' palette.
+# In the order of the palette in the lectures.
 OPERATIONS: dict[str, tuple[float, dict[str, Value]]] = {
     # geometry
     "flip": _op(0.5),
@@ -107,7 +107,7 @@ OPERATIONS: dict[str, tuple[float, dict[str, Value]]] = {
     "randaugment": _op(operations=(2, COUNT), magnitude=(9, _up_to(30, "a magnitude"))),
     "trivial": _op(),
     "augmix": _op(severity=(3, Constraint(lambda x: type(x) is int and 1 <= x <= 10, "1 to 10")), width=(3, COUNT)),
-    # of two images and their labels
+    # mixing of two images and their labels
     "mixup": _op(alpha=(0.2, POSITIVE)),
     "cutmix": _op(alpha=(1.0, POSITIVE)),
 }
@@ -115,10 +115,10 @@ MIXING = ("mixup", "cutmix")
 
 
 def completed(steps: Sequence[Any], key: str = "augmentation.steps") -> list[Step]:
-    """``steps`` with every value, checked.
+    """Check ``steps`` and fill in the defaults of their values.
 
     Raises:
-        UserError: for an unknown step or value, one out of its range, or mixing before the end.
+        UserError: for an unknown step or value, a value out of its range, or mixing that is not the last step.
     """
     found = [_completed(step, f"{key}[{place}]") for place, step in enumerate(steps)]
     for place, step in enumerate(found[:-1]):

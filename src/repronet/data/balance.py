@@ -1,4 +1,4 @@
-"""Classes of very different size: how often their images are drawn, and how much they count in the loss."""
+"""Imbalanced classes: how often their images are drawn, and how much they count in the loss."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 
 def class_counts(labels: Tensor, classes: int) -> Tensor:
-    """Images of each class, int64 (classes,); labels are (N,), or zeros and ones (N, classes)."""
+    """The number of images per class, int64 (classes,); labels are (N,), or zeros and ones (N, classes)."""
     return labels.sum(dim=0) if labels.ndim == 2 else labels.bincount(minlength=classes)
 
 
 def chances(labels: Tensor, classes: int) -> Tensor:
-    """How often each image is drawn in proportion to others, float64 (N,), so that classes come equally often.
+    """Sampling weights of the images, float64 (N,), with which all classes are drawn equally often.
 
-    An image is as likely as its class is rare, 1/n_c; of several classes the rarest says it, and images of none are a
-    class of their own.
+    The weight of an image is 1/n_c for a class of n_c images. The rarest class counts if an image has several; images
+    without any form a class of their own.
     """
     counts = class_counts(labels, classes).double()
     if labels.ndim == 1:
@@ -26,16 +26,16 @@ def chances(labels: Tensor, classes: int) -> Tensor:
 
 
 def class_weights(labels: Tensor, classes: int) -> list[float]:
-    """w_c = N/(C·n_c), of the C classes that there are: compute_class_weight("balanced") of scikit-learn; else 1."""
+    """w_c = N/(C·n_c) for the C classes that occur, scikit-learn's compute_class_weight("balanced"); else 1."""
     counts = class_counts(labels, classes)
     weights = len(labels) / (int((counts > 0).sum()) * counts.double())
     return torch.where(counts > 0, weights, 1.0).tolist()
 
 
 def positive_weights(labels: Tensor, classes: int) -> list[float]:
-    """v_c = (N − n_c)/n_c, what images of a class count against the others: the ratio of the two balanced weights.
+    """v_c = (N − n_c)/n_c, the weight of a class's images against all others: the ratio of the two balanced weights.
 
-    1 where all images or none are of the class, which has nothing to be balanced against.
+    It is 1 if all images or none are of the class, since there is nothing to balance.
     """
     counts = class_counts(labels, classes)
     both = (counts > 0) & (counts < len(labels))

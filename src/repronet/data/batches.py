@@ -1,8 +1,8 @@
-"""Batches out of memory: the split is one uint8 tensor, and a batch is rows of it.
+"""Batches of a split in memory: the split is one uint8 tensor, and a batch is some of its rows.
 
-Training batches are gathered, augmented and mapped to floats many at a time, a *chunk*, and handed out one by one. That
-spreads the fixed costs of indexing and augmentation over many steps and changes no number: which images make a batch
-and how they are augmented depends on (seed, epoch, image) alone.
+Training batches are gathered, augmented and mapped to floats many at a time, a *chunk*, and handed out one by one. This
+spreads the fixed costs of indexing and augmentation over many steps and does not change the results: which images are
+in a batch and how they are augmented depends on (seed, epoch, image) alone.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ Batch = tuple[Tensor, Tensor]  # images float32 (N, C, H, W), labels int64 (N,)
 
 @dataclass(frozen=True)
 class Dealing:
-    """How a training split is dealt out."""
+    """How a training split is divided into batches."""
 
-    batch_size: int  # images of a global batch, which all processes share; the last one may be smaller
+    batch_size: int  # images per global batch, which all processes share; the last one may be smaller
     batches_per_chunk: int = 16  # batches that are prepared together
-    seed: int = 0  # of order and augmentation, with the epoch
-    epoch: Callable[[], int] | None = None  # the number of the pass that begins, counted from 0; None counts the passes
-    # float64 (N,), how likely each image is in proportion; images are drawn with replacement then. None: each
-    # comes once an epoch.
+    seed: int = 0  # with the epoch, determines order and augmentation
+    epoch: Callable[[], int] | None = None  # gives the epoch of a new pass, from 0; None counts the passes
+    # float64 (N,), sampling weights with which images are drawn with replacement; None: each image comes once
+    # per epoch
     chances: Tensor | None = None
-    # rank, world_size: this process takes its share of every global batch; of one that has fewer images than
-    # there are processes, some have none
+    # rank, world_size: this process takes its share of every global batch; if a batch has fewer images than
+    # there are processes, some processes get none
     rank: int = 0
     world_size: int = 1
 
 
 class TrainingLoader:
-    """What every loader of a training split has: its length, its order, and a state that a checkpoint can hold.
+    """The base of all loaders of a training split: length, order, and a state that a checkpoint can store.
 
     A pass yields the batches of one epoch. Lightning stores :meth:`state_dict` in its checkpoints, so a run that is
-    resumed within an epoch goes on with the next batch.
+    resumed within an epoch continues with the next batch.
 
     Args:
-        images: size of the split.
+        images: the number of images in the split.
     """
 
     def __init__(self, images: int, dealing: Dealing, augmentation: Augmentation, pixel_map: Preprocessing):
@@ -54,7 +54,7 @@ class TrainingLoader:
         self.dealing = dealing
         self.augmentation = augmentation
         self.pixel_map = pixel_map
-        self._position: tuple[int, int] | None = None  # epoch and batches handed out of the latest pass
+        self._position: tuple[int, int] | None = None  # of the latest pass: epoch, batches handed out
         self._resumed = False
 
     def __len__(self) -> int:
@@ -67,11 +67,11 @@ class TrainingLoader:
             yield batch
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
-        """The batches of ``epoch`` from number ``first`` on."""
+        """The batches of ``epoch``, starting with number ``first``."""
         raise NotImplementedError
 
     def _begin(self) -> tuple[int, int]:
-        """The epoch of the pass that begins, and its first batch."""
+        """Begin a pass: its epoch and the number of its first batch."""
         resumed, self._resumed = self._resumed, False
         if self._position is None:
             return (self.dealing.epoch() if self.dealing.epoch else 0), 0
@@ -81,27 +81,27 @@ class TrainingLoader:
         return (self.dealing.epoch() if self.dealing.epoch and not resumed else epoch + 1), 0
 
     def state_dict(self) -> dict[str, int]:
-        """The position: an epoch, and how many of its batches are done."""
+        """The position: an epoch, and the number of its batches that are done."""
         epoch, done = self._position or (0, 0)
         return {"epoch": epoch, "batches": done}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """The next pass goes on behind that position."""
+        """Make the next pass continue after that position."""
         self._position, self._resumed = (state["epoch"], state["batches"]), True
 
     def order(self, epoch: int) -> Tensor:
-        """The images in the order of ``epoch``, int64 (N,)."""
+        """The image indices in the order of ``epoch``, int64 (N,)."""
         drawn, chances = counter_generator("order", self.dealing.seed, epoch), self.dealing.chances
         if chances is None:
             return torch.randperm(self.images, generator=drawn)
         return torch.multinomial(chances, self.images, replacement=True, generator=drawn)
 
     def chunks(self, epoch: int, first: int) -> Iterator[tuple[int, list[Tensor], list[Tensor]]]:
-        """The rows of this process's batches, a chunk at a time, each chunk with the number of its first batch.
+        """The rows of this process's batches, one chunk at a time, each with the number of its first batch.
 
-        Beside the rows stands which of the epoch's random numbers augment them: an image's own, or, where an image may
-        come twice, those of its place. Chunks always begin at multiples of ``batches_per_chunk``; in the first one the
-        batches before ``first`` are missing.
+        The last item says which of the epoch's rows of random numbers augment the images: an image's own row or, if an
+        image may come twice, the row of its place in the order. Chunks always begin at multiples of
+        ``batches_per_chunk``; the first one lacks the batches before ``first``.
         """
         order = self.order(epoch)
         batches = self._dealt(order)
@@ -112,8 +112,8 @@ class TrainingLoader:
                 yield begin, batches[begin:end], draws[begin:end]
 
     def _changed(self, images: Tensor, draws: Tensor) -> Tensor:
-        """Augmented and mapped to numbers: uint8 (N, C, H, W) → float32, by the rows of ``draws``."""
-        if not len(images):  # not everything that changes images takes none
+        """Augment images by the rows of ``draws`` and apply the pixel map: uint8 (N, C, H, W) → float32."""
+        if not len(images):  # some operations fail on an empty batch
             return self._changed(images.new_zeros(1, *images.shape[1:]), draws.new_zeros(1, *draws.shape[1:]))[:0]
         return self.pixel_map(self.augmentation(images, draws))
 
@@ -124,14 +124,14 @@ class TrainingLoader:
 
 
 class TensorLoader(TrainingLoader):
-    """Deals a training split that is one tensor."""
+    """The loader of a training split that is one tensor."""
 
     def __init__(self, split: Split, augmentation: Augmentation, pixel_map: Preprocessing, dealing: Dealing):
         super().__init__(len(split), dealing, augmentation, pixel_map)
         self.split = split
 
     def order(self, epoch: int) -> Tensor:
-        """As any loader's, moved to where the images are: once an epoch and not with every chunk."""
+        """The order on the images' device, moved there once per epoch instead of with every chunk."""
         return super().order(epoch).to(self.split.images.device)
 
     def _batches(self, epoch: int, first: int) -> Iterator[Batch]:
@@ -145,9 +145,9 @@ class TensorLoader(TrainingLoader):
 
 
 class TensorEvaluation:
-    """One pass over a split in its own order, unchanged but for the pixel map; a process takes its share of each batch.
+    """One pass over a split in its own order, with the pixel map alone; each process takes its share of every batch.
 
-    All have as many batches, the last of which may be empty.
+    All processes have the same number of batches; in the last one, a process's share may be empty.
     """
 
     def __init__(self, split: Split, pixel_map: Preprocessing, *, batch_size: int, rank: int = 0, world_size: int = 1):
@@ -169,13 +169,13 @@ class TensorEvaluation:
 
 
 def share_of(count: int, rank: int, world_size: int) -> slice:
-    """Which of the ``count`` images of a batch are this process's: as many for each, the first have one more."""
+    """This process's part of a batch of ``count`` images: equal parts, with one more image for the first processes."""
     least, rest = divmod(count, world_size)
     start = rank * least + min(rank, rest)
     return slice(start, start + least + (rank < rest))
 
 
 def shares(count: int, batch_size: int, rank: int, world_size: int) -> list[range]:
-    """This process's rows of each batch of a split in its own order; each row is one process's."""
+    """This process's rows of each batch of a split in its own order; each row belongs to exactly one process."""
     batches = [range(start, min(start + batch_size, count)) for start in range(0, count, batch_size)]
     return [batch[share_of(len(batch), rank, world_size)] for batch in batches]

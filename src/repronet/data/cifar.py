@@ -1,7 +1,7 @@
 """CIFAR-10 and CIFAR-100: 60,000 images of 32 × 32 pixels.
 
-A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009. 50,000 images are for
-training, 10,000 for test.
+A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", technical report, 2009. There are 50,000
+training images and 10,000 test images.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ Encoded = tuple[str, bytes]  # <split>/<class>/<file>, and the file's content, s
 
 
 def cifar(name: str, root: Path | None, cache: Path, val: float | int | str = "paper") -> ImageDataset:
-    """45,000 images for training, 5,000 for validation out of the official training set, and the official test set.
+    """Load the official training set, by default as 45,000 training and 5,000 validation images, and the test set.
 
     Args:
         name: "cifar10" or "cifar100".
-        root: a folder with ``cifar10/train/<class>/*.png`` and ``cifar10/test/…`` (or the shards ``*.tar.gz`` of them),
+        root: a folder with ``cifar10/train/<class>/*.png`` and ``cifar10/test/…`` (or ``*.tar.gz`` shards of them),
             or torchvision's ``cifar-10-batches-py``; None for the user's cache. Downloaded by torchvision when absent.
         cache: where decoded images are kept.
-        val: the share of the training images that validate, their number, or "paper" for 5,000.
+        val: the share or number of the official training images used for validation, or "paper" for 5,000.
 
     Raises:
-        UserError: when ``root`` is no folder, the download fails, or files are missing or damaged.
+        UserError: if ``root`` is not a folder, the download fails, or files are missing or damaged.
     """
     if root is not None:
         require_folder(root)
@@ -73,7 +73,7 @@ cifar10, cifar100 = partial(cifar, "cifar10"), partial(cifar, "cifar100")
 
 
 def _from_images(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Class folders of PNG files, or tar archives of such folders: decoded once."""
+    """Load class folders of PNG files, or tar archives of such folders, which are decoded only once."""
     loose = [path for split in _SPLITS for path in sorted((folder / split).glob("*/*")) if path.is_file()]
     files = loose or sorted(folder.glob("*.tar.gz"))
     if not files:
@@ -89,7 +89,7 @@ def _from_images(name: str, folder: Path, cache: Path) -> tuple[dict[str, Tensor
 
 
 def _unpack(archives: list[Path]) -> Iterator[Encoded]:
-    """What stands in the archives as <split>/<class>/<file>; nothing is written to disk."""
+    """The PNG files in the archives, each as <split>/<class>/<file>; nothing is written to disk."""
     for archive in archives:
         try:
             with tarfile.open(archive) as opened:
@@ -113,7 +113,7 @@ def _decode(encoded: Iterator[Encoded]) -> dict[str, Tensor]:
     classes = sorted({label for label, _, _ in found["train"]})
     tensors = {"classes": torch.tensor(list("\n".join(classes).encode()), dtype=torch.uint8)}
     for split, rows in found.items():
-        rows.sort(key=lambda row: row[:2])  # the order does not depend on how they were stored
+        rows.sort(key=lambda row: row[:2])  # so that the order does not depend on the storage
         stray = next((label for label, _, _ in rows if label not in classes), None)
         if stray is not None:
             raise UserError(f"{split}/{stray}: a class that train/ has not")
@@ -138,7 +138,7 @@ def _pixels(encoded: Encoded) -> tuple[str, np.ndarray]:
 
 
 def _from_torchvision(name: str, folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """torchvision's copy, whose files it holds against their MD5 before it reads them; downloaded when absent."""
+    """Load torchvision's copy, downloaded if absent; torchvision checks the MD5 of its files before it reads them."""
     from torchvision.datasets import CIFAR10, CIFAR100
 
     dataset = CIFAR10 if name == "cifar10" else CIFAR100

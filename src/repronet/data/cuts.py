@@ -1,4 +1,4 @@
-"""Cuts of a labelled set into training, validation and test: stratified, by whole groups, or fold by fold."""
+"""Splitting a labelled set into training, validation and test: stratified, by whole groups, or into folds."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from repronet.data.randomness import counter_generator
 from repronet.data.splits import SPLIT_SEED, ImageDataset, LabelledImages, Part, each_split
 from repronet.errors import UserError
 
-NEAR = 0.2  # of the size that is asked for: near enough where groups stay whole
+NEAR = 0.2  # accepted deviation from the requested size, as a share of it, where groups stay whole
 
 
 @dataclass(frozen=True)
 class Cut:
-    """How splits are made that the data do not have."""
+    """How to make the splits that the data lack."""
 
-    val: float | int | str  # the share of the training images that validate, or their number
-    test: float | int  # as much that is tested
-    seed: int = SPLIT_SEED  # of both, and of the folds
-    folds: int | None = None  # the number of parts of which one is held out in their stead; None: there are none
-    fold: int | None = None  # which one, from 0
+    val: float | int | str  # the share or number of training images used for validation
+    test: float | int  # the same for test
+    seed: int = SPLIT_SEED  # for both, and for the folds
+    folds: int | None = None  # the number of folds, one of which is held out instead; None: no folds
+    fold: int | None = None  # the fold that is held out, from 0
 
 
 def partition(given: Mapping[str, Part], cut: Cut, tested: bool = False) -> tuple[Part, Part, Part | None]:
-    """Training, validation and test, out of the splits that the data have by name, or all of it as one.
+    """Make training, validation and test splits from the named splits of the data, or from one whole set.
 
-    A validation split that is not there is carved out of training, and a test split where neither is there. Of folds,
-    one is the test split, or, where there is a test split, the validation split.
+    A missing validation split is carved out of training; a missing test split too, if validation is also missing. With
+    folds, the held-out fold is the test split or, if the data have a test split, the validation split.
 
     Args:
-        tested: carve a test split also beside a validation split that is there.
+        tested: carve a missing test split even if the data have a validation split.
 
     Raises:
-        UserError: when nothing would be taken or left, or the data have all three and so nothing to fold.
+        UserError: if a part would be empty, ``cut.val`` is "paper", or folds are asked for and no split is missing.
     """
     if cut.val == "paper":
         raise UserError("data.val=paper: only works for published datasets; give a fraction or a number, 0.1 or 500")
@@ -58,14 +58,14 @@ def partition(given: Mapping[str, Part], cut: Cut, tested: bool = False) -> tupl
 
 
 def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> tuple[Part, Part]:
-    """What is left of ``whole``, and the stratified part that was taken out of it.
+    """Take a stratified part out of ``whole``; return the rest, then that part.
 
     Args:
-        share: how much is taken: a fraction, or a number of images; as near to it as whole groups come.
-        key: the config key that says so, for the errors.
+        share: how much to take: a fraction or a number of images; approximate if groups must stay whole.
+        key: the config key of ``share``, for error messages.
 
     Raises:
-        UserError: when nothing would be taken or left.
+        UserError: if nothing would be taken or left.
     """
     total = len(whole.labels)
     count = share if isinstance(share, int) else round(share * total)
@@ -79,9 +79,9 @@ def carve(whole: Part, share: float | int, key: str, seed: int = SPLIT_SEED) -> 
 
 
 def _groups_of_about(count: int, whole: LabelledImages, seed: int) -> Tensor:
-    """The rows of some groups, with each class by its share: of all folds the one whose size is nearest to ``count``.
+    """The rows of some whole groups, stratified by class: the fold whose size is nearest to ``count``.
 
-    Where one group is much larger than others, fewer folds than the sizes suggest may come nearer.
+    If one group is much larger than the others, fewer folds than the sizes suggest may come nearer.
     """
     assert whole.groups is not None
     found: list[Tensor] = []
@@ -93,19 +93,19 @@ def _groups_of_about(count: int, whole: LabelledImages, seed: int) -> Tensor:
 
 
 def without(whole: Part, taken: Tensor) -> Part:
-    """What is left of ``whole``, in its order, without the rows ``taken``."""
+    """``whole`` without the rows ``taken``, in its order."""
     left = torch.ones(len(whole.labels), dtype=torch.bool)
     left[taken] = False
     return whole.rows(torch.nonzero(left).flatten())
 
 
 def folds_of(whole: LabelledImages, folds: int, seed: int) -> list[Tensor]:
-    """The rows of each of ``folds`` parts of about the same size, each class in every part by its share, groups whole.
+    """The rows of each of ``folds`` parts of about the same size, stratified by class, with groups kept whole.
 
     These are the test rows of scikit-learn's StratifiedKFold, or StratifiedGroupKFold, shuffled by ``seed``.
 
     Raises:
-        UserError: where there are too few groups, or too few images of every class.
+        UserError: if there are fewer groups than folds, or no class has that many images.
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
@@ -127,7 +127,7 @@ def folds_of(whole: LabelledImages, folds: int, seed: int) -> list[Tensor]:
 
 
 def strata(labels: Tensor) -> Tensor:
-    """What a cut is stratified by, int64 (N,): the label; of several the rarest; of none the number of classes."""
+    """The class to stratify by, int64 (N,): the label; the rarest of several; the number of classes if none."""
     if labels.ndim == 1:
         return labels
     counts = labels.sum(dim=0)  # (N, classes) → (classes,)
@@ -136,7 +136,7 @@ def strata(labels: Tensor) -> Tensor:
 
 
 def by_rarest(dataset: ImageDataset) -> ImageDataset:
-    """Each image under the rarest of its labels, those without any left out; as it is where each has one."""
+    """Give each image only the rarest of its labels and leave out images without any; unchanged if single-label."""
     if not dataset.multilabel:
         return dataset
 
@@ -149,14 +149,14 @@ def by_rarest(dataset: ImageDataset) -> ImageDataset:
 
 
 def few(dataset: ImageDataset, per_class: int | Mapping[Any, float], seed: int = SPLIT_SEED) -> ImageDataset:
-    """At most ``per_class`` training images of each class, or each rarest one; the other splits stay whole.
+    """Keep at most ``per_class`` training images per class (the rarest of several); other splits stay whole.
 
     Args:
-        per_class: a number, or by the names of some classes a number or a share of their images each.
-        seed: which images are taken; the smaller of two numbers takes a part of what the larger one does.
+        per_class: a number, or a mapping from the names of some classes to a number or a share of their images.
+        seed: determines which images are taken; a smaller number takes a subset of what a larger one takes.
 
     Raises:
-        UserError: for a name that the dataset has not.
+        UserError: for a name that is not a class of the dataset.
     """
     chosen = list(_shuffled(strata(dataset.train.labels), "few", seed))
     if isinstance(per_class, Mapping):
@@ -169,13 +169,12 @@ def few(dataset: ImageDataset, per_class: int | Mapping[Any, float], seed: int =
 
 
 def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple[Tensor, ...]:
-    """Rows of ``labels`` dealt into parts of exactly ``sizes``, each class in every part by its share of the whole.
+    """Divide the rows of ``labels`` into parts of exactly ``sizes``, with each class in proportion in every part.
 
-    Within a class the rows are shuffled by ``seed``. Rounding is settled by largest remainder, so that the parts have
-    exactly the sizes asked for.
+    Within a class, rows are shuffled by ``seed``. Rounding is by largest remainder, so that the sizes are exact.
 
     Raises:
-        ValueError: when the sizes do not add up to the number of labels.
+        ValueError: if the sizes do not add up to the number of labels.
     """
     if sum(sizes) != len(labels):
         raise ValueError(f"sizes {sizes} add up to {sum(sizes)}, but there are {len(labels)} labels")
@@ -191,14 +190,14 @@ def stratified_parts(labels: Tensor, sizes: tuple[int, ...], seed: int) -> tuple
 
 
 def _shuffled(labels: Tensor, purpose: str, seed: int) -> Iterator[Tensor]:
-    """The rows of each class, shuffled by the generator of ``purpose``, ``seed`` and the class."""
+    """The rows of each class, shuffled by a generator that depends on ``purpose``, ``seed`` and the class."""
     for label in range(int(labels.max()) + 1):
         rows = torch.nonzero(labels == label).flatten()
         yield rows[torch.randperm(len(rows), generator=counter_generator(purpose, seed, label))]
 
 
 def _shares(counts: Tensor, size: int) -> Tensor:
-    """``size`` dealt out in proportion to ``counts``: floors first, then one more to the largest remainders."""
+    """Divide ``size`` in proportion to ``counts``: round down, then add one for the largest remainders."""
     exact = counts.double() * size / counts.sum()
     shares = exact.floor().long()
     short = size - int(shares.sum())

@@ -1,7 +1,7 @@
-"""Images decoded once: a dataset's pixels and labels in one file, which later runs map into memory.
+"""A cache of decoded images: a dataset's pixels and labels in one file, which later runs map into memory.
 
-The file's name holds a key of what it was made from, so that changed sources make another file. It is written beside
-its place and renamed, so that a run that is killed meanwhile leaves no half file.
+The file's name contains a key of its sources, so that changed sources make a new file. It is written under a temporary
+name and then renamed, so that a run that is killed meanwhile leaves no incomplete file.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1  # of what the tensors mean; another one makes another file
+_VERSION = 1  # of the meaning of the tensors; a new version makes a new file
 
 
 def key_of(files: Iterable[Path], root: Path) -> str:
-    """A hash of the files' names below ``root``, sizes and times of change: what is known of them unread."""
+    """A hash of the files' names below ``root``, sizes and modification times; their content is not read."""
     digest = hashlib.sha256(f"{_VERSION}".encode())
     for file in sorted(files):
         try:
             status = file.stat()
-        except OSError:  # a link to nothing, or to itself; who reads it will say so
+        except OSError:  # a broken link, or one to itself; reading it will raise the error
             status = file.lstat()
         digest.update(f"{file.relative_to(root)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def decoded(folder: Path, name: str, key: str, decode: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The tensors of ``decode``, out of the file that an earlier call left in ``folder``, or else made and kept there.
+    """The tensors that ``decode`` returns, read from an earlier call's file in ``folder`` or computed and saved there.
 
-    A folder that cannot be written to costs the decoding at every run and nothing else.
+    If the folder cannot be written to, the only cost is that every run decodes again.
 
     Raises:
         Whatever ``decode`` raises.
@@ -64,10 +64,10 @@ def decoded(folder: Path, name: str, key: str, decode: Callable[[], dict[str, Te
 
 
 def require_folder(root: Path) -> None:
-    """Refuse a root that is no folder.
+    """Check that ``root`` is a folder.
 
     Raises:
-        UserError: for such a root.
+        UserError: if it is not.
     """
     if not root.is_dir():
         raise UserError(f"data.root={root}: no such folder (make it to download there, or leave data.root out)")

@@ -1,4 +1,4 @@
-"""Downloads through torchvision, which knows the addresses and the checksums: whole or not at all."""
+"""Downloads through torchvision, which knows the addresses and the checksums: all files or none."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ log = logging.getLogger(__name__)
 
 
 def fetch(name: str, megabytes: int, folder: Path, download: Callable[[str], object], copy: str) -> None:
-    """Download into a temporary folder, and move the files to ``folder`` when all are there.
+    """Download into a temporary folder, and move the files to ``folder`` when all of them have arrived.
 
     A failure leaves nothing behind.
 
     Args:
         download: called with the folder to download to.
-        copy: what ``data.root`` may point to instead, for the error.
+        copy: what ``data.root`` may point to instead, for the error message.
 
     Raises:
-        UserError: when the download fails, with the reason.
+        UserError: if the download fails, with the reason.
     """
     log.info("data=%s: no copy under %s; downloading it (%s MB)", name, folder, f"{megabytes:,}")
     try:
@@ -36,7 +36,7 @@ def fetch(name: str, megabytes: int, folder: Path, download: Callable[[str], obj
                     shutil.copytree(part, target, dirs_exist_ok=True)
                 else:
                     shutil.move(part, target)
-    except Exception as error:  # urllib, ssl, zlib, tarfile and torchvision each raise their own
+    except Exception as error:  # urllib, ssl, zlib, tarfile and torchvision each raise their own kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"data={name}: no copy under {folder} and the download failed ({reason}); point data.root at {copy}, "

@@ -1,8 +1,8 @@
-"""The layout of a folder of images: which file is in which split and class, found without opening any.
+"""The layout of a folder of images: the split and class of each file, found without opening any.
 
-Either ``root/train/<class>/…`` with ``root/val/…`` and ``root/test/…`` where they exist, or ``root/<class>/…`` alone.
-Images may lie deeper than one folder below their class. The classes are those of training, in alphabetical order;
-they govern validation and test. Hidden files and folders are passed over.
+Either ``root/train/<class>/…`` with optional ``root/val/…`` and ``root/test/…``, or ``root/<class>/…`` alone. Images
+may be in subfolders of their class folder. The classes are those of training, in alphabetical order, also for
+validation and test. Hidden files and folders are ignored.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ SUFFIXES = frozenset(
 
 ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
 
-SPLIT_NAMES = {  # of folders, and in a table's column
+SPLIT_NAMES = {  # names of folders, and values in a table's column
     "train": ("train", "training"),
     "val": ("val", "valid", "validation"),
     "test": ("test", "testing"),
 }
 SPLITS = tuple(SPLIT_NAMES)
-SHOWN = 8  # names in an error
+SHOWN = 8  # names in an error message
 WHOLE = "all"  # the one split of a folder that holds its classes directly
 
 
 class ImageFile(Protocol):
-    """A file of one image, by itself or within another file; ``str`` is what a person knows it by."""
+    """An image file, by itself or inside another file; ``str`` gives the name to show to a person."""
 
     def read_bytes(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class LabelledFile:
-    """An image's file, its class by number or, where there may be several, a zero or one for each, and its group."""
+    """An image file, its class number (or a zero or one per class if it may have several), and its group."""
 
-    path: Any  # an ImageFile; of folders and tables a Path
+    path: Any  # an ImageFile; for folders and tables a Path
     label: int | tuple[int, ...]
     group: str | None = None
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a folder holds."""
+    """The content of a folder."""
 
     root: Path
     classes: tuple[str, ...]
-    files: dict[str, list[LabelledFile]]  # by split: train and maybe val and test, or all
-    others: list[Path] = field(default_factory=list)  # not hidden, in a class, and not named like an image
-    notes: list[str] = field(default_factory=list)  # what is to say of how it was read
+    files: dict[str, list[LabelledFile]]  # by split: train and possibly val and test, or all
+    others: list[Path] = field(default_factory=list)  # files in a class that are not hidden and not named like images
+    notes: list[str] = field(default_factory=list)  # messages on how it was read
 
 
-# What the group of an image is, by its path below the folder of its class; "": it is one by itself.
+# The group of an image, from its path below its class folder; "": the image is a group by itself.
 GROUPS: dict[str, Callable[[Path], str]] = {
     "folder": lambda path: path.parent.as_posix() if len(path.parts) > 1 else "",
     "prefix": lambda path: re.split(r"[_-]", path.stem, maxsplit=1)[0],
@@ -69,14 +69,14 @@ GROUPS: dict[str, Callable[[Path], str]] = {
 
 
 def read_layout(root: Path, groups: str | None = None) -> Layout:
-    """The splits, classes and files below ``root``.
+    """Find the splits, classes and files below ``root``.
 
     Args:
-        groups: a key of :data:`GROUPS`; None: there are none.
+        groups: a key of :data:`GROUPS`; None: no groups.
 
     Raises:
-        UserError: when there is no such folder, no class, no image, a class without an image in training, two
-            folders for one split, or a class in another split that training has not.
+        UserError: if there is no such folder, fewer than two classes, a class without an image in training, two
+            folders for one split, or a class in another split that training lacks.
     """
     folders = split_folders(root)
     source = folders.get("train", root)
@@ -109,12 +109,12 @@ def read_layout(root: Path, groups: str | None = None) -> Layout:
 
 
 def shown(path: Path) -> str:
-    """The path as text that can be printed: bytes that are no UTF-8 come out as \\xNN."""
+    """The path as printable text: bytes that are not UTF-8 appear as \\xNN."""
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def classes_in(files: Iterable[LabelledFile]) -> set[int]:
-    """The numbers of the classes that some files have."""
+    """The numbers of all classes that occur in ``files``."""
     found: set[int] = set()
     for label in {file.label for file in files}:
         found |= {label} if isinstance(label, int) else {number for number, bit in enumerate(label) if bit}
@@ -122,7 +122,7 @@ def classes_in(files: Iterable[LabelledFile]) -> set[int]:
 
 
 def refuse_untrained(files: Mapping[str, Sequence[LabelledFile]], classes: Sequence[str], said: str) -> None:
-    """Raises: UserError, for a class without an image of training that is there; ``said`` names the data."""
+    """Raises: UserError, if a class has no existing training image; ``said`` names the data."""
     training = classes_in(files.get("train", files.get(WHOLE, [])))
     absent = [name for number, name in enumerate(classes) if number not in training]
     if absent and any(files.values()):
@@ -130,10 +130,10 @@ def refuse_untrained(files: Mapping[str, Sequence[LabelledFile]], classes: Seque
 
 
 def require_whole_groups(layout: Layout, key: str) -> None:
-    """Note how many groups there are, and which is the largest.
+    """Check the groups, and add a note on their number and the largest one.
 
     Raises:
-        UserError: for a group in two of the splits that the data have, or groups that are the classes.
+        UserError: if a group is in two splits, or each class is one group.
     """
     _refuse_groups_that_are_classes(layout, key)
     place: dict[str, str] = {}
@@ -160,12 +160,12 @@ def _refuse_groups_that_are_classes(layout: Layout, key: str) -> None:
 
 
 def too_many(count: int, total: int, limit: float | int) -> bool:
-    """Whether that is more than ``limit``, a number or a share."""
+    """Whether ``count`` of ``total`` is more than ``limit``, a number or a share."""
     return count > (limit if isinstance(limit, int) else limit * total)
 
 
 def class_named(name: str, classes: Sequence[str]) -> str | None:
-    """The one of ``classes`` that is ``name``, be its accents composed or not, as systems write them; or None."""
+    """The one of ``classes`` that equals ``name``, whether a system composes its accents or not; or None."""
     if name in classes:
         return name
     same = [known for known in classes if normalize("NFC", known) == normalize("NFC", name)]
@@ -173,10 +173,10 @@ def class_named(name: str, classes: Sequence[str]) -> str | None:
 
 
 def chosen_classes(names: Iterable[Any], classes: Sequence[str], key: str = "data.classes") -> list[str]:
-    """Those of ``classes`` that ``key`` names.
+    """The members of ``classes`` given by ``names``, the value of the config key ``key``.
 
     Raises:
-        UserError: for a name that is none of them.
+        UserError: for a name that is not a class.
     """
     found = {str(name): class_named(str(name), classes) for name in names}
     unknown = next((name for name, known in found.items() if known is None), None)
@@ -187,12 +187,12 @@ def chosen_classes(names: Iterable[Any], classes: Sequence[str], key: str = "dat
 
 
 def looks(name: str) -> str:
-    """The same for names that a person takes for one: Cat and cat, accents composed or not, spaces around."""
+    """A form equal for names that look alike to a person: Cat and cat, accents composed or not, extra spaces."""
     return " ".join(normalize("NFKC", name).casefold().split())
 
 
 def refuse_too_few(classes: Sequence[str], root: Path, folder: Path, least: int = 2) -> None:
-    """Raises: UserError, for a ``folder`` with fewer than ``least`` folders of classes."""
+    """Raises: UserError, if ``folder`` has fewer than ``least`` class folders."""
     wanted = "it needs one a class, <class>/<image>"
     if not classes:
         packed = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in ARCHIVES), None)
@@ -203,10 +203,10 @@ def refuse_too_few(classes: Sequence[str], root: Path, folder: Path, least: int 
 
 
 def split_folders(root: Path) -> dict[str, Path]:
-    """Where each split lies; ``all`` is the root itself when it has no folder for training.
+    """The folder of each split; without split folders, ``all`` is the root itself.
 
     Raises:
-        UserError: when ``root`` is no folder, a split has two folders, or there is val or test without train.
+        UserError: if ``root`` is not a folder, a split has two folders, or there is val or test without train.
     """
     if not root.is_dir():
         packed = "an archive; unpack it and" if root.suffix.lower() in ARCHIVES else "a file;"
@@ -226,10 +226,10 @@ def split_folders(root: Path) -> dict[str, Path]:
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The folders of classes in ``folder``, in alphabetical order, hidden ones left out.
+    """The class folders in ``folder``, in alphabetical order, without hidden ones.
 
     Raises:
-        UserError: when the folder cannot be listed, or a class's name is not UTF-8 and so could be written nowhere.
+        UserError: if the folder cannot be listed, or a class's name cannot be printed.
     """
     try:
         found = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not hidden(entry))
@@ -242,20 +242,20 @@ def class_folders(folder: Path) -> list[Path]:
 
 
 def hidden(path: Path) -> bool:
-    """Whether a file or folder is one that systems and tools leave: .DS_Store, .git, __MACOSX, Thumbs.db."""
+    """Whether a file or folder is one that systems and tools create: .DS_Store, .git, __MACOSX, Thumbs.db."""
     return path.name.startswith(".") or path.name in ("__MACOSX", "Thumbs.db", "desktop.ini")
 
 
 def leads_back(path: Path) -> bool:
-    """Whether a folder is a link to one that it lies in: following it would never end."""
+    """Whether a folder is a link to one of its parent folders: following it would never end."""
     return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below ``folder`` that is not hidden, in a fixed order; a link that leads back is not followed.
+    """Yield every file below ``folder`` that is not hidden, in a fixed order; links that lead back are not followed.
 
     Raises:
-        UserError: when a folder cannot be listed.
+        UserError: if a folder cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
@@ -273,5 +273,5 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def named_like_image(path: Path) -> bool:
-    """Whether the file's suffix is one that images have."""
+    """Whether the file's suffix is that of an image format."""
     return path.suffix.lower() in SUFFIXES

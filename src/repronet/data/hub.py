@@ -1,7 +1,7 @@
-"""``data=huggingface``: images and labels of Hugging Face's package ``datasets``. Needs no torch.
+"""``data=huggingface``: images and labels through Hugging Face's package ``datasets``. Needs no torch.
 
-What ``Dataset.save_to_disk`` left, a folder of Parquet files, or a name on the Hub. The data are Arrow and Parquet
-tables alone: a dataset that would be read by a script or by any other reader is refused.
+The data are a folder written by ``Dataset.save_to_disk``, a folder of Parquet files, or a name on the Hub. They must
+be Arrow or Parquet tables: a dataset that needs a script or any other reader is refused.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from repronet.data.folders import WHOLE, LabelledFile, Layout, refuse_untrained,
 from repronet.data.table import SPLIT_OF, USUAL, numbered_labels
 from repronet.errors import UserError, first_line, nearest
 
-SAVED = ("dataset_dict.json", "state.json")  # what save_to_disk leaves of several splits, and of one
-READERS = ("Parquet", "Arrow")  # the package has others, of which some unpickle
-LEAST = 4  # earlier releases run a dataset's own script
+SAVED = ("dataset_dict.json", "state.json")  # files written by save_to_disk for several splits, and for one
+READERS = ("Parquet", "Arrow")  # the package has others, and some of them unpickle
+LEAST = 4  # major version; earlier releases run a dataset's own script
 
 
 @dataclass(frozen=True)
 class HubData:
-    """Where the data are, and what is what in them."""
+    """The location of the data, and their columns."""
 
     root: Path | None = None  # a folder; or None
     hub: str | None = None  # a name on the Hub, ``user/name``; or None
-    subset: str | None = None  # of its configurations, the one that is meant
-    revision: str | None = None  # of its branches, tags or commits
-    # image, label: the columns; None: found by their kinds and usual names
+    subset: str | None = None  # one of its configurations
+    revision: str | None = None  # one of its branches, tags or commits
+    # image, label: the columns; None: found by feature type and usual names
     image: str | None = None
     label: str | None = None
 
     @property
     def said(self) -> str:
-        """The word of the command line that names them."""
+        """The command-line argument that names the data, for messages."""
         return f"data.hub={self.hub}" if self.hub else f"data.root={shown(self.root)}" if self.root else "data"
 
 
@@ -54,7 +54,7 @@ class Cell:
 
 
 def require_hub_data(where: HubData) -> None:
-    """Raises: UserError, where it is plain without reading that there is nothing to read, or nothing to read it by."""
+    """Raises: UserError, if the location is not valid or the package ``datasets`` is missing; nothing is read."""
     if (where.root is None) == (where.hub is None):
         raise UserError("data=huggingface: give data.root=FOLDER (of save_to_disk) or data.hub=NAME, one of the two")
     if where.root is not None and not where.root.is_dir():
@@ -64,10 +64,10 @@ def require_hub_data(where: HubData) -> None:
 
 
 def read_hub(where: HubData) -> Layout:
-    """The classes and images of a dataset, by split.
+    """Read the classes and images of a dataset, by split.
 
     Raises:
-        UserError: when there is no such dataset, it is no table of images and labels, or has no split of training.
+        UserError: if there is no such dataset, it is not a table of images and labels, or it has no training split.
     """
     require_hub_data(where)
     tables = _by_split(_tables(where), where)
@@ -87,13 +87,13 @@ def read_hub(where: HubData) -> Layout:
 
 
 def fingerprint(layout: Layout) -> str:
-    """A text that changes with the content of the tables of a layout's images."""
+    """A hash of the content of all tables in a layout."""
     tables = {split: files[0].path.table for split, files in layout.files.items() if files}
     return "-".join(f"{split}-{table._fingerprint}" for split, table in sorted(tables.items()))
 
 
 def _tables(where: HubData) -> dict[str, Any]:
-    """The tables of a dataset by their names."""
+    """Load the tables of a dataset, by the name of their split."""
     import datasets  # type: ignore[import-not-found]
 
     if int(datasets.__version__.partition(".")[0]) < LEAST:
@@ -113,13 +113,13 @@ def _tables(where: HubData) -> dict[str, Any]:
             found = builder.as_dataset()
     except UserError:
         raise
-    except Exception as error:  # the package and what it stands on raise many kinds
+    except Exception as error:  # the package and its dependencies raise many kinds
         raise UserError(f"{where.said}: cannot be loaded ({type(error).__name__}: {first_line(error)})") from error
     return {str(split): table for split, table in found.items()} if isinstance(found, dict) else {WHOLE: found}
 
 
 def _by_split(tables: dict[str, Any], where: HubData) -> dict[str, Any]:
-    """By train, val and test; of one table alone, all of it. Others are left out with a word."""
+    """The tables by train, val and test; a single other table is one whole set. Others are left out and logged."""
     named = {SPLIT_OF[name.casefold()]: table for name, table in tables.items() if name.casefold() in SPLIT_OF}
     if "train" in named:
         left = [name for name in tables if name.casefold() not in SPLIT_OF]
@@ -132,7 +132,7 @@ def _by_split(tables: dict[str, Any], where: HubData) -> dict[str, Any]:
 
 
 def _column(table: Any, where: HubData, role: str) -> str:
-    """The column of the images or of the labels: as it was said, by its kind, or by its usual name."""
+    """The column of the images or labels: the configured one, or found by feature type or usual name."""
     said, names = getattr(where, role), list(table.features)
     if said is not None:
         if said not in names:
@@ -147,12 +147,12 @@ def _column(table: Any, where: HubData, role: str) -> str:
 
 
 def _inner(feature: Any) -> Any:
-    """What a list is a list of."""
+    """The element type of a list feature; any other feature unchanged."""
     return getattr(feature, "feature", feature)
 
 
 def _undecoded(table: Any, column: str, where: HubData) -> Any:
-    """The table with its images as the bytes of their files, which are decoded as those of a folder are."""
+    """The table with images as undecoded file bytes, which are later decoded like the files of a folder."""
     import datasets  # type: ignore[import-not-found]
 
     if not isinstance(table.features[column], datasets.Image):

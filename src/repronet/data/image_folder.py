@@ -1,4 +1,4 @@
-"""Folders of images as datasets: a person's own, Imagenette and ImageNet."""
+"""Image datasets: your own folders, tables, shards and Hugging Face's data; Imagenette and ImageNet."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
 
-# The ten classes of Imagenette, by WordNet's numbers.
+# The ten classes of Imagenette, by WordNet ID.
 IMAGENETTE_CLASSES = {
     "n01440764": "tench",
     "n02102040": "English springer",
@@ -50,26 +50,26 @@ IMAGENETTE_CLASSES = {
 class Reading:
     """How a folder's images are read."""
 
-    short_side: int | None  # pixels that each image's shorter side is brought to; None leaves it as it is
-    memory: float  # gigabytes that decoded images may take; more are decoded anew whenever they are wanted
+    short_side: int | None  # pixels that each image's shorter side is resized to; None: not resized
+    memory: float  # gigabytes that decoded images may take; if they need more, each is decoded whenever it is used
     cache: Path  # where decoded images are kept
-    # how many images that cannot be read may be left out, a share or a number; None: none
+    # how many unreadable images may be left out, a share or a number; None: none
     max_skipped: float | int | None = None
     fit: str = "crop"  # "crop", or how images become squares, see :func:`repronet.data.reading.squared`
 
 
 def image_folder(root: Path | None, reading: Reading, cut: Cut, groups: str | None = None) -> ImageDataset:
-    """Any folder of images: ``root/train/<class>/…`` with ``val`` and ``test`` beside it, or ``root/<class>/…``.
+    """Load a folder of images: ``root/train/<class>/…`` with ``val`` and ``test`` beside it, or ``root/<class>/…``.
 
-    What is not there is carved out of training, see :func:`repronet.data.cuts.partition`. With a ``val`` folder alone
-    there is no test split.
+    Missing splits are carved out of training, see :func:`repronet.data.cuts.partition`. With ``val`` but no ``test``
+    folder there is no test split.
 
     Args:
-        groups: what makes images a group, a key of :data:`repronet.data.folders.GROUPS`; None: there are none.
+        groups: how images are grouped, a key of :data:`repronet.data.folders.GROUPS`; None: no groups.
 
     Raises:
-        UserError: for a layout that :func:`repronet.data.folders.read_layout` refuses, or an image that cannot be
-            read when all of them are.
+        UserError: for a layout that :func:`repronet.data.folders.read_layout` refuses, or for an unreadable image if
+            all images are decoded at the start.
     """
     if root is None:
         raise UserError("data=image_folder: data.root must name the folder of images")
@@ -82,10 +82,10 @@ def image_folder(root: Path | None, reading: Reading, cut: Cut, groups: str | No
 
 
 def image_table(file: Path | None, columns: Columns, root: Path | None, reading: Reading, cut: Cut) -> ImageDataset:
-    """Images and labels in a table, see :mod:`repronet.data.table`; cut and read as those of a folder.
+    """Load images and labels from a table, see :mod:`repronet.data.table`; split and read like those of a folder.
 
     Args:
-        root: the folder of the images; None: that of the table.
+        root: the folder of the images; None: the folder of the table.
 
     Raises:
         UserError: for a table that :func:`repronet.data.table.read_table` refuses, or an image that cannot be read.
@@ -97,14 +97,14 @@ def image_table(file: Path | None, columns: Columns, root: Path | None, reading:
 
 
 def shard_images(root: Path | None, label: str | None, reading: Reading, cut: Cut) -> ImageDataset:
-    """Images in tar files, see :func:`repronet.data.shards.read_shards`; cut and read as those of a folder."""
+    """Load images from tar files, see :func:`repronet.data.shards.read_shards`; split and read like a folder's."""
     layout = read_shards(root, label, reading.cache / "shards")
     shards = {file.path.shard for files in layout.files.values() for file in files}
     return _cut(layout, "webdataset", reading, cut, key_of(shards, Path("/")))
 
 
 def hub_images(where: HubData, reading: Reading, cut: Cut) -> ImageDataset:
-    """Images in Arrow tables, see :func:`repronet.data.hub.read_hub`; cut and read as those of a folder."""
+    """Load images from Arrow tables, see :func:`repronet.data.hub.read_hub`; split and read like a folder's."""
     layout = read_hub(where)
     return _cut(layout, "huggingface", reading, cut, fingerprint(layout))
 
@@ -117,13 +117,12 @@ def _cut(layout: Layout, name: str, reading: Reading, cut: Cut, key: str | None 
 
 
 def imagenette(root: Path | None, default: Path, reading: Reading, val: float | int | str) -> ImageDataset:
-    """Imagenette at 320 pixels: ten easy classes of ImageNet, 9,469 images for training and 3,925 for test.
+    """Load Imagenette at 320 pixels: ten easy classes of ImageNet, 9,469 images for training and 3,925 for test.
 
-    Its ``val`` folder is what is published and compared on, so that is the test split here; validation comes out of
-    training.
+    Published results are on its ``val`` folder, so that is the test split here; validation is carved out of training.
 
     Raises:
-        UserError: as :func:`image_folder`, or when the download fails.
+        UserError: as :func:`image_folder`, or if the download fails.
     """
     folder = root or default
     images = folder if (folder / "train").is_dir() else folder / "imagenette2-320"
@@ -141,12 +140,12 @@ def _download_imagenette(folder: str) -> None:
 
 
 def imagenet(root: Path | None, reading: Reading, val: float | int | str) -> ImageDataset:
-    """ImageNet (ILSVRC 2012): ``root/train/<wnid>/*.JPEG`` and ``root/val/<wnid>/*.JPEG``, from image-net.org.
+    """Load ImageNet (ILSVRC 2012): ``root/train/<wnid>/*.JPEG``, ``root/val/<wnid>/*.JPEG``, from image-net.org.
 
-    The labels of its test set were never published; papers quote errors on ``val``, which is the test split here.
+    The labels of its test set were never published; papers report errors on ``val``, which is the test split here.
 
     Raises:
-        UserError: when no root is given, since ImageNet cannot be downloaded without an account.
+        UserError: if no root is given, since ImageNet cannot be downloaded without an account.
     """
     if root is None:
         raise UserError(
@@ -180,7 +179,7 @@ def _published(name: str, root: Path, reading: Reading, val: float | int | str) 
 def _splits(
     files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading, key: str | None = None
 ) -> dict[str, ImageSplit]:
-    """One split for each folder; in memory when all of them fit. ``key``: as of :func:`split_of`."""
+    """The images of each split, in memory if all of them fit. ``key``: as in :func:`split_of`."""
     if reading.max_skipped is not None:
         files = _readable(files, root, name, reading, key)
     count = sum(map(len, files.values()))
@@ -199,7 +198,7 @@ def _splits(
 
 
 def _numbered(groups: list[str | None]) -> Tensor | None:
-    """A number for each group, int64 (N,); None where there are none."""
+    """The group number of each image, int64 (N,); None if there are no groups."""
     numbers = {group: number for number, group in enumerate(sorted({group for group in groups if group is not None}))}
     return torch.tensor([numbers[group] for group in groups]) if numbers else None  # type: ignore[index]
 
@@ -207,7 +206,7 @@ def _numbered(groups: list[str | None]) -> Tensor | None:
 def _readable(
     files: dict[str, list[LabelledFile]], root: Path, name: str, reading: Reading, key: str | None
 ) -> dict[str, list[LabelledFile]]:
-    """The files without those that cannot be read, which are named."""
+    """The files without the unreadable ones, which are logged."""
     kept, errors = {}, []
     for split, members in files.items():
         images = ImageFiles(tuple(file.path for file in members), reading.short_side, reading.fit)

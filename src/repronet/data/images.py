@@ -1,4 +1,4 @@
-"""Splits of images that are not one tensor: of different sizes, decoded once and kept in memory, or left on disk."""
+"""Splits of images of different sizes, not one tensor: decoded once and kept in memory, or left on disk."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from repronet.errors import UserError
 
 log = logging.getLogger(__name__)
 
-SAMPLE = 20_000  # images that the statistics of a larger split are taken from
-LISTED = 20  # files that an error names
-_WAITING = 64  # images that are decoded ahead of the one that is wanted
+SAMPLE = 20_000  # images that the statistics of a larger split are computed from
+LISTED = 20  # files that an error message names
+_WAITING = 64  # images that are decoded ahead of the one in use
 
 
 class Images(Protocol):
-    """Numbered images, each uint8 (3, H, W) with the channels last in memory."""
+    """Indexed images, each uint8 (3, H, W) with the channels last in memory."""
 
     def __len__(self) -> int: ...
 
@@ -37,15 +37,15 @@ class Images(Protocol):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Images that stay on disk and are decoded whenever they are wanted."""
+    """Images that stay on disk and are decoded at every access."""
 
-    paths: tuple[Any, ...]  # their files, or what else has the bytes of one
-    short_side: int | None  # pixels that the shorter side is brought to; None leaves images as they are
-    fit: str = "crop"  # "crop", or how they become squares, see :func:`repronet.data.reading.squared`
+    paths: tuple[Any, ...]  # their files, or other objects with ``read_bytes``
+    short_side: int | None  # pixels that the shorter side is resized to; None: not resized
+    fit: str = "crop"  # "crop", or how images become squares, see :func:`repronet.data.reading.squared`
 
     @property
     def way(self) -> str:
-        """Tells apart what the same files are decoded to."""
+        """A text for the way of decoding, to tell apart the results from the same files."""
         return f"{self.short_side}" if self.fit == "crop" else f"{self.short_side}-{self.fit}"
 
     def __len__(self) -> int:
@@ -57,10 +57,10 @@ class ImageFiles:
 
 @dataclass(frozen=True)
 class ImageStore:
-    """Decoded images, one behind the other in one tensor that may be a file mapped into memory."""
+    """Decoded images, one after another in one tensor, which may be a file mapped into memory."""
 
-    pixels: Tensor  # uint8, all of them
-    sizes: Tensor  # int64 (N, 2), each image's height and width
+    pixels: Tensor  # uint8, those of all images
+    sizes: Tensor  # int64 (N, 2), height and width of each image
 
     def __post_init__(self) -> None:
         ends = self.sizes.prod(1).cumsum(0) * 3
@@ -81,17 +81,17 @@ class ImageStore:
 class ImageSplit:
     """A split of images."""
 
-    images: Images  # where they come from; other splits may take theirs from the same
+    images: Images  # the source of the images, which other splits may share
     labels: Tensor  # int64 (N,), or (N, classes) of zeros and ones
-    index: Tensor  # int64 (N,), which of ``images`` are in this split
-    key: str  # names the content of ``images``; what is computed of them is kept in ``cache`` under it
+    index: Tensor  # int64 (N,), the indices in ``images`` of those in this split
+    key: str  # identifies the content of ``images``; results computed from them are stored in ``cache`` under it
     cache: Path
-    names: Sequence[str] = ()  # of all ``images``; none where they have only numbers
-    groups: Tensor | None = None  # int64 (N,), images of one of which no cut puts apart; or None
+    names: Sequence[str] = ()  # of all ``images``; empty if they have only numbers
+    groups: Tensor | None = None  # int64 (N,), no cut separates images of the same group; or None
 
     @classmethod
     def of(cls, images: Images, labels: Tensor, key: str, cache: Path, names: Sequence[str] = ()) -> ImageSplit:
-        """All of ``images``."""
+        """A split of all ``images``."""
         return cls(images, labels, torch.arange(len(images)), key, cache, names)
 
     @property
@@ -117,7 +117,7 @@ class ImageSplit:
         return replace(self, labels=labels)
 
     def statistics(self) -> PixelStatistics:
-        """Over all pixels of all images, or of 20,000 drawn once for all where there are more."""
+        """Statistics over all pixels of all images, or of a fixed random sample of 20,000 if there are more."""
         rows = torch.arange(len(self))
         if len(rows) > SAMPLE:
             rows = rows[torch.randperm(len(rows), generator=counter_generator("statistics", SPLIT_SEED))[:SAMPLE]]
@@ -133,20 +133,20 @@ class ImageSplit:
 
 
 def fits(count: int, short_side: int | None, gigabytes: float) -> bool:
-    """Whether ``count`` images with that shorter side, and 4:3 as they mostly are, take at most ``gigabytes``."""
+    """Whether ``count`` images of that shorter side take at most ``gigabytes``, if they are 4:3 as most images are."""
     return short_side is not None and count * short_side * (short_side * 4 / 3) * 3 <= gigabytes * 1e9
 
 
 def split_of(
     files: ImageFiles, labels: Tensor, root: Path, name: str, cache: Path, keep: bool, key: str | None = None
 ) -> ImageSplit:
-    """The images in ``files``: decoded, now or in an earlier run, when ``keep``; else left on disk.
+    """A split of the images in ``files``: if ``keep``, decoded now or in an earlier run; otherwise left on disk.
 
     Args:
-        key: changes with their content; None: made of their names, sizes and times of change.
+        key: changes with the files' content; None: made from their names, sizes and modification times.
 
     Raises:
-        ImageError, UserError: for images that cannot be read right, as :func:`ahead`.
+        ImageError, UserError: for images that cannot be read correctly, as :func:`ahead`.
     """
 
     def decode() -> dict[str, Tensor]:
@@ -156,7 +156,7 @@ def split_of(
         return {"pixels": torch.cat([image.reshape(-1) for image in flat]), "sizes": sizes}
 
     key = f"{key or key_of(files.paths, root)}-{files.way}"
-    whole = root == Path(root.anchor)  # of a table, whose files may be anywhere
+    whole = root == Path(root.anchor)  # for a table, whose files may be anywhere
     names = [
         shown(path if whole else path.relative_to(root)) if isinstance(path, Path) else str(path)
         for path in files.paths
@@ -168,11 +168,11 @@ def split_of(
 
 
 def ahead(images: Images, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
-    """The images at ``wanted``, decoded by threads ahead of time, under a progress bar on a terminal.
+    """Yield the images at ``wanted``, decoded ahead of time by threads, with a progress bar on a terminal.
 
     Raises:
-        ImageError: at the end, when one cannot be read right.
-        UserError: when several cannot, with their names.
+        ImageError: at the end, if one cannot be read correctly.
+        UserError: at the end, if several cannot, with their names.
     """
     errors = []
     for image in _tried(images, wanted, what):
@@ -185,17 +185,17 @@ def ahead(images: Images, wanted: Sequence[int], what: str) -> Iterator[Tensor]:
 
 
 def refusal(errors: Sequence[ImageError]) -> UserError:
-    """What to raise where so many images cannot be read: of one, what is wrong with it; of several, their names."""
+    """The error to raise for unreadable images: what is wrong with a single one, or the names of several."""
     if len(errors) > 1:
         return UserError(f"{len(errors):,} images cannot be read; data.on_error=skip leaves them out: {named(errors)}")
-    # Not the object itself: its traceback would hold the caller's frame and the frame it, and loader processes would
-    # end whenever that circle is collected, in the middle of anything.
+    # A new object, since the traceback of the old one would refer to the caller's frame and the frame to it: loader
+    # processes would end when the garbage collector finds that cycle, at an arbitrary moment.
     remedy = "; data.on_error=skip leaves it out"
     return ImageError(errors[0].path, errors[0].kind, errors[0].detail.removesuffix(remedy) + remedy)
 
 
 def unreadable(files: ImageFiles, root: Path, name: str, cache: Path, key: str | None = None) -> dict[int, ImageError]:
-    """Which of ``files`` cannot be read, by their row; looked for once and remembered in ``cache``."""
+    """The errors of the unreadable ``files``, by row; found once and stored in ``cache``."""
 
     def look() -> dict[str, Tensor]:
         log.info("%s: reading %s images of %s, once", name, f"{len(files):,}", root)
@@ -210,7 +210,7 @@ def unreadable(files: ImageFiles, root: Path, name: str, cache: Path, key: str |
 
 
 def named(errors: Sequence[ImageError]) -> str:
-    """The files that cannot be read, and why, in one line."""
+    """The unreadable files and the reasons, in one line."""
     more = f"; and {len(errors) - LISTED:,} more, which repronet data check lists" if len(errors) > LISTED else ""
     return "; ".join(f"{error.path} ({error.kind})" for error in errors[:LISTED]) + more
 

@@ -1,4 +1,4 @@
-"""Which images are meant: by a folder, a pattern, or a text file with a name a line, of any editor and system."""
+"""Lists of images: a folder, a pattern, or a text file from any editor or system with one name per line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from repronet.errors import UserError
 
 WEB = ("http://", "https://")
 
-# By its byte order mark; the longer ones first, since UTF-16's is the beginning of UTF-32's.
+# Encodings by byte order mark; UTF-32's come before UTF-16's, since UTF-32-LE's mark begins with UTF-16-LE's.
 _MARKED = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -24,10 +24,10 @@ _MARKED = (
 
 
 def images_in(images: str) -> list[Path]:
-    """The files that ``images=`` means, sorted.
+    """The files that ``images=`` names: sorted, or in the order of a text file.
 
     Raises:
-        UserError: when there are none.
+        UserError: if there are none.
     """
     path = Path(images).expanduser()
     if path.is_dir():
@@ -39,7 +39,7 @@ def images_in(images: str) -> list[Path]:
     elif path.exists():
         found = [path]
     else:
-        # Path.glob knows no absolute patterns.
+        # Path.glob does not support absolute patterns.
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
         found = [Path(name) for name in matches if Path(name).is_file()]
     if not found and images.startswith(WEB):
@@ -50,7 +50,7 @@ def images_in(images: str) -> list[Path]:
 
 
 def located(folder: Path, name: str) -> Path:
-    """The file ``name`` in ``folder``; where there is none of that name, the one that Windows means by backslashes."""
+    """The file ``name`` in ``folder``; if it does not exist, backslashes are taken as Windows path separators."""
     path = folder / name
     if "\\" in name and not os.path.isfile(path):  # noqa: PTH113  # Path.is_file() fails for names that are too long
         return folder / name.replace("\\", "/")
@@ -58,23 +58,23 @@ def located(folder: Path, name: str) -> Path:
 
 
 def names_in(file: Path) -> list[str]:
-    """The names in ``file``, empty lines and quotes around a whole name left out.
+    """The names in ``file``, without empty lines and without quotes around a whole name.
 
     Raises:
-        UserError: when the file cannot be read as text.
+        UserError: if the file cannot be read as text.
     """
     lines = (line.strip() for line in re.split(r"\r\n|\r|\n", text_in(file)))
     return [re.sub(r'^"(.*)"$', r"\1", line) for line in lines if line]
 
 
 def text_in(file: Path) -> str:
-    """What stands in ``file``.
+    """The text of ``file``.
 
-    A byte order mark says the encoding. Without one it is UTF-8, and what is none stands for itself, as names of files
-    may be any bytes.
+    A byte order mark gives the encoding. Without one it is UTF-8; bytes that are not UTF-8 are kept as they are, since
+    file names may be any bytes.
 
     Raises:
-        UserError: when the file cannot be read as text.
+        UserError: if the file cannot be read as text.
     """
     try:
         content = file.read_bytes()

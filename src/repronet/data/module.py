@@ -1,4 +1,4 @@
-"""The LightningDataModule: a dataset, how it is preprocessed, and how it is dealt out."""
+"""The LightningDataModule: a dataset, its preprocessing, and its loaders."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ from repronet.data.streaming import Frame, ImageEvaluation, ImageLoader
 from repronet.data.whitening import Preprocessing
 from repronet.errors import UserError
 
-if TYPE_CHECKING:  # torchvision's transforms take their time
+if TYPE_CHECKING:  # torchvision's transforms are slow to import
     from repronet.data.policy import Policy
 
 
 @dataclass(frozen=True)
 class Enlarged:
-    """A pixel map whose results are brought to ``size`` × ``size``, for a network that takes larger images."""
+    """A pixel map whose results are resized to ``size`` × ``size``, for a network that takes larger images."""
 
     pixel_map: Preprocessing
     size: int
 
     def __call__(self, images: Tensor) -> Tensor:
         mapped = self.pixel_map(images)  # (N, C, H, W)
-        if mapped.shape[-2:] == (self.size, self.size):  # a policy has done it
+        if mapped.shape[-2:] == (self.size, self.size):  # a policy has already resized them
             return mapped
         return F.interpolate(mapped, (self.size, self.size), mode="bilinear", align_corners=False)
 
 
 def fitted_splits(dataset: ImageDataset, size: int, fit: str | None, whole_train: bool = False) -> ImageDataset:
-    """The dataset with its tensors as near to ``size`` × ``size`` as costs no memory.
+    """Bring the dataset's tensors to ``size`` × ``size``, except by enlarging, which would cost memory.
 
-    What is smaller and not padded stays small: :class:`Enlarged` brings each batch to its size when it is wanted.
+    Smaller images that are not padded stay small: :class:`Enlarged` resizes each batch when it is used.
 
     Args:
-        fit: "pad" lays images on background, "crop" takes their middle; else they are reduced.
-        whole_train: leave training images uncropped, for a policy that crops them itself.
+        fit: "pad" pads images with background, "crop" crops their centre; otherwise they are reduced.
+        whole_train: leave training images uncropped under "crop", for a policy that crops them itself.
     """
 
     def fitted(split: LabelledImages) -> LabelledImages:
@@ -71,28 +71,28 @@ def _fitted(images: Tensor, size: int, fit: str | None) -> Tensor:
 
 
 class ImageDataModule(pl.LightningDataModule):
-    """Hands a dataset to a Trainer.
+    """Provides a dataset to a Trainer.
 
-    Images that lie in memory as one tensor are moved to the training device and dealt out there; images of any size
-    are made one by one, see :mod:`repronet.data.streaming`. With several processes each gets its share of every batch,
-    which Lightning needs no sampler for.
+    Images in memory as one tensor are moved to the training device, and batches are made there; images of any size are
+    prepared one by one, see :mod:`repronet.data.streaming`. With several processes, each gets its share of every batch,
+    so Lightning needs no sampler.
 
     Args:
-        dataset: the splits; its tensors went through :func:`fitted_splits` for ``image_size``.
-        statistics: of the training images before any padding, as everybody quotes them; None: of ``dataset``.
-        pixel_map: from pixels to network input, see :mod:`repronet.data.whitening`; None: standardised.
-        augmentation: of training images, a batch at a time.
-        policy: of training images, one at a time; instead of ``augmentation``.
-        image_size: height and width that the network takes.
-        short_side: what an image's shorter side is brought to before the middle of it is taken, to be evaluated.
-        read_side, fit: how a file of an image is read, see :class:`~repronet.data.eval_transform.EvalTransform`.
-        pad: whether smaller images were laid on background to fit; kept for the evaluation transform.
-        batch_size: images a training step, of all processes together.
-        eval_batch_size: images a validation or test step; it changes speed and memory, not results.
+        dataset: the splits; their tensors must have gone through :func:`fitted_splits` for ``image_size``.
+        statistics: of the training images before any padding, as usually reported; None: those of ``dataset``.
+        pixel_map: the map from pixels to network input, see :mod:`repronet.data.whitening`; None: standardised.
+        augmentation: applied to training images, a batch at a time.
+        policy: applied to training images one at a time, instead of ``augmentation``.
+        image_size: height and width of the network's input.
+        short_side: pixels that an image's shorter side is resized to before the centre crop in evaluation.
+        read_side, fit: how an image file is read, see :class:`~repronet.data.eval_transform.EvalTransform`.
+        pad: whether smaller images were padded with background; stored for the evaluation transform.
+        batch_size: images per training step, over all processes.
+        eval_batch_size: images per validation or test step; it changes speed and memory, not results.
         batches_per_chunk: training batches that are prepared together; see :mod:`repronet.data.batches`.
-        workers: processes that make images; 0 makes them in this one.
-        balanced: draw training images with replacement, of every class as many.
-        seed: of the order and the augmentation.
+        workers: loader processes that prepare images; 0 prepares them in this process.
+        balanced: draw training images with replacement, so that all classes are equally likely.
+        seed: determines the order and the augmentation.
     """
 
     def __init__(
@@ -133,10 +133,10 @@ class ImageDataModule(pl.LightningDataModule):
         self.chances = chances(dataset.train.labels, len(dataset.classes)) if balanced else None
         self.seed = seed
         self.device = torch.device("cpu")
-        self._holding_processes: WeakSet[ImageLoader | ImageEvaluation] = WeakSet()  # those that are still in use
+        self._holding_processes: WeakSet[ImageLoader | ImageEvaluation] = WeakSet()  # the loaders still in use
 
     def setup(self, stage: str) -> None:
-        """Move tensors to the training device once: batches are gathered, augmented and mapped there."""
+        """Move tensors to the training device once, so that batches are gathered, augmented and mapped there."""
         if self.trainer is None:
             return
         self.device = self.trainer.strategy.root_device
@@ -146,18 +146,18 @@ class ImageDataModule(pl.LightningDataModule):
         self.test = self._moved(self.test) if self.test is not None else None
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """As Lightning's, but a batch that is there already, as those out of memory are, costs nothing."""
+        """As Lightning's, but without cost for a batch that is already there, as batches from tensors are."""
         if isinstance(batch, tuple) and all(isinstance(part, Tensor) and part.device == device for part in batch):
             return batch
         return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds of the data: how an image is brought to the network, and its classes."""
+        """What a checkpoint stores about the data: the evaluation transform, including the classes."""
         return {"lens": self.eval_transform.plain()}
 
     @property
     def eval_transform(self) -> EvalTransform:
-        """How an image is brought to the network."""
+        """The transform from an image to the network's input."""
         pixel_map = self.pixel_map.pixel_map if isinstance(self.pixel_map, Enlarged) else self.pixel_map
         side = self.train.images.shape[-1] if isinstance(self.train, Split) else self.frame.size
         native = side if side < self.frame.size else None
@@ -176,33 +176,33 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in one pass over the training split."""
+        """The number of batches in one pass over the training split."""
         return -(-len(self.train) // self.batch_size)
 
     def images_in_batch(self, number: int) -> int:
-        """Images of a training batch, of all processes together; ``number`` counts from 0."""
+        """The number of images in training batch ``number`` (from 0), over all processes."""
         return min(self.batch_size, len(self.train) - number * self.batch_size)
 
     def write_tensors(self, file: Path) -> None:
-        """Leave the splits that are tensors in a file, from which other processes map them."""
+        """Save the splits that are tensors to a file, which other processes can map into memory."""
         splits = {"train": self.train, "val": self.val, "test": self.test}
         tensors = {name: split for name, split in splits.items() if isinstance(split, Split)}
         torch.save({name: (split.images.cpu(), split.labels.cpu()) for name, split in tensors.items()}, file)
 
     def map_tensors(self, file: Path) -> None:
-        """Take the splits that are tensors out of the file that :meth:`write_tensors` of the same data wrote.
+        """Map the splits that are tensors from the file that :meth:`write_tensors` wrote for the same data.
 
-        The processes of a machine then have them once in memory.
+        The processes of a machine then share one copy in memory.
         """
         for name, tensors in torch.load(file, mmap=True, weights_only=True).items():
             setattr(self, name, Split(*tensors))
 
     def teardown(self, stage: str) -> None:
-        """Lightning's word for the end of training or of a test."""
+        """End the loader processes; Lightning calls this after training or a test."""
         self.close()
 
     def close(self) -> None:
-        """End the processes that make images; a new pass starts others."""
+        """End the loader processes; a new pass starts new ones."""
         for loader in self._holding_processes:
             loader.close()
         self._holding_processes.clear()
@@ -212,7 +212,7 @@ class ImageDataModule(pl.LightningDataModule):
 
     @property
     def _processes(self) -> tuple[int, int]:
-        """The number of this process and how many there are."""
+        """The rank of this process and the number of processes."""
         return (0, 1) if self.trainer is None else (self.trainer.global_rank, self.trainer.world_size)
 
     def train_dataloader(self) -> TensorLoader | ImageLoader:
@@ -240,12 +240,12 @@ class ImageDataModule(pl.LightningDataModule):
         return loader
 
     def _wants_channels_last(self) -> bool:
-        """Whether what is trained says so; another LightningModule gets batches that it can view as it likes."""
+        """Whether the trained module asks for it; another LightningModule gets batches on which ``view`` works."""
         trained = None if self.trainer is None else self.trainer.lightning_module
         return getattr(trained, "channels_last", False) is True
 
     def first_training_batch(self) -> Batch:
-        """The first batch of the first epoch, made in this process and without those that it would be prepared with."""
+        """The first batch of the first epoch, made in this process and without the other batches of its chunk."""
         given = self.workers, self.batches_per_chunk
         self.workers, self.batches_per_chunk = 0, 1
         try:
@@ -263,11 +263,11 @@ class ImageDataModule(pl.LightningDataModule):
         return self.in_order(self.test)
 
     def predict_dataloader(self) -> TensorEvaluation | ImageEvaluation:
-        """The test split, or where there is none the validation split."""
+        """The test split, or the validation split if there is no test split."""
         return self.in_order(self.val if self.test is None else self.test)
 
     def in_order(self, split: LabelledImages) -> TensorEvaluation | ImageEvaluation:
-        """The batches of a split as they lie, without augmentation."""
+        """The batches of a split in its own order, without augmentation."""
         rank, world_size = self._processes
         if isinstance(split, Split):
             return TensorEvaluation(

@@ -1,7 +1,7 @@
-"""Images that show nearly the same: found by a perceptual hash, confirmed by their small grey copies.
+"""Near-duplicate images: found by a perceptual hash, confirmed by their small grey copies.
 
-Files of the same bytes are found by :mod:`repronet.data.scan`. What was saved again, scaled or made lighter has other
-bytes and the same low frequencies. The hash is a few lines; the packages that have it bring compiled dependencies.
+:mod:`repronet.data.scan` finds files of the same bytes. An image that was saved again, scaled or made lighter has other
+bytes but the same low frequencies. The hash takes a few lines; packages that have it bring compiled dependencies.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from scipy.fft import dctn
 from torch import Tensor
 from torch.nn import functional as F
 
-SIDE, KEPT = 32, 8  # of the grey copy, and of its low frequencies
-FAR = 8  # bits of 64 that the hashes of two images may differ in
-ALIKE = 0.98  # the least correlation of their grey copies
-ROWS = 256  # hashes that are held against all others at once
+SIDE, KEPT = 32, 8  # side of the grey copy, and of its block of low frequencies
+FAR = 8  # number of the 64 bits in which the hashes of two images may differ
+ALIKE = 0.98  # the lowest correlation of their grey copies
+ROWS = 256  # hashes that are compared with all others at once
 
 
 @dataclass(frozen=True)
 class Twins:
-    """Two images by their numbers, and the correlation of their grey copies."""
+    """The indices of two images, and the correlation of their grey copies."""
 
     first: int
     second: int
@@ -31,26 +31,26 @@ class Twins:
 
 
 def grey_copy(image: Tensor) -> NDArray[np.float32]:
-    """uint8 (C, H, W) of any size → (32, 32), its mean colour, antialiased."""
+    """uint8 (C, H, W) of any size → (32, 32): the mean over channels, reduced with antialiasing."""
     grey = image.float().mean(dim=0)[None, None]  # (C, H, W) → (1, 1, H, W)
     return F.interpolate(grey, (SIDE, SIDE), mode="bilinear", antialias=True)[0, 0].numpy()
 
 
 def perceptual_hash(copy: NDArray[np.float32]) -> int:
-    """64 bits: which of the 8×8 lowest frequencies of a grey copy are above their median.
+    """64 bits that say which of the 8×8 lowest frequencies of a grey copy are above their median.
 
     C. Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1.
     """
     low = np.asarray(dctn(copy, norm="ortho"))[:KEPT, :KEPT].ravel()
-    bits = low > np.median(low[1:])  # the first is the mean brightness
+    bits = low > np.median(low[1:])  # without the first, which is the mean brightness
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
 def near_duplicates(images: Iterable[Tensor]) -> list[Twins]:
-    """Pairs of images whose hashes and grey copies are nearly the same, the most alike first.
+    """Find pairs of images whose hashes and grey copies are nearly the same, the most similar first.
 
-    Every pair has an image that no pair before it has, so many copies of one image do not give all pairs of them. A
-    image without contrast is like no other.
+    Every pair has an image that is in no earlier pair, so many copies of one image do not give all pairs of them. An
+    image without contrast matches no other.
     """
     copies = [grey_copy(image) for image in images]
     contrast = np.array([row for row, copy in enumerate(copies) if copy.std() > 0], dtype=np.int64)

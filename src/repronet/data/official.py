@@ -1,4 +1,4 @@
-"""Sets that torchvision reads and whose images fit in memory: MNIST, Fashion-MNIST, SVHN and STL-10."""
+"""Datasets that torchvision reads and that fit in memory: MNIST, Fashion-MNIST, SVHN and STL-10."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from repronet.errors import UserError
 
 @dataclass(frozen=True)
 class Official:
-    """What is known of a set."""
+    """The description of a dataset."""
 
     name: str
-    source: str  # the class of torchvision.datasets that reads it; it raises RuntimeError without the files
-    counts: tuple[int, int]  # images of the official training and test sets
-    shape: tuple[int, int, int]  # of one image (C, H, W)
+    source: str  # the class in torchvision.datasets that reads it; it raises RuntimeError if the files are missing
+    counts: tuple[int, int]  # images in the official training and test sets
+    shape: tuple[int, int, int]  # of one image, (C, H, W)
     classes: tuple[str, ...]
     megabytes: int
     holds: str  # what ``data.root`` holds, in words
-    marker: str | None = None  # a file that lies in a root which is one folder too deep, relative to that root
-    validation: int | None = None  # images carved from training by ``data.val=paper``; None where no paper carves any
+    marker: str | None = None  # a file that exists in ``data.root`` if it is one folder too deep
+    validation: int | None = None  # validation images under ``data.val=paper``; None if no paper defines any
 
 
 def load_official(known: Official, root: Path | None, cache: Path, val: float | int | str) -> ImageDataset:
-    """The set with its official test images and a stratified validation set out of the training images.
+    """Load the dataset with its official test set and a stratified validation set out of the training images.
 
     Args:
-        root: a folder that holds torchvision's files; None for ``cache``. Downloaded when absent.
-        val: the share of the training images, their number, or "paper".
+        root: a folder with torchvision's files; None for ``cache``. Downloaded if absent.
+        val: the share or number of training images used for validation, or "paper".
 
     Raises:
-        UserError: when ``root`` is no folder, when the download fails, or when the files are damaged.
+        UserError: if ``root`` is not a folder, the download fails, or the files are damaged.
     """
     if root is not None:
         require_folder(root)
@@ -56,10 +56,10 @@ def load_official(known: Official, root: Path | None, cache: Path, val: float | 
 
 
 def validation_share(name: str, val: float | int | str, paper: int | None) -> float | int:
-    """``data.val`` as a fraction or a number of images.
+    """Resolve ``data.val`` to a fraction or a number of images.
 
     Raises:
-        UserError: for "paper" where no paper carved any.
+        UserError: for "paper" if no paper defines a validation split.
     """
     if not isinstance(val, str):
         return val
@@ -88,7 +88,7 @@ def _part(known: Official, folder: Path, train: bool) -> Split:
 
 
 def _read(source: str, folder: str, train: bool, download: bool = False) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) and labels (N,) of torchvision's dataset ``source``."""
+    """Read images (N, C, H, W) and labels (N,) of torchvision's dataset ``source``."""
     build = getattr(import_module("torchvision.datasets"), source)
     if source.endswith("MNIST"):
         part = build(folder, train=train, download=download)
@@ -118,7 +118,7 @@ FASHION_MNIST = Official(
 SVHN = Official(
     *("svhn", "SVHN", (73_257, 26_032), (3, 32, 32), DIGITS, 246),
     "a folder that holds train_32x32.mat and test_32x32.mat",
-    # Sermanet, Chintala and LeCun 2012 take 400 a class out of training, and 200 out of the extra set, unused here.
+    # Sermanet, Chintala and LeCun 2012 take 400 per class from training, and 200 from the extra set, unused here.
     validation=4_000,
 )
 STL10 = Official(

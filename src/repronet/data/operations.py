@@ -1,7 +1,7 @@
-"""What the steps of an augmentation policy do to one image, uint8 (C, H, W).
+"""The operations of an augmentation policy's steps on one image, uint8 (C, H, W).
 
-Geometry and colour are torchvision's, weather is drawn with kornia's plasma, superpixels are scikit-image's. Every
-draw comes from torch's global generator, which :class:`repronet.data.policy.Policy` seeds for each image.
+Most of geometry and colour is torchvision's, weather uses kornia, and superpixels scikit-image. All random numbers
+come from torch's global generator, which :class:`repronet.data.policy.Policy` seeds for each image.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Operation = Callable[[Tensor], Tensor]  # uint8 (C, H, W) → uint8 (C, H', W')
 
 
 def uniform(low: float, high: float) -> float:
-    """One number between ``low`` and ``high``."""
+    """Draw a number between ``low`` and ``high``."""
     return low + (high - low) * torch.rand(()).item()
 
 
 def whole(low: int, high: int) -> int:
-    """One whole number from ``low`` to ``high``, both included."""
+    """Draw a whole number from ``low`` to ``high``, both included."""
     return int(torch.randint(low, high + 1, ()))
 
 
@@ -38,18 +38,18 @@ def whole(low: int, high: int) -> int:
 
 
 def _crop_and_pad(image: Tensor, share: float) -> Tensor:
-    """Each side is cut off or padded with background by up to ``share`` of the image; then the old size again."""
+    """Cut or pad each side with background by up to ``share`` of the image, then resize to the original size."""
     height, width = image.shape[-2:]
     top, bottom = (round(height * uniform(-share, share)) for _ in range(2))
     left, right = (round(width * uniform(-share, share)) for _ in range(2))
-    moved = F.pad(image, (left, right, top, bottom))  # negative ones cut
+    moved = F.pad(image, (left, right, top, bottom))  # negative padding crops
     return TF.resize(moved, [height, width], antialias=True)
 
 
 class _ResizedCrop(v2.RandomResizedCrop):
-    """torchvision's draws and, on processors with AVX2, its pixels in half the time.
+    """RandomResizedCrop with torchvision's draws and, on processors with AVX2, its pixels in half the time.
 
-    Its resizing would turn the image to channels first, and computes in floats elsewhere, which may differ by 1.
+    torchvision's resizing would convert the image to channels first; without AVX2 it uses floats and may differ by 1.
     """
 
     def transform(self, inpt: Tensor, params: dict[str, Any]) -> Tensor:
@@ -60,14 +60,14 @@ class _ResizedCrop(v2.RandomResizedCrop):
 
 # Colour
 
-# Of RGB values 0 to 1 over ImageNet's training images, as Torch's recipes have them; Krizhevsky et al. 2012, section
-# 4.1, give the method and not the figures.
+# Principal components of RGB values from 0 to 1 over ImageNet's training images, as in Torch's recipes; Krizhevsky et
+# al. 2012, section 4.1, give the method but not the numbers.
 PRINCIPAL_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 PRINCIPAL_VECTORS = torch.tensor([[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]])
 
 
 def _pca_colour(image: Tensor, std: float) -> Tensor:
-    """[p₁ p₂ p₃][α₁λ₁ α₂λ₂ α₃λ₃]ᵀ is added to every pixel: principal components, their values, and Gaussian draws."""
+    """Add [p₁ p₂ p₃][α₁λ₁ α₂λ₂ α₃λ₃]ᵀ to every pixel: principal components p, their values λ, Gaussian draws α."""
     added = PRINCIPAL_VECTORS @ (torch.randn(3) * std * PRINCIPAL_VALUES)  # (3,)
     return _as_bytes(image / 255 + added.view(3, 1, 1))
 
@@ -82,7 +82,7 @@ def _blur(image: Tensor, sigma: tuple[float, float]) -> Tensor:
 
 
 def _salt(image: Tensor, share: float, grain: int) -> Tensor:
-    """White squares on about ``share`` of the image, ``grain`` pixels wide."""
+    """Cover about ``share`` of the image with white squares, ``grain`` pixels wide."""
     height, width = image.shape[-2:]
     coarse = torch.rand(1, 1, -(-height // grain), -(-width // grain)) < share
     fine = coarse.repeat_interleave(grain, 2).repeat_interleave(grain, 3)[0, 0, :height, :width]
@@ -90,7 +90,7 @@ def _salt(image: Tensor, share: float, grain: int) -> Tensor:
 
 
 def _superpixels(image: Tensor, count: int) -> Tensor:
-    """Each of about ``count`` regions of similar colour in its mean colour: SLIC, Achanta et al. 2012."""
+    """Fill about ``count`` regions of similar colour with their mean colour: SLIC, Achanta et al. 2012."""
     slic = _library("skimage.segmentation", "superpixels").slic
     pixels = image.permute(1, 2, 0).numpy()
     found = slic(pixels, n_segments=count, start_label=0, channel_axis=-1)
@@ -105,14 +105,14 @@ _RELIEF = torch.tensor([[-1.0, -1.0, 0.0], [-1.0, 1.0, 1.0], [0.0, 1.0, 1.0]])  
 
 
 def _emboss(image: Tensor, strength: float) -> Tensor:
-    """The image laid over its relief."""
+    """Blend the image with its relief."""
     filter2d = _library("kornia.filters", "emboss").filter2d
     relief = filter2d((image / 255).unsqueeze(0), _RELIEF.unsqueeze(0))[0]
     return _as_bytes((1 - strength) * image / 255 + strength * relief)
 
 
 def _erase(image: Tensor, length: int) -> Tensor:
-    """A square of background with its centre anywhere, cut at the borders: cutout, DeVries and Taylor 2017."""
+    """Set a square at a random centre, clipped at the borders, to background: cutout, DeVries and Taylor 2017."""
     height, width = image.shape[-2:]
     top, left = whole(0, height - 1) - length // 2, whole(0, width - 1) - length // 2
     erased = image.clone()
@@ -131,33 +131,33 @@ def _plasma(image: Tensor, roughness: float, op: str) -> Tensor:
 
 
 def _clouds(image: Tensor, strength: float) -> Tensor:
-    """White in patches: where the field is above its half."""
+    """Add white patches where the plasma field is above 0.5."""
     cover = ((_plasma(image, 0.5, "clouds") - 0.5) * 2).clamp(0, 1) * strength
     return _as_bytes(image / 255 * (1 - cover) + cover)
 
 
 def _fog(image: Tensor, strength: float) -> Tensor:
-    """White everywhere, thicker and thinner."""
+    """Add white everywhere, in varying strength."""
     cover = (0.6 + 0.4 * _plasma(image, 0.4, "fog")) * strength
     return _as_bytes(image / 255 * (1 - cover) + cover)
 
 
 def _snow(image: Tensor, cover: float, brightness: float) -> Tensor:
-    """A snowy landscape: what is darker than ``cover`` of full lightness becomes ``brightness`` times as light."""
+    """Add snow: pixels with a lightness below ``cover`` of the maximum become ``brightness`` times as light."""
     snow = _library("kornia.augmentation", "snow").RandomSnow
     change = snow((cover, cover), (brightness, brightness), p=1.0)
     return _as_bytes(change((image / 255).unsqueeze(0))[0])
 
 
 def _colour_cast(image: Tensor, shift: float) -> Tensor:
-    """Each channel brighter or darker by up to ``shift`` of full brightness."""
+    """Make each channel brighter or darker by up to ``shift`` of full brightness."""
     augmentation = _library("kornia.augmentation", "colour_cast")
     change = augmentation.RandomRGBShift(shift, shift, shift, p=1.0)
     return _as_bytes(change((image / 255).unsqueeze(0))[0])
 
 
 def _library(name: str, op: str) -> ModuleType:
-    """``name``, one of the two libraries that only some steps need."""
+    """Import ``name``, a module of one of the two libraries that only some steps need."""
     try:
         return import_module(name)
     except ImportError as error:
@@ -166,18 +166,18 @@ def _library(name: str, op: str) -> ModuleType:
 
 
 def _as_bytes(values: Tensor) -> Tensor:
-    """Floats 0..1 → uint8; beyond is as bright or dark as it gets."""
+    """Floats 0..1 → uint8; values out of range are clipped."""
     return (values * 255).round().clamp(0, 255).to(torch.uint8)
 
 
 def operation(op: str, values: dict[str, Any], size: int) -> Operation:
-    """The step ``op`` with its ``values``, for a policy whose images become ``size`` × ``size``."""
+    """Build the step ``op`` with its ``values``, for a policy whose images become ``size`` × ``size``."""
     ours = OURS.get(op)
     return partial(ours, **values) if ours else _TORCHVISION[op](size, **values)
 
 
 OURS: dict[str, Callable[..., Tensor]] = {
-    # VGG's scale jittering, section 3.1: the shorter side drawn from a range.
+    # VGG's scale jittering, section 3.1: the shorter side is drawn from a range.
     "resize": lambda image, short_side: resize_short_side(image, whole(int(short_side[0]), int(short_side[1]))),
     "crop_and_pad": _crop_and_pad,
     "gamma": lambda image, gamma: TF.adjust_gamma(image, uniform(*gamma)),
@@ -197,7 +197,7 @@ BILINEAR = v2.InterpolationMode.BILINEAR
 COLOUR_ONLY = ("colour_cast", "pca_colour", "snow")
 
 _TORCHVISION: dict[str, Callable[..., Operation]] = {
-    # name: made of the policy's size and the step's values
+    # name: a builder from the policy's size and the step's values
     "flip": lambda size: v2.RandomHorizontalFlip(p=1.0),
     "flip_vertical": lambda size: v2.RandomVerticalFlip(p=1.0),
     "crop": lambda size: v2.RandomCrop(size, pad_if_needed=True),

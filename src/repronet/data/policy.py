@@ -1,4 +1,4 @@
-"""Augmentation policies: steps from a config, applied to one image at a time, and mixing of whole batches."""
+"""Augmentation policies: steps from a config that change one image at a time, and mixing of whole batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from repronet.errors import UserError
 
 @contextmanager
 def drawn_from(seed: int) -> Iterator[None]:
-    """Within, torch's global generator starts at ``seed``; afterwards it is as it was."""
+    """Seed torch's CPU generator with ``seed`` inside the context, and restore its state afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -27,8 +27,8 @@ def drawn_from(seed: int) -> Iterator[None]:
 class Mixing:
     """Mixup (Zhang et al. 2018) or CutMix (Yun et al. 2019) of a batch with itself, by torchvision.
 
-    Each image is mixed with the one before it, the first with the last, by one share λ drawn from Beta(α, α), and so
-    are their labels.
+    Each image is mixed with the one before it (the first with the last), and so are their labels, with one λ drawn from
+    Beta(α, α) for the batch.
     """
 
     def __init__(self, step: Step):
@@ -44,15 +44,15 @@ class Mixing:
 
 
 class Policy:
-    """Steps that change an image, each with its probability, one after another.
+    """Steps that change an image, applied one after another, each with its probability.
 
     Args:
         steps: mappings as :mod:`repronet.data.augmentation_ops` describes them.
-        size: height and width of what comes out. An image that no step brought there is resized by its shorter side
-            and cut to its middle.
+        size: height and width of the output. An image that no step brought to that size has its shorter side resized
+            and its centre cropped.
 
     Raises:
-        UserError: for a step or value that there is not.
+        UserError: for an unknown or invalid step or value.
     """
 
     def __init__(self, steps: Sequence[Mapping[str, Any]], size: int):
@@ -67,7 +67,7 @@ class Policy:
         """uint8 (C, H, W) → uint8 (C, size, size). The same image and seed give the same bytes, in any process.
 
         Raises:
-            UserError: for a grey image where a step needs colours.
+            UserError: for a grey image if a step needs colours.
         """
         with drawn_from(seed):
             for step, change in zip(self.steps, self._operations, strict=True):

@@ -1,4 +1,4 @@
-"""Every random choice about data is a function of named counters, never of what was drawn before it."""
+"""Random numbers for data as a function of named counters alone, never of earlier draws."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def counter_seed(purpose: str, *counters: int) -> int:
 def counter_generator(purpose: str, *counters: int) -> torch.Generator:
     """A fresh generator that depends on ``purpose`` and ``counters`` alone, for instance ("order", seed, epoch).
 
-    Because nothing else enters, an epoch's draws are the same whether or not another epoch ran before it in the same
-    process: a run that was stopped and goes on sees the images that it would have seen.
+    So an epoch's draws are the same whether or not another epoch ran before it in the same process, and a resumed run
+    sees the same images as an uninterrupted one.
     """
     return torch.Generator().manual_seed(counter_seed(purpose, *counters))

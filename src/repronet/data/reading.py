@@ -1,6 +1,6 @@
-"""One image out of one file: right, or refused in one line that names the file.
+"""Read one image from one file: either correctly, or with an error of one line that names the file.
 
-What a network sees is 8-bit RGB. Each other kind of image is brought to it by a stated rule and nothing is clipped:
+Networks see 8-bit RGB. Every other kind of image is converted to it by a fixed rule, and nothing is clipped:
 
 ================  =============================================================================
 in the file       read as
@@ -38,7 +38,7 @@ from repronet.errors import UserError
 
 try:
     import simplejpeg
-except ImportError:  # once: Python would look for what is not there at every image
+except ImportError:  # checked once here: Python would search for a missing package at every image
     simplejpeg = None
 
 Item = TypeVar("Item")
@@ -46,55 +46,55 @@ ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 
 # Pillow also knows formats that it hands to other programs (EPS to Ghostscript): a dataset must not start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
-PIXEL_LIMIT = 89_478_485  # Pillow's own limit: a quarter of a gigabyte as RGB
-LONGEST = 50  # times as long as wide: more is a strip, of which no crop shows anything
+PIXEL_LIMIT = 89_478_485  # Pillow's own limit: about a quarter of a gigabyte as RGB
+LONGEST = 50  # the largest ratio of the sides: beyond it no crop of the strip shows anything
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = 1
-SMALLEST_BY_LIBJPEG = 16  # of smaller ones, two reductions have the same size
-GREY = 128  # what lies around an image in a letterbox
+SMALLEST_BY_LIBJPEG = 16  # for smaller images, two reductions have the same size
+GREY = 128  # the value around an image in a letterbox
 CHANNELS = (1, 3)  # grey and RGB
 WANTED = "an image must be bytes (uint8) in 1 or 3 channels, (C, H, W) or in numpy also (H, W) or (H, W, C)"
 
-# An image whose header promises more than the limit is refused before it is decoded. Pillow only warns up to twice
-# the limit; the filter makes that the same refusal in every thread.
+# An image whose header gives more pixels than the limit is refused before it is decoded. Up to twice the limit Pillow
+# only warns; this filter turns the warning into an error in every thread.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class ImageError(UserError):
-    """A file that is no image, or one that cannot be read right. ``kind`` is a short name of what is wrong."""
+    """A file that is not an image or cannot be read correctly. ``kind`` is a short name of the problem."""
 
     def __init__(self, path: str, kind: str, detail: str):
         super().__init__(f"{path}: {kind}: {detail}")
         self.path, self.kind, self.detail = path, kind, detail
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
-        return type(self), (self.path, self.kind, self.detail)  # loader workers send it as a pickle
+        return type(self), (self.path, self.kind, self.detail)  # loader workers send the error as a pickle
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An image and how it came to be 8-bit RGB."""
+    """An image and how it was converted to 8-bit RGB."""
 
     pixels: np.ndarray  # uint8 (H, W, 3)
-    format: str  # what the content is, whatever the file is called
-    notes: tuple[str, ...]  # one for each rule of the table above that was used
+    format: str  # the format of the content, whatever the file is called
+    notes: tuple[str, ...]  # one for each rule of the module's table that was applied
 
 
 def progress(items: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
-    """The items, under a progress bar on a terminal."""
+    """Iterate over the items, with a progress bar on a terminal."""
     return track(items, what, total, console=Console(stderr=True), disable=not sys.stderr.isatty())
 
 
 def read_image(path: ImageFile, short_side: int | None = None, fit: str = "crop") -> Tensor:
-    """The image in ``path``: uint8 (3, H, W), its shorter side brought to ``short_side`` pixels when that is given.
+    """Read the image in ``path`` as uint8 (3, H, W), with its shorter side resized to ``short_side`` pixels if given.
 
-    It lies in memory with the channels last, as files have it and as torch's 8-bit resizing is fast in.
+    Channels are last in memory, as in files, and because torch's 8-bit resizing is fast in that order.
 
     Args:
-        fit: "crop" leaves the longer side longer, for others to crop; else see :func:`squared`.
+        fit: "crop" leaves the longer side longer, for the caller to crop; otherwise see :func:`squared`.
 
     Raises:
-        ImageError: when the file cannot be read right.
+        ImageError: if the file cannot be read correctly.
     """
     image = torch.from_numpy(read(path, short_side).pixels).permute(2, 0, 1)  # (H, W, 3) → (3, H, W)
     if short_side is None:
@@ -103,14 +103,14 @@ def read_image(path: ImageFile, short_side: int | None = None, fit: str = "crop"
 
 
 def read(path: ImageFile, short_side: int | None = None) -> Reading:
-    """The image in ``path`` and how it was read.
+    """Read the image in ``path``.
 
     Args:
-        short_side: how many pixels the shorter side will be reduced to, which lets a JPEG be decoded at a half, a
-            quarter or an eighth of its size; the image is still that large or larger.
+        short_side: pixels that the shorter side will be reduced to later. It lets a JPEG be decoded at a half, a
+            quarter or an eighth of its size; the result is still at least that large if the image is.
 
     Raises:
-        ImageError: when the file cannot be read right.
+        ImageError: if the file cannot be read correctly.
     """
     name = shown(path) if isinstance(path, Path) else str(path)
     try:
@@ -123,7 +123,7 @@ def read(path: ImageFile, short_side: int | None = None) -> Reading:
 
 
 def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
-    """As :func:`read`, of a file's ``content``; ``name`` stands in the errors."""
+    """As :func:`read`, from a file's ``content``; ``name`` is used in error messages."""
     if not content:
         raise ImageError(name, "empty", "the file has no bytes")
     try:
@@ -140,17 +140,17 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
         if max(width, height) > LONGEST * min(width, height):
             raise ImageError(name, "too thin", f"{height}×{width} pixels, one side over {LONGEST} times the other")
         try:
-            notes = _notes(image, content)  # may read the whole file, in search of EXIF
+            notes = _notes(image, content)  # may read the whole file to find EXIF
             if image.format in ("JPEG", "MPO") and short_side is not None:
-                scale = short_side / min(width, height)  # Pillow decodes to no less than this
+                scale = short_side / min(width, height)  # Pillow decodes to at least this
                 image.draft(None, (max(1, int(width * scale)), max(1, int(height * scale))))  # type: ignore[arg-type]
             turned = image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
             pixels = None if turned else _by_libjpeg(image, content)
             if pixels is not None:
                 return Reading(pixels, image.format or "", notes)
-            upright = ImageOps.exif_transpose(image) if turned else image  # which would copy every image
+            upright = ImageOps.exif_transpose(image) if turned else image  # it would copy every image
             upright.load()
-        except Exception as error:  # Pillow's decoders raise many kinds
+        except Exception as error:  # Pillow's decoders raise many kinds of errors
             reason = " ".join(str(error).split()) or type(error).__name__
             if "truncated" in reason or "unexpected end" in reason.lower() or isinstance(error, EOFError):
                 raise ImageError(name, "truncated", "the file ends before the image does") from error
@@ -159,9 +159,9 @@ def decode(content: bytes, name: str, short_side: int | None = None) -> Reading:
 
 
 def _by_libjpeg(image: Image.Image, content: bytes) -> np.ndarray | None:
-    """(H, W, 3) uint8 of an RGB JPEG by libjpeg-turbo without Pillow's copies, a fifth faster and the same bits.
+    """Decode an RGB JPEG to uint8 (H, W, 3) by libjpeg-turbo without Pillow's copies: a fifth faster, the same bits.
 
-    None without the package simplejpeg, for other images, and for a damaged file, of which Pillow says what is wrong.
+    None without the package simplejpeg, for other images, and for a damaged file, for which Pillow then reports why.
     """
     if simplejpeg is None or image.format not in ("JPEG", "MPO"):
         return None
@@ -195,13 +195,13 @@ def _notes(image: Image.Image, content: bytes) -> tuple[str, ...]:
     notes = []
     if image.mode != "RGB":
         notes.append("16-bit, divided by 257" if image.mode.startswith("I") else _MODES.get(image.mode, image.mode))
-    elif image.format == "PNG" and content[24] == 16:  # IHDR: the bit depth; Pillow keeps the upper eight
+    elif image.format == "PNG" and content[24] == 16:  # the bit depth in IHDR; Pillow keeps the upper eight bits
         notes.append("16-bit colours, the upper eight bits kept")
     if image.mode == "P" and "transparency" in image.info:
         notes.append("transparent colours, laid over white")
     if image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT:
         notes.append("turned upright as its EXIF orientation says")
-    if image.format == "MPO":  # as cameras write it: a JPEG with more views of the same behind it
+    if image.format == "MPO":  # written by cameras: a JPEG followed by more views of the same scene
         notes.append("JPEG with several views, the first is read")
     elif getattr(image, "n_frames", 1) > 1:
         notes.append(f"animation of {image.n_frames} frames, the first is read")  # type: ignore[attr-defined]
@@ -209,7 +209,7 @@ def _notes(image: Image.Image, content: bytes) -> tuple[str, ...]:
 
 
 def _rgb(image: Image.Image, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 by the rules of the module's table."""
+    """Convert to uint8 (H, W, 3) by the rules of the module's table."""
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         low, high = int(values.min()), int(values.max())
@@ -219,7 +219,7 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
         grey = (values / 257).round().astype(np.uint8)
     elif image.mode == "F":
         values = np.asarray(image)
-        low, high = float(values.min()), float(values.max())  # NaN if any is
+        low, high = float(values.min()), float(values.max())  # NaN if any value is NaN
         if not (low >= 0 and high <= 1):
             raise ImageError(name, "unknown range", f"floats from {low:g} to {high:g}; they must be 0 to 1")
         grey = (values * 255).round().astype(np.uint8)
@@ -232,7 +232,7 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
 
 
 def resize_short_side(image: Tensor, short_side: int) -> Tensor:
-    """uint8 (C, H, W) with its shorter side brought to ``short_side`` pixels, bilinear with antialiasing."""
+    """Resize uint8 (C, H, W) so that its shorter side has ``short_side`` pixels, bilinear with antialiasing."""
     height, width = image.shape[-2:]
     if min(height, width) == short_side:
         return image
@@ -241,11 +241,11 @@ def resize_short_side(image: Tensor, short_side: int) -> Tensor:
 
 
 def squared(image: Tensor, side: int, fit: str) -> Tensor:
-    """The whole of a uint8 image (C, H, W) as a square (C, side, side).
+    """Fit a whole uint8 image (C, H, W) into a square (C, side, side).
 
     Args:
-        fit: "squash" brings both sides to ``side``, whatever becomes of the proportions; "letterbox" the longer one,
-            with grey above and below or left and right.
+        fit: "squash" resizes both sides to ``side`` and ignores the proportions; "letterbox" resizes the longer side
+            and fills the rest with grey, above and below or left and right.
     """
     height, width = image.shape[-2:]
     if height == width or fit == "squash":
@@ -259,29 +259,29 @@ def squared(image: Tensor, side: int, fit: str) -> Tensor:
 
 
 def resized(image: Tensor, height: int, width: int) -> Tensor:
-    """uint8 (C, H, W) → (C, height, width), bilinear with antialiasing, the channels last in memory."""
+    """Resize uint8 (C, H, W) → (C, height, width), bilinear with antialiasing, the channels last in memory."""
     batch = image.unsqueeze(0).contiguous(memory_format=torch.channels_last)
-    # F.interpolate(batch, (height, width), mode="bilinear", antialias=True) would turn a single image to channels
-    # first, and turning it back takes as long as the resizing.
+    # F.interpolate(batch, (height, width), mode="bilinear", antialias=True) would convert a single image to
+    # channels first, and converting it back takes as long as the resizing.
     found = torch.empty((1, len(image), height, width), dtype=image.dtype, memory_format=torch.channels_last)
     return torch.ops.aten._upsample_bilinear2d_aa.out(batch, [height, width], False, None, None, out=found)[0]
 
 
 def centre_crop(image: Tensor, size: int) -> Tensor:
-    """The middle ``size`` × ``size`` pixels of (…, H, W), whose sides are at least that long."""
+    """Crop the central ``size`` × ``size`` pixels of (…, H, W), whose sides must be at least that long."""
     height, width = image.shape[-2:]
     top, left = (height - size) // 2, (width - size) // 2
     return image[..., top : top + size, left : left + size]
 
 
 def opened(image: ImageLike, short_side: int | None = None, fit: str = "crop") -> Tensor:
-    """An image as uint8 (C, H, W), C = 1 or 3; one in a file as :func:`read_image` reads it.
+    """Convert an image to uint8 (C, H, W), C = 1 or 3; files are read by :func:`read_image`.
 
     Args:
-        image: a NumPy array is (H, W), (H, W, C), or (C, H, W) where only its first axis can be channels.
+        image: a NumPy array is (H, W), (H, W, C), or (C, H, W) if only its first axis can be channels.
 
     Raises:
-        UserError: for what is no image: another shape, or numbers that are no bytes.
+        UserError: if it is not an image, has another shape, or is not uint8.
     """
     if isinstance(image, str | Path):
         return read_image(Path(image).expanduser(), short_side, fit)
@@ -291,7 +291,7 @@ def opened(image: ImageLike, short_side: int | None = None, fit: str = "crop") -
         raise UserError(f"an image must be a path, a PIL image, an array or a tensor; not {type(image).__name__}")
     found = f"{type(image).__name__} of {str(image.dtype).removeprefix('torch.')}, {tuple(image.shape)}"
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim in (2, 3):
-        pixels = torch.from_numpy(np.array(image))  # a copy: it may be read-only
+        pixels = torch.from_numpy(np.array(image))  # a copy, since the array may be read-only
         pixels = pixels[None] if pixels.ndim == 2 else pixels  # (H, W) → (1, H, W)
         leading = pixels.shape[0] in CHANNELS and (image.ndim == 2 or pixels.shape[-1] not in CHANNELS)
         image = pixels if leading else pixels.movedim(-1, 0)  # → (C, H, W)

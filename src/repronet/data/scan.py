@@ -1,7 +1,7 @@
-"""A folder of images looked through before anything trains on it: every file is read, and what is odd is named.
+"""Check a folder of images before training: every file is read, and every problem is reported.
 
 A run reads with the same code (:mod:`repronet.data.reading`, :mod:`repronet.data.folders`) and stops at the first
-error; the scan goes on to the end.
+error; the scan continues to the end.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from repronet.data.folders import (
 )
 from repronet.data.reading import ImageError, decode, progress
 
-TINY = 8  # pixels: whatever is smaller shows nothing
-SEVERAL = " + "  # between the labels of an image
+TINY = 8  # pixels: smaller images show nothing
+SEVERAL = " + "  # separates the labels of an image
 UNBALANCED = 20  # times as many images in the largest class as in the smallest
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something odd."""
+    """A problem, or a fact worth knowing, that the scan found."""
 
-    # "error" for what a run would stop at or learn wrong from, "warning" for what is probably a mistake, "note"
-    # for what is only worth knowing
+    # "error": a run would stop at it or learn something wrong from it; "warning": probably a mistake; "note": only
+    # worth knowing
     severity: str
-    what: str  # its kind, in a few words
+    what: str  # the kind of finding, in a few words
     where: str  # the file or folder, below the root
     detail: str  # what it is, and what a run does with it
-    sure: float | None = None  # how sure that is, from 0 to 1; None for what was seen and not estimated
+    sure: float | None = None  # the confidence, from 0 to 1; None if it was observed, not estimated
 
 
 @dataclass(frozen=True)
 class Examined:
-    """An image's file that was read, or could not be."""
+    """The result of reading an image file, or of failing to."""
 
     path: Path
     split: str
-    label: str  # of several all of them
+    label: str  # with several labels, all of them
     labels: tuple[str, ...]
     digest: str = ""
     format: str = ""
@@ -66,25 +66,25 @@ class Examined:
 
 @dataclass(frozen=True)
 class Report:
-    """What a folder holds and what is odd about it, the worst first."""
+    """The content of a folder, and the findings, the worst first."""
 
     root: Path
     classes: tuple[str, ...]
-    images: dict[str, dict[str, int]]  # by split and class, those that can be read
+    images: dict[str, dict[str, int]]  # by split and class, the number of readable images
     findings: tuple[Finding, ...]
     unreadable: tuple[Path, ...]  # the images that cannot be read
-    several: dict[str, int] | None = None  # by split, how many images, where each may have several labels
+    several: dict[str, int] | None = None  # by split, the number of images, if each may have several labels
 
     def count(self, severity: str) -> int:
-        """How many findings are of that severity."""
+        """The number of findings of that severity."""
         return sum(finding.severity == severity for finding in self.findings)
 
 
 def scan(root: Path) -> Report:
-    """Look through the folder of images at ``root``.
+    """Scan the folder of images at ``root``.
 
     Raises:
-        UserError: when there is no such folder or no class in it, so that there is nothing to look through.
+        UserError: if there is no such folder or no class in it, so that there is nothing to scan.
     """
     folders = split_folders(root)
     training = folders.get("train", root)
@@ -111,7 +111,7 @@ def scan(root: Path) -> Report:
 
 
 def scan_table(layout: Layout) -> Report:
-    """Look through the images that a table names; of several labels per image counts for each."""
+    """Scan the images that a table names; an image with several labels counts for each."""
     names, files = layout.classes, []
     for split, those in layout.files.items():
         for file in those:
@@ -142,7 +142,7 @@ def _report(
     findings: list[Finding],
     examined: list[Examined],
 ) -> Report:
-    """What was found, with what is to be said of single files and of those that are the same."""
+    """Make the report, with added findings on single files and on duplicates."""
     findings = [*findings, *_images(examined, root), *_duplicates(examined, root)]
     order = ("error", "warning", "note")
     findings.sort(key=lambda finding: (order.index(finding.severity), finding.what, finding.where))
@@ -165,10 +165,10 @@ def _examine(file: Examined, root: Path) -> Examined:
 
 
 def _below(path: Path, root: Path) -> str:
-    return shown(path.relative_to(root) if path.is_relative_to(root) else path)  # a table may name any
+    return shown(path.relative_to(root) if path.is_relative_to(root) else path)  # a table may name any file
 
 
-# What the suffix promises, where it can promise anything.
+# The suffixes that match each format.
 _FORMATS = {
     **dict.fromkeys(("JPEG", "MPO"), (".jpg", ".jpeg", ".jpe", ".jfif")),
     "PNG": (".png", ".apng"),
@@ -183,7 +183,7 @@ _FORMATS = {
 
 
 def _images(examined: list[Examined], root: Path) -> Iterator[Finding]:
-    """What is wrong with single files; how the odd ones are read, a line a kind."""
+    """Problems of single files, and one note per conversion rule that was applied in reading."""
     read_as: dict[str, list[Examined]] = defaultdict(list)
     for file in examined:
         where = _below(file.path, root)
@@ -204,7 +204,7 @@ def _images(examined: list[Examined], root: Path) -> Iterator[Finding]:
 
 
 def _strangers(files: Iterable[Path], root: Path) -> Iterator[Finding]:
-    """Files in a class that are not named like images; a run leaves them out."""
+    """Files in a class folder that are not named like images; a run leaves them out."""
     for file in files:
         try:
             content = decode(file.read_bytes(), shown(file)).format
@@ -215,7 +215,7 @@ def _strangers(files: Iterable[Path], root: Path) -> Iterator[Finding]:
 
 
 def _beside(folder: Path, root: Path) -> Iterator[Finding]:
-    """What lies in a split beside its classes, what is hidden anywhere in it, and links that lead back."""
+    """Files of a split outside its classes, hidden files and folders in it, and links that lead back."""
     for entry in sorted(folder.iterdir()):
         if entry.is_file() and not hidden(entry):
             yield Finding("warning", "outside the classes", _below(entry, root), "in no class; left out")
@@ -231,7 +231,7 @@ def _beside(folder: Path, root: Path) -> Iterator[Finding]:
 
 
 def _duplicates(examined: list[Examined], root: Path) -> Iterator[Finding]:
-    """The same bytes more than once: a leak between splits, a contradiction between classes, or a waste."""
+    """Files with the same bytes: a leak between splits, a contradiction between classes, or a waste."""
     same: dict[str, list[Examined]] = defaultdict(list)
     for file in examined:
         if file.error is None:
@@ -249,7 +249,7 @@ def _duplicates(examined: list[Examined], root: Path) -> Iterator[Finding]:
 def _classes(
     images: dict[str, dict[str, int]], classes: tuple[str, ...], folders: dict[str, Path], root: Path
 ) -> Iterator[Finding]:
-    """Empty, missing, surplus and unbalanced classes."""
+    """Empty, missing, unknown, similarly named and imbalanced classes."""
     training = "train" if "train" in folders else WHOLE
     for split, counts in images.items():
         where = folders[split]
@@ -268,10 +268,10 @@ def _classes(
 
 
 def _sizes(counts: Mapping[str, int], place: Callable[[str], str], training: str) -> Iterator[Finding]:
-    """Classes of training with a single image, or with far fewer than another.
+    """Training classes with a single image, or with far fewer images than another.
 
     Args:
-        place: where a class is, by its name; ``training`` is where all of them are.
+        place: gives the place of a class by its name; ``training`` is the place of all classes.
     """
     filled = Counter({name: count for name, count in counts.items() if count})
     for name, count in filled.items():
@@ -284,7 +284,7 @@ def _sizes(counts: Mapping[str, int], place: Callable[[str], str], training: str
 
 
 def _twins(names: Iterable[str], where: Path, root: Path) -> Iterator[Finding]:
-    """Classes of one split that a person takes for the same."""
+    """Classes of one split whose names look the same to a person."""
     first: dict[str, str] = {}
     for name in names:
         other = first.setdefault(looks(name), name)

@@ -1,9 +1,9 @@
-"""``data=webdataset``: images and labels in tar files, as WebDataset lays them out. Needs no torch and no package.
+"""``data=webdataset``: images and labels in tar files in WebDataset's layout. Needs no torch and no package.
 
 A sample is the members of a tar file that share a name up to its first dot: ``0017.jpg`` with its class in ``0017.cls``
 (a number or a word) or ``0017.txt``, or in ``0017.json`` under the name of a label. The members' headers are read once
-and kept as an index, by which any image is one read at a known place. So, unlike a stream through the shards, every
-epoch is shuffled as a whole and a resumed run goes on with the image that it stopped at.
+and stored as an index, with which any image is one read at a known offset. So, unlike with a stream through the shards,
+every epoch is shuffled as a whole, and a resumed run continues with the image at which it stopped.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from repronet.runs.atomic import write_whole
 log = logging.getLogger("repronet.train")
 
 KEY = "data.root"
-NAMES = "classes.txt"  # beside the shards: the name of class 0, of class 1, … a line each
-LABELS = (".cls", ".txt", ".json")  # members that may say the label, the likeliest first
-LONGEST = 1_000_000  # bytes of such a member
+NAMES = "classes.txt"  # beside the shards: the names of class 0, class 1, …, one per line
+LABELS = (".cls", ".txt", ".json")  # members that may contain the label, the likeliest first
+LONGEST = 1_000_000  # bytes that such a member may have
 
 
 @dataclass(frozen=True, order=True)
 class Member:
-    """A file within a tar file: ``size`` bytes from ``offset`` on."""
+    """A file within a tar file: ``size`` bytes, starting at ``offset``."""
 
     shard: Path
     name: str
@@ -53,16 +53,16 @@ class Member:
 
 
 def read_shards(root: Path | None, label: str | None, cache: Path | None) -> Layout:
-    """The classes and images of the shards that ``root`` names, by split.
+    """Read the classes and images of the shards that ``root`` names, by split.
 
     Args:
         root: a tar file, a folder of them, or a pattern: ``shards/train-{000..009}.tar``, ``shards/*.tar``. Shards
-            whose names begin with train, val or test are that split.
+            whose names begin with train, val or test belong to that split.
         label: the name of the label in the samples' ``.json``; None: one of the usual names.
-        cache: the folder that keeps the index; None keeps none.
+        cache: the folder for the index; None: the index is not stored.
 
     Raises:
-        UserError: when there are no such shards, or one is damaged, compressed or without images and labels.
+        UserError: if there are no such shards, one is damaged or compressed, or there is no image or one has no label.
     """
     shards = find_shards(root)
     found = _indexed(shards, label, cache)
@@ -80,14 +80,14 @@ def read_shards(root: Path | None, label: str | None, cache: Path | None) -> Lay
 
 
 def find_shards(root: Path | None) -> list[Path]:
-    """The tar files that ``root`` names, in the order of their names.
+    """Find the tar files that ``root`` names: in the order of their names, or of the braces in a pattern.
 
     Raises:
-        UserError: when there are none, or one of those that it numbers is missing.
+        UserError: if there are none, or one that a pattern lists is missing.
     """
     if root is None:
         raise UserError(f"data=webdataset: {KEY} must name the shards, 'shards/train-{{000..009}}.tar' for instance")
-    if re.match(r"\w{3,}:", str(root)):  # a program of the user's, or an address
+    if re.match(r"\w{3,}:", str(root)):  # a command such as pipe:, or an address
         raise UserError(f"{KEY}={shown(root)}: shards are files on this machine; download them first")
     if root.is_dir():
         shards = sorted(file for file in root.iterdir() if file.suffix == ".tar" and not file.name.startswith("."))
@@ -100,8 +100,8 @@ def find_shards(root: Path | None) -> list[Path]:
 
 
 def _expanded(pattern: str) -> Iterator[str]:
-    """A pattern's braces written out: ``{00..02}`` and ``{train,val}``."""
-    pieces = re.split(r"\{([^{}]*)\}", pattern)  # text, what stood in braces, text, …
+    """Expand a pattern's braces: ``{00..02}`` and ``{train,val}``."""
+    pieces = re.split(r"\{([^{}]*)\}", pattern)  # text, content of braces, text, …
     choices = [_choices(piece) if place % 2 else [piece] for place, piece in enumerate(pieces)]
     return map("".join, product(*choices))
 
@@ -120,7 +120,7 @@ def _matching(path: Path) -> list[Path]:
 
 
 def _splits(shards: Sequence[Path]) -> dict[Path, str]:
-    """The split of each shard, by the first word of its name; of one kind of shards alone, all of it is one."""
+    """The split of each shard, from the first word of its name; ``WHOLE`` if all are alike and none is train."""
     found = {shard: SPLIT_OF.get(re.split(r"[-_.]", shard.name)[0].casefold(), WHOLE) for shard in shards}
     kinds = set(found.values())
     if len(kinds) == 1 and kinds != {"train"}:
@@ -132,7 +132,7 @@ def _splits(shards: Sequence[Path]) -> dict[Path, str]:
 
 
 def _indexed(shards: Sequence[Path], label: str | None, cache: Path | None) -> list[tuple[Member, Any]]:
-    """Every image with its label, out of the index that an earlier call kept, or else of the shards themselves."""
+    """Every image with its label, from the index that an earlier call stored, or from the shards themselves."""
     states = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in shards]
     key = hashlib.sha256(json.dumps([1, states, label]).encode()).hexdigest()[:16]
     file = None if cache is None else cache / f"shards-{key}.json"
@@ -160,8 +160,8 @@ def _keep(file: Path, content: bytes) -> None:
 
 
 def _samples(shard: Path, label: str | None) -> Iterator[tuple[Member, Any]]:
-    """The images of one shard with their labels."""
-    sample: dict[str, Member] = {}  # the members of one sample by their ending
+    """Yield the images of one shard with their labels."""
+    sample: dict[str, Member] = {}  # the members of one sample, by suffix
     last = None
     for member in _members(shard):
         folder, _, base = member.name.rpartition("/")
@@ -175,7 +175,7 @@ def _samples(shard: Path, label: str | None) -> Iterator[tuple[Member, Any]]:
 
 def _members(shard: Path) -> Iterator[Member]:
     try:
-        with tarfile.open(shard, "r:") as tar:  # not compressed: there is no reading in the middle of what is
+        with tarfile.open(shard, "r:") as tar:  # uncompressed only: compressed files cannot be read from the middle
             for info in tar:
                 if info.isreg() and not os.path.basename(info.name).startswith("."):  # noqa: PTH119  # of a tar's names
                     yield Member(shard, info.name, info.offset_data, info.size)
@@ -198,7 +198,7 @@ def _labelled(sample: dict[str, Member], label: str | None) -> Iterator[tuple[Me
 
 
 def _label(member: Member, label: str | None) -> Any:
-    """The label that a member says: a word, a number, or a list of them."""
+    """Read the label in a member: a word, a number, or a list of them."""
     try:
         text = member.read_bytes().decode("utf-8")
         said = json.loads(text) if member.name.casefold().endswith(".json") else text.strip()

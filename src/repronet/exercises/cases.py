@@ -1,7 +1,7 @@
-"""Small cases for every topic, drawn by hypothesis, which can make a case that shows a fault as small as it gets.
+"""Small test cases for every topic, drawn by hypothesis, which can shrink a failing case to the smallest one.
 
-A case holds a value for each argument of the topic's exercises, by name. Numbers are whole and near zero, as numpy
-arrays, so that a person can follow the arithmetic.
+A case has a value for each argument of the topic's exercises, by name. Arrays are numpy's, of whole numbers near zero,
+so that a person can follow the arithmetic.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 def _numbers(draw: Draw, needed: Collection[str], most: int = 3, **shapes: tuple[int, ...]) -> Case:
-    """Arrays of whole numbers, those that are needed."""
+    """Arrays of whole numbers, for the needed arguments only."""
     elements, some = st.integers(-most, most), {name: shape for name, shape in shapes.items() if name in needed}
     return {name: draw(arrays(np.int16, shape, elements=elements)) for name, shape in some.items()}
 
 
 def _windows(draw: Draw, needed: Collection[str], pads: bool) -> tuple[Case, tuple[int, int]]:
-    """Settings of windows and the image under them; a stride may leave a remainder, windows may overlap."""
+    """Window settings with an image size, and the output size; strides may leave a remainder, windows may overlap."""
     kernel = draw(st.integers(1, 3)), draw(st.integers(1, 3))
     stride = draw(st.integers(1, 3))
     dilation = draw(st.integers(1, 2)) if "dilation" in needed else 1
@@ -98,11 +98,11 @@ HAVE_EMPTY = ("im2col", "conv2d", "max_pool2d", "avg_pool2d", "relu", "linear") 
 
 
 def cases(topic: str, needed: Collection[str], batch: int | None = None) -> st.SearchStrategy[Case]:
-    """Cases of a topic.
+    """A hypothesis strategy for the cases of a topic.
 
     Args:
-        needed: the arguments that are asked for. Of the others, padding is 0, dilation and groups are 1, and arrays may
-            be missing.
-        batch: how many images; None: any number of at least one.
+        needed: the arguments that are needed. Of the others, padding is 0, dilation and groups are 1, and arrays may be
+            missing.
+        batch: the number of images; None for any number from one.
     """
     return _TOPICS[topic](topic, batch, needed)

@@ -1,7 +1,7 @@
-"""The exercises: names, signatures and formulas, read from the files of ``templates/``. Needs no torch.
+"""The exercises: names, signatures and formulas, read from the files in ``templates/``. Does not need torch.
 
-A template is what ``repronet exercise start`` gives a student. Its functions and names are the exercises; nothing else
-says what there is.
+A template is the file that ``repronet exercise start`` gives a student. Its functions and names are the only list of
+the exercises.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TOPICS = (
     *("by_hand", "im2col", "conv2d", "max_pool2d", "avg_pool2d", "relu", "linear", "batch_norm"),
     "softmax_cross_entropy",
 )
-OPTIONAL = ("dilation", "groups")  # a function without one of these is checked without it
+OPTIONAL = ("dilation", "groups")  # a function without one of these arguments is checked without it
 HEADER = '''"""Exercises of repronet. Write what is missing, then: repronet check {file}
 
 Your functions get float64 tensors if this file imports torch, and numpy arrays otherwise. They return new ones and
@@ -32,7 +32,7 @@ import torch
 
 @dataclass(frozen=True)
 class Exercise:
-    """One function to write, or one number to work out."""
+    """One function to write, or one number to compute by hand."""
 
     name: str
     topic: str
@@ -41,7 +41,7 @@ class Exercise:
 
     @property
     def signature(self) -> str:
-        """As it is written in a file."""
+        """The exercise as written in a file: ``name(arguments)``, or ``name = …`` for a number."""
         return f"{self.name}({', '.join(self.arguments)})" if self.arguments else f"{self.name} = …"
 
 
@@ -67,10 +67,10 @@ def _text(topic: str) -> str:
 
 
 def template(topics: list[str], file: str) -> str:
-    """The text of a file with the exercises of some topics, to be filled in.
+    """The text of a file with the exercises of some topics, to be completed.
 
     Raises:
-        UserError: for a topic that there is not.
+        UserError: for an unknown topic.
     """
     for topic in topics:
         if topic not in TOPICS:

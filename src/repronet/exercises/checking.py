@@ -1,4 +1,4 @@
-"""Whether a student's function is right, and if not, the smallest case that shows it."""
+"""Check whether a student's function is right, and if not, find the smallest case that shows it."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from repronet.exercises.hints import hint
 from repronet.exercises.reference import RIGHT, numbers
 from repronet.exercises.submission import Verdict
 
-EXAMPLES = 150  # cases of each search that a right function passes
-SECONDS = 5  # that one call on a small case may take
-TOLERANCE = 1e-5  # of the largest number that is expected, or of 1
+EXAMPLES = 150  # cases per search; a right function passes them all
+SECONDS = 5  # time limit of one call on a small case
+TOLERANCE = 1e-5  # relative to the largest expected number, or to 1 if that is larger
 SEARCH = settings(max_examples=EXAMPLES, database=None, deadline=None, phases=[Phase.generate, Phase.shrink])
-OUTPUTS = ("the gradient of input", "the gradient of weight", "the gradient of bias")  # of a function that has three
+OUTPUTS = ("the gradient of input", "the gradient of weight", "the gradient of bias")  # of a function with three
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Where an answer is not as it should be."""
+    """Where and how an answer is wrong."""
 
     what: str
     where: list[int] | None = None
@@ -46,7 +46,7 @@ class Difference:
 
 
 def check_number(exercise: Exercise, answer: Any) -> Verdict:
-    """Compare the answer of a hand computation; one to the nearest million may have more digits."""
+    """Check the result of a hand computation; numbers of operations need only be right to the nearest million."""
     if answer is ...:
         return Verdict(exercise.name, "unwritten")
     due, idea = np.asarray(numbers()[exercise.name], dtype=float), hint(exercise.name, {}, bool)
@@ -65,7 +65,7 @@ def check_number(exercise: Exercise, answer: Any) -> Verdict:
 
 
 def check_function(exercise: Exercise, function: Any, takes_tensors: bool) -> Verdict:
-    """Search for the smallest case in which a function is wrong."""
+    """Search for the smallest case in which a function is wrong, and judge it."""
     if not callable(function):
         return Verdict(exercise.name, "wrong", f"is not a function: {function!r}")
     try:
@@ -86,9 +86,9 @@ def check_function(exercise: Exercise, function: Any, takes_tensors: bool) -> Ve
 
 
 class _Trial:
-    """A student's function beside ours.
+    """Compares a student's function with ours.
 
-    A call that takes too long ends the search with the case that it hangs in.
+    A call that takes too long ends the search, with its case as the result.
     """
 
     def __init__(self, exercise: Exercise, function: Callable[..., Any], takes: list[str], takes_tensors: bool):
@@ -96,7 +96,7 @@ class _Trial:
         self.hangs_in: tuple[Case, Difference] | None = None
 
     def smallest(self) -> Case | None:
-        """The smallest case that is wrong, the simplest kind first; None where all are right."""
+        """The smallest failing case, searched in the simplest kind of cases first; None if all are right."""
         for strategy in self._searches():
             try:
                 return _smallest(strategy, self._is_wrong)
@@ -108,7 +108,7 @@ class _Trial:
         return None
 
     def _searches(self) -> list[SearchStrategy[Case]]:
-        """What is wrong without padding, dilation and groups is shown without them, and an empty batch comes last."""
+        """The searches in order: without padding, dilation and groups, then with them, and last an empty batch."""
         topic = self.exercise.topic
         plain = [name for name in self.takes if name not in ("padding", *OPTIONAL)]
         searches = [cases(topic, plain)]
@@ -122,7 +122,7 @@ class _Trial:
         return self.difference(case) is not None and self.hangs_in is None
 
     def difference(self, case: Case) -> Difference | None:
-        """Where the student's answer differs from ours in a case; None where it does not."""
+        """Where the student's answer differs from ours in a case; None if it does not."""
         if self.hangs_in is not None:
             return self.hangs_in[1] if case is self.hangs_in[0] else None
         given = [case[name] for name in self.takes]
@@ -131,7 +131,7 @@ class _Trial:
         kept = [_copied(value) for value in arguments]
         try:
             with _at_most(SECONDS), _float64(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # numpy's of an overflow, whose result is looked at
+                warnings.simplefilter("ignore")  # numpy warns of an overflow, whose result is checked anyway
                 answer = self.function(*arguments)
         except _TakesTooLong:
             difference = Difference(f"does not return within {SECONDS} seconds")
@@ -150,7 +150,7 @@ def _smallest(strategy: SearchStrategy[Case], condition: Callable[[Case], bool])
 
 
 def _compared(answer: Any, due: Any) -> Difference | None:
-    """The first element that differs, of the first output that does."""
+    """The first element that differs, in the first output with a difference."""
     if not isinstance(due, tuple):
         return _differs(answer, due, "")
     if not isinstance(answer, tuple | list) or len(answer) != len(due):
@@ -169,7 +169,7 @@ def _differs(answer: Any, due: Tensor, name: str) -> Difference | None:
         return Difference(f"{of}has shape {tuple(given.shape)}, expected {tuple(due.shape)}".strip())
     given = given.double()
     limit = TOLERANCE * max(1.0, float(due.abs().max()) if due.numel() else 0.0)
-    wrong = ((given - due).abs() <= limit).logical_not().nonzero()  # so that NaN is wrong
+    wrong = ((given - due).abs() <= limit).logical_not().nonzero()  # not >, so that NaN is wrong
     if not len(wrong):
         return None
     place = tuple(wrong[0].tolist())
@@ -182,7 +182,7 @@ class _TakesTooLong(Exception):
 
 @contextmanager
 def _at_most(seconds: int) -> Iterator[None]:
-    """Break off what takes longer."""
+    """Interrupt the block if it takes longer."""
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         raise _TakesTooLong
@@ -198,7 +198,7 @@ def _at_most(seconds: int) -> Iterator[None]:
 
 @contextmanager
 def _float64() -> Iterator[None]:
-    """Let torch.zeros and the like be of the type that the arguments have."""
+    """Make float64, the arguments' type, the default of torch.zeros and similar functions."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -223,7 +223,7 @@ def _copied(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """As it is written in a file."""
+    """The value as plain lists and numbers, as one writes it in a file."""
     return value.tolist() if isinstance(value, np.ndarray) else list(value) if isinstance(value, tuple) else value
 
 

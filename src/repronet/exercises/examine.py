@@ -1,9 +1,9 @@
-"""A process that runs a student's file and checks its exercises; :mod:`repronet.exercises.grading` starts it.
+"""The process that runs a student's file and checks its exercises; :mod:`repronet.exercises.grading` starts it.
 
     python -m repronet.exercises.examine FILE ANSWERS MEBIBYTES
 
-It writes a line of JSON for each exercise into the file ANSWERS as soon as it is checked, so that none is lost when a
-later one takes the process down.
+It writes one line of JSON per exercise to the file ANSWERS as soon as the exercise is checked, so that no result is
+lost if a later exercise crashes the process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from repronet.exercises.submission import Submission, Verdict, load, read
 
 
 def main(file: Path, answers: Path, mebibytes: int) -> None:
-    """Check every exercise that the file has."""
+    """Check every exercise that the file contains."""
     torch.set_num_threads(1)
     submission = read(file, "")
     _limit_memory(mebibytes)
@@ -50,7 +50,7 @@ def _checked(name: str, module: ModuleType, submission: Submission) -> Verdict:
 
 
 def _limit_memory(mebibytes: int) -> None:
-    """Let the process take that much more than it has now. Without effect where the system keeps no such limit."""
+    """Limit the process to that much memory beyond its present use. No effect if the system lacks such a limit."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + mebibytes * 2**20
@@ -60,7 +60,7 @@ def _limit_memory(mebibytes: int) -> None:
 
 
 def _finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no infinity and no NaN: their names."""
+    """Replace infinity and NaN, which JSON lacks, by their names."""
     return {k: str(v) if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
 
 

@@ -1,6 +1,6 @@
-"""Check a student's file in a separate process, within limits of time and memory. Needs no torch.
+"""Check a student's file in a separate process, with limits on time and memory. Does not need torch.
 
-A process is no wall: the file can do there what its user can.
+The process is no sandbox: the file's code can do anything that the user can.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ STANDARD_ERROR = 2
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a file."""
+    """The results for a file."""
 
     file: Path
-    error: str | None  #: why the file could not be run; None where it was
+    error: str | None  #: why the file could not be run; None if it was run
     verdicts: list[Verdict]
-    misspelt: tuple[str, ...] = ()  #: as of a submission
+    misspelt: tuple[str, ...] = ()  #: as in :class:`~repronet.exercises.submission.Submission`
 
     def count(self, verdict: str) -> int:
-        """How many exercises have this verdict."""
+        """The number of exercises with this verdict."""
         return sum(found.verdict == verdict for found in self.verdicts)
 
 
 def require_hypothesis() -> None:
-    """Refuse to check anything where hypothesis is missing.
+    """Check that hypothesis is installed.
 
     Raises:
-        UserError: with what to install.
+        UserError: if it is not, with the command that installs it.
     """
     if find_spec("hypothesis") is None:
         raise UserError("check: needs hypothesis to find the smallest case: pip install hypothesis")
@@ -51,9 +51,9 @@ def grade(submission: Submission, seconds: int, mebibytes: int, quiet: bool) -> 
     """Check the exercises of a file.
 
     Args:
-        seconds: for the whole file; the exercises left by then are unchecked.
-        mebibytes: what the file may take beside what the check itself needs.
-        quiet: whether what the file prints is dropped; otherwise it goes to standard error.
+        seconds: time limit for the whole file; exercises that are left then are reported as unchecked.
+        mebibytes: memory that the file may use beyond what the check itself needs.
+        quiet: whether to drop what the file prints; otherwise it goes to standard error.
     """
     with TemporaryDirectory() as folder:
         answers = Path(folder) / "answers"
@@ -69,7 +69,7 @@ def grade(submission: Submission, seconds: int, mebibytes: int, quiet: bool) -> 
 
 
 def _run(words: list[str], seconds: int, quiet: bool) -> str:
-    """Run the process; how it ended, or an empty string where it ended well."""
+    """Run the process; returns how it failed, or an empty string if it succeeded."""
     command = [sys.executable, "-P", "-m", "repronet.exercises.examine", *words]
     output = subprocess.DEVNULL if quiet else STANDARD_ERROR
     errors = subprocess.DEVNULL if quiet else None

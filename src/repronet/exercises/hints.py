@@ -1,4 +1,4 @@
-"""What to think of where an exercise is wrong: the idea, not the code."""
+"""Hints for wrong exercises: the idea to think about, not the code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-# What is special about a case, from the rarest; the smallest case that is wrong has only what is needed.
+# By feature of a case, rarest first; the smallest failing case has only features that the fault needs.
 _BY_FEATURE = {
     "large": "softmax does not change if you subtract one number from all of x: which one keeps exp small?",
     "empty": "this batch is empty: what shape does the result have?",
@@ -19,7 +19,7 @@ _BY_FEATURE = {
     "stride": "windows lie a stride apart: where does the second begin?",
     "batch": "there are several images: what do they share, and what does each have of its own?",
 }
-_OF_EXERCISE = {  # of a feature of the case, or of an output
+_OF_EXERCISE = {  # by exercise and a feature of the case, or an output
     ("im2col", "overlap"): "windows overlap: in how many columns is a number that lies in two of them?",
     ("max_pool2d_forward", "overlap"): "windows overlap: may one of them change what another one sees?",
     ("avg_pool2d_forward", "overlap"): "windows overlap: may one of them change what another one sees?",
@@ -71,11 +71,11 @@ _PLAIN = {
 
 
 def hint(name: str, case: dict[str, Any], is_wrong: Callable[[dict[str, Any]], bool], output: str = "") -> str:
-    """The idea behind what is wrong in a smallest case.
+    """The hint for the smallest failing case of an exercise.
 
     Args:
-        is_wrong: whether the exercise is wrong in another case, which shows what a fault depends on.
-        output: which of several outputs is wrong.
+        is_wrong: tells whether the exercise also fails in another case, which shows what the fault depends on.
+        output: the wrong one of several outputs.
     """
     if (name, output) in _OF_EXERCISE:
         return _OF_EXERCISE[name, output]
@@ -87,7 +87,7 @@ def hint(name: str, case: dict[str, Any], is_wrong: Callable[[dict[str, Any]], b
 
 
 def _features(name: str, case: dict[str, Any], is_wrong: Callable[[dict[str, Any]], bool]) -> list[str]:
-    """What is special about a case, from the rarest."""
+    """The special features of a case, rarest first."""
     first: Any = next((case[key] for key in ("input", "grad_output", "columns") if key in case), np.ones(1))
     found = {"empty": first.size == 0, "large": np.abs(first).max(initial=0) > 50}
     if name == "max_pool2d_input_gradient":

@@ -1,7 +1,7 @@
-"""A network computed by a student's functions: each forward with its gradients becomes an operator of autograd.
+"""Run a network with a student's functions: each forward with its gradients becomes an autograd operator.
 
-What a student has not written is ours. Layers with settings that no exercise has, a stride by axis for instance, stay
-as they are.
+Functions that the student has not written are replaced by ours. Layers with settings that no exercise has, such as a
+different stride per axis, stay unchanged.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ TOPICS = {layers.Conv2d: "conv2d", layers.MaxPool2d: "max_pool2d", layers.Linear
 
 
 def compute_with(network: nn.Module, module: ModuleType, submission: Submission) -> tuple[list[str], list[str]]:
-    """Let the layers of a network compute with a student's functions, in place.
+    """Make the layers of a network use a student's functions, in place.
 
     Returns:
-        Names of the functions that the network calls: the student's, and those of ours that stand for missing ones.
+        Names of the functions that the network calls: the student's, and those of ours that replace missing ones.
     """
     own = {
         name: _as_ours(name, getattr(module, name), submission)
@@ -52,9 +52,9 @@ def compute_with(network: nn.Module, module: ModuleType, submission: Submission)
 
 
 def _as_ours(name: str, function: Callable[..., Any], submission: Submission) -> Callable[..., Tensor]:
-    """A student's function that is called as ours is: with tensors and all arguments, to a tensor of their type.
+    """Give a student's function our interface: it takes tensors and all arguments, and returns a tensor of their type.
 
-    It raises UserError where the answer has another shape than ours.
+    The wrapped function raises UserError if the answer's shape differs from ours.
     """
     arguments = exercises()[name].arguments
     left_out = [word in OPTIONAL and word not in signature(function).parameters for word in arguments]
@@ -65,7 +65,7 @@ def _as_ours(name: str, function: Callable[..., Any], submission: Submission) ->
         plain = [value.detach() if isinstance(value, Tensor) else value for value in values]
         given = [value for out, value in zip(left_out, plain, strict=True) if not out]
         if submission.takes_tensors:
-            with torch.enable_grad():  # autograd has it off here, and a student may use it
+            with torch.enable_grad():  # autograd is off here, but a student may use it
                 answer = torch.as_tensor(function(*given), dtype=values[0].dtype).detach()
         else:
             found = function(*(value.numpy() if isinstance(value, Tensor) else value for value in given))
@@ -81,13 +81,13 @@ def _as_ours(name: str, function: Callable[..., Any], submission: Submission) ->
 
 @cache
 def _shape(name: str, *values: Any) -> torch.Size:
-    """The shape of what our function returns for tensors of these shapes, and other arguments as they are."""
+    """The shape that our function returns for tensors of these shapes and the other arguments unchanged."""
     given = (torch.empty(value, device="meta") if isinstance(value, torch.Size) else value for value in values)
     return RIGHT[name](*given).shape
 
 
 def _settings(layer: nn.Module) -> Settings | None:
-    """The settings of a layer as the exercises take them; None where they do not."""
+    """The settings of a layer in the form that the exercises take; None if they cannot express them."""
     if isinstance(layer, nn.Conv2d):
         pairs = layer.stride, layer.padding, layer.dilation
         if isinstance(layer.padding, str) or layer.padding_mode != "zeros" or any(a != b for a, b in pairs):
@@ -101,7 +101,7 @@ def _settings(layer: nn.Module) -> Settings | None:
 
 
 def _classes(f: Functions) -> dict[type[nn.Module], type[nn.Module]]:
-    """Our layers, computed by other functions."""
+    """Subclasses of our layers that compute with the given functions."""
     conv2d, max_pool2d, linear, relu = _conv2d(f), _max_pool2d(f), _linear(f), _relu(f)
     forwards: dict[type[nn.Module], Callable[[Any, Tensor], Tensor]] = {
         layers.Conv2d: lambda self, input: conv2d(input, self.weight, self.bias, _settings(self)),

@@ -1,4 +1,4 @@
-"""What is right: every exercise by its name and with its arguments, by :mod:`repronet.functional`."""
+"""Reference solutions: every exercise under its name and with its arguments, by :mod:`repronet.functional`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Gradients = tuple[Tensor, Tensor, Tensor]
 
 
 def geometry(kernel_size: Pair, stride: int, padding: int, dilation: int = 1) -> Geometry:
-    """The windows of an exercise, whose settings are one number for both axes."""
+    """The windows of an exercise, with one stride, padding and dilation for both axes."""
     return Geometry(kernel_size, (stride, stride), (padding, padding), (dilation, dilation))
 
 
@@ -118,7 +118,7 @@ RIGHT: dict[str, Callable[..., Any]] = {
 
 
 def numbers() -> dict[str, Any]:
-    """What comes out of the hand computations; of those asked for to the million, to the last digit."""
+    """The results of the hand computations, exact even where the nearest million is enough."""
     image = [[3, 0, 1, 2, 7, 4], [1, 5, 8, 9, 3, 1], [2, 7, 2, 5, 1, 3]]
     image += [[0, 1, 3, 1, 7, 8], [4, 2, 1, 6, 2, 8], [2, 4, 5, 2, 3, 9]]
     edge = torch.tensor([[1.0, 0, -1]] * 3)

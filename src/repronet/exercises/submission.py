@@ -1,4 +1,4 @@
-"""A student's file: looked at without running it, run, and what is found out about its exercises. Needs no torch."""
+"""A student's file: parsing it without running it, running it, and the verdicts on it. Does not need torch."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ from repronet.exercises.catalogue import exercises
 
 @dataclass(frozen=True)
 class Submission:
-    """What a file defines of the exercises."""
+    """The exercises that a file defines."""
 
     file: Path
     names: tuple[str, ...]  #: its exercises, in the catalogue's order
-    takes_tensors: bool  #: whether its functions get tensors, and not numpy arrays: whether it imports torch
-    unwritten: frozenset[str]  #: those that still end as in the template, by raising NotImplementedError
+    takes_tensors: bool  #: whether its functions get tensors (if it imports torch) or numpy arrays
+    unwritten: frozenset[str]  #: exercises that still end with the template's ``raise NotImplementedError``
     misspelt: tuple[str, ...] = ()  #: "linar_forward: no such exercise; nearest: linear_forward"
 
 
 @dataclass
 class Verdict:
-    """What is to be said of one exercise."""
+    """The verdict on one exercise."""
 
     exercise: str
-    verdict: str  #: right, wrong, unwritten, or unchecked where the time was up or the process ended
+    verdict: str  #: right, wrong, unwritten, or unchecked if the time was up or the process ended
     what: str = ""  #: what is wrong, in words
-    where: list[int] | None = None  #: the element that is wrong; None where it is no number that is wrong
+    where: list[int] | None = None  #: the index of the wrong element; None if the fault is not in a single number
     yours: float | None = None  #: the number that the student's function gives there
-    #: the number that is due there; None for a hand computation, whose answer is not given away
+    #: the expected number there; None for a hand computation, whose answer is not given away
     right: float | None = None
     case: dict[str, Any] = field(default_factory=dict)  #: the arguments of the smallest case
     hint: str = ""
-    without: list[str] = field(default_factory=list)  #: settings that the function does not take, and was not asked for
+    without: list[str] = field(default_factory=list)  #: settings that the function does not take, so left unchecked
 
 
 def read(file: Path, key: str) -> Submission:
-    """Look at a file.
+    """Parse a student's file without running it.
 
     Args:
-        key: what stands before the file's name in an error.
+        key: the text before the file's name in an error message.
 
     Raises:
-        UserError: for a file that is not there, is no Python, or defines no exercise.
+        UserError: for a file that does not exist, is not valid Python, or defines no exercise.
     """
     if file.suffix != ".py" or not file.is_file():
         raise UserError(f"{key}{file}: no such .py file; `repronet exercise start conv2d` writes one")
@@ -70,10 +70,10 @@ def read(file: Path, key: str) -> Submission:
 
 
 def load(file: Path) -> ModuleType:
-    """Run a student's file, with its folder among those that imports are looked for in.
+    """Run a student's file, with its folder on the import path.
 
     Raises:
-        UserError: when its code fails.
+        UserError: if its code fails.
     """
     sys.path.insert(0, str(file.parent.resolve()))
     spec = spec_from_file_location(f"repronet_exercises_{file.stem}", file)
@@ -90,7 +90,7 @@ def load(file: Path) -> ModuleType:
 
 
 def _defined(tree: ast.Module) -> set[str]:
-    """What stands at the top of the file: functions, classes, assigned and imported names."""
+    """The names defined at the top level of the file: functions, assigned names and names from ``from`` imports."""
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, ast.FunctionDef):
@@ -103,7 +103,7 @@ def _defined(tree: ast.Module) -> set[str]:
 
 
 def _imported(tree: ast.Module) -> set[str]:
-    """The packages that a file imports, anywhere in it."""
+    """The packages that are imported anywhere in a file."""
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,1 +1,1 @@
-"""Drawings of tensors and tables, as matplotlib figures that a file or TensorBoard can take."""
+"""Drawings of tensors and tables, as matplotlib figures, for files or TensorBoard."""

@@ -20,30 +20,30 @@ from torch import Tensor
 
 from repronet.figures.images import plainly, stretched
 
-MOST_NAMED = 40  # classes whose names stand at a matrix
+MOST_NAMED = 40  # largest number of classes whose names label a matrix
 COLOURS = 20
-NAME = 24  # letters of a class's name
-LEGEND = 120  # letters in a line of a legend
-WIDE = 4  # times as much is the largest value as the least, from where on a logarithmic axis shows more
+NAME = 24  # letters of a class's name at most
+LEGEND = 120  # letters in a line of a legend at most
+WIDE = 4  # ratio of the largest value to the smallest from which an axis is logarithmic
 
 Rows = Sequence[Mapping[str, float]]
 Row = TypeVar("Row", bound=Mapping[str, float])
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of a run's history.csv, NaN where an epoch was not validated."""
+    """The rows of a run's history.csv; empty cells, as in epochs without validation, become NaN."""
     with path.open(encoding="utf-8") as file:
         return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
 
 
 def validated(rows: Sequence[Row]) -> list[Row]:
-    """Those of the epochs that were validated, whose errors are numbers even where their losses are not."""
+    """The rows of validated epochs: their errors are numbers even if their losses are not."""
     return [row for row in rows if not math.isnan(row["val_error"])]
 
 
 def curves(runs: Mapping[str, Rows]) -> Figure:
-    """Loss and error by epoch, training dashed and validation solid, one colour a run. Of one run alone the rate too,
-    and faintly the top-5 errors where those of training are counted.
+    """Loss and error by epoch, training dashed and validation solid, one colour per run. For a single run also the
+    learning rate and, faintly, the top-5 errors if those of training are known.
     """
     alone = len(runs) == 1
     top5 = alone and all(not math.isnan(row.get("train_error_top5", math.nan)) for row in next(iter(runs.values())))
@@ -75,7 +75,7 @@ def curves(runs: Mapping[str, Rows]) -> Figure:
         figure.suptitle(plainly(next(iter(runs))), fontsize=10)
     else:
         columns = max(min(LEGEND // max(map(len, runs)), 3), 1)
-        figure.set_figheight(3.4 + 0.17 * -(-len(runs) // columns))  # the curves keep their room
+        figure.set_figheight(3.4 + 0.17 * -(-len(runs) // columns))  # room for the legend below the curves
         handles, names = axes[0].get_legend_handles_labels()
         figure.legend(
             handles, [plainly(name, LEGEND) for name in names], loc="outside lower center", fontsize=8, ncols=columns
@@ -94,13 +94,13 @@ def redrawn(
     heading: str,
     by: str = "step",
 ) -> Figure:
-    """Errors by step or epoch, one colour an experiment: training dashed, validation solid, what a paper prints dotted.
+    """Errors by step or epoch, one colour per experiment: training dashed, validation solid, published errors dotted.
 
     Args:
-        runs: the rows of each seed; of several, the mean is drawn over the single ones.
+        runs: the rows of each seed; for several seeds, the mean is drawn over the single curves.
         kinds: "train_error", "val_error" or both.
-        published: percentages of some of the experiments.
-        marks: of other things.
+        published: errors of some of the experiments, in percent.
+        marks: other errors to mark, in percent, by name.
     """
     figure = Figure(figsize=(9.5, 4.6), dpi=110, layout="constrained")
     axes = figure.subplots()
@@ -128,7 +128,7 @@ def redrawn(
 
 
 def _scale(plot: Axes, drawn: Sequence[float]) -> None:
-    """Logarithmic where the values are positive and far apart, its ticks plain numbers."""
+    """Make the axis logarithmic, with plain numbers as ticks, if the values are positive and far apart."""
     if not drawn or min(drawn) <= 0 or max(drawn) < WIDE * min(drawn):
         return
     plot.set_yscale("log")
@@ -138,15 +138,15 @@ def _scale(plot: Axes, drawn: Sequence[float]) -> None:
 
 
 def _marker(rows: Rows) -> str | None:
-    """A line through one epoch is none, and through two hardly seen."""
+    """Dots for fewer than three epochs, as a line through one is invisible and through two hardly visible."""
     return "." if len(rows) < 3 else None
 
 
 def confusion(counts: Tensor, classes: Sequence[str], heading: str, inches: float | None = None) -> Figure:
-    """What each class was taken for, (classes, classes): shares of a row as shades, counts as numbers.
+    """A confusion matrix, (classes, classes): shares of each row as shades, counts as numbers.
 
     Args:
-        inches: its height; None: as many as the classes need, up to eleven.
+        inches: height of the figure; None: what the classes need, up to eleven.
     """
     size = len(classes)
     inches = inches or min(max(0.42 * size + 2, 4.5), 11)
@@ -169,11 +169,11 @@ def confusion(counts: Tensor, classes: Sequence[str], heading: str, inches: floa
 
 
 def reliability(images: Tensor, likely: Tensor, right: Tensor, heading: str) -> Figure:
-    """The accuracy of answers over their confidence, and below it their number.
+    """A reliability diagram: the accuracy of predictions over their confidence, and below it their number.
 
     Args:
-        images, likely, right: of bins of equal width, (bins,): how many answers, their mean probability, and the share
-            of them that is right.
+        images, likely, right: for bins of equal width, (bins,): the number of predictions, their mean probability, and
+            the share of them that is right.
     """
     figure = Figure(figsize=(4.6, 5), dpi=110, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -193,7 +193,7 @@ def reliability(images: Tensor, likely: Tensor, right: Tensor, heading: str) -> 
 def point_map(
     points: Tensor, labels: Tensor, classes: Sequence[str], heading: str, images: Tensor | None = None
 ) -> Figure:
-    """Points (N, 2) coloured by label, the classes named; a few of the images (N, C, H, W) at their places."""
+    """A scatter plot of points (N, 2), coloured by label, with a few of the images (N, C, H, W) at their points."""
     figure = Figure(figsize=(9, 7.2), dpi=110, layout="constrained")
     axes = figure.subplots()
     present = sorted(set(labels.tolist()))
@@ -215,7 +215,7 @@ def point_map(
 
 
 def _apart(points: Tensor, most: int) -> list[int]:
-    """Points none of which is near another, the first taken first."""
+    """The indices of points none of which is near another, chosen in order."""
     reach = float((points.amax(0) - points.amin(0)).max()) / 13
     chosen: list[int] = []
     for index in range(len(points)):

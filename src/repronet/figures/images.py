@@ -1,4 +1,4 @@
-"""Images, maps and filters in rows and grids, pixels drawn sharp."""
+"""Images, feature maps and filters in rows and grids, drawn with sharp pixels."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.utils import make_grid
 
-if TYPE_CHECKING:  # imported where it draws: the first step of a training waits for none of it
+if TYPE_CHECKING:  # imported only for drawing, so that training need not wait for it
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INCH = 1.5  # of an image's side
-SMALL = 20  # pixels, below which an image among others is enlarged
-SIDE = 280  # pixels, of an image that is shown alone
+INCH = 1.5  # inches, the side of an image
+SMALL = 20  # pixels up to which a small image in a montage is enlarged
+SIDE = 280  # pixels, the side of an image that is shown alone
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,19 @@ class Box:
 class Panel:
     """One image of a sheet."""
 
-    image: Tensor  # (1 or 3, H, W), bytes as they are, other numbers stretched from the least to the largest
-    title: str = ""  # over it
-    heat: Tensor | None = None  # (h, w) from 0 to 1, laid over the image, stretched to its size
+    image: Tensor  # (1 or 3, H, W), uint8 as it is, other values stretched from the least to the largest
+    title: str = ""  # above the image
+    heat: Tensor | None = None  # (h, w) from 0 to 1, drawn over the image and resized to it
     boxes: Sequence[Box] = field(default_factory=tuple)  # frames on it
 
 
 def sheet(
     rows: Sequence[Sequence[Panel | None]], titles: Sequence[str] = (), heading: str = "", inch: float = INCH
 ) -> Figure:
-    """Panels in rows, each row behind its title.
+    """Panels in rows, with the title of each row on its left.
 
     Args:
-        titles: of the rows; none for rows without.
+        titles: one for each row; empty for rows without titles.
         inch: the width of a panel.
     """
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def sheet(
     margin = max(0.085 * max(map(len, titles), default=0), 0.1)
     titled = any(panel is not None and panel.title for row in rows for panel in row)
     tallness = [[panel.image.shape[-2] / panel.image.shape[-1] for panel in row if panel is not None] for row in rows]
-    heights = [inch * min(max(*ratios, 0.2), 3.0) + 0.2 * titled for ratios in tallness]  # of what can be laid out
+    heights = [inch * min(max(*ratios, 0.2), 3.0) + 0.2 * titled for ratios in tallness]  # within what can be laid out
     size = (inch * columns + margin, sum(heights) + 0.35 * bool(heading))
     figure = Figure(figsize=size, dpi=110, layout="compressed")
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
@@ -92,7 +92,7 @@ def _draw(panel: Panel, axes: Axes) -> None:
 
 
 def stretched(image: Tensor) -> Tensor:
-    """Bytes as shares of 255; other numbers from their least to their largest, as 0 to 1."""
+    """Scale an image to 0 to 1: uint8 by 255, other values from their least to their largest."""
     if image.dtype == torch.uint8:
         return image.float() / 255
     low, high = image.min(), image.max()
@@ -100,30 +100,30 @@ def stretched(image: Tensor) -> Tensor:
 
 
 def around_grey(values: Tensor, share: float) -> Tensor:
-    """Zero as grey, from 0 to 1; the strongest ``share`` of the pixels is cut off, so that one cannot pale the rest."""
+    """Scale to 0 to 1 with zero as grey; the strongest ``share`` is clipped, so that one value cannot fade the rest."""
     reach = torch.quantile(values.abs().flatten(), 1 - share).clamp_min(1e-12)
     return 0.5 + 0.5 * (values / reach).clamp(-1, 1)
 
 
 def montage(images: Tensor, columns: int | None = None, each: bool = False, border: int = 1) -> Tensor:
-    """Images (N, C, H, W) side by side as one, white between them: (C, H', W'), from 0 to 1.
+    """Tile images (N, C, H, W) into one, with white lines between them: (C, H', W'), from 0 to 1.
 
-    Small ones are enlarged, so that the line between them does not outweigh them.
+    Small images are enlarged, so that the lines between them do not dominate.
 
     Args:
-        columns: near-square where None.
-        each: stretch every image by itself instead of all alike.
+        columns: images in a row; None: as many as make it nearly square.
+        each: stretch every image by itself instead of all on one scale.
     """
     shown = torch.stack([stretched(image) for image in images]) if each else stretched(images)
     times = max(SMALL // images.shape[-1], 1) if border else 1
     shown = F.interpolate(shown, scale_factor=times, mode="nearest") if times > 1 else shown
     columns = columns or math.ceil(math.sqrt(len(images)))
-    grid = make_grid(shown, nrow=columns, padding=border, pad_value=1.0)  # makes three channels of one
+    grid = make_grid(shown, nrow=columns, padding=border, pad_value=1.0)  # turns one channel into three
     return grid if images.shape[1] == 3 else grid[:1]
 
 
 def plainly(text: str, letters: int | None = None) -> str:
-    """A name as it is, cut to so many letters: two dollars in one are no formula."""
+    """Cut a text to ``letters`` and escape its dollar signs, which matplotlib would read as a formula."""
     cut = text if letters is None or len(text) <= letters else f"{text[: letters - 1]}…"
     return cut.replace("$", r"\$")
 
@@ -135,17 +135,17 @@ def image_grid(
     columns: int | None = None,
     inch: float = INCH,
 ) -> Figure:
-    """Images (N, C, H, W) of any range as a grid, near-square without ``columns``, each under its own title.
+    """A grid of images (N, C, H, W) of any range, nearly square without ``columns``, each under its own title.
 
-    One scale of brightness serves all of them, so that they can be compared. Drawn as one image, which takes a tenth of
-    the time of many.
+    All have the same scale of brightness, so that they can be compared. They are drawn as one image, which takes a
+    tenth of the time of many.
     """
     from matplotlib.figure import Figure
 
     count, side = len(images), images.shape[-1]
     columns = columns or math.ceil(math.sqrt(count))
     lines = max((title.count("\n") + 1 for title in titles or ()), default=0)
-    room = math.ceil(0.16 * lines * images.shape[-2])  # over each image, for its title
+    room = math.ceil(0.16 * lines * images.shape[-2])  # above each image, for its title
     framed = F.pad(stretched(images), (0, 0, room, 0), value=1.0)
     grid = make_grid(framed, nrow=columns, padding=max(side // 24, 1), pad_value=1.0)  # (3, H', W')
     tall, wide = grid.shape[-2:]
@@ -163,7 +163,7 @@ def image_grid(
 
 
 def overlaid(image: Tensor, heat: Tensor) -> Tensor:
-    """An image (1 or 3, H, W) under a map (h, w) from 0 to 1 that is stretched to its size: (3, H, W) from 0 to 1."""
+    """Overlay an image (1 or 3, H, W) with a heat map (h, w) from 0 to 1, resized to it: (3, H, W) from 0 to 1."""
     from matplotlib import colormaps
 
     wide = F.interpolate(heat[None, None], image.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
@@ -172,7 +172,7 @@ def overlaid(image: Tensor, heat: Tensor) -> Tensor:
 
 
 def enlarged(image: Tensor, side: int = SIDE) -> Tensor:
-    """(C, H, W) so many times as large, pixels kept sharp, that it can be seen; smaller where it is very large."""
+    """Enlarge an image (C, H, W) by a whole factor, with sharp pixels, to be visible; shrink it if it is very large."""
     times = side // max(image.shape[-2:])
     if times >= 1:
         return F.interpolate(image[None], scale_factor=times, mode="nearest")[0]

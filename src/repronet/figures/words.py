@@ -16,10 +16,10 @@ COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:
 
 
 def words_sheet(words: Words, pixels: Tensor, heading: str) -> Figure:
-    """The heaviest words as patches; where the first of them come in images; the weights of the pyramid's cells.
+    """The heaviest words as patches; where the first of them occur in images; the weights of the pyramid's cells.
 
     Args:
-        pixels: uint8 (N, C, H, W), the images that the words were looked for in.
+        pixels: uint8 (N, C, H, W), the images that were searched for the words.
     """
     named = zip(words.patches, COLOURS, strict=False)
     rows: list[list[Panel | None]] = [

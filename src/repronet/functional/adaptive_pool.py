@@ -1,12 +1,12 @@
-"""Pooling to a given size, whatever the size of the input, forward and gradient.
+"""Pooling to a given output size, whatever the size of the input: forward and gradient.
 
-Along an axis of length H, window i of Ho spans the elements ⌊i·H/Ho⌋ … ⌈(i+1)·H/Ho⌉ − 1. Where Ho divides H these are
-the windows of an ordinary pool with kernel and stride H/Ho, and that pool is used. Elsewhere they differ in length by
-one, and neighbours may share an element:
+Along an axis of length H, window i of Ho spans the elements ⌊i·H/Ho⌋ … ⌈(i+1)·H/Ho⌉ − 1. If Ho divides H, these are the
+windows of an ordinary pool with kernel and stride H/Ho, and that pool is used. Otherwise their lengths differ by at
+most one, and neighbours may share an element:
 
-    average:   y = sum over the window / number of its elements, an axis at a time; each element gets 1/m of ∂L/∂y
-    maximum:   windows are laid out side by side, filled up to one length with their last element (which changes no
-               maximum, and is never the first of equals), and pooled; ∂L/∂x adds up what its copies receive
+    average:   y = sum over the window / number m of its elements, one axis at a time; ∂L/∂x = Σ ∂L/∂y / m over windows
+    maximum:   windows are copied side by side, padded to one length with their last element (which changes no maximum,
+               and is never the first of equal elements), and pooled; ∂L/∂x is the sum of its copies' gradients
 
 (He et al., "Spatial pyramid pooling in deep convolutional networks for visual recognition", 2014, section 2.2; Lin,
 Chen and Yan, "Network in network", 2014, section 3.2, for the global average.)
@@ -38,7 +38,7 @@ def adaptive_spans(length: int, windows: int) -> list[Pair]:
 
 
 def _bounds(length: int, windows: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """First element of each window along an axis, and the one behind its last: computed there, without a copy."""
+    """First element of each window along an axis, and the one after its last; computed on `device`, without a copy."""
     numbers = torch.arange(windows, device=device)
     return numbers * length // max(windows, 1), ((numbers + 1) * length + windows - 1) // max(windows, 1)
 
@@ -59,7 +59,7 @@ def _sum_along(input: Tensor, axis: int, windows: int) -> Tensor:
 
 
 def _spread_along(output: Tensor, axis: int, length: int) -> Tensor:
-    """Adjoint of `_sum_along`: every window hands its number to each of its elements, which add up what they get."""
+    """Adjoint of `_sum_along`: add the value of every window to each of its elements."""
     shape = list(output.shape)
     shape[axis] = length
     total = output.new_zeros(shape)
@@ -94,7 +94,7 @@ def _input_gradient(grad_output: Tensor, size: Pair, algorithm: str) -> Tensor:
         return grad_output.new_zeros((*grad_output.shape[:2], *size))
     if algorithm == "own":
         return adaptive_avg_pool2d_input_gradient(grad_output, size)
-    input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)  # only its shape and layout count
+    input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)  # only its shape and layout matter
     return torch.ops.aten._adaptive_avg_pool2d_backward(grad_output, input)
 
 
@@ -115,12 +115,12 @@ _adaptive_avg_pool2d_input_gradient = differentiable(
 
 
 def lay_out_forward(input: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Copies of the rows and columns that are numbered: (N, C, H, W) → (N, C, len(rows), len(columns))."""
+    """Copy the rows and columns with the given numbers: (N, C, H, W) → (N, C, len(rows), len(columns))."""
     return input.index_select(ROWS, rows).index_select(COLUMNS, columns)
 
 
 def lay_out_input_gradient(grad_output: Tensor, rows: Tensor, columns: Tensor, size: Pair) -> Tensor:
-    """Every element adds up what its copies receive: (N, C, len(rows), len(columns)) → (N, C, H, W)."""
+    """Sum the gradients of the copies of each element: (N, C, len(rows), len(columns)) → (N, C, H, W)."""
     g = grad_output.to(accumulation_dtype(grad_output.dtype))
     by_row = g.new_zeros((*g.shape[:3], size[1])).index_add(COLUMNS, columns, g)  # (N, C, len(rows), W)
     total = g.new_zeros((*g.shape[:2], *size)).index_add(ROWS, rows, by_row)  # (N, C, H, W)
@@ -135,21 +135,21 @@ _lay_out = differentiable(
 
 @overridable
 def adaptive_avg_pool2d(input: Tensor, output_size: OutputSize, algorithm: str = "auto") -> Tensor:
-    """Average to a given size: y[r,c] is the mean over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns alike.
+    """Average-pool to a given size: y[r,c] is the mean over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns likewise.
 
     Args:
         input: (N, C, H, W) or (C, H, W), floating point.
-        output_size: (Ho, Wo), None for the input's; or one integer for both.
-        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two: ours
-            where one window is the whole map, the vendor's elsewhere.
+        output_size: (Ho, Wo), where None keeps the input's size; or one integer for both.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two: as in
+            `avg_pool2d` if Ho divides H and Wo divides W, the vendor's otherwise.
 
     Returns:
         (N, C, Ho, Wo) or (C, Ho, Wo).
 
     Raises:
-        RuntimeError: for another shape, or an output size that is negative or not of two numbers.
-        ValueError: for an unknown algorithm.
-        TypeError: for arguments of the wrong kind.
+        RuntimeError: for an input of another shape, or an output size that is negative or is not one or two numbers.
+        ValueError: for an unknown algorithm, or an output size at least as long as the input's shape.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for integers and complex tensors.
     """
     size = _checked_size("adaptive_avg_pool2d", input, output_size)
@@ -176,22 +176,22 @@ def adaptive_max_pool2d(
 def adaptive_max_pool2d(
     input: Tensor, output_size: OutputSize, return_indices: bool = False, algorithm: str = "auto"
 ) -> Tensor | tuple[Tensor, Tensor]:
-    """Maximum to a given size: y[r,c] = max over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns alike.
+    """Max-pool to a given size: y[r,c] is the maximum over rows ⌊r·H/Ho⌋ … ⌈(r+1)·H/Ho⌉ − 1, columns likewise.
 
     Args:
-        input: (N, C, H, W) or (C, H, W), floating point, with channels.
-        output_size: (Ho, Wo), None for the input's; or one integer for both.
-        return_indices: also return where each maximum stood, as h·W + w.
-        algorithm: "own" for the computation above, "vendor" for torch's kernels, "auto" for the faster of the two,
-            the vendor's but where one pool of equal windows does it.
+        input: (N, C, H, W) or (C, H, W), floating point, with at least one channel.
+        output_size: (Ho, Wo), where None keeps the input's size; or one integer for both.
+        return_indices: also return the position of each maximum, as h·W + w.
+        algorithm: "own" for the computation above, "vendor" for torch's kernels, "auto" for the faster of the two: as
+            in `max_pool2d` if Ho divides H and Wo divides W, the vendor's otherwise.
 
     Returns:
-        (N, C, Ho, Wo) or (C, Ho, Wo), with the indices of that shape if asked for.
+        (N, C, Ho, Wo) or (C, Ho, Wo), and indices of that shape if `return_indices`.
 
     Raises:
-        RuntimeError: for another shape, or an output size that is negative or not of two numbers.
-        ValueError: for an unknown algorithm.
-        TypeError: for arguments of the wrong kind.
+        RuntimeError: for an input of another shape, or an output size that is negative or is not one or two numbers.
+        ValueError: for an unknown algorithm, or an output size at least as long as the input's shape.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for integers and complex tensors.
     """
     size = _checked_size("adaptive_max_pool2d", input, output_size)
@@ -206,7 +206,7 @@ def adaptive_max_pool2d(
 
 
 def _maximum_side_by_side(input: Tensor, output_size: Pair, return_indices: bool) -> Maxima:
-    """Lay the windows out side by side, and pool them: (N, C, H, W) → (N, C, Ho, Wo)."""
+    """Copy the windows side by side, and pool them: (N, C, H, W) → (N, C, Ho, Wo)."""
     (rows, kh), (columns, kw) = (
         side_by_side(length, windows, input.device)
         for length, windows in zip(image_size(input), output_size, strict=True)
@@ -230,7 +230,7 @@ def _even_kernel(size: Pair, output_size: Pair) -> Pair | None:
 
 
 def side_by_side(length: int, windows: int, device: torch.device) -> tuple[Tensor, int]:
-    """The elements of all windows along an axis, each filled up to the longest with its last one; that length."""
+    """Element numbers of all windows along an axis, each padded to the longest with its last one; and that length."""
     longest = max((count for _, count in adaptive_spans(length, windows)), default=1)
     start, end = _bounds(length, windows, device)
     numbers = start[:, None] + torch.arange(longest, device=device)  # (windows, longest)

@@ -1,9 +1,9 @@
-"""The names of algorithms, and what they mean to an operator.
+"""The names of algorithms, and their meaning for an operator.
 
 Most operators have two: `own`, the formulas of this package, and `vendor`, torch's fused kernels for the same numbers.
 Convolution and batch normalisation also have `native`, kernels of this package in C (`repronet.native`).
-Convolution has several of its own (see `repronet.functional.conv`). "auto" takes the one that measurements found to be
-the fastest, by a rule that stands beside each operator; "own" takes the fastest of ours. Nothing is measured while a
+Convolution has several of its own (see `repronet.functional.conv`). "auto" takes the one that was fastest in
+measurements, by a fixed rule in each operator's code; "own" takes the fastest of ours. Nothing is measured while a
 network runs, so that the same call gives the same bits every time.
 """
 
@@ -13,13 +13,13 @@ __all__ = ["ALGORITHMS", "CONVOLUTIONS", "own_or_vendor"]
 
 
 def own_or_vendor(algorithm: str) -> str:
-    """What an algorithm's name means to an operator other than convolution: "auto", "own" or "vendor".
+    """Translate an algorithm's name, for operators other than convolution, to "auto", "own" or "vendor".
 
     Raises:
         ValueError: for an unknown name.
     """
     if algorithm not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
-    if algorithm == "native":  # compiled kernels, where an operator has them; else what is fastest
+    if algorithm == "native":  # for operators without compiled kernels: the fastest
         return "auto"
     return "own" if algorithm in CONVOLUTIONS else algorithm

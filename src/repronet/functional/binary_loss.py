@@ -1,6 +1,6 @@
-"""Sigmoid cross-entropy: every class by itself is there or not.
+"""Sigmoid cross-entropy: each class is present or absent, independently of the others.
 
-With the target t, 0 to 1, weights w of each element and v of the positive examples (whose excess is v − 1),
+With a target t from 0 to 1, a weight w of each element and a weight v of positive examples (with excess v − 1),
 
     l = −w·(v·t·log σ(x) + (1 − t)·log(1 − σ(x)))
       = w·((1 − t)·x + s·log(1 + e^−x)),             s = 1 + (v − 1)·t
@@ -51,7 +51,7 @@ def binary_cross_entropy_with_logits_forward(
 def binary_cross_entropy_with_logits_input_gradient(
     grad_output: Tensor, input: Tensor, target: Tensor, excess: Tensor | None
 ) -> Tensor:
-    """∂L/∂x = ∂L/∂l·(1 − t − s·σ(−x)), any shape; ∂L/∂l holds w and the share."""
+    """∂L/∂x = ∂L/∂l·(1 − t − s·σ(−x)), any shape; ∂L/∂l already includes w and the share."""
     if excess is None:
         return grad_output * (sigmoid(input) - target)
     return grad_output * (1 - target - (1 + excess * target) * sigmoid(-input))
@@ -60,13 +60,13 @@ def binary_cross_entropy_with_logits_input_gradient(
 def binary_cross_entropy_with_logits_target_gradient(
     grad_output: Tensor, input: Tensor, excess: Tensor | None
 ) -> Tensor:
-    """∂L/∂t = ∂L/∂l·((v − 1)·log(1 + e^−x) − x), any shape; ∂L/∂l holds w and the share."""
+    """∂L/∂t = ∂L/∂l·((v − 1)·log(1 + e^−x) − x), any shape; ∂L/∂l already includes w and the share."""
     if excess is None:
         return grad_output * -input
     return grad_output * (excess * _softplus(input) - input)
 
 
-# Its derivative −σ(−x) is for the second derivatives by x and t.
+# Its derivative −σ(−x) is needed for second derivatives with respect to x and t.
 _softplus = differentiable(_softplus_of_negative, input=lambda grad_output, input: grad_output * -sigmoid(-input))
 
 
@@ -79,7 +79,7 @@ def _gradients(
     share: float,
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, Tensor | None]:
-    """∂L/∂x and ∂L/∂t, those that are needed."""
+    """∂L/∂x and ∂L/∂t; None for one that is not needed."""
     each = grad_output * share if weight is None else grad_output * share * weight
     return (
         binary_cross_entropy_with_logits_input_gradient(each, input, target, excess) if needs[0] else None,
@@ -103,19 +103,19 @@ def binary_cross_entropy_with_logits(
 
     Args:
         input: scores x before the sigmoid, any shape.
-        target: t from 0 to 1, in the shape of the input.
-        weight: w of each element, or what broadcasts to the input, or None.
+        target: t from 0 to 1, with the input's shape.
+        weight: w of each element, a tensor that broadcasts to the input, or None.
         reduction: "mean", "sum", or "none" for every l.
-        pos_weight: v of the positive examples, or what broadcasts to the input, or None.
+        pos_weight: v of the positive examples, a tensor that broadcasts to the input, or None.
 
     Returns:
-        In the type of the target: () or, without reduction, the shape of the input.
+        The loss in the target's dtype: () or, without reduction, the input's shape.
 
     Raises:
-        ValueError: for a target of another shape than the input, or an unknown reduction.
+        ValueError: if target and input differ in shape, or for an unknown reduction.
         RuntimeError: for weights that do not broadcast to the input, or that require grad.
         TypeError: for anything but tensors.
-        NotImplementedError: for tensors that are not real floating point; the weights may be of integers.
+        NotImplementedError: for tensors that are not real floating point; the weights may also be integers.
     """
     name = "binary_cross_entropy_with_logits"
     require_tensor(name, input=input, target=target)

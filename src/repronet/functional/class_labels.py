@@ -11,7 +11,7 @@ from repronet.functional.loss_reduction import Share, share_of_each
 
 
 def class_dim(input: Tensor) -> int:
-    """Where the classes stand: (C,) or (N, C, …)."""
+    """The dimension of the classes in an input (C,) or (N, C, …)."""
     return 1 if input.dim() > 1 else 0
 
 
@@ -20,25 +20,25 @@ class Labels:
     """Checked labels.
 
     Args:
-        index: (N, 1, …), each from 0 to C − 1; 0 where they are to be ignored.
-        ignored: (N, 1, …), or None if none can be.
+        index: labels from 0 to C − 1, with 0 for ignored ones: (N, 1, …), or (1,) for one example.
+        ignored: whether each label is ignored, in the shape of `index`; None if none is.
     """
 
     index: Tensor
     ignored: Tensor | None
 
     def counts(self, weight: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-        """What each example counts in a mean, w_y or 1, and 0 where it is ignored: (N, 1, …); None if that is all 1."""
+        """The weight of each example in a mean, w_y or 1, and 0 if it is ignored: (N, 1, …); None if all are 1."""
         of_label = None if weight is None else weight.to(dtype)[self.index]
         if self.ignored is None:
             return of_label
         return self._kept(dtype) if of_label is None else of_label.masked_fill(self.ignored, 0)
 
     def share(self, weight: Tensor | None, reduction: str, dtype: torch.dtype, *, weighted: bool = True) -> Share:
-        """The factor of each loss, (N, 1, …) or one for all: w_y, over Σ w_y in the mean.
+        """The factor of each loss, (N, 1, …) or one for all: w_y, divided by Σ w_y for the mean.
 
         Args:
-            weighted: False for losses that hold their w already.
+            weighted: False for losses that already include w.
         """
         counts = self.counts(weight, dtype)
         if counts is None:
@@ -50,11 +50,11 @@ class Labels:
         return each if self.ignored is None else each.masked_fill(self.ignored, 0)  # 0/0 where all are ignored
 
     def not_a_number_if_all_ignored(self, loss: Tensor, reduction: str) -> Tensor:
-        """The mean of nothing."""
+        """Replace the loss by NaN if it is a mean and all labels are ignored."""
         if reduction != "mean" or self.ignored is None:
             return loss
         if self.index.numel() == 0:
-            return loss * float("nan")  # and so is what torch differentiates it to
+            return loss * float("nan")  # its gradient is NaN too, as in torch
         return loss.masked_fill(self.ignored.all(), float("nan"))
 
     def _kept(self, dtype: torch.dtype) -> Tensor:
@@ -63,7 +63,7 @@ class Labels:
 
 
 def checked_labels(name: str, input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Labels:
-    """The labels of `input`, if everything goes together.
+    """Check the arguments of a loss, and return its labels.
 
     Raises:
         As `repronet.functional.cross_entropy`.
@@ -90,7 +90,7 @@ def checked_labels(name: str, input: Tensor, target: Tensor, weight: Tensor | No
 
 
 def require_class_weight(name: str, input: Tensor, weight: Tensor | None) -> None:
-    """Refuse anything but one weight a class, or None.
+    """Refuse anything but one weight per class, or None.
 
     Raises:
         TypeError: for anything but a tensor.
@@ -124,10 +124,10 @@ def is_plain_sight(labels: Tensor) -> bool:
 
 
 def require_classes(name: str, labels: Tensor, classes: int, ignored: Tensor | None = None) -> None:
-    """Refuse labels that are no class, where their values can be read.
+    """Refuse labels outside 0 to C − 1, if their values can be read (see `is_plain_sight`).
 
     Raises:
-        IndexError: for such a label that is not ignored.
+        IndexError: for such a label, unless it is ignored.
     """
     if not is_plain_sight(labels):
         return

@@ -1,6 +1,6 @@
 """Two-dimensional convolution and its gradients.
 
-What is called convolution here, as everywhere in the field, is cross-correlation. For one channel and stride 1,
+As usual in deep learning, convolution here means cross-correlation. For one channel and stride 1,
 
     y[r,c]      = Σ_ab  x[r+a, c+b] · w[a,b]
     ∂L/∂w[a,b]  = Σ_rc  ∂L/∂y[r,c] · x[r+a, c+b]
@@ -8,12 +8,12 @@ What is called convolution here, as everywhere in the field, is cross-correlatio
     ∂L/∂bias    = Σ_rc  ∂L/∂y[r,c]
 
 (LeCun et al., "Gradient-based learning applied to document recognition", 1998; the CS231n notes on convolutional
-networks.) Weights are (O, C/groups, kh, kw): group g joins its own C/groups input channels to its own O/groups filters,
-and groups = C is the depthwise convolution.
+networks.) Weights are (O, C/groups, kh, kw): group g connects its own C/groups input channels to its own O/groups
+filters, and groups = C is the depthwise convolution.
 
-Each of the first three sums is linear in both of its factors, and the derivative of each is made of the other two:
-∂x by ∂y is y again, ∂x by w is ∂w, and so on. Three functions therefore give derivatives of every order, by whatever
-algorithm computes their numbers (`repronet.functional.convolution`, one file an algorithm).
+Each of the first three sums is linear in both of its factors, and its gradients have the form of the other two: that of
+∂x with respect to ∂y has the form of y, with respect to w that of ∂w, and so on. Three functions therefore give all
+higher derivatives, whichever algorithm computes them (`repronet.functional.convolution`, one file per algorithm).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,10 +31,10 @@ from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, p
 
 
 def _algorithm(step: str, spec: ConvSpec) -> str:
-    """The algorithm that is asked for. "auto" and "own" follow rules, so that the bits are the same everywhere.
+    """The requested algorithm. "auto" and "own" follow fixed rules, so that the choice is the same everywhere.
 
-    In the shapes of ResNet-20 and ResNet-50 nothing beat the vendor's kernels beyond noise (`repronet bench conv`). Of
-    ours, a gradient is fastest as a convolution, but for strides: there `adjoint` convolves with the zeros between.
+    For the shapes in ResNet-20 and ResNet-50 nothing beat the vendor's kernels beyond noise (`repronet bench conv`). Of
+    our algorithms, the fastest for gradients is `adjoint` (gradients as convolutions) at stride 1, `im2col` otherwise.
     """
     if spec.algorithm == "auto":
         return "vendor"
@@ -44,13 +44,13 @@ def _algorithm(step: str, spec: ConvSpec) -> str:
 
 
 def algorithm_here(step: str, first: Tensor, second: Tensor, spec: ConvSpec) -> str:
-    """The algorithm that computes a step for these operands: where our compiled kernels do not pay, the vendor's."""
+    """The algorithm that computes a step for these operands: "vendor" where our compiled kernels are not faster."""
     name = _algorithm(step, spec)
     return "vendor" if name == "native" and native.kernel_for(step, first, second, spec) is None else name
 
 
 def _compute(step: str, first: Tensor, second: Tensor, extra: Any, spec: ConvSpec) -> Tensor:
-    """Run one of the three functions of the algorithm."""
+    """Run one of the three functions of the chosen algorithm."""
     file: Any = FILES[algorithm_here(step, first, second, spec)]
     if step == "weight_gradient":
         return file.weight_gradient(first, second, spec)
@@ -86,7 +86,7 @@ def conv2d_bias_gradient(grad_output: Tensor) -> Tensor:
 def _conv2d_gradients(
     grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, needs: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """∂L/∂x, ∂L/∂w and ∂L/∂bias, those that are needed."""
+    """∂L/∂x, ∂L/∂w and ∂L/∂bias; None for those not needed."""
     if is_plain() and grad_output.numel() > 0 and weight.numel() > 0:
         return _gradients(grad_output, input, weight, spec, needs)
     needs_input, needs_weight, needs_bias, _ = needs
@@ -100,9 +100,9 @@ def _conv2d_gradients(
 def _gradients(
     grad_output: Tensor, input: Tensor, weight: Tensor, spec: ConvSpec, needs: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients that are needed, when nothing will differentiate them.
+    """The gradients that are needed, if nothing will differentiate them in turn.
 
-    If both fall to the vendor, its one call for all three saves a step.
+    If the vendor computes those for input and weight, one call of its kernel computes all three, which saves a step.
     """
     size, (needs_input, needs_weight, needs_bias, *_) = image_size(input), needs
     for_input = algorithm_here("input_gradient", grad_output, weight, spec) if needs_input else None
@@ -129,20 +129,20 @@ def _out_of_channels(maps: Tensor, many: int) -> Tensor:
 def as_groups(
     operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any
 ) -> tuple[Tensor, int]:
-    """torch.func.vmap for all these operators: B convolutions are one with B times the groups."""
+    """The rule of torch.func.vmap for all these operators: compute B convolutions as one with B times the groups."""
     many, (first, second, *extra, spec) = info.batch_size, args
     grouped = ConvSpec(spec.geometry, spec.groups * many, spec.algorithm)
     first, second = by_batch(first, in_dims[0], many), by_batch(second, in_dims[1], many)
     if operator is weight_gradient:
         return operator(_in_channels(first), _in_channels(second), grouped).unflatten(0, (many, -1)), 0
-    bias = extra[0] if isinstance(extra[0], Tensor) else None  # which comes after
+    bias = extra[0] if isinstance(extra[0], Tensor) else None  # added after the convolution
     sizes = extra if bias is None else [None, *extra[1:]]
     output = operator(_in_channels(first), second.flatten(0, 1), *sizes, grouped)
     output = _out_of_channels(output, many)  # (B, N, O, Ho, Wo), or (B, N, C, H, W) for the gradient
     return (output if bias is None else output + by_batch(bias, in_dims[2], many)[:, None, :, None, None]), 0
 
 
-# The derivatives of each of the three are the other two.
+# The gradients of each of the three operators are the other two.
 convolve = differentiable(conv2d_forward, _conv2d_gradients, vmap=as_groups)
 input_gradient = differentiable(
     conv2d_input_gradient,
@@ -175,19 +175,19 @@ def conv2d(
         input: (N, C, H, W), or (C, H, W) for one image.
         weight: (O, C/groups, kh, kw).
         bias: (O,) or None.
-        stride: S, one integer or (height, width); so are `padding` P and `dilation` D.
-        padding: zeros on every side; also "valid" for none, "same" for an output as large as the input.
-        groups: number of channel groups that do not see each other.
-        algorithm: "direct", "im2col", "adjoint", "winograd", "fft", "native" or "vendor", the same numbers computed in
-            another way; "auto" for the vendor's, "own" for the fastest without torch's backward kernels.
+        stride: S, one integer or (height, width); likewise `padding` P and `dilation` D.
+        padding: number of zeros on every side; or "valid" for none, "same" for an output as large as the input.
+        groups: number of channel groups, convolved independently of each other.
+        algorithm: "direct", "im2col", "adjoint", "winograd", "fft", "native" or "vendor", which compute the same
+            numbers in different ways; "auto" for "vendor", "own" for the fastest without torch's backward kernels.
 
     Returns:
         (N, O, Ho, Wo), or (O, Ho, Wo); Ho = (H − D·(kh−1) − 1 + 2P)/S + 1, rounded down.
 
     Raises:
-        RuntimeError: for shapes, dtypes or window settings that do not go together.
+        RuntimeError: for incompatible shapes, dtypes or window settings.
         ValueError: for an unknown algorithm, or one that does not apply here.
-        TypeError: for arguments of the wrong kind.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for complex tensors.
     """
     require_operands("conv2d", input, weight, bias)
@@ -199,7 +199,7 @@ def conv2d(
     batch = input if input.dim() == 4 else input.unsqueeze(0)
     if surplus != (0, 0):
         batch = torch.constant_pad_nd(batch, (0, surplus[1], 0, surplus[0]))
-    spec.geometry.output_size(image_size(batch))  # refuses windows larger than the input
+    spec.geometry.output_size(image_size(batch))  # raises for windows larger than the input
     output = convolve(batch, weight, bias, spec)
     return output if input.dim() == 4 else output.squeeze(0)
 
@@ -207,10 +207,10 @@ def conv2d(
 def spec_for(
     kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, groups: int, algorithm: str, dtype: torch.dtype
 ) -> ConvSpec:
-    """The checked settings of a layer.
+    """Check the settings of a layer, and return them as a spec.
 
     Raises:
-        RuntimeError: for windows that cannot be.
+        RuntimeError: for impossible windows.
         ValueError: for an unknown algorithm, or one that does not apply to these windows or numbers.
     """
     spec = _spec(kernel, stride, padding, dilation, groups, algorithm)
@@ -241,7 +241,7 @@ def refusal(algorithm: str, geometry: Geometry, dtype: torch.dtype) -> str | Non
 
 
 def _padding(padding: str | IntOrPair, kernel: Pair, stride: Pair, dilation: Pair) -> tuple[Pair, Pair]:
-    """Zeros on every side, and the surplus at the bottom and the right that "same" needs for even spans."""
+    """Number of zeros on every side, and of extra zeros at the bottom and right that "same" needs for even spans."""
     if not isinstance(padding, str):
         return pair(padding, "padding"), (0, 0)
     if padding == "valid":
@@ -257,15 +257,15 @@ def _padding(padding: str | IntOrPair, kernel: Pair, stride: Pair, dilation: Pai
 def check_operands(
     name: str, input: Tensor, weight: Tensor, bias: Tensor | None, groups: int, transposed: bool = False
 ) -> None:
-    """Refuse shapes and dtypes that do not go together.
+    """Refuse incompatible shapes and dtypes.
 
     Args:
-        name: of the function.
-        transposed: whether the filters lead from O back to C: weight (C, O/groups, kh, kw), not (O, C/groups, kh, kw).
+        name: the function's name, for messages.
+        transposed: whether the convolution is transposed: weight (C, O/groups, kh, kw), not (O, C/groups, kh, kw).
 
     Raises:
-        RuntimeError: for shapes or dtypes that do not go together.
-        TypeError: if `groups` is no integer.
+        RuntimeError: for incompatible shapes or dtypes.
+        TypeError: if `groups` is not an integer.
         NotImplementedError: for complex or bool tensors.
     """
     first, second, whole = ("C", "O", "channels") if transposed else ("O", "C", "filters")

@@ -8,12 +8,12 @@ With the probabilities p = softmax(x), a target t_i and a weight w_i for every c
     ∂l/∂t_i = −w_i·log p_i
     ∂l/∂w_i = −Σ t_i·log p_i            over all examples
 
-For one right class y, t is 1 there and 0 elsewhere: l = −w_y·log p_y and ∂l/∂x_i = w_y·(p_i − [i = y]), the softmax
-minus the target. Label smoothing puts (1−ε)·t_i + ε/C in the place of t_i. (Bridle, "Probabilistic interpretation of
+For one correct class y, t is 1 at y and 0 elsewhere: l = −w_y·log p_y and ∂l/∂x_i = w_y·(p_i − [i = y]), the softmax
+minus the target. Label smoothing replaces t_i by (1−ε)·t_i + ε/C. (Bridle, "Probabilistic interpretation of
 feedforward classification network outputs", 1990; the CS231n notes on linear classification; Szegedy et al.,
 "Rethinking the Inception architecture for computer vision", 2016, section 7, for the smoothing.)
 
-Each example counts with a share: 1/N in the mean, 1 in the sum, 0 where its label is to be ignored.
+The loss of each example is multiplied by a share: 1/N for the mean, 1 for the sum, 0 if its label is ignored.
 """
 
 from collections.abc import Sequence
@@ -104,8 +104,8 @@ def soft_cross_entropy_weight_gradient(
     return -(_smoothed(target, smoothing, dim) * log_probabilities * each).sum_to_size(weight.shape)
 
 
-# The probabilities, and the log-probabilities below, are outputs with gradients of their own, so that second
-# derivatives flow through them. First derivatives never reach them.
+# The probabilities, and the log-probabilities below, are extra outputs with their own gradients, for second derivatives
+# only: first derivatives never reach them.
 def _input_gradient(
     grad_output: Tensor | None,
     grad_probabilities: Tensor | None,
@@ -140,7 +140,7 @@ def _soft_gradients(
     total: bool,
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """∂L/∂x, ∂L/∂t and ∂L/∂w, those that are needed."""
+    """∂L/∂x, ∂L/∂t and ∂L/∂w; None for those not needed."""
     log_p, of_input, of_target, of_weight = log_probabilities, None, None, None
     if grad_output is not None:
         each = share * of_each(grad_output, dim, total)
@@ -171,22 +171,22 @@ def cross_entropy(
 
     Args:
         input: scores before the softmax, (N, C), (N, C, …) for maps, or (C,) for one example.
-        target: right classes from 0 to C − 1, int64 or uint8, in the shape of the input without C; or class
-            probabilities t, floating point, in the shape of the input.
-        weight: (C,), w of each class, or None.
-        ignore_index: a label whose examples do not count, 0 to C − 1 or not; not for probabilities.
-        reduction: "mean" for Σ l/Σ w_y with right classes y, Σ l/N with probabilities; "sum"; "none" for every l.
+        target: labels from 0 to C − 1, int64 or uint8, with the input's shape without C; or class probabilities t,
+            floating point, with the input's shape.
+        weight: the weight w of each class, (C,), or None.
+        ignore_index: a label whose examples are ignored, inside or outside 0 to C − 1; not for probabilities.
+        reduction: "mean" for Σ l/Σ w_y with labels y, Σ l/N with probabilities; "sum"; "none" for every l.
         label_smoothing: ε from 0 to 1; t becomes (1−ε)·t + ε/C.
 
     Returns:
         () or, without reduction, the shape of the input without C.
 
     Raises:
-        IndexError: on the CPU, for a label that is no class. A GPU would have to be waited for.
-        ValueError: for another number of labels than of examples, or an unknown reduction.
-        RuntimeError: for other shapes, dtypes or values that do not go together, or a weight that requires grad while
-            the target holds labels.
-        TypeError: for arguments of the wrong kind.
+        IndexError: on the CPU, for a label outside 0 to C − 1; on a GPU, this check would have to wait for the GPU.
+        ValueError: if there are not as many labels as examples, or for an unknown reduction.
+        RuntimeError: for other incompatible shapes, dtypes or values, or a weight that requires grad if the target
+            holds labels.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for an input that is not real floating point.
     """
     require_tensor("cross_entropy", input=input, target=target)
@@ -212,7 +212,7 @@ def _of_smoothed_labels(
     input: Tensor, labels: Labels, weight: Tensor | None, smoothing: float, reduction: str
 ) -> Tensor:
     dim, dtype = class_dim(input), accumulation_dtype(input.dtype)
-    target = torch.zeros_like(input, dtype=dtype).scatter(dim, labels.index, 1.0)  # (N, C, …), 1 for the right class
+    target = torch.zeros_like(input, dtype=dtype).scatter(dim, labels.index, 1.0)  # (N, C, …), 1 for the correct class
     share = labels.share(weight, reduction, dtype, weighted=False)
     return _soft(input.to(dtype), target, weight, smoothing, share, reduction).to(input.dtype)
 

@@ -1,11 +1,11 @@
-"""Dropout, forward and gradient: in training, each number is dropped with probability p and the others grow.
+"""Dropout, forward and gradient: in training, zero each element with probability p and scale up the others.
 
     y = x · m,    m = 0 with probability p, else 1/(1 − p)          ∂L/∂x = ∂L/∂y · m
 
-The mean of y is x, so evaluation changes nothing; the paper shrinks the weights there instead, which is the same.
-dropout2d draws one m for each map. (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov, "Dropout: a simple
-way to prevent neural networks from overfitting", 2014, section 4; whole maps: Tompson et al., "Efficient object
-localization using convolutional networks", 2015, section 3.2.)
+The expected value of y is x, so evaluation returns x unchanged; the paper scales the weights down there instead, which
+is equivalent. dropout2d draws one m per channel map. (Srivastava, Hinton, Krizhevsky, Sutskever and Salakhutdinov,
+"Dropout: a simple way to prevent neural networks from overfitting", 2014, section 4; whole maps: Tompson et al.,
+"Efficient object localization using convolutional networks", 2015, section 3.2.)
 """
 
 import warnings
@@ -17,20 +17,20 @@ from repronet.functional.elementwise import applied
 from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import require_real
 
-_share: list[tuple[slice, int]] = []  # of a batch that several processes share, while they do
+_share: list[tuple[slice, int]] = []  # (rows, total) while several processes share a batch, else empty
 
 
 def draw_as_share(rows: slice | None, total: int = 0) -> None:
-    """From now on draw masks for `rows` of a batch of `total` as one process does for all; None: for what comes.
+    """From now on, draw masks for `rows` of a batch of `total` images as one process would for all; None to end this.
 
-    What the rows get is then the same whatever the number of processes. Inputs with another number of rows are drawn
-    for as they are.
+    The rows then get the same masks for any number of processes. Inputs with another number of rows get ordinary
+    masks.
     """
     _share[:] = [] if rows is None else [(rows, total)]
 
 
 def dropout_mask(like: Tensor, p: float) -> Tensor:
-    """m: 0 with probability p, else 1/(1 − p), of the shape and dtype of `like`; the draws of torch's on a CPU."""
+    """m: 0 with probability p, else 1/(1 − p), in the shape and dtype of `like`; on a CPU, torch draws the same m."""
     if p == 1:
         return torch.zeros_like(like)
     for rows, total in _share:
@@ -57,20 +57,20 @@ _dropout = differentiable(dropout_forward, input=dropout_input_gradient)
 
 @overridable
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Drop each number with probability p, and divide the others by 1 − p.
+    """Zero each element with probability p, and divide the others by 1 − p.
 
     Args:
         input: any shape, floating point.
-        p: probability of being dropped, 0 to 1.
-        training: if false, the input is returned as it is.
+        p: probability of zeroing an element, 0 to 1.
+        training: if false, the input is returned unchanged.
         inplace: write the result into `input` and return it.
 
     Raises:
         ValueError: for a p outside 0 to 1.
         TypeError: for anything but a tensor and a number.
         NotImplementedError: for complex tensors.
-        RuntimeError: in training, for integers; for `inplace` on a leaf that requires grad, or on memory that is
-            written more than once.
+        RuntimeError: in training, for integers; for `inplace` on a leaf that requires grad, or on a tensor whose
+            elements share memory.
     """
     if _changes_nothing("dropout", input, p, training):
         return input
@@ -79,14 +79,14 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
 
 @overridable
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Drop each map with probability p, and divide the others by 1 − p: (N, C, H, W).
+    """Zero each channel map with probability p, and divide the others by 1 − p: (N, C, H, W).
 
-    Other shapes are taken for (N, C, …), as by torch, with a warning.
+    Other shapes are treated as (N, C, …), as in torch, with a warning.
 
     Args:
         input: floating point.
-        p: probability of being dropped, 0 to 1.
-        training: if false, the input is returned as it is.
+        p: probability of zeroing a map, 0 to 1.
+        training: if false, the input is returned unchanged.
         inplace: write the result into `input` and return it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the elementwise operators share: which tensors they take, writing in place, and a fast e^x."""
+"""Helpers of the elementwise operators: checks of their inputs, output in place, and a fast e^x."""
 
 import math
 from collections.abc import Callable
@@ -14,9 +14,9 @@ _LOG2_E = math.log2(math.e)
 
 
 def exp_of(input: Tensor, factor: float = 1.0) -> Tensor:
-    """e^{factor·x} as 2^{factor·x·log₂e}, which takes a quarter of the time: in float32 for the half types.
+    """e^{factor·x} as 2^{factor·x·log₂e}, in a quarter of the time; half-precision types are computed in float32.
 
-    The product is rounded once, which changes the result as much as half a digit in the last place of x would.
+    The product is rounded once, which changes the result as much as half a unit in the last place of x would.
     """
     return torch.mul(input.to(accumulation_dtype(input.dtype)), factor * _LOG2_E).exp2_()
 
@@ -34,7 +34,7 @@ def require_floating(name: str, input: Tensor) -> None:
 
 
 def as_floating(name: str, input: Tensor) -> Tensor:
-    """The input; integers and bool as the default floating type.
+    """The input, with integers and bool converted to the default floating-point dtype.
 
     Raises:
         TypeError: for anything but a tensor.
@@ -56,7 +56,7 @@ def require_number(name: str, value: float) -> None:
 
 
 def require_writable(input: Tensor) -> None:
-    """Refuse to write into what autograd needs as it is.
+    """Refuse to write into a tensor that autograd needs unchanged.
 
     Raises:
         RuntimeError: for a leaf that requires grad, or a view of one.
@@ -70,10 +70,10 @@ def require_writable(input: Tensor) -> None:
 def applied(operator: Operator[..., Tensor], input: Tensor, inplace: bool, *settings: Any) -> Tensor:
     """The output of `operator(input, *settings)`; `inplace` writes it into `input`.
 
-    In place, nothing of the size of the input is allocated. So the gradient must do without the input's old values.
+    In place, no memory of the input's size is allocated, so the gradient must not need the input's old values.
 
     Raises:
-        RuntimeError: for `inplace` on a leaf that requires grad, or on memory that is written more than once.
+        RuntimeError: for `inplace` on a leaf that requires grad, or on a tensor whose elements share memory.
     """
     if is_plain():
         return operator.forward(input, *settings, out=input if inplace else None)
@@ -81,14 +81,14 @@ def applied(operator: Operator[..., Tensor], input: Tensor, inplace: bool, *sett
         return operator(input, *settings)
     require_writable(input)
     if is_transformed():
-        return input.copy_(operator(input, *settings))  # transforms know no mark_dirty
+        return input.copy_(operator(input, *settings))  # transforms do not support mark_dirty
     return operator.overwrite(input, *settings)
 
 
 def rewritten(operator: Callable[[Tensor], Tensor], input: Tensor) -> Tensor:
-    """Write `operator(input)` into `input`, for an operator whose gradient needs the old values: it gets a copy.
+    """Write `operator(input)` into `input`; the operator gets a copy, since its gradient needs the old values.
 
     Raises:
-        RuntimeError: for a leaf that requires grad, or memory that is written more than once.
+        RuntimeError: for a leaf that requires grad, or a tensor whose elements share memory.
     """
     return input.copy_(operator(input.clone()))  # copy_ refuses such leaves before it writes

@@ -1,15 +1,15 @@
-"""Operators: a forward and its gradients, declared together and differentiable by autograd.
+"""Operators: a forward function and its gradients, declared together and differentiable by autograd.
 
     _linear = differentiable(
         linear_forward, input=linear_input_gradient, weight=linear_weight_gradient, bias=linear_bias_gradient
     )
 
-`_linear` is called like `linear_forward`, and `backward()` then calls the three gradients. A gradient names what it
-needs in its parameters: `linear_input_gradient(grad_output, weight)` receives the gradient of the output and the
-forward's weight. Only what some gradient names is kept from forward to backward.
+`_linear` is called like `linear_forward`, and `backward()` then calls the three gradient functions. The parameters of a
+gradient function name what it needs: `linear_input_gradient(grad_output, weight)` receives the gradient of the output
+and the forward's weight. Only values that some gradient function names are kept from forward to backward.
 
-The declaration stands for an autograd.Function. Its methods are written as text and compiled, as the standard library
-does for dataclasses, so that they are as fast as by hand. `print(_linear.source)` shows them:
+The declaration becomes an autograd.Function. Its methods are generated as source text and compiled, as the standard
+library does for dataclasses, so that they are as fast as handwritten ones. `print(_linear.source)` shows them:
 
     def forward(input, weight, bias,):
         return compute(input, weight, bias,)
@@ -49,7 +49,7 @@ Result = TypeVar("Result")
 
 
 def is_transformed() -> bool:
-    """Whether torch.compile or torch.jit traces this computation, torch.func transforms it, or tangents go forward."""
+    """Whether this computation is traced (torch.compile, torch.jit), transformed (torch.func) or in forward mode."""
     return (
         is_compiling()
         or forward_ad._current_level >= 0
@@ -59,7 +59,7 @@ def is_transformed() -> bool:
 
 
 def is_traced() -> bool:
-    """Whether torch.jit.trace records this computation, for other batches too."""
+    """Whether torch.jit.trace records this computation, to run it on batches of other sizes too."""
     return _get_tracing_state() is not None
 
 
@@ -69,16 +69,16 @@ def is_plain() -> bool:
 
 
 def is_differentiated(tensor: Tensor) -> bool:
-    """Whether autograd follows this tensor, backward or along a tangent."""
+    """Whether autograd tracks this tensor, in reverse or forward mode."""
     if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
         return True
     return tensor.requires_grad and torch.is_grad_enabled()
 
 
 def overridable(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Leave a public function to arguments with a `__torch_function__`, as torch.nn.functional does.
+    """Let arguments with a `__torch_function__` override a public function, as in torch.nn.functional.
 
-    So torch.fx records it as one node, and a subclass of Tensor comes out as it went in.
+    torch.fx then records the function as one node, and a subclass of Tensor stays that subclass.
     """
 
     @wraps(function)
@@ -92,17 +92,17 @@ def overridable(function: Callable[Arguments, Result]) -> Callable[Arguments, Re
 
 
 class Operator(Generic[Arguments, Result]):
-    """A forward that autograd can differentiate, made by `differentiable`. It takes arguments by position only.
+    """A forward function that autograd can differentiate, made by `differentiable`. Arguments are positional only.
 
     All calls of all operators pass through `__call__`. Most run `_joint`, an autograd.Function whose `forward` also
-    saves what the gradients need. torch.func and torch.compile need forward and saving apart, as in `_apart`. For such
-    a Function torch looks up the signature of `forward` in every call, which costs as much as the arithmetic of a small
-    layer (40 µs). Where tangents go forward, `_both_ways` also keeps for them what the gradients need. torch.compile
-    takes no Function that can do so.
+    saves what the gradients need. torch.func and torch.compile need forward and saving as separate methods, as in
+    `_apart`. For such a Function, torch looks up the signature of `forward` in every call, which takes as long as the
+    arithmetic of a small layer (40 µs). In forward-mode differentiation, `_both_ways` also saves for the tangents what
+    the gradients need. torch.compile does not support such a Function.
 
     Args:
         source: the text of the functions `forward`, `setup_context` and `backward`.
-        gradients: the functions that it calls, by name, besides `compute`, which is the forward.
+        gradients: the functions that `source` calls, by name, other than `compute`, which is the forward function.
         vmap: see `differentiable`.
     """
 
@@ -113,7 +113,7 @@ class Operator(Generic[Arguments, Result]):
         gradients: Mapping[str, Callable[..., Any]],
         vmap: Callable[..., Any] | None,
     ) -> None:
-        # torch.compile traces these functions. It wants the forward's own parameters, and none that holds `self`.
+        # torch.compile traces these functions: they need the forward's own parameters, and must not capture `self`.
         self.forward = compute = cast(Callable[..., Any], forward)
         self.source = source
         self._name = forward.__name__.strip("_")
@@ -148,9 +148,9 @@ class Operator(Generic[Arguments, Result]):
         return type(self._name, (torch.autograd.Function,), members)
 
     def _jvp(self, ctx: Any, *tangents: Tensor | None) -> Any:
-        """The derivative of the outputs along `tangents`: J·t, where the gradients are Jᵀ·g for g of the outputs.
+        """The derivative of the outputs along `tangents`: J·t, where backward gives Jᵀ·g for output gradients g.
 
-        Since Jᵀ·g is linear in g, its own gradient by g, which second derivatives are made of, is J·t.
+        Since Jᵀ·g is linear in g, its own gradient with respect to g, as in second derivatives, is J·t.
         """
         wanted = [isinstance(tangent, Tensor) and not tangent._is_zerotensor() for tangent in tangents]
 
@@ -158,8 +158,8 @@ class Operator(Generic[Arguments, Result]):
             found = self._backward(known, *grads)
             return {i: gradient for i, gradient in enumerate(found) if gradient is not None and wanted[i]}
 
-        with forward_ad._set_fwd_grad_enabled(True):  # torch switches it off here, with it the outer of two transforms
-            # Without the tangents of what is kept, whose operators would else call this again without end.
+        with forward_ad._set_fwd_grad_enabled(True):  # torch disables it here, and with it the outer of two transforms
+            # Drop the tangents of saved tensors: operators on them would call this function again without end.
             kept = [None if tensor is None else forward_ad.unpack_dual(tensor).primal for tensor in ctx.saved_tensors]
             settings = getattr(ctx, "settings", ())
             known = SimpleNamespace(saved_tensors=kept, settings=settings, needs_input_grad=wanted)
@@ -176,18 +176,18 @@ class Operator(Generic[Arguments, Result]):
     def _transformed(self, *args: Any) -> Any:
         if is_compiling():
             if _are_functorch_transforms_active():
-                torch._dynamo.graph_break()  # torch.compile maps no Function: the transform runs as without it
+                torch._dynamo.graph_break()  # torch.compile cannot transform a Function: run this uncompiled
             return self._apart.apply(*args)
         if forward_ad._current_level >= 0:
             return self._both_ways.apply(*args)
         if _are_functorch_transforms_active():
             return self._apart.apply(*args)
-        return self.forward(*args)  # torch.jit.trace sees no Function
+        return self.forward(*args)  # torch.jit.trace does not see into a Function
 
     def overwrite(self, *args: Any) -> Result:
-        """Write the output into the first argument, by the forward's parameter `out`. Not where `is_transformed`.
+        """Write the output into the first argument, by the forward's parameter `out`. Not for use if `is_transformed`.
 
-        No gradient may name that argument, since its values are lost.
+        No gradient function may name that argument, since its values are lost.
         """
         return self._overwriting.apply(*args)
 
@@ -200,23 +200,23 @@ def differentiable(
     vmap: Callable[..., Any] | None = None,
     **gradients: Callable[..., Tensor | None],
 ) -> Operator[Arguments, Result]:
-    """Make an operator of a forward and its gradients.
+    """Make an operator from a forward function and its gradients.
 
     Args:
-        forward: computes the output from tensors and settings; its annotations tell which is which. A parameter `out`
-            is no argument of the operator.
-        gradients: by the name of the forward's argument, the function that computes its gradient, called where that is
-            needed. Its first parameters receive the gradient of each output; of several outputs, None for one that
+        forward: computes the output from tensors and settings, which its annotations tell apart. A parameter `out` is
+            not an argument of the operator.
+        gradients: for each of the forward's arguments, by name, the function that computes its gradient, called if that
+            is needed. Its first parameters receive the gradient of each output; with several outputs, None for one that
             nothing depends on. The other parameters name arguments or outputs of the forward. `x_shape` and `x_dtype`
-            ask for a property of x, and keep no tensor alive. There are second derivatives if the function consists of
+            give a property of x without keeping x in memory. Second derivatives exist if the function consists of
             differentiable operations.
-        backward: in place of `gradients`, one function that returns the gradients of all arguments. Its parameter
+        backward: instead of `gradients`, one function that returns the gradients of all arguments. Its parameter
             `needs` tells which of them are needed.
         outputs: names of the forward's outputs.
         vmap: the rule of torch.func.vmap, called as `vmap(operator, info, in_dims, *args)`; None to generate one.
 
     Raises:
-        TypeError: for the gradient of an unknown argument, or one that asks for what the forward does not know.
+        TypeError: for a gradient of an unknown argument, or one with a parameter that the forward does not know.
     """
     parameters = inspect.signature(forward, eval_str=True).parameters
     arguments = {name: parameter.annotation for name, parameter in parameters.items() if name != "out"}
@@ -233,7 +233,7 @@ def _written(arguments: Mapping[str, Any], outputs: Sequence[str], asked: Mappin
     Args:
         arguments: annotations of the forward's arguments, by name.
         outputs: names of its outputs.
-        asked: what each gradient is called with, after the gradients of the outputs.
+        asked: the parameters of each gradient function, after the gradients of the outputs.
     """
     tensors, settings, either = _kept({**arguments, **dict.fromkeys(outputs, Tensor)}, asked)
     grads = [f"grad_of_{name}" for name in outputs]
@@ -266,9 +266,9 @@ def _written(arguments: Mapping[str, Any], outputs: Sequence[str], asked: Mappin
 
 
 def _kept(known: Mapping[str, Any], asked: Mapping[str, list[str]]) -> tuple[dict[str, str], dict[str, str], list[str]]:
-    """What backward keeps as tensors and as settings: names, each with the text that computes it; and what as either.
+    """What backward keeps: tensors and settings (names, each with the text that computes it), and names of either kind.
 
-    The annotation tells which it is. What may be both, like `float | Tensor`, is looked at in every call.
+    The annotation tells the kind. A value that may be of either, like `float | Tensor`, is checked in every call.
     """
     tensors, settings, either = {}, {}, []
     for name in dict.fromkeys(name for names in asked.values() for name in names if name != "needs"):
@@ -294,7 +294,7 @@ def _tuple(texts: Iterable[str]) -> str:
 
 
 def _compiled(source: str, name: str, scope: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """The functions `forward`, `setup_context` and `backward` of the text, which can name what is in `scope`."""
+    """Compile the text, which can use the names in `scope`, to `forward`, `setup_context` and `backward`."""
     file, scope = f"<differentiable {name}>", {"Tensor": Tensor, **scope}
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file  # for tracebacks
     exec(compile(source, file, "exec"), scope)
@@ -302,12 +302,12 @@ def _compiled(source: str, name: str, scope: dict[str, Any]) -> tuple[Any, Any, 
 
 
 def added(first: Tensor | None, second: Tensor | None) -> Tensor | None:
-    """The sum of two gradients, each None where there is none."""
+    """The sum of two gradients, either of which may be None."""
     if first is None or second is None:
         return second if first is None else first
     return first + second
 
 
 def by_batch(tensor: Tensor, dim: int | None, many: int) -> Tensor:
-    """In a rule for torch.func.vmap: the mapped dimension first, or `many` repetitions where there is none."""
+    """For a torch.func.vmap rule: move the mapped dimension first, or repeat the tensor `many` times if it has none."""
     return tensor.expand(many, *tensor.shape) if dim is None else tensor.movedim(dim, 0)

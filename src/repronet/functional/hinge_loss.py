@@ -1,6 +1,6 @@
-"""The multiclass hinge, which support vector machines minimise, with its gradient.
+"""The multiclass hinge loss, which support vector machines minimise, with its gradient.
 
-For one example with scores x, right class y and class weights w,
+For one example with scores x, correct class y, margin m and class weights w,
 
     z_i = max(0, m − x_y + x_i)  for i ≠ y,  z_y = 0
     l = w_y/C · Σ_i z_i^p
@@ -29,7 +29,7 @@ from repronet.functional.loss_reduction import (
 
 
 def _violations(input: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """z = max(0, m − x_y + x) where the class is wrong, else 0: (N, C) and (N, 1) → (N, C)."""
+    """z = max(0, m − x_y + x) for wrong classes, 0 for the correct one: (N, C) and (N, 1) → (N, C)."""
     room = input.gather(1, labels) - margin  # (N, 1)
     return (input - room).clamp_min(0).scatter(1, labels, 0.0)
 
@@ -63,14 +63,14 @@ def multiclass_hinge(
     reduction: str = "mean",
     mean_over_classes: bool = True,
 ) -> Tensor:
-    """Multiclass hinge, torch's multi_margin_loss: l = w_y/C · Σ_{i≠y} max(0, m − x_y + x_i)^p.
+    """Multiclass hinge loss, torch's multi_margin_loss: l = w_y/C · Σ_{i≠y} max(0, m − x_y + x_i)^p.
 
     Args:
         input: scores x, (N, C), or (C,) for one example; one number counts as one class.
-        target: right classes from 0 to C − 1, int64, (N,) or ().
+        target: correct classes from 0 to C − 1, int64, (N,) or ().
         p: 1, or 2 for the squared hinge.
-        margin: m, by how much the right score is to be larger.
-        weight: (C,), w of each class, or None.
+        margin: m, by how much the correct score should exceed the others.
+        weight: the weight w of each class, (C,), or None.
         reduction: "mean" for Σ l/N, which is 0 for no examples, "sum", or "none" for every l.
         mean_over_classes: whether to divide by C; the CS231n notes do not.
 
@@ -78,10 +78,10 @@ def multiclass_hinge(
         () or, without reduction, the shape of the target.
 
     Raises:
-        ValueError: for another p, a weight of several dimensions, or an unknown reduction.
-        RuntimeError: for shapes, dtypes or labels that do not go together, or a weight that requires grad.
-        TypeError: for arguments of the wrong kind.
-        NotImplementedError: for anything but float32 and float64, and the half types under autocast.
+        ValueError: for another p, a weight not of one dimension, or an unknown reduction.
+        RuntimeError: for incompatible shapes, dtypes or labels, or a weight that requires grad.
+        TypeError: for arguments of the wrong type.
+        NotImplementedError: for dtypes other than float32, float64 and, under autocast, the half-precision types.
     """
     require_tensor("multiclass_hinge", input=input, target=target)
     require_number("margin", margin)

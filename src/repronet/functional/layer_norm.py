@@ -1,13 +1,13 @@
-"""Layer and group normalisation: each image by itself, whatever else is in the batch.
+"""Layer and group normalisation: each image is normalised independently of the rest of the batch.
 
-Over the M elements that are normalised together, with their mean μ and variance σ²,
+For the M elements that are normalised together, with their mean μ and variance σ²,
 
     x̂ = (x − μ)/√(σ² + ε),      y = γ·x̂ + β
     ∂L/∂x = (ĝ − mean(ĝ) − x̂·mean(ĝ·x̂))/√(σ² + ε),      ĝ = ∂L/∂y · γ
     ∂L/∂γ = Σ ∂L/∂y · x̂,        ∂L/∂β = Σ ∂L/∂y
 
 (Ba, Kiros and Hinton, "Layer normalization", 2016; Wu and He, "Group normalization", 2018.) The two differ in which
-elements go together and in the shape of γ and β.
+elements are normalised together, and in the shape of γ and β.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ def standardized_input_gradient(grad_output: Tensor, output: Tensor, scale: Tens
 
 
 def standardized_scale_gradient(grad_scale: Tensor, output: Tensor, scale: Tensor) -> Tensor:
-    """What flows to x through 1/√(σ² + ε), whose derivative is −x̂/(M·(σ² + ε)): (…, 1) → (…, M)."""
+    """The gradient of x through 1/√(σ² + ε), whose derivative is −x̂/(M·(σ² + ε)): (…, 1) → (…, M)."""
     return grad_scale * scale * scale * output / -output.shape[-1]
 
 
@@ -59,17 +59,16 @@ def affine_forward(standardized: Tensor, weight: Tensor | None, bias: Tensor | N
 
 
 def affine_weight_gradient(grad_output: Tensor, standardized: Tensor, shape: torch.Size) -> Tensor:
-    """∂L/∂γ = Σ ∂L/∂y · x̂ over all that share a γ: → `shape`."""
+    """∂L/∂γ = Σ ∂L/∂y · x̂ over all elements that share a γ: → `shape`."""
     return (grad_output * standardized).sum_to_size(shape)
 
 
 def affine_bias_gradient(grad_output: Tensor, shape: torch.Size) -> Tensor:
-    """∂L/∂β = Σ ∂L/∂y over all that share a β: → `shape`."""
+    """∂L/∂β = Σ ∂L/∂y over all elements that share a β: → `shape`."""
     return grad_output.sum_to_size(shape)
 
 
-# The scale is an output with a gradient of its own, so that second derivatives flow through it. First derivatives never
-# reach it.
+# The scale is an extra output with its own gradient, for second derivatives only: first derivatives never reach it.
 def _standardized_gradient(
     grad_output: Tensor | None, grad_scale: Tensor | None, output: Tensor, scale: Tensor
 ) -> Tensor | None:
@@ -102,11 +101,11 @@ def layer_norm(
 
     Args:
         input: (…, *normalized_shape).
-        normalized_shape: the dimensions that go together, at least one.
-        weight, bias: γ and β, of `normalized_shape`; None for 1 and 0.
+        normalized_shape: sizes of the last dimensions, at least one, which are normalised together.
+        weight, bias: γ and β, of shape `normalized_shape`; None for 1 and 0.
 
     Raises:
-        RuntimeError: for shapes or dtypes that do not go together.
+        RuntimeError: for incompatible shapes or dtypes.
         TypeError: for anything but a tensor and a sequence of sizes.
         NotImplementedError: for integer and complex tensors.
     """
@@ -140,12 +139,12 @@ def group_norm(
 
     Args:
         input: (N, C, …).
-        num_groups: 1 for all channels together, C for each by itself.
+        num_groups: 1 to normalise all channels together, C to normalise each separately.
         weight, bias: γ and β, (C,); None for 1 and 0.
 
     Raises:
-        RuntimeError: for shapes or dtypes that do not go together, or groups that do not divide the channels.
-        ValueError: for a single value in each group.
+        RuntimeError: for incompatible shapes or dtypes, or groups that do not divide the channels.
+        ValueError: for one image with a single value in each group.
         TypeError: for anything but a tensor.
         NotImplementedError: for integer and complex tensors.
     """
@@ -159,7 +158,7 @@ def group_norm(
     channels = input.shape[1]
     if num_groups < 1 or channels % num_groups:
         raise RuntimeError(f"num_groups must divide the {channels} channels, got {num_groups}")
-    if input.numel() == num_groups:  # one image, one channel a group, one position
+    if input.numel() == num_groups:  # one image, one channel per group, one position
         raise ValueError(f"group_norm needs more than one value a group, got input {tuple(input.shape)}")
     for name, values in (("weight", weight), ("bias", bias)):
         if values is not None and values.shape != (channels,):

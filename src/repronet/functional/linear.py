@@ -6,7 +6,7 @@
     ∂L/∂b[o]    = Σ_n  ∂L/∂y[n,o]
 
 (Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986; the CS231n notes on
-back-propagation, where they read ∂X = ∂Y·W and ∂W = ∂Yᵀ·X.)
+back-propagation, where they are written ∂X = ∂Y·W and ∂W = ∂Yᵀ·X.)
 """
 
 import torch
@@ -52,28 +52,28 @@ _linear = differentiable(
 
 @overridable
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None, algorithm: str = "auto") -> Tensor:
-    """Weigh the features of `input`: y = x·wᵀ + b.
+    """Apply a fully connected layer: y = x·wᵀ + b.
 
     Args:
         input: (…, I), any number of leading dimensions.
-        weight: (O, I), or (I,) for one output without a dimension of its own.
-        bias: (O,), or anything that broadcasts to the output; None for none.
-        algorithm: "own" for the gradients above; "vendor" for those that torch finds for the same forward. Both are
-            the same matrix products. torch calls them with less overhead, so "auto" takes "vendor" without measuring.
+        weight: (O, I), or (I,) for one output, without an output dimension.
+        bias: (O,), or any shape that broadcasts to the output; or None.
+        algorithm: "own" for the gradients above; "vendor" for torch's automatic gradients of the same forward. Both
+            are the same matrix products. torch calls them with less overhead, so "auto" always means "vendor".
 
     Returns:
         (…, O), or (…) for a weight (I,).
 
     Raises:
         ValueError: for an unknown algorithm.
-        RuntimeError: for shapes or dtypes that do not go together.
+        RuntimeError: for incompatible shapes or dtypes.
         TypeError: for anything but tensors.
         NotImplementedError: for complex tensors.
     """
     require_operands("linear", input, weight, bias)
     input, weight, bias = autocast(input, weight, bias)
     if bias is not None and bias.dim() == input.dim() + 1 == 2 and bias.shape[0] == 1:
-        bias = bias.squeeze(0)  # torch takes one image's bias as a row
+        bias = bias.squeeze(0)  # for one image, torch accepts a bias (1, O)
     _check_operands(input, weight, bias)
     compute = _linear if own_or_vendor(algorithm) == "own" else linear_forward
     if weight.dim() == 1:

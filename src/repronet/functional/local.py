@@ -2,11 +2,11 @@
 
     y[o,r,c]             = Σ_{i,a,b} x[i, r·S−P+a·D, c·S−P+b·D]·w[o,i,a,b,r,c] + bias[o,r,c]
     ∂L/∂w[o,i,a,b,r,c]   = Σ_n ∂L/∂y[n,o,r,c]·x[n,i, r·S−P+a·D, c·S−P+b·D]
-    ∂L/∂x[i,h,v]         = Σ over the windows that (h,v) lies under of ∂L/∂y[o,r,c]·w[o,i,a,b,r,c]
+    ∂L/∂x[i,h,v]         = Σ ∂L/∂y[o,r,c]·w[o,i,a,b,r,c] over all o and all windows that contain (h,v)
     ∂L/∂bias[o,r,c]      = Σ_n ∂L/∂y[n,o,r,c]
 
-(LeCun, "Generalization and network design strategies", 1989; Taigman et al., "DeepFace", 2014, section 3.) At every
-position it is a fully connected layer of its own: one batch of small matrix products.
+(LeCun, "Generalization and network design strategies", 1989; Taigman et al., "DeepFace", 2014, section 3.) Every
+position has its own small fully connected layer, so the whole layer is one batch of small matrix products.
 """
 
 from torch import Tensor
@@ -17,7 +17,7 @@ from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, o
 
 
 def _columns(input: Tensor, geometry: Geometry) -> Tensor:
-    """What each position sees: (N, C, H, W) → (Ho·Wo, N, C·kh·kw)."""
+    """The inputs of each position: (N, C, H, W) → (Ho·Wo, N, C·kh·kw)."""
     views = windows(input, geometry)  # (N, C, Ho, Wo, kh, kw)
     return views.permute(2, 3, 0, 1, 4, 5).flatten(3, 5).flatten(0, 1)
 
@@ -78,20 +78,20 @@ def locally_connected2d(
     padding: IntOrPair = 0,
     dilation: IntOrPair = 1,
 ) -> Tensor:
-    """Weigh every window by weights of its own; see above.
+    """Apply a locally connected layer: a convolution with separate weights at every position; see above.
 
     Args:
         input: (N, C, H, W), or (C, H, W) for one image.
         weight: (O, C, kh, kw, Ho, Wo), one filter bank for each output position.
         bias: (O, Ho, Wo) or None.
-        stride: S, one integer or (height, width); so are `padding` P and `dilation` D.
+        stride: S, one integer or (height, width); likewise `padding` P and `dilation` D.
 
     Returns:
         (N, O, Ho, Wo), or (O, Ho, Wo).
 
     Raises:
-        RuntimeError: for shapes, dtypes or window settings that do not go together.
-        TypeError: for arguments of the wrong kind.
+        RuntimeError: for incompatible shapes, dtypes or window settings.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for complex tensors.
     """
     require_operands("locally_connected2d", input, weight, bias)

@@ -1,4 +1,4 @@
-"""Normalisation by the neighbours: local response and local contrast.
+"""Normalisation by neighbouring values: local response and local contrast.
 
 Local response normalisation divides by the activity of n neighbouring channels at the same position,
 
@@ -6,17 +6,17 @@ Local response normalisation divides by the activity of n neighbouring channels 
     ∂L/∂x_j = ∂L/∂y_j · s_j^−β − 2αβ·x_j·Σ_i ∂L/∂y_i·x_i·s_i^(−β−1)  (i such that j is around i)
 
 (Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012, section 3.3, with k = 2,
-n = 5, α = 1e-4, β = 0.75.) torch's function of this name takes the mean of the squares where the paper has the sum, so
-its α is the paper's times n: the two are named apart here. Within maps the neighbours are n × n pixels of the same
+n = 5, α = 1e-4, β = 0.75.) torch's function of this name takes the mean of the squares instead of their sum, so its α
+is the paper's times n: here the two are separate functions. Within maps, the neighbours are n × n pixels of the same
 channel (cuda-convnet's rnorm).
 
-Local contrast normalisation takes the weighted mean of the neighbourhood away, over all channels and a Gaussian window,
-and divides by its weighted deviation, where that is above the image's average (Jarrett et al., "What is the best
-multi-stage architecture for object recognition?", 2009, section 3.1):
+Local contrast normalisation subtracts the weighted mean of the neighbourhood, over all channels and a Gaussian window,
+and divides by its weighted standard deviation where that is above the image's average (Jarrett et al., "What is the
+best multi-stage architecture for object recognition?", 2009, section 3.1):
 
     v = x − A(x),      y = v/max(c, σ),      σ = √A(v²),      c = mean of σ over the image
 
-with A the weighted mean. At the edges A weighs only what lies inside the image; its weights always sum to 1.
+where A is the weighted mean. At the edges, A includes only pixels inside the image; its weights always sum to 1.
 """
 
 import torch
@@ -31,7 +31,7 @@ Dims = tuple[int, ...]
 
 
 def _around(values: Tensor, size: int, before: int, dims: Dims) -> Tensor:
-    """Sum over `size` neighbours along each of `dims`, `before` of them before each: (N, C, …) → (N, C, …)."""
+    """Sum over `size` neighbours of each element along each of `dims`, `before` of them preceding it: (N, C, …)."""
     for dim in dims:
         padding = (0, 0) * (values.dim() - 1 - dim) + (before, size - 1 - before)
         padded, length = torch.constant_pad_nd(values, padding), values.shape[dim]
@@ -42,7 +42,7 @@ def _around(values: Tensor, size: int, before: int, dims: Dims) -> Tensor:
 
 
 def local_response_norm_activity(input: Tensor, size: int, alpha: float, k: float, dims: Dims) -> Tensor:
-    """s = k + α·Σ x² over what is around each: (N, C, …) → (N, C, …)."""
+    """s = k + α·Σ x² over the neighbours of each element: (N, C, …) → (N, C, …)."""
     return _around(input * input, size, size // 2, dims) * alpha + k
 
 
@@ -57,7 +57,7 @@ def local_response_norm_input_gradient(
     """∂L/∂x_j = ∂L/∂y_j·s_j^−β − 2αβ·x_j·Σ_i ∂L/∂y_i·x_i·s_i^(−β−1): (N, C, …)."""
     activity = local_response_norm_activity(input, size, alpha, k, dims)
     direct = grad_output * activity**-beta
-    # j is around i where i is around j the other way round.
+    # j is a neighbour of i if i is a neighbour of j with the numbers before and after exchanged.
     through = _around(direct * input / activity, size, size - 1 - size // 2, dims)
     return direct - 2 * alpha * beta * input * through
 
@@ -67,17 +67,17 @@ _local_response_norm = differentiable(local_response_norm_forward, input=local_r
 
 @overridable
 def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
-    """Divide by (k + α·mean of x²)^β over `size` neighbouring channels, in torch's scaling: α is divided by `size`.
+    """Divide by (k + α·mean of x²)^β over `size` neighbouring channels, scaled as in torch: α is divided by `size`.
 
     Args:
         input: (N, C, …) with at least one dimension after the channels.
-        size: n, the channels that count, those beyond the ends as zeros; size // 2 of them lie before.
+        size: n, the number of channels in the mean, with zeros beyond the ends; size // 2 of them come before.
 
     Raises:
         ValueError: for an input with fewer than 3 dimensions.
         RuntimeError: for a size below 1.
         TypeError: for anything but a tensor and a whole number.
-        NotImplementedError: for complex tensors, and for integers, whose means torch's function cuts off.
+        NotImplementedError: for complex tensors, and for integers, whose means torch's function truncates.
     """
     _check_response("local_response_norm", input, size)
     return _responded(input, size, alpha / size, beta, k)
@@ -87,10 +87,10 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
 def local_response_norm_krizhevsky(
     input: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0
 ) -> Tensor:
-    """Divide by (k + α·Σ x²)^β over `size` neighbouring channels, as the paper has it: α is not divided.
+    """Divide by (k + α·Σ x²)^β over `size` neighbouring channels, as in the paper: α is not divided.
 
     b_i = a_i/(k + α·Σ_j a_j²)^β with j from i − n/2 to i + n/2 within the C channels (Krizhevsky et al. 2012, section
-    3.3); its constants are the defaults. Arguments and errors are those of `local_response_norm`.
+    3.3); the defaults are the paper's. Arguments and errors are those of `local_response_norm`.
     """
     _check_response("local_response_norm_krizhevsky", input, size)
     return _responded(input, size, alpha, beta, k)
@@ -100,10 +100,10 @@ def local_response_norm_krizhevsky(
 def local_response_norm_within_maps(
     input: Tensor, size: int = 3, alpha: float = 5e-5, beta: float = 0.75, k: float = 1.0
 ) -> Tensor:
-    """Divide by (k + α·mean of x²)^β over `size` × `size` pixels of the same map, those beyond its edges as zeros.
+    """Divide by (k + α·mean of x²)^β over `size` × `size` pixels of the same map, with zeros beyond its edges.
 
     cuda-convnet's ``rnorm``, which divides its ``scale`` by size² (layer.py); the defaults are those of its released
-    network of 18 % on CIFAR-10 (layer-params-18pct.cfg).
+    network with 18 % error on CIFAR-10 (layer-params-18pct.cfg).
 
     Args:
         input: (N, C, H, W).
@@ -130,7 +130,7 @@ def _responded(input: Tensor, size: int, alpha: float, beta: float, k: float, di
         return input
     wide = input.to(accumulation_dtype(input.dtype))
     output = _local_response_norm(wide, size, alpha, beta, k, dims)
-    # Under autocast torch comes out in float32, except on the CPU for (N, C, L).
+    # Under autocast torch's output is float32, except on the CPU for (N, C, L).
     keeps_dtype = not is_lowered(input) or (input.device.type == "cpu" and input.dim() == 3)
     return output.to(input.dtype) if keeps_dtype else output
 
@@ -144,7 +144,7 @@ def gaussian_window(size: int, deviation: float, like: Tensor) -> Tensor:
 
 
 def _neighbourhood(input: Tensor, window: Tensor) -> Tensor:
-    """A: the weighted mean over all channels and the window, of what lies inside: (N, C, H, W) → (N, 1, H, W)."""
+    """A: the weighted mean over all channels and the window, inside the image: (N, C, H, W) → (N, 1, H, W)."""
     padding = window.shape[-1] // 2
     means = conv2d(input.mean(1, keepdim=True), window, padding=padding)
     return means / _weight_inside(input, window)
@@ -163,7 +163,7 @@ def _neighbourhood_adjoint(grad: Tensor, window: Tensor, channels: int) -> Tenso
 
 
 def _divisor(deviation: Tensor) -> tuple[Tensor, Tensor]:
-    """max(c, σ), and [σ > c] as numbers; 1 where both are 0, since there v is 0 too: (N, 1, H, W)."""
+    """max(c, σ), or 1 where both are 0, since v is 0 there too; and [σ > c] as numbers: (N, 1, H, W)."""
     average = deviation.mean((2, 3), keepdim=True)
     above = (deviation > average).to(deviation.dtype)
     divisor = torch.maximum(deviation, average)
@@ -178,8 +178,8 @@ def divisive_norm_forward(input: Tensor, window: Tensor) -> Tensor:
 def divisive_norm_input_gradient(grad_output: Tensor, input: Tensor, window: Tensor) -> Tensor:
     """∂L/∂v = ∂L/∂y/d + 2v·Aᵀ(∂L/∂σ/2σ), with d = max(c, σ) and ∂L/∂d = −Σ ∂L/∂y·v/d²: (N, C, H, W).
 
-    ∂L/∂σ is ∂L/∂d where σ > c, and everywhere its share 1/HW of ∂L/∂c = Σ ∂L/∂d where σ ≤ c. Where σ is 0 it moves
-    nothing: v is 0 in the whole neighbourhood.
+    ∂L/∂σ is ∂L/∂d where σ > c, plus 1/HW·∂L/∂c everywhere, with ∂L/∂c = Σ ∂L/∂d over positions with σ ≤ c. Where σ = 0,
+    ∂L/∂σ is set to 0, since v is 0 in the whole neighbourhood.
     """
     square = _neighbourhood(input * input, window).clamp(min=0)
     nothing = (square == 0).to(square.dtype)
@@ -211,18 +211,18 @@ _subtractive_norm = differentiable(subtractive_norm_forward, input=subtractive_n
 
 @overridable
 def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
-    """v = x − A(x): take away the weighted mean of the neighbourhood.
+    """v = x − A(x): subtract the weighted mean of the neighbourhood.
 
-    Of an image without contrast rounding errors remain, which `divisive_norm` would raise to the size of any other
+    In an image without contrast, only rounding errors remain, which `divisive_norm` would scale up like any other
     contrast: the paper has no threshold.
 
     Args:
         input: (N, C, H, W).
         size: side of the Gaussian window, odd; 9 in the paper.
-        deviation: of the Gaussian, which the paper does not tell; None for size/4.
+        deviation: standard deviation of the Gaussian, which the paper does not give; None for size/4.
 
     Raises:
-        RuntimeError: for an input of another shape, an even size, or a deviation that is not above 0.
+        RuntimeError: for an input of another shape, a size that is even or below 1, or a deviation not above 0.
         TypeError: for anything but a tensor.
         NotImplementedError: for integer and complex tensors.
     """
@@ -232,7 +232,7 @@ def subtractive_norm(input: Tensor, size: int = 9, deviation: float | None = Non
 
 @overridable
 def divisive_norm(input: Tensor, size: int = 9, deviation: float | None = None) -> Tensor:
-    """y = v/max(c, σ): divide by the weighted deviation of the neighbourhood where it is above the image's average.
+    """y = v/max(c, σ): divide by the neighbourhood's weighted standard deviation where above the image's average.
 
     Arguments and errors are those of `subtractive_norm`.
     """
@@ -247,7 +247,7 @@ def local_contrast_norm(input: Tensor, size: int = 9, deviation: float | None = 
 
 
 def _prepared(name: str, input: Tensor, size: int, deviation: float | None) -> tuple[Tensor, Tensor]:
-    """The window, and the input in the type that sums are kept in."""
+    """The Gaussian window, and the input in the dtype used for sums."""
     _check(name, input, size)
     if input.dim() != 4 or 0 in input.shape[1:]:
         raise RuntimeError(f"{name} needs an input (N, C, H, W), got shape {tuple(input.shape)}")

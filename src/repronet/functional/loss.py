@@ -51,7 +51,7 @@ def mse_loss_weight_gradient(grad_output: Tensor, input: Tensor, target: Tensor,
 def _mse_loss_gradients(
     grad_output: Tensor, input: Tensor, target: Tensor, weight: Tensor | None, share: float, needs: Sequence[bool]
 ) -> tuple[Tensor | None, ...]:
-    """∂L/∂x, ∂L/∂t and ∂L/∂w, those that are needed."""
+    """∂L/∂x, ∂L/∂t and ∂L/∂w; None for those not needed."""
     needs_input, needs_target, needs_weight, *_ = needs
     of_input = None
     if needs_input or needs_target:
@@ -72,9 +72,9 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
 
     Args:
         input: any shape.
-        target: the shape of the input. Another that broadcasts is taken with a warning, since it is seldom meant.
+        target: with the input's shape. Another shape that broadcasts gives a warning, since it is seldom intended.
         reduction: "mean", "sum", or "none" for every l.
-        weight: w of each element, in the shape of the input, or None. The mean is then Σ l/Σ w.
+        weight: w of each element, with the input's shape, or None. With weights, the mean is Σ l/Σ w.
 
     Returns:
         () or, without reduction, the shape of the input.
@@ -83,7 +83,7 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
         ValueError: for a weight of another shape, or an unknown reduction.
         RuntimeError: for shapes that do not broadcast.
         TypeError: for anything but tensors.
-        NotImplementedError: for complex tensors, or integers alone.
+        NotImplementedError: for complex tensors, or if all tensors are integers.
     """
     require_tensor("mse_loss", input=input, target=target)
     require_reduction(reduction)
@@ -107,7 +107,7 @@ def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: 
 
 
 def _common_dtype(name: str, tensors: list[Tensor]) -> torch.dtype:
-    """What torch's arithmetic would give."""
+    """The dtype that torch's arithmetic would give."""
     dtype = tensors[0].dtype
     for tensor in tensors:
         require_real(name, tensor)
@@ -121,17 +121,17 @@ def _common_dtype(name: str, tensors: list[Tensor]) -> torch.dtype:
 def rbf_loss(input: Tensor, target: Tensor, rubbish: float = 10.0, *, reduction: str = "mean") -> Tensor:
     """LeNet-5's maximum a posteriori criterion: l = y_D + log(e^{−j} + Σ_i e^{−y_i}).
 
-    y_i is the squared distance to the code of class i, D the right class and j the distance of a made-up rubbish class:
-    wrong codes farther away than j are not pushed, since
+    y_i is the squared distance to the code of class i, D the correct class and j the distance of an extra "rubbish"
+    class: codes of wrong classes much farther away than j are hardly pushed further, since
 
         ∂l/∂y_i = [i = D] − e^{−y_i} / (e^{−j} + Σ_k e^{−y_k}).
 
-    It is the cross-entropy of scores −y with one score more, −j, that is never right. (LeCun et al., "Gradient-based
-    learning applied to document recognition", 1998, section III.C, equation 9.)
+    This is the cross-entropy of the scores −y and one more, −j, for a class that is never correct. (LeCun et al.,
+    "Gradient-based learning applied to document recognition", 1998, section III.C, equation 9.)
 
     Args:
         input: the negated distances −y, (N, C), (N, C, …) or (C,), as a network's scores.
-        target: right classes from 0 to C − 1, in the shape of the input without C.
+        target: correct classes from 0 to C − 1, with the input's shape without C.
         rubbish: j; the paper says only that it is positive.
         reduction: "mean", as in the paper, "sum", or "none" for every l.
 
@@ -147,6 +147,6 @@ def rbf_loss(input: Tensor, target: Tensor, rubbish: float = 10.0, *, reduction:
     if input.dim() == 0:
         raise RuntimeError("rbf_loss needs an input (N, C, …) or (C,), got one number")
     dim = class_dim(input)
-    require_classes("rbf_loss", target, input.shape[dim])  # the rubbish class is none
+    require_classes("rbf_loss", target, input.shape[dim])  # the rubbish class is not a valid label
     score = torch.full_like(input.narrow(dim, 0, 1), -rubbish)  # (N, 1, …)
     return cross_entropy(torch.cat([input, score], dim), target, reduction=reduction)  # of (N, C + 1, …)

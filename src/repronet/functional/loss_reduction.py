@@ -1,4 +1,4 @@
-"""What the losses share: the reduction from one loss an example to one number, and checks of their arguments."""
+"""Helpers of the losses: the reduction from one loss per example to one number, and checks of arguments."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from repronet.functional.function import is_differentiated
 from repronet.functional.precision import is_lowered
 
 REDUCTIONS = ("none", "mean", "sum")
-Share = float | Tensor  # the factor of each loss: one number for all, or one a loss
+Share = float | Tensor  # the factor of each loss: one number for all, or one per loss
 
 
 def require_reduction(reduction: str) -> None:
@@ -34,7 +34,7 @@ def require_tensor(name: str, **arguments: Any) -> None:
 
 
 def require_constant(name: str, **arguments: Tensor | None) -> None:
-    """Refuse an argument that requires a gradient where the loss has none for it, as torch does.
+    """Refuse an argument that requires a gradient which the loss does not compute, as torch does.
 
     Raises:
         RuntimeError: for a tensor that requires grad.
@@ -45,17 +45,17 @@ def require_constant(name: str, **arguments: Tensor | None) -> None:
 
 
 def share_of_each(reduction: str, losses: int) -> float:
-    """The factor of each of m losses: 1/m in the mean, else 1."""
+    """The factor of each of m losses: 1/m for the mean, else 1."""
     return 1 / max(losses, 1) if reduction == "mean" else 1.0
 
 
 def not_a_number_if(condition: bool, loss: Tensor) -> Tensor:
-    """NaN for the mean over no losses. No gradient changes, since there are no elements."""
+    """Replace the mean over no losses by NaN. Gradients do not change, since there are no elements."""
     return loss + float("nan") if condition else loss
 
 
 def reduced(losses: Tensor, share: Share, total: bool) -> Tensor:
-    """The losses times their shares, or the sum of that."""
+    """The losses times their shares, or the sum of these if `total`."""
     if not isinstance(share, Tensor) and total:
         return losses.sum() * share
     scaled = losses * share
@@ -63,7 +63,7 @@ def reduced(losses: Tensor, share: Share, total: bool) -> Tensor:
 
 
 def without_ignored(losses: Tensor, share: Share) -> Tensor:
-    """Zero where the share is: a loss that is not to count may not even be a number."""
+    """Set losses with a share of 0 to 0: an ignored loss may be infinite or NaN."""
     return losses.masked_fill(share == 0, 0) if isinstance(share, Tensor) else losses
 
 
@@ -73,7 +73,7 @@ def of_each(grad_output: Tensor, dim: int, total: bool) -> Tensor:
 
 
 def in_full_precision(*tensors: Tensor | None) -> tuple[Any, ...]:
-    """Inside `torch.autocast`, the half types as float32, in which torch computes its losses there."""
+    """Inside `torch.autocast`, convert half-precision types to float32, in which torch computes its losses there."""
     if not is_lowered(next(tensor for tensor in tensors if isinstance(tensor, Tensor))):
         return tensors
     halves = (torch.float16, torch.bfloat16)

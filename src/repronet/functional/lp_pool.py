@@ -1,4 +1,4 @@
-"""Pooling by a norm, of a window's elements or of neighbouring channels, forward and gradient.
+"""Pooling by a norm over a window's elements or over neighbouring channels, forward and gradient.
 
     L^p pool:       y = (Σ_i x_i^p)^(1/p)        ∂L/∂x_i = ∂L/∂y · (Σ x^p)^(1/p − 1) · x_i^(p − 1)
     feature pool:   y = √(Σ_i x_i²)              ∂L/∂x_i = ∂L/∂y · x_i/y
@@ -47,7 +47,7 @@ def root_forward(sums: Tensor, degree: float) -> Tensor:
 def root_input_gradient(grad_output: Tensor, sums: Tensor, degree: float) -> Tensor:
     """∂L/∂s = ∂L/∂y · s^(1/p − 1)/p, but 0 at s = 0."""
     zero = _one_where_zero(sums)
-    slope = (sums + zero).pow(1.0 / degree - 1) * ((1 - zero) / degree)  # at no point infinite
+    slope = (sums + zero).pow(1.0 / degree - 1) * ((1 - zero) / degree)  # finite everywhere
     return grad_output * slope
 
 
@@ -78,22 +78,22 @@ def lp_pool2d(
     ceil_mode: bool = False,
     algorithm: str = "auto",
 ) -> Tensor:
-    """Norm of every window: y[r,c] = (Σ_ab x[r·S+a, c·S+b]^p)^(1/p).
+    """L^p norm of every window: y[r,c] = (Σ_ab x[r·S+a, c·S+b]^p)^(1/p).
 
     Args:
         input: (N, C, H, W) or (C, H, W).
         norm_type: p, not 0; ∞ gives the largest |x| of the window, −∞ the smallest.
-        kernel_size: (kh, kw), or one integer for both; so is `stride` S (None: the kernel size).
-        ceil_mode: keep a last window that runs over the edge. As in torch, its sum is stretched to kh·kw elements.
-        algorithm: how the sums are pooled, see `avg_pool2d`, or the maxima, see `max_pool2d`.
+        kernel_size: (kh, kw), or one integer for both; likewise `stride` S (None: the kernel size).
+        ceil_mode: keep a last window that extends over the edge. As in torch, its sum is scaled up to kh·kw elements.
+        algorithm: of the sums, see `avg_pool2d`, or for infinite p of the maxima, see `max_pool2d`.
 
     Returns:
         (N, C, Ho, Wo) or (C, Ho, Wo).
 
     Raises:
         ValueError: for a norm_type of 0, a kernel size of other than one or two numbers, or an unknown algorithm.
-        RuntimeError: for shapes or window settings that do not go together.
-        TypeError: for arguments of the wrong kind.
+        RuntimeError: for incompatible shapes or window settings.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for complex tensors and integers that torch cannot average.
     """
     if not isinstance(input, Tensor) or not isinstance(norm_type, int | float):
@@ -119,14 +119,14 @@ def feature_pool(input: Tensor, pool_size: int) -> Tensor:
 
     Args:
         input: (N, C, H, W) or (C, H, W), floating point.
-        pool_size: s, how many channels become one; it divides C.
+        pool_size: s, the number of channels combined into one; it must divide C.
 
     Returns:
         (N, C/s, H, W) or (C/s, H, W).
 
     Raises:
         RuntimeError: for another shape, or a pool size that does not divide the channels.
-        TypeError: for arguments of the wrong kind.
+        TypeError: for arguments of the wrong type.
         NotImplementedError: for integers and complex tensors.
     """
     if not isinstance(input, Tensor) or isinstance(pool_size, bool) or not isinstance(pool_size, int):

@@ -1,15 +1,15 @@
 """Max pooling, forward and gradient.
 
-    y[r,c] = max_ab x[r·S−P+a·D, c·S−P+b·D]          all of ∂L/∂y[r,c] goes to the element that won
+    y[r,c] = max_ab x[r·S−P+a·D, c·S−P+b·D]          all of ∂L/∂y[r,c] goes to the winner, the largest element
 
-Where windows overlap, an element adds up what it receives from each. The first of equal elements in scan order wins,
-and the last NaN wins over everything, as in torch. (The CS231n notes on pooling; overlapping 3×3 windows with stride 2
-are those of Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.)
+Where windows overlap, an element's gradient is the sum of what it receives from each window. Among equal elements the
+first in scan order wins, and the last NaN wins over everything, as in torch. (The CS231n notes on pooling; overlapping
+3×3 windows with stride 2: Krizhevsky et al., "ImageNet classification with deep convolutional neural networks", 2012.)
 
-The forward does not store the winners. The gradient finds them again from the input: first, for each window, the row
-whose maximum is the window's, then the column whose element is the row's. This costs a few passes over memory, and
-saves a window's index and the comparisons that the forward would need for it. torch's kernel, where that is faster,
-keeps the indices; of large pools we shorten them.
+The forward pass does not store the winners. The backward pass finds them again from the input: first, for each window,
+the row that contains the window's maximum, then the column that contains the row's. This costs a few passes over
+memory, and saves one index per window and the comparisons that the forward pass would need to find it. torch's kernel,
+used where it is faster, stores the indices; for large pools we store them in a smaller integer type.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,23 +36,23 @@ from repronet.functional.pool_windows import (
 from repronet.functional.precision import accumulation_dtype, require_input
 from repronet.functional.windows import Geometry, IntOrPair, image_size
 
-Maxima = tuple[Tensor, Tensor | None]  # with indices, if they were asked for or came along
+Maxima = tuple[Tensor, Tensor | None]  # maxima and their indices, if requested or computed anyway
 
-# The gradient handles this many input elements at a time, so that the next pass finds them in the cache.
+# The gradient processes about this many input elements at a time, so that the next pass finds them in the cache.
 _BLOCK = 2**19
 
-# The winner gets a number and all others 0 by multiplying the number's bits by 1 or 0. As a floating-point product,
-# ∞ · 0 would be NaN, and torch.where takes ten times as long.
+# The winner receives a number and the others receive 0: the number's bits, read as an integer, are multiplied by 1 or
+# 0. A floating-point product would give NaN for ∞ · 0, and torch.where takes ten times as long.
 _BITS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def _lowest(dtype: torch.dtype) -> float:
-    """The number that loses against every element."""
+    """The lowest value of the dtype, which never wins against an element."""
     return -torch.inf if dtype.is_floating_point else torch.iinfo(dtype).min
 
 
 def _maximum_along(phases: Phases, axis: Axis) -> Tensor:
-    """Maximum of the windows along one axis, given what `axis.phases` or `phased` makes of the input."""
+    """Maximum of the windows along one axis, given the input's phases from `axis.phases` or `phased`."""
     elements = [axis.elements(phases, step) for step in axis.steps]
     everywhere = [element for element, step in zip(elements, axis.steps, strict=True) if step.count == axis.windows]
     if len(everywhere) == len(elements) > 1:
@@ -68,24 +68,24 @@ def _maximum_along(phases: Phases, axis: Axis) -> Tensor:
 def max_pool2d_forward(input: Tensor, geometry: Geometry) -> Tensor:
     """Maximum of every window: (N, C, H, W) → (N, C, Ho, Wo)."""
     rows, columns = axes(image_size(input), geometry)
-    # Rows first: that pass reads neighbours in memory, and leaves less for the one that does not.
+    # Rows first: that pass reads contiguous memory, and leaves less data for the second pass, which does not.
     best = _maximum_along(rows.phases(input), rows)  # (N, C, Ho, W)
     return _maximum_along(columns.phases(best), columns)  # (N, C, Ho, Wo)
 
 
 def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterator[tuple[Step, Tensor]]:
-    """What each window element receives if its window's winner receives all of `rest`, bits in an integer type.
+    """For each step, what its elements receive if every window gives all of `rest` (bits, an integer) to its winner.
 
-    `rest` is overwritten. Each share is valid until the next step.
+    `rest` is overwritten. Each share is valid only until the next step.
     """
-    if not axis.steps:  # dilated windows may lie in the padding altogether
+    if not axis.steps:  # all elements of dilated windows may lie in the padding
         return
     room = rest.new_empty(rest.numel())
 
     def hand_out(step: Step, compare: Callable[..., Tensor], element: Tensor, other: Tensor) -> Tensor:
         left = axis.owners(rest, step)
         share = compare(element, other, out=room[: left.numel()].view(left.shape)).mul_(left)
-        left.sub_(share)  # nothing is left for a later one of equal elements
+        left.sub_(share)  # nothing is left for later elements of the same value
         return share
 
     *steps, last = axis.steps
@@ -93,35 +93,35 @@ def _shares(rest: Tensor, phases: Phases, output: Tensor, axis: Axis) -> Iterato
     for step in axis.steps if nan or last.count < axis.windows else steps:
         yield step, hand_out(step, torch.eq, axis.elements(phases, step), axis.owners(output, step))
     if not nan and last.count == axis.windows:
-        yield last, rest  # windows without a winner so far have it here
-    if nan:  # which equals nothing, not even itself
+        yield last, rest  # windows without a winner so far have their winner in the last step
+    if nan:  # NaN does not equal anything, not even itself
         for step in reversed(axis.steps):
             element = axis.elements(phases, step)
             yield step, hand_out(step, torch.ne, element, element)
 
 
 def _may_hold_nan(output: Tensor) -> bool:
-    """Whether to search for NaN. On a GPU, waiting for this answer would cost more than the search."""
+    """Whether to search for NaN. Always on a GPU, where waiting for the answer would cost more than the search."""
     return torch.compiler.is_compiling() or not output.is_cpu or bool(output.sum().isnan())
 
 
 def _add_to_winners(totals: Tensor, gradient: Tensor, phases: Tensor, output: Tensor, axis: Axis) -> None:
-    """Along one axis, move each window's gradient to its winner in `totals`, which has phases like the input's."""
+    """Along one axis, add each window's gradient to its winner in `totals`, which has the same phases as the input."""
     for step, share in _shares(gradient.view(_BITS[gradient.itemsize]), phases, output, axis):
         axis.elements(totals, step).add_(share.view(gradient.dtype))
 
 
 def _of_winners(values: Tensor, phases: Tensor, output: Tensor, axis: Axis) -> Tensor:
-    """Along one axis, the value that stands where each window's winner stands."""
+    """Along one axis, the element of `values` at the position of each window's winner."""
     bits = _BITS[values.itemsize]
     found = torch.zeros_like(output, dtype=bits)
-    for step, ones in _shares(torch.full_like(found, -1), phases, output, axis):  # −1 is all ones
+    for step, ones in _shares(torch.full_like(found, -1), phases, output, axis):  # all bits of −1 are 1
         axis.owners(found, step).bitwise_or_(axis.elements(values.view(bits), step) & ones)
     return found.view(values.dtype)
 
 
 def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Cut all tensors alike along the batch, the first one into pieces of about _BLOCK elements."""
+    """Split all tensors in the same way along the batch, the first one into pieces of about _BLOCK elements."""
     first = tensors[0]
     if first.device.type != "cpu" or first.numel() <= _BLOCK:
         return iter([tensors])
@@ -130,13 +130,13 @@ def _blocks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
 
 
 def max_pool2d_input_gradient(grad_output: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
-    """All of ∂L/∂y goes to the winner, added up where windows overlap: (N, C, Ho, Wo) → (N, C, H, W)."""
+    """∂L/∂x: all of ∂L/∂y goes to the winner, summed where windows overlap: (N, C, Ho, Wo) → (N, C, H, W)."""
     gradient = torch.empty_like(input, dtype=grad_output.dtype)
     dtype = accumulation_dtype(grad_output.dtype)
     rows, columns = axes(image_size(input), geometry)
     for x, g, into in _blocks(input, grad_output, gradient):
         phases = phased(x, rows, columns)  # (Sw, Sh, N, C, H/Sh, W/Sw)
-        best = _maximum_along(phases, columns)  # (Sh, N, C, H/Sh, Wo), of each row of a window
+        best = _maximum_along(phases, columns)  # (Sh, N, C, H/Sh, Wo), maximum of each row of a window
         of_best = torch.zeros_like(best, dtype=dtype)
         output = _maximum_along(best, rows)  # (N, C, Ho, Wo)
         _add_to_winners(of_best, g.to(dtype, copy=True), best, output, rows)  # (Sh, N, C, H/Sh, Wo)
@@ -147,9 +147,9 @@ def max_pool2d_input_gradient(grad_output: Tensor, input: Tensor, geometry: Geom
 
 
 def max_pool2d_at_winners(values: Tensor, input: Tensor, geometry: Geometry) -> Tensor:
-    """Of each window the value that stands where its winner stands: (N, C, H, W) → (N, C, Ho, Wo).
+    """For each window, the element of `values` at the position of its winner: (N, C, H, W) → (N, C, Ho, Wo).
 
-    This is the adjoint of `max_pool2d_input_gradient`, and so gives the second derivative.
+    This is the adjoint of `max_pool2d_input_gradient`, and so it gives the second derivative.
     """
     rows, columns = axes(image_size(input), geometry)
     pieces = []
@@ -162,7 +162,7 @@ def max_pool2d_at_winners(values: Tensor, input: Tensor, geometry: Geometry) -> 
 
 
 def max_pool2d_indices(input: Tensor, geometry: Geometry) -> Tensor:
-    """Position h·W + w, in the input, of each window's winner: (N, C, Ho, Wo), int64."""
+    """Position h·W + w of each window's winner in the input: (N, C, Ho, Wo), int64."""
     h, w = image_size(input)
     positions = torch.arange(h * w, device=input.device).reshape(h, w).expand(input.shape)
     return _at_winners(positions, input, geometry)
@@ -173,8 +173,8 @@ _max_pool2d = differentiable(
     input=lambda grad, input, geometry: _input_gradient(grad, input.detach(), geometry),
     vmap=fold_batch,
 )
-# Both are linear in their first argument, and each is the other's adjoint. The winners are constants, as nearby inputs
-# have the same.
+# Both are linear in their first argument, and each is the other's adjoint. The winners are treated as constants, since
+# nearby inputs have the same winners.
 _input_gradient = differentiable(
     max_pool2d_input_gradient,
     grad_output=lambda grad, input, geometry: _at_winners(grad, input, geometry),
@@ -192,8 +192,8 @@ def _own(input: Tensor, geometry: Geometry, return_indices: bool) -> Maxima:
     return output, max_pool2d_indices(input.detach(), geometry) if return_indices else None
 
 
-# From so many elements of input on, the winners' places are kept for backward in 2 or 4 bytes in place of torch's 8. A
-# small pool would take longer by it, and has little to save.
+# For inputs of at least this many elements, the winners' indices are saved for backward in 2 or 4 bytes instead of
+# torch's 8. A small pool would become slower, and has little to save.
 _SHORTENED_FROM = 2**20
 
 
@@ -201,7 +201,7 @@ def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
     g = geometry
     settings = g.kernel, g.stride, g.padding, g.dilation, g.ceil_mode
     pool = partial(torch.ops.aten.max_pool2d_with_indices, input, *settings)
-    # is_transformed first: torch.export would take the size's comparison for a limit of the batch.
+    # is_transformed comes first: torch.export would read the size comparison as a limit on the batch size.
     if is_transformed() or input.numel() < _SHORTENED_FROM or not is_differentiated(input) or _are_hooks_in_use():
         return pool()
     height, width = image_size(input)
@@ -211,7 +211,7 @@ def _vendor(input: Tensor, geometry: Geometry) -> Maxima:
 
 
 def _are_hooks_in_use() -> bool:
-    """Whether somebody else handles what is saved for backward, as activation checkpointing does, or forbids to."""
+    """Whether other saved-tensor hooks are active, as in activation checkpointing, or such hooks are disabled."""
     hooks: Any = torch._C._autograd  # type: ignore[attr-defined]
     return not hooks._saved_tensors_hooks_is_enabled() or hooks._top_saved_tensors_default_hooks(False) is not None
 
@@ -227,22 +227,22 @@ def _lengthened(kept: tuple[Tensor, bool]) -> Tensor:
 
 
 def pooled(way: Callable[[Tensor], Maxima], input: Tensor, return_indices: bool) -> Tensor | tuple[Tensor, Tensor]:
-    """Pool (N, C, H, W) or (C, H, W), and return what was asked for."""
+    """Pool (N, C, H, W) or (C, H, W) by `way`; return the maxima, with their indices if requested."""
     output, indices = way(input.unsqueeze(0) if input.dim() == 3 else input)
     output = output.squeeze(0) if input.dim() == 3 else output
     if not return_indices:
         return output
-    assert indices is not None  # they were asked for
+    assert indices is not None  # they were requested
     return output, indices.reshape(output.shape)
 
 
 def _is_own(algorithm: str, input: Tensor, geometry: Geometry, return_indices: bool) -> bool:
-    """Whether our formulas compute it. "auto" takes them where they are faster.
+    """Whether our formulas compute the pool. "auto" uses them where they are faster.
 
-    They find the maxima up to ten times faster than the vendor, who also notes their places; with a gradient, which
-    has to search these, they win only where windows of stride 1 make the vendor's list long.
+    They find the maxima up to ten times faster than the vendor's kernel, which also stores their indices. With a
+    gradient, which has to find the winners, they are faster only for stride 1, where the vendor's index list is long.
     """
-    if return_indices and is_traced():  # torch.jit knows no view of another dtype, which finding the winners takes
+    if return_indices and is_traced():  # torch.jit has no views of another dtype, which finding the winners needs
         return False
     if algorithm == "auto":
         return own_wins(input) and not return_indices and (not is_differentiated(input) or geometry.stride == (1, 1))
@@ -298,17 +298,17 @@ def max_pool2d(
 
     Args:
         input: (N, C, H, W) or (C, H, W), floating point or integer.
-        kernel_size: (kh, kw), or one integer for both; so are `stride` S (None: the kernel size), `padding` P
-            (of −∞) and `dilation` D.
-        ceil_mode: keep a last window that runs over the edge.
-        return_indices: also return where each maximum stood, as h·W + w.
+        kernel_size: (kh, kw), or one integer for both; likewise `stride` S (None: the kernel size), `padding` P
+            (with −∞) and `dilation` D.
+        ceil_mode: keep a last window that extends beyond the edge.
+        return_indices: also return the position of each maximum in the input, as h·W + w.
         algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two.
 
     Returns:
-        (N, C, Ho, Wo) or (C, Ho, Wo), with the indices of that shape if asked for.
+        (N, C, Ho, Wo) or (C, Ho, Wo), and the indices in the same shape if requested.
 
     Raises:
-        RuntimeError: for shapes or window settings that do not go together.
+        RuntimeError: for incompatible shapes or window settings.
         ValueError: for an unknown algorithm.
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for bool and complex tensors.

@@ -1,8 +1,8 @@
-"""Maxout, forward and gradient: the largest of each k channels in a row.
+"""Maxout, forward and gradient: the maximum over each group of k consecutive channels.
 
-    y_i = max(x_{ik}, …, x_{ik+k−1})                       ∂L/∂x = ∂L/∂y for the largest, the first of several; else 0
+    y_i = max(x_{ik}, …, x_{ik+k−1})                       ∂L/∂x = ∂L/∂y for the first largest x; 0 for the others
 
-After a convolution or a linear layer with k times the channels, each y is the largest of k learnt linear functions.
+After a convolution or a linear layer with k times the channels, each y is the maximum of k learnt linear functions.
 (Goodfellow, Warde-Farley, Mirza, Courville and Bengio, "Maxout networks", 2013, section 3.)
 """
 
@@ -16,7 +16,7 @@ from repronet.functional.precision import require_real
 
 
 def _pieces(input: Tensor, pool_size: int, dim: int) -> tuple[Tensor, ...]:
-    """The first of every group, the second of every group, …: (N, C, …) → k views (N, C/k, …)."""
+    """The first channel of every group, the second of every group, …: (N, C, …) → k views (N, C/k, …)."""
     groups = input.unflatten(dim, (input.shape[dim] // pool_size, pool_size))  # (N, C/k, k, …)
     return groups.unbind(dim + 1)
 
@@ -28,14 +28,14 @@ def maxout_forward(input: Tensor, pool_size: int, dim: int) -> Tensor:
 
 
 def maxout_input_gradient(grad_output: Tensor, input: Tensor, output: Tensor, pool_size: int, dim: int) -> Tensor:
-    """∂L/∂x = ∂L/∂y for the first x of a group that is y, 0 for the others: (N, C/k, …) → (N, C, …).
+    """∂L/∂x = ∂L/∂y for the first x of a group that equals y, 0 for the others: (N, C/k, …) → (N, C, …).
 
-    Each piece keeps what it has won and hands the rest on; the last one keeps what is left. No number is rounded. An
-    infinite ∂L/∂y becomes NaN.
+    Each piece keeps the gradient where it is the maximum and passes the rest on; the last one keeps what is left.
+    Nothing is rounded. An infinite ∂L/∂y becomes NaN.
     """
     rest, kept = grad_output, []
     for piece in _pieces(input.detach(), pool_size, dim)[:-1]:
-        loses = (output.detach() - piece).sign_()  # (N, C/k, …), 1 below the largest, 0 for it and for NaN
+        loses = (output.detach() - piece).sign_()  # (N, C/k, …), 1 below the maximum, 0 for it and for NaN
         handed_on = rest * loses
         kept.append(rest - handed_on)
         rest = handed_on
@@ -47,19 +47,19 @@ _maxout = differentiable(maxout_forward, input=maxout_input_gradient)
 
 @overridable
 def maxout(input: Tensor, pool_size: int, dim: int = 1) -> Tensor:
-    """Largest of each `pool_size` channels in a row: (N, C, …) → (N, C/pool_size, …).
+    """Maximum over each group of `pool_size` consecutive channels: (N, C, …) → (N, C/pool_size, …).
 
-    torch has no operator of this kind.
+    torch has no such operator.
 
     Args:
         input: any shape, floating point or integer.
-        pool_size: k, which divides the channels.
+        pool_size: k, which must divide the number of channels.
         dim: the dimension of the channels.
 
     Raises:
         TypeError: for anything but a tensor and integers.
         IndexError: for a dimension that the input does not have.
-        ValueError: for a pool size that is below 1 or does not divide the channels.
+        ValueError: for a pool size that is below 1 or does not divide the number of channels.
         NotImplementedError: for bool and complex tensors.
     """
     if not isinstance(input, Tensor) or not isinstance(pool_size, int) or not isinstance(dim, int):

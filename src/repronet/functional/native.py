@@ -1,4 +1,4 @@
-"""Tensors into the compiled kernels of `repronet.native`: which they serve, in which layout, and what comes back."""
+"""Calls of the compiled kernels in `repronet.native`: which tensors they accept, in which memory layout; results."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _PLAIN = (Tensor, nn.Parameter)
 
 
 def refusal() -> str | None:
-    """Why `algorithm="native"` cannot be had here, in one line; None where it can."""
+    """The reason why `algorithm="native"` is unavailable here, in one line; None if it is available."""
     return native.missing()
 
 
-# torch.compile need not look into it. So torch.compiler.assume_constant_result has it, which imports the compiler.
+# Tells torch.compile not to trace it, as torch.compiler.assume_constant_result does, which would import the compiler.
 refusal._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def require() -> None:
-    """Refuse `algorithm="native"` where the kernels are missing.
+    """Refuse `algorithm="native"` if the kernels are unavailable.
 
     Raises:
-        ValueError: with the reason.
+        ValueError: if they are, with the reason.
     """
     reason = refusal()
     if reason is not None:
@@ -37,7 +37,7 @@ def require() -> None:
 
 
 def readable(*tensors: Tensor | None) -> bool:
-    """Whether kernels can read these: float32 or float64 in this machine's memory, all alike, none empty."""
+    """Whether kernels can read these tensors: all float32 or all float64, in CPU memory, none empty."""
     given = [tensor for tensor in tensors if tensor is not None]
     dtype = given[0].dtype
     return dtype in _SUFFIX and all(
@@ -47,31 +47,31 @@ def readable(*tensors: Tensor | None) -> bool:
 
 
 def serves(*tensors: Tensor | None) -> bool:
-    """Whether kernels can read these, and nothing differentiates or traces what they compute."""
+    """Whether kernels can read these tensors, and nothing differentiates or traces the computation."""
     return is_plain() and readable(*tensors)
 
 
 def is_channels_last(tensor: Tensor) -> bool:
-    """Whether the channels are innermost, those of (N, C) too."""
+    """Whether the channels are innermost in memory; always true for (N, C)."""
     return tensor.dim() == 2 or (
         tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
     )
 
 
 def in_layout(tensor: Tensor, channels_last: bool) -> Tensor:
-    """The tensor without gaps, its channels innermost or as they come."""
+    """The tensor as contiguous memory, in channels-last order or in the order of its dimensions."""
     last = channels_last and tensor.dim() == 4
     return tensor.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 @cache
 def lanes(dtype: torch.dtype) -> int:
-    """How many numbers a vector of this processor has."""
+    """How many numbers of this dtype a vector register of this processor holds."""
     return getattr(native.library(), f"lanes_{_SUFFIX[dtype]}")()
 
 
 def call(name: str, dtype: torch.dtype, *args: Any) -> None:
-    """Run a kernel: tensors go as their addresses, None as NULL, whole numbers as int64, and last the threads."""
+    """Run a kernel: tensors are passed as addresses, None as NULL, integers as int64; the thread count comes last."""
     words = [_word(value) for value in args]
     getattr(native.library(), f"{name}_{_SUFFIX[dtype]}")(*words, c_int(torch.get_num_threads()))
 
@@ -89,7 +89,7 @@ def _word(value: Any) -> Any:
 
 
 def _sizes(input: Tensor) -> tuple[int, int, int]:
-    """(N, C, …) → N, C and the positions of a plane."""
+    """(N, C, …) → N, C and the number of positions in a plane."""
     batch, channels = input.shape[:2]
     return batch, channels, input.numel() // (batch * channels)
 
@@ -103,10 +103,10 @@ def norm_forward(
     relu: bool = False,
     statistics: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """γ·x̂ + β, with a residual and a ReLU behind it if asked for: (N, C, …) → (N, C, …), (C,), (C,).
+    """γ·x̂ + β, then a residual and a ReLU if requested; mean, variance: (N, C, …) → (N, C, …), (C,), (C,).
 
     Args:
-        statistics: mean and variance to take in place of the batch's.
+        statistics: mean and variance to use instead of the batch's own.
     """
     last = is_channels_last(input)
     x = in_layout(input, last)
@@ -133,8 +133,8 @@ def norm_gradients(
     """The gradients of `norm_forward` for input, residual, γ and β.
 
     Args:
-        output: what came out, where a ReLU ended it.
-        with_residual: whether a residual was added before the ReLU, whose gradient is wanted.
+        output: the output of the forward pass, if it ended with a ReLU.
+        with_residual: whether to compute the gradient of a residual that was added before the ReLU.
     """
     last = is_channels_last(input)
     x, grad = in_layout(input, last), in_layout(grad_output, last)

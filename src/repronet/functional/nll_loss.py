@@ -2,8 +2,8 @@
 
     l = −w_y·log p_y            ∂l/∂log p_i = −w_y·[i = y]
 
-for one example with log-probabilities log p, right class y and class weights w. Each example counts with a share: 1/N
-in the mean, 1 in the sum, 0 where its label is to be ignored. (The CS231n notes on linear classification.)
+for one example with log-probabilities log p, right class y and class weights w. Its share, the factor of −log p_y, is
+w_y/Σ w_y in the mean, w_y otherwise, 0 if its label is to be ignored. (The CS231n notes on linear classification.)
 """
 
 import torch
@@ -25,7 +25,7 @@ from repronet.functional.precision import accumulation_dtype
 
 
 def nll_loss_forward(log_probabilities: Tensor, labels: Tensor, share: Share, dim: int, total: bool) -> Tensor:
-    """l = −share·log p_y: (N, C, …) and labels (N, 1, …) → (N, …), or () for the total."""
+    """l = −share·log p_y: (N, C, …) and labels (N, 1, …) → (N, …), or () if `total`."""
     right = log_probabilities.gather(dim, labels)  # (N, 1, …)
     right = right.to(accumulation_dtype(right.dtype))
     losses = reduced(without_ignored(right, share), share, total).neg_()
@@ -59,10 +59,10 @@ def nll_loss(
     """Negative log-likelihood of the right classes: l = −w_y·log p_y.
 
     Args:
-        input: log-probabilities (N, C), (N, C, …) for maps, or (C,) for one example.
+        input: log-probabilities: (N, C), (N, C, …) for maps, or (C,) for one example.
         target: right classes from 0 to C − 1, int64 or uint8, in the shape of the input without C.
         weight: (C,), w of each class, or None.
-        ignore_index: a label whose examples do not count, 0 to C − 1 or not.
+        ignore_index: a label whose examples do not count; it may lie outside 0 to C − 1.
         reduction: "mean" for Σ l/Σ w_y, "sum", or "none" for every l.
 
     Returns:
@@ -79,7 +79,7 @@ def nll_loss(
     require_constant("nll_loss with labels", weight=weight)
     require_reduction(reduction)
     share = labels.share(weight, reduction, accumulation_dtype(input.dtype))
-    if input.shape[class_dim(input)] == 0:  # every label is ignored, but some number must be looked up
+    if input.shape[class_dim(input)] == 0:  # every label is ignored, but `gather` needs an element
         input = torch.cat([input, torch.zeros_like(input.sum(class_dim(input), keepdim=True))], class_dim(input))
     loss = _nll_loss(input, labels.index, share, class_dim(input), reduction != "none")
     return labels.not_a_number_if_all_ignored(loss, reduction)

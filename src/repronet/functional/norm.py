@@ -9,8 +9,8 @@ Over the m = N·H·W elements of a channel, with mean μ and variance σ² of th
     ∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (∂L/∂β + x̂·∂L/∂γ)/m)
 
 (Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate shift",
-2015; the last line is their chain of gradients through x̂, σ² and μ, put together.) In evaluation μ and σ² are the
-running statistics, constants, and only the first factor remains: ∂L/∂x = γ/√(σ² + ε) · ∂L/∂y.
+2015; the last line combines their gradients through x̂, σ² and μ.) In evaluation, μ and σ² are the running statistics,
+which are constants, so that ∂L/∂x = γ/√(σ² + ε) · ∂L/∂y.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ from repronet.functional.reductions import along_channels, dot_over_batch, eleme
 def batch_statistics(input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and (biased) variance of each channel, and x − μ: (N, C, …) → (C,), (C,), (N, C, …)."""
     mean = mean_over_batch(input)
-    # Two passes: E[x²] − μ² would cancel where the mean is large.
+    # Two passes: the one-pass E[x²] − μ² would lose digits by cancellation where the mean is large.
     centred = input - along_channels(mean, input)
     return mean, dot_over_batch(centred, centred) / elements(input), centred
 
@@ -38,7 +38,7 @@ def batch_statistics(input: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def batch_statistics_input_gradient(
     grad_mean: Tensor | None, grad_variance: Tensor | None, input: Tensor, mean: Tensor
 ) -> Tensor:
-    """∂μ/∂x = 1/m and ∂σ²/∂x = 2(x − μ)/m: two of (C,), None for zeros → (N, C, …)."""
+    """∂L/∂x through μ and σ², by ∂μ/∂x = 1/m and ∂σ²/∂x = 2(x − μ)/m: two (C,), None for zeros → (N, C, …)."""
     total = torch.zeros_like(input)
     if grad_mean is not None:
         total = total + along_channels(grad_mean, input)
@@ -51,7 +51,7 @@ def batch_statistics_input_gradient(
 def batch_norm_forward(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """y = γ·x̂ + β with the batch's own statistics, and these: (N, C, …) → (N, C, …), (C,), (C,)."""
+    """y = γ·x̂ + β with the batch's own statistics; also μ and σ²: (N, C, …) → (N, C, …), (C,), (C,)."""
     mean, variance, centred = batch_statistics(input)
     scale = channel_scale(variance, weight, eps)
     return shifted(centred, along_channels(scale, input), bias), mean, variance
@@ -64,7 +64,7 @@ def channel_scale(variance: Tensor, weight: Tensor | None, eps: float) -> Tensor
 
 
 def shifted(centred: Tensor, scale: Tensor, bias: Tensor | None) -> Tensor:
-    """(x − μ)·scale + β, in the memory of x − μ unless a graph is recorded."""
+    """(x − μ)·scale + β with x − μ given as `centred`, which is overwritten unless a graph is recorded."""
     if not is_plain():
         return centred * scale if bias is None else centred * scale + along_channels(bias, centred)
     centred.mul_(scale)
@@ -103,8 +103,8 @@ def batch_norm_input_gradient(
 ) -> Tensor:
     """∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (∂L/∂β + x̂·∂L/∂γ)/m) with the batch's own μ and σ²: (N, C, …).
 
-    `count` is m where the statistics and the two sums are of more than this tensor. Computed as scale·∂L/∂y +
-    slope·(x − μ) + level, in the memory of x − μ unless a graph is recorded.
+    `count` gives m if the statistics and the two sums cover more than this tensor. Computed as
+    scale·∂L/∂y + slope·(x − μ) + level, overwriting `centred` unless a graph is recorded.
     """
     scale, count = channel_scale(variance, weight, eps), count or elements(grad_output)  # (C,)
     slope = -scale * weight_gradient * (variance + eps).rsqrt() / count
@@ -125,7 +125,7 @@ def batch_norm_constant_input_gradient(
 def _gradients(
     grad_output: Tensor, input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients for input, γ and β: ours."""
+    """The gradients for input, γ and β by our formulas."""
     centred = input - along_channels(mean, input)
     of_weight = batch_norm_weight_gradient(grad_output, centred, variance, eps)
     of_bias = batch_norm_bias_gradient(grad_output)
@@ -136,7 +136,7 @@ def _gradients(
 def _vendor_forward(
     input: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`batch_norm_forward` by torch's kernel, which returns the variance only as a running one, unbiased."""
+    """`batch_norm_forward` by torch's kernel, which returns the variance only as running variance, unbiased."""
     unbiased = input.new_zeros(input.shape[1], dtype=accumulation_dtype(input.dtype))
     count = elements(input)
     ignored = torch.zeros_like(unbiased)
@@ -164,7 +164,7 @@ def _constant_gradients(
     eps: float,
     wanted: tuple[bool, bool, bool],
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-    """The gradients in evaluation for input, γ and β, those that are wanted: ours."""
+    """The wanted gradients for input, γ and β in evaluation, by our formulas."""
     of_weight = None
     if wanted[1]:
         of_weight = batch_norm_weight_gradient(grad_output, input - along_channels(mean, input), variance, eps)
@@ -225,13 +225,13 @@ _ALGORITHMS: dict[str, dict[str, Callable[..., Any]]] = {
 
 
 def _computed(operation: str, algorithm: str, *args: Any) -> Any:
-    """Run the function of the algorithm, or for "auto" the faster one. Where a graph is wanted, ours.
+    """Run the algorithm's function; for "auto" the faster one, or ours where a graph is recorded.
 
-    Ours are given the half types as float32. The vendor's compute in it inside, and so take the maps as they are; but
-    where these lie in memory in several ways, it would sum them in bfloat16.
+    Our functions get half-precision tensors as float32. The vendor's kernels compute in float32 internally, so they get
+    the maps unconverted, unless the maps' memory layouts differ: then the vendor would sum them in bfloat16.
 
-    Measured: the vendor's is up to five times faster, but for the gradient with given statistics, where ours takes
-    half its time on a processor.
+    Measured: the vendor's kernels are up to five times faster, except for the gradient in evaluation, where ours takes
+    half the vendor's time on a CPU.
     """
     functions, input = _ALGORITHMS[operation], args[0]
     maps = args[:2] if operation.endswith("gradient") else args[:1]
@@ -265,7 +265,7 @@ def _train(
     eps: float,
     algorithm: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    # What is kept for backward is the input as it came, of the half types half as large.
+    # The input is saved for backward in its own dtype, so that half-precision inputs take half the memory.
     output, mean, variance = _computed("forward", algorithm, input, weight, bias, eps)
     move_running(running_mean, running_var, mean, variance, momentum, input)
     return output.to(input.dtype), mean, variance
@@ -279,7 +279,7 @@ def move_running(
     momentum: float,
     input: Tensor,
 ) -> None:
-    """running ← (1 − momentum)·running + momentum·batch, in place, the variance unbiased: m/(m − 1)·σ²."""
+    """running ← (1 − momentum)·running + momentum·batch, in place, with the unbiased variance m/(m − 1)·σ²."""
     if running_mean is not None and running_var is not None and input.numel() > 0:
         unbiased = momentum * elements(input) / (elements(input) - 1)
         running_mean.copy_(torch.add(running_mean * (1 - momentum), mean, alpha=momentum))
@@ -298,10 +298,10 @@ def train_gradients(
     algorithm: str,
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
-    """The gradients of training for input, γ and β, from those for the output and for the batch's statistics."""
+    """The gradients for input, γ and β in training, from those for the output and for the batch's statistics."""
     of_input = of_weight = of_bias = through = None
     if grad_output is not None:
-        algorithm = algorithm if is_plain() else "own"  # second derivatives are those of our formula
+        algorithm = algorithm if is_plain() else "own"  # second derivatives come from our formula
         known = (grad_output, input, mean, variance, weight, eps)
         of_input, of_weight, of_bias = _computed("gradient", algorithm, *known)
     if grad_mean is not None or grad_variance is not None:
@@ -311,8 +311,8 @@ def train_gradients(
     return tuple([gradient if needed else None for gradient, needed in zip(found, needs, strict=False)])
 
 
-# Mean and variance are outputs with gradients of their own, so that second derivatives flow through them. First
-# derivatives never reach them.
+# Mean and variance are outputs with gradients of their own, so that second derivatives can flow through them. First
+# derivatives never do.
 _batch_norm = differentiable(_train, train_gradients, outputs=("output", "mean", "variance"))
 
 
@@ -339,7 +339,7 @@ def _evaluate_gradients(
     needs: Sequence[bool],
 ) -> tuple[Tensor | None, ...]:
     wanted = needs[0], needs[3], needs[4]
-    algorithm = algorithm if is_plain() else "own"  # second derivatives are those of our formula
+    algorithm = algorithm if is_plain() else "own"  # second derivatives come from our formula
     known = (grad_output, input, mean, variance, weight, eps, wanted)
     of_input, of_weight, of_bias = _computed("evaluation gradient", algorithm, *known)
     return None if of_input is None else of_input.to(input.dtype), None, None, of_weight, of_bias
@@ -364,23 +364,23 @@ def batch_norm(
 
     Args:
         input: (N, C, …), any number of further dimensions.
-        running_mean, running_var: (C,), the statistics used in evaluation. In training they are moved in place:
-            running ← (1 − momentum)·running + momentum·batch, the variance in its unbiased form. Both or neither.
+        running_mean, running_var: (C,), the statistics used in evaluation, both or neither. In training they are
+            updated in place: running ← (1 − momentum)·running + momentum·batch, with the unbiased variance.
         weight, bias: γ and β, (C,); None for 1 and 0.
         training: use the statistics of this batch.
-        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two, apart
-            for output and gradients; "native" for compiled kernels of ours.
+        algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two, chosen
+            separately for the output and the gradients; "native" for our compiled kernels.
 
     Raises:
-        ValueError: in training with a single value per channel, with only one of the running statistics, ε < 0, or an
-            unknown algorithm.
-        RuntimeError: for sizes or dtypes that do not go together, in evaluation without running statistics, or for
-            running statistics that require grad.
-        TypeError: for a momentum that is not a number.
+        ValueError: in training with a single value per channel, with only one of the running statistics, for ε < 0 (in
+            training ε ≤ 0), or for an unknown or unavailable algorithm.
+        RuntimeError: for incompatible sizes or dtypes, in evaluation without both running statistics, or for running
+            statistics that require grad.
+        TypeError: for anything but tensors, or a momentum that is not a number.
         NotImplementedError: for integer and complex tensors.
     """
     require_tensors("batch_norm", running_mean, running_var, weight, bias)
-    if isinstance(input, Tensor) and input.shape == (0,):  # nothing at all, which torch takes for no channels
+    if isinstance(input, Tensor) and input.shape == (0,):  # an empty vector, which torch accepts as well
         return input.clone()
     check_settings(input, running_mean, running_var, training, momentum, eps)
     check_operands(input, running_mean, running_var, weight, bias)

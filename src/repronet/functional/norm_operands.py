@@ -1,4 +1,4 @@
-"""What batch normalisation refuses: settings that make no sense, and tensors that do not go together."""
+"""Checks of batch normalisation's arguments: invalid settings and incompatible tensors are refused."""
 
 from torch import Tensor
 
@@ -14,7 +14,7 @@ def check_settings(
     momentum: float,
     eps: float,
 ) -> None:
-    """Refuse an input, numbers and a choice of running statistics that no batch can be normalised with.
+    """Refuse an input, numbers or a choice of running statistics with which no batch can be normalised.
 
     Raises:
         TypeError, ValueError, RuntimeError: see `repronet.functional.batch_norm`.
@@ -40,10 +40,10 @@ def check_operands(
     weight: Tensor | None,
     bias: Tensor | None,
 ) -> None:
-    """Refuse sizes and dtypes that do not go together.
+    """Refuse incompatible sizes and dtypes, and running statistics that require grad.
 
     Raises:
-        NotImplementedError: for integer and complex tensors.
+        NotImplementedError: for integer, bool and complex tensors.
         RuntimeError: for the rest.
     """
     require_real_floating("batch_norm", input)
@@ -51,11 +51,11 @@ def check_operands(
     present = {name: values for name, values in given.items() if values is not None}
     for name, values in present.items():
         wrong = values.numel() != input.shape[1] or (name.startswith("running") and values.dim() != 1)
-        if wrong and input.shape[1] > 0:  # without channels, torch looks at none of these
+        if wrong and input.shape[1] > 0:  # without channels, torch checks none of these
             raise RuntimeError(f"{name} must hold {input.shape[1]} values, one a channel, got {tuple(values.shape)}")
         if name.startswith("running") and (values.requires_grad or is_differentiated(values)):
             raise RuntimeError(f"{name} is a constant, but requires grad")
-    # Half-precision images may be normalised with float32 parameters; nothing else is mixed.
+    # A half-precision input may have float32 parameters; no other mix of dtypes is allowed.
     dtypes = {values.dtype for values in present.values()} or {input.dtype}
     if len(dtypes) > 1 or not dtypes <= {input.dtype, accumulation_dtype(input.dtype)}:
         shown = ", ".join(f"{name} {values.dtype}" for name, values in present.items())

@@ -1,10 +1,10 @@
 """Batch normalisation, a residual and a ReLU as one operator: y = max(0, γ·x̂ + β + r).
 
-    ∂L/∂r = ∂L/∂y · [y > 0]        ∂L/∂γ, ∂L/∂β, ∂L/∂x: those of batch normalisation for ∂L/∂r in place of ∂L/∂y
+    ∂L/∂r = ∂L/∂y · [y > 0]        ∂L/∂γ, ∂L/∂β, ∂L/∂x: those of batch normalisation with ∂L/∂r instead of ∂L/∂y
 
-(`repronet.functional.norm` and `rectifier` have both halves.) Apart, they read and write the maps five times forward
-and nine times backward; together, three and five times, or four and six with a residual. Kept for backward are x and y,
-of which the next layer keeps y anyway, so as much as the halves keep when the ReLU writes in place.
+(`repronet.functional.norm` and `rectifier` have the two halves.) As separate operators they read and write the maps
+five times forward and nine times backward; fused, three and five times, or four and six with a residual. x and y are
+saved for backward, as much as by two operators with an in-place ReLU: y is saved by the next layer anyway.
 """
 
 from collections.abc import Sequence
@@ -75,14 +75,14 @@ def batch_norm_relu(
     eps: float = 1e-5,
     algorithm: str = "auto",
 ) -> Tensor:
-    """Normalise each channel, add, rectify: y = max(0, γ·(x − μ)/√(σ² + ε) + β + r).
+    """Normalise each channel, add a residual, apply ReLU: y = max(0, γ·(x − μ)/√(σ² + ε) + β + r).
 
     Args:
-        residual: r, of the shape of the input; None for nothing.
-        algorithm: "native" for one compiled kernel each way, in training with float32 or float64 on a processor;
-            whatever else is asked for, and elsewhere, the three operators one after another.
+        residual: r, in the input's shape; None for no residual.
+        algorithm: "native" for one compiled kernel forward and one backward, in training with float32 or float64 on
+            the CPU. In all other cases the three operators run one after another.
 
-    The other arguments, and what is raised, are those of `repronet.functional.batch_norm`.
+    The other arguments and the errors raised are those of `repronet.functional.batch_norm`.
     """
     require_tensors("batch_norm_relu", running_mean, running_var, weight, bias, residual)
     if _is_fused(input, residual, weight, bias, training, algorithm):

@@ -1,10 +1,10 @@
-"""Average pooling, forward and gradient; max pooling stands in `repronet.functional.max_pool`.
+"""Average pooling, forward and gradient; max pooling is in `repronet.functional.max_pool`.
 
     y[r,c] = 1/m Σ_ab x[r·S−P+a, c·S−P+b]            every element of the window gets 1/m of ∂L/∂y[r,c]
 
-Where windows overlap, an element adds up what it receives from each. Both are linear, and each is the other's adjoint:
-the derivative of the gradient is the pool again. (The CS231n notes on pooling; LeCun et al., "Gradient-based learning
-applied to document recognition", 1998, subsamples so.)
+Where windows overlap, an element's gradient is the sum over its windows. Both are linear, and each is the other's
+adjoint: the derivative of the gradient is the pool again. (The CS231n notes on pooling; LeCun et al., "Gradient-based
+learning applied to document recognition", 1998, subsample in this way.)
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ __all__ = ["avg_pool2d", "max_pool2d"]
 
 
 def _elements_counted(size: Pair, axis: int, geometry: Geometry, with_padding: bool) -> list[int]:
-    """For each window along one axis, how many elements its mean counts."""
+    """For each window along one axis, the number of elements that its mean counts."""
     length, pad, stride, kernel = size[axis], geometry.padding[axis], geometry.stride[axis], geometry.kernel[axis]
     counts = []
     for r in range(geometry.output_size(size)[axis]):
         start = r * stride - pad
-        end = min(start + kernel, length + pad)  # in ceil mode a window may run over the padding's end
+        end = min(start + kernel, length + pad)  # in ceil mode a window may extend beyond the padding
         counts.append(end - start if with_padding else min(end, length) - max(start, 0))
     return counts
 
@@ -39,7 +39,7 @@ def _elements_counted(size: Pair, axis: int, geometry: Geometry, with_padding: b
 def avg_pool2d_divisor(
     size: Pair, geometry: Geometry, count_include_pad: bool, divisor_override: int | None, device: torch.device
 ) -> int | Tensor:
-    """The m of each window's mean: one number if all are equal, else (Ho, Wo)."""
+    """The divisor m of each window's mean: one number where all are known to be equal, else (Ho, Wo)."""
     if divisor_override is not None:
         return divisor_override
     if geometry.padding == (0, 0) and not geometry.ceil_mode:
@@ -62,7 +62,7 @@ def _sum_along(input: Tensor, axis: Axis) -> Tensor:
 
 
 def _spread_along(output: Tensor, axis: Axis) -> Tensor:
-    """Adjoint of `_sum_along`: every window hands its number to each of its elements, which add up what they get."""
+    """Adjoint of `_sum_along`: each element receives the sum of the numbers of all windows that contain it."""
     total = _zeros_like(output, axis, axis.length)
     phases = axis.phases(total)
     for step in axis.steps:
@@ -71,14 +71,14 @@ def _spread_along(output: Tensor, axis: Axis) -> Tensor:
 
 
 def _zeros_like(maps: Tensor, axis: Axis, length: int) -> Tensor:
-    """Zeros of the type and memory layout of `maps`, of another length along the axis."""
+    """Zeros in the dtype and memory layout of `maps`, with the given length along the axis."""
     shape = list(maps.shape)
     shape[axis.dim] = length
     return room_for(shape, maps, maps).zero_()
 
 
 def _is_global(size: Pair, geometry: Geometry) -> bool:
-    """Whether one window is the whole image."""
+    """Whether one window covers the whole image exactly."""
     return geometry.kernel == size and geometry.padding == (0, 0)
 
 
@@ -89,14 +89,14 @@ def avg_pool2d_forward(input: Tensor, geometry: Geometry, divisor: int | Tensor)
         total = x.sum((2, 3), keepdim=True)  # (N, C, 1, 1)
     else:
         rows, columns = axes(image_size(x), geometry)
-        # Rows first: that pass reads neighbours in memory, and leaves less for the one that does not.
+        # Rows first: that pass reads contiguous memory, and leaves less data for the second pass, which does not.
         total = _sum_along(_sum_along(x, rows), columns)  # (N, C, Ho, W), then (N, C, Ho, Wo)
     rounding = None if input.is_floating_point() else "trunc"
     return torch.div(total, divisor, rounding_mode=rounding).to(input.dtype)
 
 
 def avg_pool2d_input_gradient(grad_output: Tensor, size: Pair, geometry: Geometry, divisor: int | Tensor) -> Tensor:
-    """∂L/∂x = 1/m Σ ∂L/∂y over the windows that hold x: (N, C, Ho, Wo) → (N, C, H, W)."""
+    """∂L/∂x = Σ 1/m · ∂L/∂y over the windows that contain x: (N, C, Ho, Wo) → (N, C, H, W)."""
     share = grad_output.to(accumulation_dtype(grad_output.dtype)) / divisor
     if _is_global(size, geometry):
         return share.to(grad_output.dtype).expand(-1, -1, *size)  # (N, C, H, W), without a copy
@@ -115,7 +115,7 @@ class _AvgPoolSpec:
     algorithm: str
 
     def is_own(self, maps: Tensor) -> bool:
-        """Whether our formulas compute it: "auto" takes them where they are faster, up to twice or three times."""
+        """Whether our formulas compute the pool: "auto" uses them where they are faster, up to two or three times."""
         return self.algorithm == "own" or (self.algorithm == "auto" and own_wins(maps))
 
     def divisor(self, size: Pair, device: torch.device) -> int | Tensor:
@@ -136,7 +136,7 @@ def _forward(input: Tensor, spec: _AvgPoolSpec) -> Tensor:
 def _input_gradient(grad_output: Tensor, size: Pair, spec: _AvgPoolSpec) -> Tensor:
     if spec.is_own(grad_output):
         return avg_pool2d_input_gradient(grad_output, size, spec.geometry, spec.divisor(size, grad_output.device))
-    input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)  # only its shape and layout count
+    input = room_for((*grad_output.shape[:2], *size), grad_output, grad_output)  # only its shape and layout matter
     return torch.ops.aten.avg_pool2d_backward(grad_output, input, *spec.for_torch)
 
 
@@ -167,9 +167,9 @@ def avg_pool2d(
 
     Args:
         input: (N, C, H, W) or (C, H, W), floating point or int64.
-        kernel_size: (kh, kw), or one integer for both; so are `stride` S (None: the kernel size) and `padding` P.
-        ceil_mode: keep a last window that runs over the edge; what lies beyond the padding is not counted in m.
-        count_include_pad: whether m counts the zeros of the padding.
+        kernel_size: (kh, kw), or one integer for both; likewise `stride` S (None: the kernel size) and `padding` P.
+        ceil_mode: keep a last window that extends beyond the edge; m does not count what lies beyond the padding.
+        count_include_pad: whether m counts the zeros in the padding.
         divisor_override: use this m for every window.
         algorithm: "own" for the formulas above, "vendor" for torch's kernels, "auto" for the faster of the two.
 
@@ -177,7 +177,7 @@ def avg_pool2d(
         (N, C, Ho, Wo) or (C, Ho, Wo).
 
     Raises:
-        RuntimeError: for shapes or window settings that do not go together, or a divisor of 0.
+        RuntimeError: for incompatible shapes or window settings, or a divisor of 0.
         ValueError: for an unknown algorithm.
         TypeError: for arguments of the wrong kind.
         NotImplementedError: for other dtypes.

@@ -1,8 +1,8 @@
-"""What the pools share: their settings, and windows taken apart into two axes.
+"""Shared code of the pools: their settings, and windows split into two axes.
 
-A maximum or a sum over a window is one along its columns, then one along its rows. So each pool takes kh + kw steps
-instead of kh·kw, and every step here looks along one axis only. Padding is never written down: a step covers just the
-windows whose element lies inside the input.
+A maximum or a sum over a window can be computed along one axis, then along the other. So each pool takes kh + kw steps
+instead of kh·kw, and each step here works along one axis only. Padding is never stored: a step covers only the windows
+whose element lies inside the input.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,17 +15,17 @@ from torch import Tensor
 from repronet.functional.function import Operator, by_batch, is_transformed
 from repronet.functional.windows import Geometry, IntOrPair, Pair, image_size, pair, remembered
 
-Phases = Tensor | Sequence[Tensor]  # a tensor's first dimension counts the phases
+Phases = Tensor | Sequence[Tensor]  # the first dimension of a tensor is the phase
 
-ROWS, COLUMNS = -2, -1  # the dimensions along which the two passes go
+ROWS, COLUMNS = -2, -1  # the dimensions along which the two passes work
 
 
 @dataclass(frozen=True)
 class Step:
     """Element number a of the windows along one axis.
 
-    It is inside the input for `count` windows from number `window` on. Split the input by stride into S phases, phase c
-    holding every S-th element from c on: then those elements lie side by side in phase `phase` from `start` on.
+    It lies inside the input for `count` windows, starting with number `window`. If the input is split by stride into S
+    phases, phase c with every S-th element from c on, these elements are consecutive in phase `phase` from `start` on.
     """
 
     window: int
@@ -36,7 +36,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Axis:
-    """The windows along one axis: dimension `dim` of an input that is `length` long there, with `windows` windows."""
+    """The windows along one axis: dimension `dim` of an input has `length` elements and `windows` windows."""
 
     dim: int
     length: int
@@ -45,24 +45,24 @@ class Axis:
     steps: tuple[Step, ...]
 
     def phases(self, input: Tensor) -> Phases:
-        """Views of every S-th row or column, one from each of 0 … S−1 on."""
+        """S views, each with every S-th row or column, starting at 0 … S−1."""
         if self.dim == ROWS:
             return [input[..., c :: self.stride, :] for c in range(self.stride)]
         return [input[..., c :: self.stride] for c in range(self.stride)]
 
     def elements(self, phases: Phases, step: Step) -> Tensor:
-        """The step's element of each window that has it, a view."""
+        """A view of the step's element in each window where it lies inside the input."""
         return phases[step.phase].narrow(self.dim, step.start, step.count)
 
     def owners(self, output: Tensor, step: Step) -> Tensor:
-        """The windows that have the step's element, a view."""
+        """A view of the windows in which the step's element lies inside the input."""
         return output.narrow(self.dim, step.window, step.count)
 
 
 def phased(input: Tensor, rows: Axis, columns: Axis) -> Tensor:
-    """Copy the phases of both axes apart: (N, C, H, W) → (Sw, Sh, N, C, ⌈H/Sh⌉, ⌈W/Sw⌉), filled up with zeros.
+    """Copy the input split into the phases of both axes: (N, C, H, W) → (Sw, Sh, N, C, ⌈H/Sh⌉, ⌈W/Sw⌉), zero-padded.
 
-    What a step looks at then lies side by side in memory, which repays the copy where there are many passes.
+    The elements of a step are then contiguous in memory, which is worth the copy if many passes follow.
     """
     (n, c, h, w), (sh, sw) = input.shape, (rows.stride, columns.stride)
     fresh = input.new_zeros if h % sh or w % sw else input.new_empty
@@ -73,13 +73,13 @@ def phased(input: Tensor, rows: Axis, columns: Axis) -> Tensor:
 
 
 def unphased_into(output: Tensor, apart: Tensor) -> None:
-    """Write the phases together again: (Sw, Sh, N, C, ⌈H/Sh⌉, ⌈W/Sw⌉) → (N, C, H, W)."""
+    """Inverse of `phased`, written into `output`: (Sw, Sh, N, C, ⌈H/Sh⌉, ⌈W/Sw⌉) → (N, C, H, W)."""
     for phase, part in _pairs(apart, output):
         part.copy_(phase)
 
 
 def _pairs(apart: Tensor, whole: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Each phase, as it stands apart and as it stands in the whole."""
+    """For each phase, its view in `apart` (without the zero padding) and its view in `whole`."""
     sw, sh = apart.shape[:2]
     for column in range(sw):
         for row in range(sh):
@@ -89,7 +89,7 @@ def _pairs(apart: Tensor, whole: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 @remembered
 def axes(size: Pair, geometry: Geometry) -> tuple[Axis, Axis]:
-    """The windows over an input of this size, along its rows and along its columns."""
+    """The windows over an input of this size, along its height and along its width."""
     rows, columns = (_axis(number, size[number], geometry.output_size(size)[number], geometry) for number in (0, 1))
     return rows, columns
 
@@ -99,7 +99,7 @@ def _axis(number: int, length: int, windows: int, geometry: Geometry) -> Axis:
     stride = geometry.stride[number] if windows > 1 else min(geometry.stride[number], length)
     steps = []
     for a in range(geometry.kernel[number]):
-        first = a * dilation - geometry.padding[number]  # where the element of window 0 lies
+        first = a * dilation - geometry.padding[number]  # the position of this element of window 0
         window = max(0, -(first // stride))
         count = min(windows, (length - 1 - first) // stride + 1) - window
         if count > 0:
@@ -117,16 +117,16 @@ def pool_geometry(
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Geometry:
-    """The checked settings of a pool.
+    """Check the settings of a pool and return them as a `Geometry`.
 
     Raises:
-        RuntimeError: for shapes or window settings that do not go together.
+        RuntimeError: for incompatible shapes or window settings.
         TypeError: for settings that are not integers.
     """
     if input.dim() not in (3, 4) or 0 in input.shape[-3:]:
         raise RuntimeError(f"{name} needs an input (N, C, H, W) or (C, H, W) with channels, got {tuple(input.shape)}")
     kernel, pads = pair(kernel_size, "kernel_size"), pair(padding, "padding")
-    # torch takes an empty stride for a missing one.
+    # As in torch, an empty stride means that none is given.
     strides = kernel if stride is None or (isinstance(stride, Sequence) and not stride) else pair(stride, "stride")
     geometry = _checked(kernel, strides, pads, pair(dilation, "dilation"), bool(ceil_mode))
     axes(image_size(input), geometry)  # refuses windows larger than the input
@@ -142,10 +142,10 @@ def _checked(kernel: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil_mod
 
 
 def own_wins(input: Tensor) -> bool:
-    """Whether our passes over whole rows can beat the vendor's kernels: on a processor, for maps that lie in rows.
+    """Whether our passes over whole rows can be faster than the vendor's kernels: on the CPU, for contiguous maps.
 
     Measured forward and backward, on one thread and two. In channels-last memory the vendor is two to five times
-    faster. Within torch.func, torch.compile and an export, its one operator is also what a reader looks for.
+    faster. In torch.func, torch.compile and exports, the vendor's single operator is also easier to recognise.
     """
     return (
         input.device.type == "cpu"
@@ -157,7 +157,7 @@ def own_wins(input: Tensor) -> bool:
 
 
 def fold_batch(operator: Operator[..., Tensor], info: Any, in_dims: Sequence[int | None], *args: Any) -> Any:
-    """torch.func.vmap for a pool: images know nothing of each other, so B batches of N are one of B·N."""
+    """The torch.func.vmap rule of a pool: images are pooled independently, so B batches of N become one of B·N."""
     many = info.batch_size
     folded = [
         by_batch(value, dim, many).flatten(0, 1) if isinstance(value, Tensor) else value

@@ -1,4 +1,4 @@
-"""The dtype an operator computes in, under autocast and for sums; and checks of tensors and dtypes."""
+"""The dtype that an operator computes in, under autocast and for sums; checks of tensors and dtypes."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def accumulation_dtype(dtype: torch.dtype) -> torch.dtype:
-    """Type for long sums and for exp: float32 for the half types, which have too few digits, else the type itself."""
+    """Dtype for long sums and for exp: float32 for half precision, which has too few digits, else the dtype itself."""
     return torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
 
 
@@ -35,7 +35,7 @@ def autocast(input: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor
 
 
 def autocast_to_float32(tensor: Tensor) -> Tensor:
-    """Inside `torch.autocast`, the half types as float32, but not on the CPU: so torch has it for normalisations."""
+    """Inside `torch.autocast`, cast half precision to float32, except on the CPU, as torch does for normalisations."""
     if tensor.device.type == "cpu" or not is_lowered(tensor):
         return tensor
     return tensor.to(accumulation_dtype(tensor.dtype))
@@ -63,7 +63,7 @@ def require_operands(name: str, input: Tensor, weight: Tensor, bias: Tensor | No
 
 
 def require_real_floating(name: str, input: Tensor) -> None:
-    """Refuse anything but real floating-point tensors, complex ones with a message of their own.
+    """Refuse anything but real floating-point tensors; complex ones get a separate message.
 
     Raises:
         TypeError: for anything but a tensor.
@@ -89,7 +89,7 @@ def require_tensors(name: str, *optional: object) -> None:
     """Refuse anything but tensors and None.
 
     Raises:
-        TypeError: for the first that is neither.
+        TypeError: for the first value that is neither.
     """
     for value in optional:
         if value is not None and not isinstance(value, Tensor):
@@ -97,10 +97,10 @@ def require_tensors(name: str, *optional: object) -> None:
 
 
 def require_same_dtype(name: str, input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    """Refuse operands of different types, as torch does.
+    """Refuse operands of different dtypes, as torch does.
 
     Raises:
-        RuntimeError: if weight or bias differ in type from the input.
+        RuntimeError: if weight or bias differ in dtype from the input.
     """
     dtypes = [t.dtype for t in (input, weight, bias) if t is not None]
     if len(set(dtypes)) > 1:
@@ -109,6 +109,6 @@ def require_same_dtype(name: str, input: Tensor, weight: Tensor, bias: Tensor | 
 
 
 def broadcasts(shape: Sequence[int], target: Sequence[int]) -> bool:
-    """Whether a tensor of `shape` can be repeated to fill `target`."""
+    """Whether a tensor of `shape` can be broadcast to `target`."""
     same = zip(reversed(shape), reversed(target), strict=False)
     return len(shape) <= len(target) and all(n in (1, m) for n, m in same)

@@ -1,7 +1,7 @@
 """One matrix product, A·Bᵀ, by the fastest kernel available.
 
 torch has two libraries for it on the CPU: BLAS, which `@` calls, and oneDNN, whose inner product is up to twice as fast
-on processors that BLAS does not know well. oneDNN's is reached by an operator that only some builds of torch have.
+on processors that BLAS is not tuned for. It is called through an operator that only some builds of torch have.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def _has_inner_product() -> bool:
-    """Whether this build of torch offers oneDNN's inner product, and oneDNN is switched on."""
+    """Whether this build of torch has oneDNN and its inner-product operator."""
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 

@@ -1,4 +1,4 @@
-"""Activations with a smooth step, each with its gradient.
+"""Sigmoid-like activations, each with its gradient.
 
     sigmoid:      y = σ(x) = 1/(1 + e^−x)                  ∂L/∂x = ∂L/∂y · y·(1 − y)
     tanh:         y = (e^x − e^−x)/(e^x + e^−x)            ∂L/∂x = ∂L/∂y · (1 − y²)
@@ -6,7 +6,7 @@
     SiLU, swish:  y = x·σ(x)                               ∂L/∂x = ∂L/∂y · (σ(x) + y·(1 − σ(x)))
     hard sigmoid: y = min(max(0, x + 3), 6)/6              hard swish:  y = x·min(max(0, x + 3), 6)/6
 
-The first three gradients need only the output y, which the next layer keeps anyway. (Tanh: LeCun et al., "Efficient
+The first three gradients need only the output y, which the next layer saves anyway. (Tanh: LeCun et al., "Efficient
 BackProp", 1998, section 4.4, and "Gradient-based learning applied to document recognition", 1998, appendix A. SiLU:
 Ramachandran, Zoph and Le, "Searching for activation functions", 2017. The hard ones: Howard et al., "Searching for
 MobileNetV3", 2019, section 5.2.)
@@ -20,7 +20,7 @@ from repronet.functional.function import differentiable, overridable
 from repronet.functional.precision import accumulation_dtype
 from repronet.functional.rectifier import relu6
 
-# tanh(20) is 1 to the last digit of float64, and e^40 overflows no type that is computed in.
+# tanh(20) is 1 to the last digit of float64, and e^40 does not overflow in any dtype used for computing.
 _TANH_IS_ONE = 20.0
 
 
@@ -38,10 +38,10 @@ def sigmoid_input_gradient(grad_output: Tensor, output: Tensor) -> Tensor:
 def tanh_forward(input: Tensor, amplitude: float = 1.0, slope: float = 1.0) -> Tensor:
     """y = A·tanh(S·x) = A·(e^{2Sx} − 1)/(e^{2Sx} + 1), any shape.
 
-    expm1 keeps every digit near 0, where e^{2Sx} − 1 would cancel; the clamp keeps ∞/∞ out for large x.
+    expm1 keeps every digit near 0, where e^{2Sx} − 1 would cancel; the clamp avoids ∞/∞ for large x.
     """
     x = input.to(accumulation_dtype(input.dtype))
-    t = torch.mul(x, 2 * slope).clamp_max_(2 * _TANH_IS_ONE).expm1_()  # in place: every pass over memory counts here
+    t = torch.mul(x, 2 * slope).clamp_max_(2 * _TANH_IS_ONE).expm1_()  # in place: memory passes dominate the cost
     y = t.div_(t + 2)
     return (y if amplitude == 1 else y.mul_(amplitude)).to(input.dtype)
 
@@ -58,7 +58,7 @@ def silu_forward(input: Tensor) -> Tensor:
 
 
 def silu_input_gradient(grad_output: Tensor, input: Tensor) -> Tensor:
-    """∂L/∂x = ∂L/∂y · (σ + x·σ·(1 − σ)), with σ = σ(x), computed anew to save its memory."""
+    """∂L/∂x = ∂L/∂y · (σ + x·σ·(1 − σ)), with σ = σ(x) recomputed to save memory."""
     x = input.to(accumulation_dtype(input.dtype))
     s = _sigmoid(x)
     return (grad_output * torch.addcmul(s, x * s, 1 - s)).to(grad_output.dtype)
@@ -93,12 +93,12 @@ def tanh(input: Tensor) -> Tensor:
 
 @overridable
 def scaled_tanh(input: Tensor, amplitude: float = 1.7159, slope: float = 2 / 3) -> Tensor:
-    """y = A·tanh(S·x), any shape; with LeCun's two numbers ±1 stay ±1, where the curvature is largest.
+    """y = A·tanh(S·x), any shape; LeCun's A and S map ±1 to ±1, where the curvature is largest.
 
     Args:
         input: integers and bool give the default floating type.
-        amplitude: A, the bound of y, not 0.
-        slope: S; the slope at 0 is A·S.
+        amplitude: A, the bound of y; not 0.
+        slope: S; the derivative at 0 is A·S.
 
     Raises:
         TypeError: for anything but a tensor and numbers.
@@ -117,8 +117,8 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """Sigmoid linear unit, or swish: y = x·σ(x), any shape, floating point.
 
     Args:
-        input: the numbers x.
-        inplace: write the result into `input` and return it. The gradient then keeps a copy of x.
+        input: x.
+        inplace: write the result into `input` and return it. A copy of x is then saved for the gradient.
 
     Raises:
         TypeError: for anything but a tensor.
@@ -131,7 +131,7 @@ def silu(input: Tensor, inplace: bool = False) -> Tensor:
 
 @overridable
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
-    """The sigmoid out of straight pieces: y = min(max(0, x + 3), 6)/6, any shape, floating point.
+    """Piecewise-linear sigmoid: y = min(max(0, x + 3), 6)/6, any shape, floating point.
 
     Raises:
         As `silu`.
@@ -147,9 +147,9 @@ def _hardsigmoid(input: Tensor) -> Tensor:
 
 @overridable
 def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
-    """Swish out of straight and square pieces: y = x·min(max(0, x + 3), 6)/6, any shape, floating point.
+    """Piecewise linear and quadratic swish: y = x·min(max(0, x + 3), 6)/6, any shape, floating point.
 
-    At the two joints, x = ±3, the gradient is that of the outer piece: 0 and 1.
+    At the two breakpoints x = −3 and x = 3 the gradient is that of the outer piece: 0 and 1.
 
     Raises:
         As `silu`.

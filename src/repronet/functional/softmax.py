@@ -1,4 +1,4 @@
-"""Numbers into probabilities, and into their logarithms, each with its gradient.
+"""Softmax and log softmax: scores to probabilities or their logarithms, each with its gradient.
 
     softmax:      p_i = e^{x_i} / Σ_j e^{x_j}              ∂L/∂x_i = p_i · (∂L/∂p_i − Σ_j ∂L/∂p_j · p_j)
     log softmax:  l_i = x_i − log Σ_j e^{x_j}              ∂L/∂x_i = ∂L/∂l_i − e^{l_i} · Σ_j ∂L/∂l_j
@@ -16,7 +16,7 @@ from repronet.functional.precision import accumulation_dtype
 
 
 def _below_largest(input: Tensor, dim: int) -> Tensor:
-    """x − max x along the dimension, in the type that sums are kept in."""
+    """x − max x along the dimension, in the dtype used for sums."""
     x = input.to(accumulation_dtype(input.dtype))
     return x - x.amax(dim, keepdim=True)
 
@@ -60,8 +60,8 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
 
     Args:
         input: any shape, floating point.
-        dim: the dimension that sums to 1. torch may guess one; here it must be said.
-        dtype: cast the input to this type first; then it may be of integers.
+        dim: the dimension along which the probabilities sum to 1. Unlike in torch, it must be given.
+        dtype: cast the input to this dtype first; the input may then be integers.
 
     Raises:
         TypeError: for arguments of the wrong kind.
@@ -73,12 +73,12 @@ def softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor
 
 @overridable
 def log_softmax(input: Tensor, dim: int, dtype: torch.dtype | None = None) -> Tensor:
-    """Logarithms of the softmax along one dimension: l_i = x_i − log Σ_j e^{x_j}; exact where p underflows.
+    """Logarithms of the softmax along one dimension: l_i = x_i − log Σ_j e^{x_j}; accurate even where p underflows.
 
     Args:
         input: any shape, floating point.
         dim: the dimension along which the probabilities sum to 1.
-        dtype: cast the input to this type first; then it may be of integers.
+        dtype: cast the input to this dtype first; the input may then be integers.
 
     Raises:
         As `softmax`.

@@ -5,12 +5,12 @@ Process r has m_r elements of a channel, with mean μ_r and Σ(x − μ_r)² = M
     μ = Σ m_r·μ_r / m,      σ² = Σ (M_r + m_r·(μ_r − μ)²) / m
 
 (Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979), so each
-counts by what it has, a process without an element not at all. The rest is as in `repronet.functional.norm`, with
+process is weighted by its number of elements, which may be 0. The rest is as in `repronet.functional.norm`, with
 
     ∂L/∂x = γ/√(σ² + ε) · (∂L/∂y − (Σ ∂L/∂y + x̂·Σ ∂L/∂y·x̂)/m),
 
-both sums over all processes and L the sum of their losses. The gradients of γ and β stay each process's own, since what
-averages gradients over processes adds them up like those of any weight.
+both sums over all processes and L the sum of their losses. Each process returns its own gradients of γ and β, since the
+code that averages gradients over processes adds them up like those of any weight.
 """
 
 from typing import Any
@@ -34,12 +34,12 @@ from repronet.functional.reductions import along_channels, elements
 
 
 def several_processes() -> bool:
-    """Whether this process is one of several that are connected."""
+    """Whether this process is one of several connected by `torch.distributed`."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def pooled_statistics(counts: Tensor, means: Tensor, sums: Tensor) -> tuple[int, Tensor, Tensor]:
-    """m, μ and σ² of m_r, μ_r and M_r: (P, 1), (P, C), (P, C) → a number, (C,), (C,)."""
+    """m, μ and σ² from m_r, μ_r and M_r: (P, 1), (P, C), (P, C) → a number, (C,), (C,)."""
     total = counts.sum()
     mean = (counts * means).sum(0) / total
     variance = (sums + counts * (means - mean).square()).sum(0) / total
@@ -47,7 +47,7 @@ def pooled_statistics(counts: Tensor, means: Tensor, sums: Tensor) -> tuple[int,
 
 
 def synchronized_statistics(input: Tensor) -> tuple[int, Tensor, Tensor]:
-    """How many elements a channel has in all processes, their mean and variance: (N, C, …) → a number, (C,), (C,)."""
+    """Elements per channel over all processes, their mean and variance: (N, C, …) → a number, (C,), (C,)."""
     own_mean, own_variance, _ = batch_statistics(input)
     count = elements(input) if input.numel() else 0
     own = torch.cat([own_mean.new_tensor([count]), own_mean, own_variance * count]).double()  # (1 + 2C,)
@@ -99,18 +99,18 @@ def synchronized_batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Normalise each channel by mean and variance over the batches of all processes, which call this in step.
+    """Normalise each channel by mean and variance over the batches of all processes, which must all call this together.
 
-    First derivatives alone; without `torch.distributed` connected it fails.
+    It has first derivatives only, and needs an initialised `torch.distributed` process group.
 
     Args:
-        input: (N, C, …), the process's own part of the batch; N may be 0.
-        running_mean, running_var: (C,), moved in place as by `repronet.functional.batch_norm`, alike in all processes.
+        input: (N, C, …), this process's part of the batch; N may be 0.
+        running_mean, running_var: (C,), updated in place as by `repronet.functional.batch_norm`, in every process.
         weight, bias: γ and β, (C,); None for 1 and 0.
 
     Raises:
-        ValueError: where all processes together have a single value per channel.
-        RuntimeError, NotImplementedError: for sizes or dtypes that do not go together.
+        ValueError: if all processes together have a single value per channel.
+        RuntimeError, NotImplementedError: for incompatible or unsupported sizes or dtypes.
     """
     check_operands(input, running_mean, running_var, weight, bias)
     dtype = accumulation_dtype(input.dtype)

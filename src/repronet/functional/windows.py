@@ -1,6 +1,6 @@
-"""Window geometry: which input elements each output of a convolution or a pool looks at.
+"""Window geometry: which input elements each output of a convolution or a pool depends on.
 
-One description, `Geometry`, serves every operator that slides a window; its lengths come in (height, width) pairs.
+One description, `Geometry`, serves every operator with a sliding window; its lengths are (height, width) pairs.
 Along one axis of an input of length W, with filter length F, padding P, stride S and dilation D, window number r covers
 the elements
 
@@ -8,11 +8,11 @@ the elements
 
 and there are (W − D·(F−1) − 1 + 2P)/S + 1 windows; for D = 1 this is the lecture's (W − F + 2P)/S + 1.
 
-Four views of the same windows, so that each operator takes the one that suits it:
+Four forms of the same windows, so that each operator can use the one that suits it:
 
-- `windows`: all of them at once, a view (N, C, Ho, Wo, kh, kw) without copying;
+- `windows`: all windows at once, a view (N, C, Ho, Wo, kh, kw) without copying;
 - `slices`: one shifted and strided image (N, C, Ho, Wo) per window element (a, b);
-- `im2col`: the columns of one matrix, so that a convolution is a matrix product;
+- `im2col`: windows as the columns of one matrix, so that a convolution is a matrix product;
 - `overlap_add` and `col2im`: the adjoints of `slices` and `im2col`, which carry gradients back to the input.
 """
 
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 
 def remembered(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Keep the results: a training asks for the same few every step. Not while torch.compile traces, which warns."""
+    """Cache the results: training repeats the same few calls. Not cached while torch.compile traces, which warns."""
     cached = lru_cache(maxsize=1024)(function)
 
     @wraps(function)
@@ -45,7 +45,7 @@ def remembered(function: Callable[Arguments, Result]) -> Callable[Arguments, Res
 
 
 def pair(value: IntOrPair, name: str) -> Pair:
-    """Read an argument that is one integer for both axes, or (height, width).
+    """Convert an argument that is one integer for both axes, or (height, width), to a pair.
 
     Raises:
         TypeError: for anything but integers.
@@ -64,9 +64,9 @@ def pair(value: IntOrPair, name: str) -> Pair:
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the windows of one layer lie; every pair is (height, width).
+    """The positions of a layer's windows; every pair is (height, width).
 
-    `ceil_mode` keeps a last window that runs over the edge, as long as it starts inside the input or its left padding.
+    `ceil_mode` keeps a last window that extends beyond the edge, if it starts inside the input or its left padding.
 
     Raises:
         RuntimeError: for a kernel, stride or dilation below 1, or a negative padding.
@@ -101,7 +101,7 @@ class Geometry:
         return [(a, b) for a in range(kh) for b in range(kw)]
 
     def fits(self, size: Pair) -> bool:
-        """Whether the windows end exactly at the edge: (W − F + 2P)/S is a whole number, nothing is left over."""
+        """Whether the windows end exactly at the edge: (W − F + 2P)/S is a whole number of at least 0."""
         return all(room >= 0 and room % s == 0 for room, s in zip(self._room(size), self.stride, strict=True))
 
     def output_size(self, size: Pair) -> Pair:
@@ -121,13 +121,13 @@ class Geometry:
         return rows, columns
 
     def transposed_size(self, size: Pair) -> Pair:
-        """Size of the smallest image on which so many windows lie: (n − 1)·S + D·(F−1) + 1 − 2P."""
+        """Size of the smallest image with this number of windows n along each axis: (n − 1)·S + D·(F−1) + 1 − 2P."""
         sides = zip(size, self.stride, self.span, self.padding, strict=True)
         rows, columns = ((n - 1) * s + f - 2 * p for n, s, f, p in sides)
         return rows, columns
 
     def receptive_field(self, field: Pair = (1, 1)) -> Pair:
-        """Side of the input region behind `field` neighbouring outputs: r(l−1) = s·r(l) + (f − s)."""
+        """Size of the input region that `field` neighbouring outputs depend on: r(l−1) = s·r(l) + (f − s)."""
         (sh, sw), (fh, fw) = self.stride, self.span
         return sh * field[0] + (fh - sh), sw * field[1] + (fw - sw)
 
@@ -145,14 +145,14 @@ class Geometry:
         return count - 1 if starts_outside else count
 
     def padded_size(self, size: Pair) -> Pair:
-        """Size of the smallest image that holds the left padding, the input and every window."""
+        """Size of the smallest image that contains the left padding, the input and every window."""
         last = zip(self.output_size(size), self.stride, self.span, strict=True)
         reach = tuple((n - 1) * s + f for n, s, f in last)
         return max(reach[0], size[0] + self.padding[0]), max(reach[1], size[1] + self.padding[1])
 
 
 def receptive_field(layers: Sequence[Geometry]) -> Pair:
-    """Input region that one output of a stack of layers sees, looking back from the last layer to the first."""
+    """Size of the input region that one output of a stack of layers depends on, computed from the last layer back."""
     field = (1, 1)
     for layer in reversed(layers):
         field = layer.receptive_field(field)
@@ -170,7 +170,7 @@ def size_in(shape: Sequence[int]) -> Pair:
 
 
 def of_images(operator: Callable[..., Tensor], input: Tensor, *args: Any) -> Tensor:
-    """Apply an operator on (N, C, H, W) to these, or to one image (C, H, W)."""
+    """Apply an operator for (N, C, H, W) to such an input, or to one image (C, H, W)."""
     return operator(input, *args) if input.dim() == 4 else operator(input.unsqueeze(0), *args).squeeze(0)
 
 
@@ -184,7 +184,7 @@ def pad(input: Tensor, geometry: Geometry, value: float = 0.0) -> Tensor:
 
 
 def windows(input: Tensor, geometry: Geometry, value: float = 0.0) -> Tensor:
-    """Every window of the padded input, a view: (N, C, H, W) → (N, C, Ho, Wo, kh, kw)."""
+    """A view of every window of the padded input: (N, C, H, W) → (N, C, Ho, Wo, kh, kw)."""
     (fh, fw), (sh, sw), (dh, dw) = geometry.span, geometry.stride, geometry.dilation
     strips = pad(input, geometry, value).unfold(2, fh, sh)  # (N, C, Ho, Wp, fh)
     spans = strips.unfold(3, fw, sw)  # (N, C, Ho, Wo, fh, fw)
@@ -192,7 +192,7 @@ def windows(input: Tensor, geometry: Geometry, value: float = 0.0) -> Tensor:
 
 
 def _slice(padded: Tensor, geometry: Geometry, output_size: Pair, a: int, b: int) -> Tensor:
-    """Element (a, b) of every window, a strided view: (N, C, Hp, Wp) → (N, C, Ho, Wo)."""
+    """A strided view of element (a, b) of every window: (N, C, Hp, Wp) → (N, C, Ho, Wo)."""
     (ho, wo), (sh, sw), (dh, dw) = output_size, geometry.stride, geometry.dilation
     rows = slice(a * dh, a * dh + (ho - 1) * sh + 1, sh)
     columns = slice(b * dw, b * dw + (wo - 1) * sw + 1, sw)
@@ -208,9 +208,9 @@ def slices(input: Tensor, geometry: Geometry, value: float = 0.0) -> Iterator[Te
 
 
 def overlap_add(pieces: Iterable[Tensor], size: Pair, geometry: Geometry) -> Tensor:
-    """Adjoint of `slices`: add every piece (N, C, Ho, Wo) where its slice was read; (N, C, H, W) of `size`.
+    """Adjoint of `slices`: add each piece (N, C, Ho, Wo) at the positions of its slice → (N, C, H, W), (H, W) = `size`.
 
-    Elements under several windows receive the sum of their pieces; what falls on the padding is dropped.
+    Elements in several windows receive the sum of their pieces; what lies on the padding is dropped.
     """
     output_size, (hp, wp) = geometry.output_size(size), geometry.padded_size(size)
     total: Tensor | None = None
@@ -218,7 +218,7 @@ def overlap_add(pieces: Iterable[Tensor], size: Pair, geometry: Geometry) -> Ten
     for (a, b), piece in zip(geometry.offsets, pieces, strict=True):
         if total is None:
             dtype = piece.dtype
-            # new_zeros, not zeros: under vmap the sum must carry the batch dimension of its pieces.
+            # new_zeros, not zeros: under vmap the sum must have the batch dimension of its pieces.
             total = piece.new_zeros((*piece.shape[:2], hp, wp), dtype=accumulation_dtype(dtype))
         _slice(total, geometry, output_size, a, b).add_(piece)
     assert total is not None  # a window has at least one element
@@ -229,7 +229,7 @@ def overlap_add(pieces: Iterable[Tensor], size: Pair, geometry: Geometry) -> Ten
 def im2col(input: Tensor, geometry: Geometry) -> Tensor:
     """Windows as the columns of one matrix: (N, C, H, W) → (C·kh·kw, N·Ho·Wo).
 
-    The batch lies in the columns, so that the whole batch is one matrix product rather than N small ones.
+    The batch is part of the columns, so that a whole batch is one matrix product instead of N small ones.
     """
     by_element = windows(input, geometry).permute(1, 4, 5, 0, 2, 3)  # (C, kh, kw, N, Ho, Wo)
     return by_element.flatten(3, 5).flatten(0, 2)  # (C·kh·kw, N·Ho·Wo)

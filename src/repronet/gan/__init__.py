@@ -1,1 +1,1 @@
-"""Generative adversarial networks, whose images a classifier may be trained with."""
+"""Generative adversarial networks, whose images can be added to the training images of a classifier."""

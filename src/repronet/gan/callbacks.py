@@ -1,4 +1,4 @@
-"""What is written while a GAN is trained: a row an epoch, and a sheet of images."""
+"""Records of GAN training: one row per epoch, and a sheet of generated images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from repronet.training.callbacks.history import Rows
 from repronet.training.callbacks.tensorboard import draw
 
 log = logging.getLogger("repronet.progress")
-COLUMNS = 10  # of a sheet
+COLUMNS = 10  # images per row of a sheet
 
 
 class GANHistory(Rows):
-    """A row an epoch with the losses' means and the judge's score; the best has the least Fréchet distance."""
+    """One row per epoch with mean losses and the judge's score; the best row has the lowest Fréchet distance."""
 
     def __init__(self, folder: Path, judge: Judge | None):
         super().__init__(folder)
@@ -32,7 +32,7 @@ class GANHistory(Rows):
 
     @property
     def best(self) -> dict[str, Any]:
-        """The row with the least distance, the earliest of equals; without a judge the last."""
+        """The row with the lowest distance, the earliest of equal ones; without a judge, the last row."""
         judged = [row for row in self.rows if row["frechet"] is not None]
         return min(judged, key=lambda row: row["frechet"]) if judged else self.rows[-1]
 
@@ -62,7 +62,7 @@ def epoch_line(row: dict[str, Any], epochs: int) -> str:
 
 
 class Sheets(pl.Callback):
-    """Draws the same codes in TensorBoard after every epoch: a row a class, or rows of any where none is asked for."""
+    """Draws images of the same codes in TensorBoard after every epoch, one row per class for conditional GANs."""
 
     def __init__(self, seed: int):
         self.seed = seed

@@ -1,6 +1,6 @@
 """The LightningModule: a generator and a discriminator, trained against each other in three ways.
 
-* dcgan: A. Radford et al. 2016 (arXiv:1511.06434), the loss of I. Goodfellow et al. 2014 that does not saturate
+* dcgan: A. Radford et al. 2016 (arXiv:1511.06434), with the non-saturating loss of I. Goodfellow et al. 2014
 * acgan: A. Odena, C. Olah, J. Shlens, "Conditional Image Synthesis with Auxiliary Classifier GANs", ICML 2017
 * bagan: G. Mariani et al., "BAGAN: Data Augmentation with Balancing GAN", 2018, arXiv:1803.09655
 """
@@ -28,12 +28,12 @@ AT_ONCE = 250  # images that are encoded or generated together
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of network is unless it is told otherwise.
+    """The default settings of a kind of GAN.
 
     Attributes:
-        norm: of the discriminator.
-        dropout: in the discriminator.
-        conditional: whether it makes images of a class that is asked for.
+        norm: normalization in the discriminator.
+        dropout: dropout rate in the discriminator.
+        conditional: whether it generates images of a requested class.
     """
 
     norm: str
@@ -45,17 +45,17 @@ KINDS = {"dcgan": Kind("batch", 0.0, False), "acgan": Kind("batch", 0.5), "bagan
 
 
 class GAN(pl.LightningModule):
-    """Generator G and discriminator D, with an Adam optimizer each and manual optimization.
+    """Generator G and discriminator D with manual optimization; each has an Adam optimizer, as has bagan's autoencoder.
 
-    With x real of class c, codes z ~ N(0, I), classes c' drawn evenly, and every loss a mean over the batch:
+    For real images x of class c, codes z ~ N(0, I), uniformly drawn classes c', and every loss a mean over the batch:
 
     dcgan: D has one score s.  L_D = −log σ(s(x)) − log(1 − σ(s(G(z)))),  L_G = −log σ(s(G(z))).
 
-    acgan: G takes [z, onehot(c')]; D has C more scores, for the classes, with cross-entropy H. To both losses come the
-    class losses: L_D + H(x, c) + H(G, c'),  L_G + H(G, c').
+    acgan: G takes [z, onehot(c')]; D has C more scores, for the classes, with cross-entropy H. The class losses are
+    added to both losses: L_D + H(x, c) + H(G, c'),  L_G + H(G, c').
 
     bagan: D has C + 1 scores, the last for "generated". L_D = H(x, c) + H(G, C) over one batch with 1/C as many
-    generated images as real ones; L_G = H(G, c'). G and the body of D begin as decoder and encoder E of an autoencoder,
+    generated images as real ones; L_G = H(G, c'). G and D's body start as decoder and encoder E of an autoencoder,
     trained for ``autoencoder_epochs`` with the loss ‖x − G(E(x))‖²; afterwards z ~ N(μ_c', Σ_c'), the mean and
     covariance of E(x) over the training images of the class (section 3).
 
@@ -64,16 +64,16 @@ class GAN(pl.LightningModule):
     Args:
         kind: a key of :data:`KINDS`.
         classes: C.
-        channels, size: of the images, (N, channels, size, size) from −1 to 1; size a power of 2.
-        latent: entries of z.
-        width: maps of the largest stage; a smaller stage has twice as many.
-        norm, dropout: in the discriminator; norm "batch", "spectral" or "none"; None: the kind's.
+        channels, size: of the images, (N, channels, size, size) from −1 to 1; size is a power of 2, at least 8.
+        latent: number of entries of z.
+        width: feature maps at the highest resolution; each halving of the resolution doubles their number.
+        norm, dropout: of the discriminator; norm: "batch", "spectral" or "none"; None: the default of the kind.
         layers: "custom" or "torch".
-        lr, beta1: of both optimizers; 0.0002 and 0.5 are DCGAN's and AC-GAN's.
-        autoencoder_epochs: of bagan.
+        lr, beta1: of all optimizers; DCGAN and AC-GAN use 0.0002 and 0.5.
+        autoencoder_epochs: for bagan only.
 
     Raises:
-        UserError: for a size that is no power of 2.
+        UserError: for a size that is not a power of 2, or below 8.
     """
 
     means: Tensor  # μ (C, L) and Σ^½ (C, L, L) of bagan
@@ -113,20 +113,20 @@ class GAN(pl.LightningModule):
             self.register_buffer("factors", torch.eye(latent).repeat(classes, 1, 1))
         self.real_or_not, self.which = family.BCEWithLogitsLoss(), family.CrossEntropyLoss()
         self.losses = nn.ModuleDict({name: MeanMetric() for name in ("discriminator", "generator", "autoencoder")})
-        for _, metric in self._means():  # those of a run that is resumed within an epoch go on
+        for _, metric in self._means():  # in checkpoints, so that a run resumed within an epoch continues them
             metric.persistent(True)
 
     @property
     def conditional(self) -> bool:
-        """Whether it makes images of a class that is asked for."""
+        """Whether it generates images of a requested class."""
         return KINDS[self.kind].conditional
 
     def forward(self, labels: Tensor, drawn: torch.Generator | None = None) -> Tensor:
-        """Images (N, C, S, S) from −1 to 1 of the classes ``labels`` (N,), which dcgan does not look at."""
+        """Images (N, C, S, S) from −1 to 1 of the classes ``labels`` (N,); dcgan ignores the classes."""
         return self.generator(self.codes(labels, drawn))
 
     def codes(self, labels: Tensor, drawn: torch.Generator | None = None) -> Tensor:
-        """What the generator makes images of ``labels`` (N,) from, (N, L); noise is drawn on the CPU."""
+        """The generator's input (N, L) for images of the classes ``labels`` (N,); noise is drawn on the CPU."""
         noise = torch.randn(len(labels), self.latent, generator=drawn).to(labels.device)  # (N, L)
         if self.kind == "acgan":
             return torch.cat((noise, F.one_hot(labels, self.classes).to(noise.dtype)), dim=1)  # (N, L + C)
@@ -151,7 +151,7 @@ class GAN(pl.LightningModule):
             self._compete(images, labels)
 
     def _compete(self, images: Tensor, labels: Tensor) -> None:
-        """A step of the discriminator, then one of the generator on the same generated images."""
+        """One step of the discriminator, then one of the generator with the same generated images."""
         for_generator, for_discriminator, *_ = self._optimizers()
         wanted = torch.randint(self.classes, labels.shape).to(labels.device)
         made = self(wanted)  # (N, C, S, S)
@@ -163,7 +163,7 @@ class GAN(pl.LightningModule):
         self.untoggle_optimizer(for_generator)
 
     def discriminator_loss(self, images: Tensor, labels: Tensor, made: Tensor, wanted: Tensor) -> Tensor:
-        """L_D of real images (N, C, S, S) of classes ``labels`` and generated ones of ``wanted``."""
+        """L_D for real images (N, C, S, S) of the classes ``labels`` and generated images of the classes ``wanted``."""
         if self.kind == "bagan":
             made = made[: -(-len(made) // self.classes)]
             generated = torch.full((len(made),), self.classes, device=labels.device)
@@ -175,7 +175,7 @@ class GAN(pl.LightningModule):
         return loss
 
     def generator_loss(self, made: Tensor, wanted: Tensor) -> Tensor:
-        """L_G of generated images (N, C, S, S) of the classes ``wanted``."""
+        """L_G for generated images (N, C, S, S) of the classes ``wanted``."""
         scores = self.discriminator(made)
         if self.kind == "bagan":
             return self.which(scores, wanted)
@@ -183,7 +183,7 @@ class GAN(pl.LightningModule):
         return loss + self.which(scores[:, 1:], wanted) if self.kind == "acgan" else loss
 
     def _named(self, scores: Tensor, real: bool) -> Tensor:
-        """The loss of images that should be taken for real, or for generated."""
+        """The loss of images that should be classified as real, or as generated if ``real`` is False."""
         return self.real_or_not(scores[:, 0], torch.full_like(scores[:, 0], float(real)))
 
     def _optimizers(self) -> list[LightningOptimizer]:
@@ -200,7 +200,7 @@ class GAN(pl.LightningModule):
         if self.trainer.fit_loop.epoch_loop.batch_idx % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             value = loss.item()
             self.trainer.progress_bar_metrics[name] = value
-            for logger in self.trainer.loggers:  # at once: what self.log gathers would die with a killed process
+            for logger in self.trainer.loggers:  # at once: values in self.log are lost if the process is killed
                 logger.log_metrics({f"train/{name}": value}, step=step)
 
     def _means(self) -> Iterator[tuple[str, MeanMetric]]:
@@ -209,7 +209,7 @@ class GAN(pl.LightningModule):
             yield name, metric
 
     def mean_losses(self) -> dict[str, float | None]:
-        """The means over the epoch's batches so far; None of a loss that had no part in them."""
+        """The mean losses over the epoch's batches so far; None for a loss that was not used."""
         return {name: float(metric.compute()) if metric.update_called else None for name, metric in self._means()}
 
     def on_train_epoch_start(self) -> None:
@@ -226,7 +226,7 @@ class GAN(pl.LightningModule):
 
     @torch.no_grad()
     def fit_codes(self, images: list[Tensor], labels: Tensor) -> None:
-        """Take μ_c and Σ_c^½ of the codes of images (N, C, S, S), in parts; a class without images keeps N(0, I)."""
+        """Compute μ_c and Σ_c^½ from the codes of image parts (N, C, S, S); a class without images keeps N(0, I)."""
         self.eval()
         codes = torch.cat([self.to_code(self.discriminator.body(part)) for part in images]).double()  # (N, L)
         self.train()
@@ -234,13 +234,13 @@ class GAN(pl.LightningModule):
             of_class = codes[labels == label]
             mean = of_class.mean(dim=0)
             spread = (of_class - mean).T @ (of_class - mean) / max(len(of_class) - 1, 1)  # (L, L)
-            values, vectors = torch.linalg.eigh(spread)  # of fewer images than entries Σ has no Cholesky factor
+            values, vectors = torch.linalg.eigh(spread)  # with fewer images than entries, Σ has no Cholesky factor
             self.means[label] = mean.float()
             self.factors[label] = (vectors * values.clamp_min(0).sqrt()).float()
 
     @torch.no_grad()
     def images(self, labels: Tensor, drawn: torch.Generator) -> Tensor:
-        """Generated images of the classes ``labels`` (N,), uint8 (N, C, S, S), by running statistics of batch norm."""
+        """Generated images of the classes ``labels`` (N,), uint8 (N, C, S, S), with batch norm's running statistics."""
         training = self.training
         self.eval()
         made = [self(part, drawn) for part in labels.to(self.device).split(AT_ONCE)]

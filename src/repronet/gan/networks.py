@@ -1,7 +1,7 @@
-"""Generator and discriminator of DCGAN (Radford et al. 2016, section 3), which AC-GAN and BAGAN share here.
+"""Generator and discriminator of DCGAN (Radford et al. 2016, section 3), also used here for AC-GAN and BAGAN.
 
 A. Radford, L. Metz, S. Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
-Networks", ICLR 2016, arXiv:1511.06434. Spectral normalization in place of batch norm in the discriminator: T. Miyato et
+Networks", ICLR 2016, arXiv:1511.06434. Spectral normalization instead of batch norm in the discriminator: T. Miyato et
 al., "Spectral Normalization for Generative Adversarial Networks", ICLR 2018, arXiv:1802.05957.
 """
 
@@ -19,10 +19,10 @@ from repronet.errors import UserError
 
 
 def stages_for(size: int) -> int:
-    """How often 4×4 is doubled to ``size``.
+    """The number of doublings from 4×4 to ``size``.
 
     Raises:
-        UserError: where it is not doubled to it.
+        UserError: when ``size`` is not a power of 2, or below 8.
     """
     if not is_side(size):
         raise UserError(f"size={size}: must be a power of 2 of at least 8, such as 32")
@@ -32,8 +32,8 @@ def stages_for(size: int) -> int:
 class Generator(nn.Module):
     """Codes (N, L) → images (N, C, S, S) from −1 to 1.
 
-    project (L → 2ᵏ⁻¹·width × 4×4), batch norm, ReLU; then k times: transposed convolution 4×4, stride 2, with half the
-    maps, batch norm, ReLU; the last one has C maps, no norm, and tanh. k = log₂(S/4).
+    Projection (L → 2ᵏ⁻¹·width × 4×4), batch norm, ReLU; then k times: 4×4 transposed convolution, stride 2, with half
+    the maps, batch norm, ReLU; the last one has C maps, no norm, and tanh. k = log₂(S/4).
     """
 
     def __init__(self, codes: int, channels: int, size: int, width: int, layers: ModuleType = repronet.layers):
@@ -55,7 +55,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, C, S, S) → ``outputs`` scores (N, outputs).
 
-    k times: convolution 4×4, stride 2, norm (but not in the first, section 3), leaky ReLU 0.2, dropout; then linear.
+    k times: 4×4 convolution, stride 2, norm (first: no batch norm, section 3), leaky ReLU 0.2, dropout; then linear.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Discriminator(nn.Module):
 
 @torch.no_grad()
 def dcgan_initial(module: nn.Module) -> None:
-    """Weights from N(0, 0.02²) (section 4), batch norm's from N(1, 0.02²) as in the authors' release; biases 0."""
+    """Initialize weights from N(0, 0.02²) (section 4), batch norm's from N(1, 0.02²) as the authors' code; biases 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
         nn.init.normal_(module.weight, float(isinstance(module, nn.BatchNorm2d)), 0.02)
         if module.bias is not None:

@@ -1,4 +1,4 @@
-"""A trained GAN, and training images that it adds to real ones."""
+"""Loading a trained GAN, and adding its images to real training images."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from repronet.gan.module import GAN
 from repronet.training.checkpoints import read_checkpoint
 
 KEY = "augmentation.generator"
-SPLITS = ("name", "val", "test", "split_seed", "folds", "fold")  # keys of data that say which images train
+SPLITS = ("name", "val", "test", "split_seed", "folds", "fold")  # data keys that select the training images
 
 
 @dataclass(frozen=True)
 class TrainedGAN:
-    """The best weights of a run of ``repronet gan train``, with the classes that it knows."""
+    """The best weights of a run of ``repronet gan train``, with the names of its classes."""
 
-    folder: Path  #: of the run
+    folder: Path  #: the run folder
     gan: GAN
     classes: tuple[str, ...]
     channels: int
-    data: dict[str, Any]  #: the keys of its data
+    data: dict[str, Any]  #: the run's config of the dataset
 
 
 def of_run(folder: Path) -> TrainedGAN:
-    """The GAN in a run folder.
+    """Load the GAN of a run folder.
 
     Raises:
-        UserError: when there is none, or it is damaged, or a classifier's run, or makes no images by class.
+        UserError: when there is none, or it is damaged, or the run is a classifier's, or the GAN is not conditional.
     """
     path = runs.require_run(folder, runs.BEST, KEY)
     content = read_checkpoint(path)
@@ -57,10 +57,10 @@ def of_run(folder: Path) -> TrainedGAN:
 
 
 def require_same_split(found: TrainedGAN, data: Mapping[str, Any]) -> None:
-    """Refuse a GAN that was trained on another split: it could show images like those of validation and test.
+    """Refuse a GAN that was trained on another split: its images could resemble validation and test images.
 
     Args:
-        data: the keys of the dataset.
+        data: the config of the dataset.
     """
     for key in SPLITS:
         there, here, folder = found.data.get(key), data.get(key), found.folder
@@ -71,16 +71,16 @@ def require_same_split(found: TrainedGAN, data: Mapping[str, Any]) -> None:
 
 
 def with_generated(images: ImageDataset, found: TrainedGAN, share: float | None, seed: int) -> ImageDataset:
-    """The dataset with generated training images behind the real ones.
+    """The dataset with generated training images appended to the real ones.
 
     Args:
         found: the GAN.
-        share: of each class's images that are generated then; None: as many as make all classes as large as the
-            largest.
-        seed: of the codes.
+        share: of each class's images in the result, the fraction that is generated; None: as many as bring every
+            class to the size of the largest.
+        seed: the seed of the codes.
 
     Raises:
-        UserError: when the GAN is of other classes or another size than the training images.
+        UserError: when classes, channels or size differ from the GAN's, or images are multi-label or not in memory.
     """
     train, folder = images.train, found.folder
     if not isinstance(train, Split) or images.multilabel:

@@ -1,4 +1,4 @@
-"""How good generated images are, by a network that was trained on real ones."""
+"""Scoring generated images with a classifier that was trained on real images."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from repronet.gan.module import GAN
 from repronet.training.classifier import Classifier
 from repronet.visualization.embedding import features_and_scores
 
-MOST = 2000  # images of each kind
-AT_ONCE = 100  # images
+MOST = 2000  # real images, and as many generated ones
+AT_ONCE = 100  # images per forward pass
 
 
 def frechet_distance(real: Tensor, made: Tensor) -> float:
-    """‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets of features (N, D) and (N', D), by torchmetrics.
+    """‖μ − μ'‖² + tr(Σ + Σ' − 2(ΣΣ')^½) of two sets of features (N, D) and (N', D), from torchmetrics.
 
     M. Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium", NeurIPS 2017,
-    equation 6. With Inception-v3's features it is the FID; with another network's it is comparable only to its own.
+    equation 6. With Inception-v3's features it is the FID; values from other networks compare only with their own.
     """
-    from torchmetrics.image.fid import FrechetInceptionDistance  # a second's import
+    from torchmetrics.image.fid import FrechetInceptionDistance  # an import of about a second
 
     given = nn.Identity()
     given.num_features = real.shape[1]  # type: ignore[assignment]
@@ -35,11 +35,11 @@ def frechet_distance(real: Tensor, made: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Score:
-    """What a judge says of generated images.
+    """A judge's score of generated images.
 
     Attributes:
-        frechet: their distance from real ones, in the features before the judge's last layer; lower is better.
-        recognized: the share that the judge takes for the class that was asked for; None where none was.
+        frechet: Fréchet distance to real images, in the features before the judge's last layer; lower is better.
+        recognized: fraction that the judge assigns to the requested class; None for a GAN that is not conditional.
         by_class: the same for each class.
     """
 
@@ -52,9 +52,9 @@ class Judge:
     """Scores a GAN with a classifier, against real images.
 
     Args:
-        classifier: trained on real images, of these classes at least.
-        real: uint8 (N, C, H, W), of which the GAN has seen none.
-        classes: their names in the order of the labels.
+        classifier: a classifier trained on real images, at least of these classes.
+        real: uint8 (N, C, H, W), images that the GAN was not trained on.
+        classes: the names of the classes, in the order of the labels.
 
     Raises:
         UserError: when the classifier does not know one of the classes, or there are fewer than two real images.
@@ -74,7 +74,7 @@ class Judge:
         self.real = self._looked_at(real[: self.count])[0]
 
     def score(self, gan: GAN) -> Score:
-        """Of as many generated images as there are real ones, the same codes every time."""
+        """Score as many generated images as there are real ones, from the same codes every time."""
         labels = torch.arange(self.count) % len(self.classes)
         made = gan.images(labels, counter_generator("judge", self.seed)).cpu()
         seen, answers = self._looked_at(made)
@@ -82,13 +82,13 @@ class Judge:
         if not gan.conditional:
             return Score(distance, None, {})
         right = (answers == self.numbers[labels]).double()
-        asked = enumerate(self.classes[: self.count])  # of fewer images than classes, the last have none
+        asked = enumerate(self.classes[: self.count])  # with fewer images than classes, the last classes have none
         by_class = {name: float(right[labels == number].mean()) for number, name in asked}
         return Score(distance, float(right.mean()), by_class)
 
     @torch.no_grad()
     def _looked_at(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """The judge's features (N, D) and answers (N,) for images, uint8 (N, C, H, W)."""
+        """The judge's features (N, D) and predicted classes (N,) for images, uint8 (N, C, H, W)."""
         network, transform, found = self.classifier.network, self.classifier.transform, []
         for part in images.split(AT_ONCE):
             found.append(features_and_scores(network, torch.stack([transform(image) for image in part])))

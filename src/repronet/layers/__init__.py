@@ -1,9 +1,9 @@
 """Layers with torch.nn's names, signatures, defaults and state_dict keys, computed by repronet.functional.
 
-`repronet.layers` can stand wherever `torch.nn` stands in our models. Every layer that torch.nn has too is a subclass of
+`repronet.layers` can replace `torch.nn` everywhere in our models. Every layer that torch.nn has too is a subclass of
 torch's, which keeps its initialisation, parameters and repr, and replaces its computation. Containers, which compute
-nothing, are torch.nn's own. A name that is not here is missing on purpose: falling back to a vendor's layer would go
-unseen. `convert` puts any other network on these layers.
+nothing, are torch.nn's own. Other names are missing on purpose: a silent fallback to a vendor's layer would go
+unnoticed. `convert` changes the layers of any other network to these.
 """
 
 from torch.nn import Flatten, Identity, Module, ModuleList, Sequential

@@ -1,4 +1,4 @@
-"""Activation layers. Where a layer has an `algorithm`, it names how to compute, and may be set at any time."""
+"""Activation layers. A layer's `algorithm`, if it has one, chooses how it computes and can be set at any time."""
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ class LeakyReLU(Layer, torch.nn.LeakyReLU):
 
 
 class PReLU(Layer, torch.nn.PReLU):
-    """torch.nn.PReLU computed by `repronet.functional.prelu`: (N, C, …), one learnt slope or one a channel."""
+    """torch.nn.PReLU computed by `repronet.functional.prelu`: (N, C, …), one learnt slope or one per channel."""
 
     def forward(self, input: Tensor) -> Tensor:
         return prelu(input, self.weight)
@@ -61,7 +61,7 @@ class Tanh(Layer, torch.nn.Tanh):
 
 
 class ScaledTanh(Layer):
-    """LeCun's 1.7159·tanh(2x/3), `repronet.functional.scaled_tanh`: any shape. torch has no layer of this kind."""
+    """LeCun's 1.7159·tanh(2x/3) by `repronet.functional.scaled_tanh`: any shape. torch has no such layer."""
 
     def __init__(self, amplitude: float = 1.7159, slope: float = 2 / 3):
         super().__init__()
@@ -76,7 +76,7 @@ class ScaledTanh(Layer):
 
 
 class SiLU(Layer, torch.nn.SiLU):
-    """torch.nn.SiLU, or swish, computed by `repronet.functional.silu`: any shape."""
+    """torch.nn.SiLU (swish) computed by `repronet.functional.silu`: any shape."""
 
     def forward(self, input: Tensor) -> Tensor:
         return silu(input, self.inplace)
@@ -97,9 +97,9 @@ class Hardswish(Layer, torch.nn.Hardswish):
 
 
 class Maxout(Layer):
-    """Largest of neighbouring channels, `repronet.functional.maxout`: (N, C, …) → (N, C/pool_size, …).
+    """Maximum of neighbouring channels by `repronet.functional.maxout`: (N, C, …) → (N, C/pool_size, …).
 
-    torch has no layer of this kind.
+    torch has no such layer.
     """
 
     def __init__(self, pool_size: int, dim: int = 1):

@@ -11,7 +11,7 @@ from repronet.layers.has_algorithm import HasAlgorithm
 class Conv2d(HasAlgorithm, torch.nn.Conv2d):
     """torch.nn.Conv2d computed by `repronet.functional.conv2d`: (N, C, H, W) → (N, O, Ho, Wo).
 
-    `algorithm` names how, see there; it may be set at any time.
+    `algorithm` is that function's argument; it can be set at any time.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -20,7 +20,7 @@ class Conv2d(HasAlgorithm, torch.nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         padding = self.padding
         if self.padding_mode != "zeros":
-            # Reflected, replicated or circular borders are laid around the input first; no zeros are left to add.
+            # Pad the input with its reflected, replicated or circular border first; then no zero padding is needed.
             input = torch.nn.functional.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
         return conv2d(input, weight, bias, self.stride, padding, self.dilation, self.groups, self.algorithm)
@@ -29,7 +29,7 @@ class Conv2d(HasAlgorithm, torch.nn.Conv2d):
 class ConvTranspose2d(HasAlgorithm, torch.nn.ConvTranspose2d):
     """torch.nn.ConvTranspose2d computed by `repronet.functional.conv_transpose2d`: (N, C, H, W) → (N, O, Ho, Wo).
 
-    `algorithm` names how, see there; it may be set at any time. `output_size`, given to a call, takes the place of the
+    `algorithm` is that function's argument; it can be set at any time. An `output_size` given to a call replaces the
     layer's `output_padding`.
     """
 

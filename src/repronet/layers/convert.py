@@ -1,4 +1,4 @@
-"""Put the layers of any network on this project's computation, or back on torch's, in place."""
+"""Convert the layers of any network to this project's, or back to torch's, in place."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 @cache
 def _ours() -> dict[str, Class]:
-    """Every layer that `repronet.layers` computes, by name; its containers are torch's."""
+    """Every layer class of `repronet.layers` by name, without the classes that are torch's own, such as containers."""
     named = {name: getattr(repronet.layers, name) for name in repronet.layers.__all__}
     return {
         name: found
@@ -31,28 +31,28 @@ def _ours() -> dict[str, Class]:
 
 @cache
 def _pairs() -> dict[Class, Class]:
-    """torch.nn's class: ours of the same name, a subclass of it."""
+    """Map each torch.nn class to ours of the same name, which is a subclass of it."""
     return {getattr(nn, name): ours for name, ours in _ours().items() if hasattr(nn, name)}
 
 
 def convert(model: nn.Module, to: str = "custom") -> nn.Module:
-    """Swap the layers of a network, in place, and return it.
+    """Replace the layers of a network by this project's, or by torch's, in place, and return it.
 
-    Every module that is exactly one of torch.nn's layers becomes ours of that name, or the other way round. Only the
+    Every module whose class is exactly a torch.nn layer becomes ours of the same name, or the other way round. Only the
     class changes: parameters and their parametrizations, buffers, hooks, names, state-dict keys, optimizers that hold
-    the parameters, and modules that stand in two places stay as they are. Going back to torch drops each layer's
+    the parameters, and modules used in several places stay as they are. Converting to torch drops each layer's
     `algorithm`.
 
-    What a network computes by calling functions itself stays the vendor's. So do subclasses that others made, and a
-    layer whose `forward` was replaced; `unconverted` names those with parameters or buffers. torch.fx's fusion and
-    quantization look layers up by their exact class and know torch's alone: go to "torch" before them.
+    Not converted are functions that a network calls directly, subclasses of torch's layers from other libraries, and
+    layers whose `forward` was replaced; `unconverted` names the layers with parameters or buffers. torch.fx's fusion
+    and quantization look layers up by exact class and know only torch's: convert to "torch" before using them.
 
     Args:
-        model: any network, torchvision's or timm's or your own.
+        model: any network, from torchvision or timm or your own.
         to: "custom" for this project's layers, "torch" for torch.nn's.
 
     Raises:
-        TypeError: if `model` is no module, a state dict for instance.
+        TypeError: if `model` is not a module, but for instance a state dict.
         ValueError: for any other `to`.
     """
     if not isinstance(model, nn.Module):
@@ -69,7 +69,7 @@ def convert(model: nn.Module, to: str = "custom") -> nn.Module:
 
 
 def _swap(module: nn.Module, classes: Mapping[Class, Class]) -> None:
-    """Give the module the class that stands for its own, if there is one and it would be what computes."""
+    """Replace the module's class by its counterpart, if there is one and the class's own `forward` is in use."""
     before = parametrize.type_before_parametrizations(module)
     after = classes.get(before)
     if after is None or _has_own_forward(module):
@@ -80,23 +80,23 @@ def _swap(module: nn.Module, classes: Mapping[Class, Class]) -> None:
 
 
 def _parametrized(injected: Class, base: Class) -> Class:
-    """The class that parametrize made for one module, with its properties, over another base.
+    """A copy of the class that parametrize made for one module, with its properties, but with another base.
 
-    A new one, not the same with its bases replaced: copies of the module share the class.
+    It is a new class, since copies of the module share the old one, whose bases must stay as they are.
     """
     return type(f"Parametrized{base.__name__}", (base,), dict(vars(injected)))
 
 
 def _has_own_forward(module: nn.Module) -> bool:
-    """Whether someone laid a function over the class's, as libraries do that wrap modules."""
+    """Whether the module has a `forward` of its own over the class's, as set by libraries that wrap modules."""
     return "forward" in vars(module)
 
 
 def unconverted(model: nn.Module) -> list[tuple[str, str]]:
     """Name and class of every layer with parameters or buffers that this project does not compute.
 
-    A layer here is a module without children, or one that torch.nn or a library made out of torch.nn's layers, as timm
-    made its normalisation with an activation inside.
+    A layer here is a module without children, or one whose class is, or is derived from, a torch.nn layer (not a
+    container), such as timm's normalisation layers that contain an activation.
     """
     return [
         (name, type(module).__name__)
@@ -112,7 +112,7 @@ def _holds_tensors(module: nn.Module) -> bool:
 
 def _is_layer(name: str, module: nn.Module) -> bool:
     if "parametrizations" in name.split("."):
-        return False  # computes a weight
+        return False  # a parametrization, which computes a weight
     bases = [base for base in type(module).__mro__ if base is not nn.Module]
     from_torch = any(base.__module__.startswith("torch.nn.modules.") for base in bases)
     return next(module.children(), None) is None or (from_torch and not isinstance(module, _CONTAINERS))
@@ -123,10 +123,10 @@ def _is_ours(module: nn.Module) -> bool:
 
 
 def set_algorithm(model: nn.Module, algorithm: str) -> None:
-    """Set `algorithm` on every layer of ours in the network that has a choice; torch's layers have none.
+    """Set `algorithm` on every layer of ours in the network that has this attribute; torch's layers do not have it.
 
     Raises:
-        ValueError: for an unknown name, or where a network has no such layer and "auto" is not meant.
+        ValueError: for an unknown name, or for any but "auto" if the network has no such layer.
     """
     require_algorithm(algorithm)
     found = [module for module in model.modules() if isinstance(module, HasAlgorithm)]

@@ -15,7 +15,7 @@ class Dropout(Layer, torch.nn.Dropout):
 
 
 class Dropout2d(Layer, torch.nn.Dropout2d):
-    """torch.nn.Dropout2d computed by `repronet.functional.dropout2d`: (N, C, H, W), whole maps."""
+    """torch.nn.Dropout2d computed by `repronet.functional.dropout2d`: (N, C, H, W), drops whole maps."""
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout2d(input, self.p, self.training, self.inplace)

@@ -1,6 +1,6 @@
-"""Register our layers with tools that look a layer up by its exact class, as captum's LRP and thop's counters do.
+"""Register our layers with tools that look layers up by their exact class, such as captum's LRP and thop's counters.
 
-Such a tool knows only torch.nn's classes: it counts nothing for a subclass, or refuses it.
+Such a tool knows only torch.nn's classes: it ignores a subclass or refuses it.
 """
 
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-# Module and name of each table: a dict by class, or a list of classes.
+# Module and name of each table: a dict with classes as keys, or a list of classes.
 _TABLES = (
     ("captum._utils.sample_gradient", "SUPPORTED_MODULES"),
     ("captum.attr._core.deep_lift", "SUPPORTED_NON_LINEAR"),
@@ -19,7 +19,7 @@ _TABLES = (
 
 
 def enter(ours: type[nn.Module]) -> None:
-    """Treat our class as torch.nn's of the same name in the tables of all tools that are imported by now."""
+    """Add our class, as torch.nn's of the same name, to the tables of all tools that are already imported."""
     theirs = getattr(nn, ours.__name__, None)
     for module, name in _TABLES:
         table: Any = getattr(sys.modules.get(module), name, ())

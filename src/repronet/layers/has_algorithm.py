@@ -1,4 +1,4 @@
-"""What the layers have in common that can be computed in several ways."""
+"""Base class of the layers that can be computed by several algorithms."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from repronet.layers.layer import Layer
 
 
 def require_algorithm(name: str) -> None:
-    """Refuse a name that no operator knows.
+    """Refuse an unknown algorithm name.
 
     Raises:
-        ValueError: for such a name, with those that there are.
+        ValueError: for such a name; the message lists the known ones.
     """
     if name not in ALGORITHMS:
         raise ValueError(f"algorithm must be one of {', '.join(ALGORITHMS)}, got {name!r}")
 
 
 class HasAlgorithm(Layer):
-    """Stands before torch's layer among the bases: takes `algorithm`, which may also be set at any time.
+    """Base class to put before torch's layer: adds the argument and attribute `algorithm`, which can be set any time.
 
     Raises:
         ValueError: for an unknown name.
@@ -30,7 +30,7 @@ class HasAlgorithm(Layer):
     __signature__: Signature
 
     def __init_subclass__(cls, **kwargs: Any):
-        """Tells who asks for the signature, as editors and torch.nn.utils.skip_init do, that of torch and ours."""
+        """Set the signature that editors and torch.nn.utils.skip_init read: torch's arguments and `algorithm`."""
         super().__init_subclass__(**kwargs)
         order = [base for base in cls.__mro__ if "__init__" in vars(base)]
         if order[0] is HasAlgorithm:
@@ -46,6 +46,6 @@ class HasAlgorithm(Layer):
         self.algorithm = algorithm
 
     def extra_repr(self) -> str:
-        """As torch's layer, and the algorithm unless it is "auto"."""
+        """Torch's text, followed by the algorithm unless it is "auto"."""
         chosen = "" if self.algorithm == "auto" else f"algorithm={self.algorithm}"
         return ", ".join(part for part in (super().extra_repr(), chosen) if part)

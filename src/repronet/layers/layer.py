@@ -1,4 +1,4 @@
-"""What torch's tools for whole networks meet in every layer of ours."""
+"""Base class of all our layers, which makes them work with torch's tools for whole networks."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -11,10 +11,10 @@ from repronet.layers import exact_types
 
 
 class Layer(nn.Module):
-    """Stands before torch's layer among the bases.
+    """Base class to put before torch's layer.
 
-    torch.fx records the layer as one node, as it records torch's own; the graph then still knows training from
-    evaluation. torch.jit.script, which compiles the text of what it calls, is refused.
+    torch.fx records the layer as one node, as it records torch's own, so that the graph still distinguishes training
+    from evaluation. torch.jit.script, which compiles the source text of the functions it calls, is refused.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -27,7 +27,7 @@ class Layer(nn.Module):
             exact_types.enter(cls)
         return super().__new__(cls)
 
-    def __prepare_scriptable__(self) -> NoReturn:  # torch.jit.script asks for it
+    def __prepare_scriptable__(self) -> NoReturn:  # called by torch.jit.script
         name = type(self).__name__
         raise NotImplementedError(f"torch.jit.script cannot compile {name}; use torch.jit.trace or torch.export")
 

@@ -13,11 +13,11 @@ from repronet.layers.layer import Layer
 class LocallyConnected2d(Layer):
     """`repronet.functional.locally_connected2d`: (N, C, H, W) → (N, O, Ho, Wo), with weights for each position.
 
-    Weights and biases are drawn as torch.nn.Conv2d draws its own: evenly between ±1/√(C·kh·kw).
+    Weights and biases are initialised as in torch.nn.Conv2d: uniformly between ±1/√(C·kh·kw).
 
     Args:
         in_channels, out_channels: C and O.
-        input_size: H and W, which fix the number of positions.
+        input_size: H and W, one integer or (height, width), which fix the number of positions.
         kernel_size, stride, padding, dilation: one integer, or (height, width).
         bias: whether every output has a bias.
     """
@@ -43,7 +43,7 @@ class LocallyConnected2d(Layer):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights."""
+        """Draw new weights and biases."""
         bound = 1 / math.sqrt(math.prod(self.weight.shape[1:4]))  # C·kh·kw inputs for each output
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)

@@ -1,4 +1,4 @@
-"""Losses as layers: of scores (N, C, …) and targets, () or without reduction one number an example or element."""
+"""Losses as layers: from scores (N, C, …) and targets to (), or without reduction one number per example or element."""
 
 import torch
 from torch import Tensor
@@ -57,9 +57,9 @@ class MSELoss(Layer, torch.nn.MSELoss):
 
 
 class RBFLoss(Layer):
-    """LeNet-5's criterion, `repronet.functional.rbf_loss`: negated distances (N, C, …) and labels (N, …).
+    """LeNet-5's criterion by `repronet.functional.rbf_loss`: negated distances (N, C, …) and labels (N, …).
 
-    torch has no layer of this kind.
+    torch has no such layer.
     """
 
     def __init__(self, rubbish: float = 10.0, reduction: str = "mean"):

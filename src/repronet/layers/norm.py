@@ -20,9 +20,9 @@ from repronet.layers.layer import Layer
 class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
     """torch.nn's batch normalisation computed by `repronet.functional.batch_norm`.
 
-    `momentum=None` keeps the cumulative average of all batches. Without running statistics, those of the batch serve
-    in evaluation too. `algorithm` names how, see there; it may be set at any time. `synchronized` takes the statistics
-    of training over the batches of all processes, by `repronet.functional.synchronized_batch_norm`.
+    `momentum=None` keeps the cumulative average of all batches. Without running statistics, evaluation uses those of
+    the batch too. `algorithm` is that function's argument; it can be set at any time. If `synchronized`, training uses
+    statistics over the batches of all processes, by `repronet.functional.synchronized_batch_norm`.
     """
 
     synchronized = False
@@ -36,14 +36,14 @@ class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
         )
 
     def with_relu(self, input: Tensor, residual: Tensor | None) -> Tensor:
-        """max(0, forward(input) + residual), by `repronet.functional.batch_norm_relu`; hooks do not see it."""
+        """max(0, forward(input) + residual) by `repronet.functional.batch_norm_relu`; hooks are not called."""
         running_mean, running_var, use_batch, momentum = self._settings(input)
         parameters = self.weight, self.bias, residual
         how = use_batch, momentum, self.eps, self.algorithm
         return batch_norm_relu(input, running_mean, running_var, *parameters, *how)
 
     def _settings(self, input: Tensor) -> tuple[Tensor | None, Tensor | None, bool, float]:
-        """Running statistics, whether the batch's own are used, and the momentum."""
+        """Running mean and variance, whether to use the batch's own instead, and the momentum."""
         self._check_input_dim(input)
         tracking = self.training and self.track_running_stats
         use_batch = self.training or (self.running_mean is None and self.running_var is None)
@@ -56,7 +56,7 @@ class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
         )
 
     def _count_batch(self) -> float:
-        """Count a training batch; the share of the running statistics that it replaces."""
+        """Count a training batch and return the fraction of the running statistics that it replaces."""
         if self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
             if self.momentum is None:
@@ -94,7 +94,7 @@ class LocalResponseNorm(Layer, torch.nn.LocalResponseNorm):
 
 
 class KrizhevskyResponseNorm(Layer, torch.nn.LocalResponseNorm):
-    """AlexNet's: `repronet.functional.local_response_norm_krizhevsky`, with its constants as defaults."""
+    """AlexNet's response norm by `repronet.functional.local_response_norm_krizhevsky`, defaults as in AlexNet."""
 
     def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 2.0):
         super().__init__(size, alpha, beta, k)
@@ -104,7 +104,7 @@ class KrizhevskyResponseNorm(Layer, torch.nn.LocalResponseNorm):
 
 
 class ResponseNormWithinMaps(Layer, torch.nn.LocalResponseNorm):
-    """`repronet.functional.local_response_norm_within_maps`, cuda-convnet's: (N, C, H, W), unchanged in shape."""
+    """cuda-convnet's norm by `repronet.functional.local_response_norm_within_maps`: (N, C, H, W) → the same shape."""
 
     def __init__(self, size: int = 3, alpha: float = 5e-5, beta: float = 0.75, k: float = 1.0):
         super().__init__(size, alpha, beta, k)
@@ -117,8 +117,8 @@ class LocalContrastNorm(Layer):
     """`repronet.functional.local_contrast_norm` (Jarrett et al. 2009): (N, C, H, W), unchanged in shape.
 
     Args:
-        size: side of the Gaussian window, odd.
-        deviation: of the Gaussian; None for size/4.
+        size: side length of the Gaussian window, odd.
+        deviation: standard deviation of the Gaussian; None for size/4.
     """
 
     def __init__(self, size: int = 9, deviation: float | None = None):

@@ -1,4 +1,4 @@
-"""Batch normalisation and the ReLU behind it, as two layers or, where nobody looks between them, as one operator."""
+"""Batch normalisation followed by ReLU, as two layers or, if nothing needs the value between them, as one operator."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _GLOBAL = torch.nn.modules.module
 def norm_relu(norm: nn.Module, relu: nn.Module, x: Tensor, shortcut: Callable[[], Tensor] | None = None) -> Tensor:
     """relu(norm(x) + shortcut()): (N, C, H, W) → the same.
 
-    One call of `repronet.functional.batch_norm_relu` where both are our layers and compute natively, in training; two
-    layers, one after the other, where they are others, where hooks look at what passes between them, and under torch's
-    tools. Both give the same bits.
+    One call of `repronet.functional.batch_norm_relu` if both are our layers, in training, with algorithm "native" and
+    not synchronized. Otherwise, if hooks observe one of them, and under torch's tracing tools, the two layers one after
+    the other. Both ways give the same bits.
     """
     if isinstance(norm, BatchNorm2d) and _is_one(norm, relu, x):
         return norm.with_relu(x, None if shortcut is None else shortcut())
@@ -43,7 +43,7 @@ def _is_one(norm: BatchNorm2d, relu: nn.Module, x: Tensor) -> bool:
 
 
 def _is_watched(module: nn.Module) -> bool:
-    """Whether hooks, the module's own or those of all modules, or another `forward` see what it is given or gives."""
+    """Whether hooks, the module's own or global ones, or a replaced `forward` see the module's input or output."""
     return (
         "forward" in vars(module)
         or any(getattr(module, hooks) for hooks in _HOOKS)

@@ -1,4 +1,4 @@
-"""Pooling layers. Where a layer has an `algorithm`, it names how to compute, and may be set at any time."""
+"""Pooling layers. A layer's `algorithm`, if it has one, chooses how it computes and can be set at any time."""
 
 import torch
 from torch import Tensor
@@ -53,11 +53,11 @@ class LPPool2d(HasAlgorithm, torch.nn.LPPool2d):
 class AdaptiveAvgPool2d(HasAlgorithm, torch.nn.AdaptiveAvgPool2d):
     """torch.nn.AdaptiveAvgPool2d computed by `repronet.functional.adaptive_avg_pool2d`: (N, C, H, W) → (N, C, Ho, Wo).
 
-    With an output size of 1 it is the global average.
+    An output size of 1 gives global average pooling.
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        # torch's type of an output size admits None, its functions do not.
+        # torch's type of an output size allows None, its functions do not.
         return adaptive_avg_pool2d(input, self.output_size, self.algorithm)  # type: ignore[arg-type]
 
 
@@ -72,9 +72,9 @@ class AdaptiveMaxPool2d(HasAlgorithm, torch.nn.AdaptiveMaxPool2d):
 
 
 class FeaturePool(Layer):
-    """L2 norm of neighbouring channels, `repronet.functional.feature_pool`: (N, C, H, W) → (N, C/pool_size, H, W).
+    """L2 norm of neighbouring channels by `repronet.functional.feature_pool`: (N, C, H, W) → (N, C/pool_size, H, W).
 
-    torch has no layer of this kind.
+    torch has no such layer.
     """
 
     def __init__(self, pool_size: int):

@@ -1,6 +1,6 @@
-"""The networks, one file per paper family, found by name.
+"""The networks by name, one file per family of papers.
 
-A name is looked up in :data:`MODELS` and its file is imported only then, so that listing the names needs no torch.
+A network's file is imported only when its name is looked up in :data:`MODELS`, so that listing names needs no torch.
 Names with a slash are those of other libraries' networks, see :mod:`repronet.models.foreign`.
 """
 
@@ -28,7 +28,7 @@ def _depths(prefix: str, *depths: int, suffix: str = "") -> tuple[str, ...]:
 _CIFAR_DEPTHS = (20, 32, 44, 56, 110)
 
 _FAMILIES: dict[str, tuple[str, ...]] = {
-    # a file of this folder: the networks in it, each a function of that name
+    # a file of this folder: the networks in it, each built by a function of the same name
     "lenet": ("lenet5", "lenet5_1998"),
     "baselines": ("lecture_net", "locally_connected", "mlp"),
     "alexnet": ("alexnet", "alexnet_abutting", "alexnet_owt"),
@@ -70,9 +70,9 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-INITIALIZATIONS = ("he", "xavier", "lecun", "normal")  # of repronet.models.initialization, named without torch
+INITIALIZATIONS = ("he", "xavier", "lecun", "normal")  # SCHEMES of repronet.models.initialization, without torch
 
-USUAL = {"num_classes": 10, "in_channels": 3}  # of a network from outside the package that has no defaults
+USUAL = {"num_classes": 10, "in_channels": 3}  # for a network from outside the package that has no defaults
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,16 @@ class Own:
     """A network from outside the package."""
 
     plugin: str  #: the module or file that it comes from
-    #: makes it of ``num_classes`` and ``in_channels``, of ``layers`` (a module) if it takes that, and of keys of
-    #: its own
+    #: builds it from those of ``num_classes``, ``in_channels`` and ``layers`` (a module) that it takes, and from
+    #: arguments of its own
     build: Callable[..., nn.Module]
-    input_size: int | None  #: height and width of its images, where the network does not say
+    input_size: int | None  #: height and width of its images, for a network without an ``input_size`` attribute
 
     def network(self, name: str, given: Mapping[str, Any], options: Mapping[str, Any]) -> nn.Module:
-        """The network, with what all of ours have.
+        """Build the network and add the attributes that all of our networks have.
 
         Raises:
-            UserError: when its input size is not known.
+            UserError: if its input size is unknown.
         """
         parameters = inspect.signature(self.build).parameters
         usual = {**USUAL, **given}
@@ -103,12 +103,12 @@ class Own:
         return network
 
 
-# A family's file, or a network from outside the package.
+# For each name, the file of its family, or a network from outside the package.
 MODELS: dict[str, str | Own] = {name: family for family, names in _FAMILIES.items() for name in names}
 
 
 def own_keys(group: Mapping[str, Any]) -> dict[str, Any]:
-    """What a config says of a network beside its name and loss: arguments of one from outside the package."""
+    """The keys of a model's config besides name and loss: arguments of a network from outside the package."""
     own = {key: value for key, value in group.items() if key not in ("name", "loss")}
     return {
         key: list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
@@ -129,17 +129,17 @@ def create(
 
     Args:
         name: a key of :data:`MODELS`, or ``timm/NAME`` or ``torchvision/NAME``.
-        num_classes: outputs of the last layer; None for as many as the paper's dataset has.
-        in_channels: planes of the input image, 1 for grey and 3 for colour; None for the paper's.
+        num_classes: outputs of the last layer; None for the number of classes in the paper's dataset.
+        in_channels: channels of the input image, 1 for grey and 3 for colour; None for the paper's.
         layers: ``"custom"`` for this project's layers, ``"torch"`` for :mod:`torch.nn`'s. The same seed gives the same
-            weights under both.
-        normalization: which normalisation stands where the network has its own (:mod:`repronet.models.normalization`
-            has the names); None for that.
+            weights with both.
+        normalization: the normalisation that replaces the network's own, one of the names in
+            :mod:`repronet.models.normalization`; None to keep its own.
         options: further arguments of a network from outside the package.
 
     Raises:
-        UserError: for an unknown name or layer family, a count below one, a normalization without a place, or options
-            of a network of this package.
+        UserError: for an unknown name or layer family, a count below one, a normalization that the network has no place
+            for, or options for a network of this package.
     """
     build = builder(name)
     chosen = {"num_classes": num_classes, "in_channels": in_channels, "normalization": normalization}
@@ -156,7 +156,7 @@ def create(
     if isinstance(own, Own):
         network = own.network(name, {**counts, "layers": family}, options or {})
         if layers == "custom":
-            import_module("repronet.layers").convert(network, layers)  # for one that was made of torch's
+            import_module("repronet.layers").convert(network, layers)  # if it was built from torch's
         if normalization is not None:
             _renormalize(network, normalization, family)
         return _identified(network, {"name": name, **chosen, "layers": layers, "options": dict(options or {})})
@@ -172,8 +172,8 @@ def create(
 
 
 def without_memory(name: str, normalization: str | None = None, options: Mapping[str, Any] | None = None) -> nn.Module:
-    """The network ``name`` of torch's layers on the meta device; on the CPU where its construction needs numbers."""
-    import torch  # here, because listing networks needs none
+    """The network ``name`` of torch's layers on the meta device; on the CPU if building it needs actual values."""
+    import torch  # here, because listing networks must not need torch
 
     build = partial(create, name, layers="torch", normalization=normalization, options=options)
     with torch.random.fork_rng(devices=[]):
@@ -185,20 +185,20 @@ def without_memory(name: str, normalization: str | None = None, options: Mapping
 
 
 def _identified(network: nn.Module, blueprint: dict[str, Any]) -> nn.Module:
-    """The network with the arguments of :func:`create` that build it again, which travel in checkpoints."""
+    """Attach the arguments of :func:`create` that rebuild the network, for checkpoints, and return the network."""
     network.architecture = blueprint["name"]
     network.blueprint = blueprint  # type: ignore[assignment]
     return network
 
 
 def _renormalize(network: nn.Module, normalization: str, family: ModuleType) -> None:
-    from repronet.models.normalization import renormalize  # here, because listing networks needs no torch
+    from repronet.models.normalization import renormalize  # here, because listing networks must not need torch
 
     renormalize(network, normalization, family)
 
 
 def builder(name: str) -> Callable[..., nn.Module]:
-    """The function that builds the network ``name``; its signature holds the paper's classes and channels.
+    """The function that builds the network ``name``; its defaults are the paper's numbers of classes and channels.
 
     Raises:
         UserError: for an unknown name.
@@ -214,12 +214,12 @@ def builder(name: str) -> Callable[..., nn.Module]:
 
 
 def is_known(name: str) -> bool:
-    """Whether :func:`create` builds a network of that name: one of :data:`MODELS`, or another library's."""
+    """Whether :func:`create` can build a network of that name: one of :data:`MODELS`, or another library's."""
     return name in MODELS or (foreign.is_foreign(name) and name in foreign.names(name.partition("/")[0]))
 
 
 def usual_channels(name: str) -> int:
-    """How many planes an image has that the network ``name`` takes when nothing is said."""
+    """The default number of input channels of the network ``name``."""
     default = inspect.signature(builder(name)).parameters["in_channels"].default
     return USUAL["in_channels"] if default is inspect.Parameter.empty else default
 

@@ -1,4 +1,4 @@
-"""AlexNet, as it won ILSVRC 2012, and its one-tower successor.
+"""AlexNet, which won ILSVRC 2012, and its one-tower successor.
 
 A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012:
 section 3 and figure 2. A. Krizhevsky, "One weird trick for parallelizing convolutional neural networks",
@@ -8,7 +8,7 @@ arXiv:1404.5997, 2014.
 name              parameters  what it is
 ================ ============ ==============================================================================
 alexnet           60,965,224  the paper's: two towers (groups), local response normalisation, overlapping pooling
-alexnet_abutting  60,965,224  pools of 2×2, which do not overlap, for those of 3×3: section 3.4's comparison
+alexnet_abutting  60,965,224  pools of 2×2, which do not overlap, instead of 3×3: section 3.4's comparison
 alexnet_owt       61,100,840  one tower, fewer filters, as torchvision builds it: without normalisation
 ================ ============ ==============================================================================
 """
@@ -28,21 +28,20 @@ from repronet.models.variant import variant
 def response_norm(layers: ModuleType, *, mean: bool = False) -> nn.Module:
     """b = a / (k + α Σ a²)^β over five neighbouring planes, k = 2, α = 1e-4, β = 0.75 (section 3.3).
 
-    There are two readings of α. The networks follow the paper's formula, the only thing that is printed: α multiplies
-    the sum. With ``mean`` it multiplies the mean over the five, as in the author's cuda-convnet, which divides the
-    ``scale`` of its files by the size (layer.py) and with which the paper's networks were trained, in Caffe, and in
-    torch.
+    α can be read in two ways. The networks follow the paper's formula, the only printed source: α multiplies the sum.
+    With ``mean``, α multiplies the mean over the five, as in Caffe, in torch, and in the author's cuda-convnet, with
+    which the paper's networks were trained: it divides the ``scale`` of its files by the size (layer.py).
     """
     return layers.LocalResponseNorm(5, alpha=1e-4 if mean else 5 * 1e-4, beta=0.75, k=2.0)
 
 
 class AlexNet(FixedSize):
-    """Section 3.5, the two GPUs' halves as two groups of one network.
+    """AlexNet of section 3.5, with the halves on two GPUs as two groups of one network.
 
-    The paper says that its images are 224 pixels wide; its 55 × 55 maps come from 227, or from 224 with two pixels of
-    padding on one side and one on the other. Weights start normal with σ = 0.01; biases are 1 in the second, fourth
-    and fifth convolution and the hidden fully connected layers, else 0 (section 5). Dropout stands on the outputs of
-    the first two fully connected layers (section 4.2). ``window`` is the side of the pools' windows, which move by two.
+    The paper says that its images are 224 pixels wide; its 55 × 55 maps need 227, or 224 with two pixels of padding on
+    one side and one on the other. Initial weights are normal with σ = 0.01; biases are 1 in the second, fourth and
+    fifth convolution and the hidden fully connected layers, else 0 (section 5). Dropout acts on the outputs of the
+    first two fully connected layers (section 4.2). ``window`` is the side of the pooling windows, with stride 2.
 
     Shapes: (N, in_channels, 227, 227) → logits (N, num_classes).
     """
@@ -91,12 +90,12 @@ class AlexNet(FixedSize):
 
 
 class OneTowerAlexNet(LimitedSize):
-    """torchvision's version of the network of "One weird trick", section 5, footnote 1.
+    """torchvision's version of the network in "One weird trick", section 5, footnote 1.
 
-    The paper's keeps response norm behind the first two convolutions, drops the outputs of both hidden layers where
-    this one drops their inputs, and ends in 1000 independent logistic units; its fourth layer has 384 maps in the text,
-    256 in the author's release (layers-imagenet-1gpu.cfg) and here. The mean over 6 × 6 regions is torchvision's, and
-    layers start as torch's do.
+    The paper's network keeps response norm after the first two convolutions, applies dropout to the outputs of both
+    hidden layers (here to their inputs), and ends in 1000 independent logistic units; its fourth layer has 384 maps in
+    the text, 256 in the author's release (layers-imagenet-1gpu.cfg) and here. The mean over 6 × 6 regions is
+    torchvision's, and layers have torch's initialisation.
 
     Shapes: (N, in_channels, 224, 224) → logits (N, num_classes).
     """

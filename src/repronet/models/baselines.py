@@ -1,4 +1,4 @@
-"""Small networks for grey digits of 28 pixels that others are measured against.
+"""Small baseline networks for grey images of digits, 28 × 28 pixels.
 
 =================== ============ ===========================================================================
 name                 parameters  what it is
@@ -8,7 +8,7 @@ locally_connected       236,854  the same connections with no weight shared
 mlp                     266,610  784 → 300 → 100: LeCun et al. 1998, figure 9 (two hidden layers)
 =================== ============ ===========================================================================
 
-Layers start as torch's do.
+Layers have torch's initialisation.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class LectureNet(FixedSize):
     """5×5 (6 maps) → ReLU → pool → 5×5 (12 maps) → ReLU → pool → 120 → 60 → classes.
 
     Args:
-        shared: whether every position of a map has the same weights (a convolution), or its own. torch has no locally
-            connected layer, so that one is always ours.
+        shared: whether all positions of a map share weights (a convolution), or each has its own. torch has no locally
+            connected layer, so that layer is always ours.
 
     Shapes: (N, in_channels, 28, 28) → logits (N, num_classes).
     """
@@ -60,7 +60,7 @@ class LectureNet(FixedSize):
 
 
 class MultilayerPerceptron(FixedSize):
-    """Pixels → 300 → 100 → classes, with ReLU for the paper's tanh. Shapes: (N, C, 28, 28) → (N, num_classes)."""
+    """Pixels → 300 → 100 → classes, with ReLU, not the paper's tanh. Shapes: (N, C, 28, 28) → (N, num_classes)."""
 
     input_size = 28
     sizes = 28, 28

@@ -8,7 +8,7 @@ names                        what they are
 ============================ ==================================================================================
 densenet121 … densenet201    table 1, growth 32, with bottlenecks and compression
 densenet161                  table 3, growth 48
-densenet40_12, …100_12       CIFAR, L layers and growth k, neither bottlenecks nor compression
+densenet40_12, …100_12       CIFAR, L layers and growth k, without bottlenecks or compression
 densenet_bc_100_12, …        CIFAR, with both
 ============================ ==================================================================================
 """
@@ -31,13 +31,13 @@ from repronet.models.variant import Build, variant
 
 @dataclass(frozen=True)
 class Design:
-    """What sets one dense network apart from another."""
+    """The settings in which dense networks differ."""
 
     depths: tuple[int, ...]  #: dense layers in each block
     growth: int  #: k, the planes that each layer adds
-    stem: int  #: planes that leave the stem
-    bottleneck: bool = True  #: whether 1×1 convolutions to 4k planes stand before the 3×3 (the B of BC)
-    compression: float = 0.5  #: θ, the share of planes that leaves a transition (1/2 is the C of BC)
+    stem: int  #: output planes of the stem
+    bottleneck: bool = True  #: whether a 1×1 convolution to 4k planes precedes each 3×3 (the B of BC)
+    compression: float = 0.5  #: θ, the fraction of planes that a transition outputs (1/2 is the C of BC)
     input_size: int = 224  #: 224, or 32 for a stem of one 3×3 convolution
 
 
@@ -71,7 +71,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.Module):
-    """Every layer sees the input and what all layers before it added.
+    """Dense layers, each of which takes the block's input and the outputs of all layers before it.
 
     Shapes: (N, C, H, W) → (N, C + depth·k, H, W).
     """
@@ -91,10 +91,10 @@ class DenseBlock(nn.Module):
 class DenseNet(LimitedSize):
     """Stem → dense blocks with transitions between them → BN → ReLU → mean of every plane → one fully connected layer.
 
-    Convolutions start normal with variance 2/(k·k·planes out), as in the authors' release, the last layer's bias at 0.
-
-    Dropout follows every convolution but the first, those of transitions included, and drops nothing until it is set:
-    where nothing is augmented the paper drops 0.2 (section 4.2; models/densenet.lua of liuzhuang13/DenseNet).
+    Initial convolution weights are normal with variance 2/(k·k·output planes), as in the authors' release; the last
+    layer's bias starts at 0.
+    Dropout follows every convolution but the first, also in transitions, with probability 0 until it is set. The paper
+    uses 0.2 without data augmentation (section 4.2; models/densenet.lua of liuzhuang13/DenseNet).
 
     Shapes: (N, in_channels, S, S) → logits (N, num_classes), S = 224 or 32.
     """
@@ -144,7 +144,7 @@ class DenseNet(LimitedSize):
 
 
 def cifar_design(depth: int, growth: int, *, bc: bool) -> Design:
-    """Section 3: three blocks of (L − 4)/3 layers; half as many of two convolutions with bottlenecks.
+    """Section 3: three blocks of (L − 4)/3 layers, or half as many layers, of two convolutions each, with bottlenecks.
 
     The stem has 16 planes, or 2k with bottlenecks and compression.
     """

@@ -1,4 +1,4 @@
-"""Another share of dropout than a network's own."""
+"""Set a dropout probability other than a network's own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from repronet.functional import dropout
 
 
 class _DropBefore:
-    """A hook that drops numbers before they enter a layer, in training; state-dict keys stay as they are."""
+    """A forward pre-hook that applies dropout to a layer's input in training; state-dict keys stay as they are."""
 
     def __init__(self, p: float):
         self.p = p
@@ -20,10 +20,10 @@ class _DropBefore:
 
 
 def set_dropout(network: nn.Module, p: float) -> None:
-    """Let every dropout layer drop with probability ``p``; where there is none, drop before the last linear layer.
+    """Set all dropout layers to probability ``p``; if there are none, add dropout before the last linear layer.
 
     Raises:
-        UserError: when the network has neither.
+        UserError: if the network has neither dropout nor linear layers.
     """
     places = [module for module in network.modules() if isinstance(module, nn.Dropout)]
     for place in places:

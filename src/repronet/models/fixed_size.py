@@ -1,4 +1,4 @@
-"""Networks that take images of some sizes alone."""
+"""Networks that accept only certain image sizes."""
 
 from functools import partial
 from typing import Any, TypeAlias
@@ -7,18 +7,18 @@ from torch import nn
 
 from repronet.errors import UserError
 
-Sizes: TypeAlias = tuple[int, int | None]  # the least and the largest height or width, in pixels; None: no largest
+Sizes: TypeAlias = tuple[int, int | None]  # the smallest and largest height or width, in pixels; None: no maximum
 
 
 class LimitedSize(nn.Module):
-    """Names the sizes that the network takes where another one has failed.
+    """A network whose error for images of a wrong size names the sizes that it takes.
 
     Raises:
-        RuntimeError: for images of another size, in one line.
+        RuntimeError: if images of another size fail, in one line.
     """
 
     sizes: Sizes
-    sizes_in_training: Sizes | None = None  # where auxiliary heads take fewer
+    sizes_in_training: Sizes | None = None  # if auxiliary heads accept fewer sizes
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -33,14 +33,14 @@ class LimitedSize(nn.Module):
 
 
 class FixedSize(LimitedSize):
-    """A network whose first linear layer fixes the size of its images."""
+    """A network whose image size is fixed by its first linear layer."""
 
 
 def require_size(network: nn.Module, size: int) -> None:
-    """Refuse images of ``size`` × ``size`` pixels where the network can neither classify them nor be trained on them.
+    """Refuse images of ``size`` × ``size`` pixels that the network cannot classify or cannot be trained on.
 
     Raises:
-        UserError: with the sizes that it takes.
+        UserError: for such a size; the message gives the sizes that the network takes.
     """
     for sizes in (getattr(network, "sizes", None), getattr(network, "sizes_in_training", None)):
         if sizes is not None and not _within(sizes, size):

@@ -1,8 +1,8 @@
-"""Networks of timm and of torchvision, by names with a slash: ``timm/convnext_tiny``, ``torchvision/resnet50``.
+"""Networks of timm and torchvision, by names with a slash: ``timm/convnext_tiny``, ``torchvision/resnet50``.
 
-A name is accepted only if the library registers a network under it; it is never a path, an address or a keyword. Which
-names there are is read out of the library's source, so that a wrong one is refused before torch is imported. A network
-gets what all of ours have: classes, channels and layers as asked for, and an ``input_size``.
+A name is accepted only if the library registers a network under it; it is never a path, an address or a keyword. The
+names are read from the library's source code, so that a wrong one is refused before torch is imported. Like all of our
+networks, they are built with the requested classes, channels and layers, and have an ``input_size``.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from repronet.models.variant import Build
 
 LIBRARIES = ("timm", "torchvision")
-CLASSES = 1000  # of ImageNet, which both libraries build for where nothing is said
+CLASSES = 1000  # of ImageNet, the default in both libraries
 
 _REGISTERED = re.compile(r"^@register_model\b.*\n(?:@.*\n)*def (\w+)\(", re.MULTILINE)
-_AUX_WEIGHTS = {"googlenet": 0.3, "inception_v3": 0.4}  # as our networks of these names have them
+_AUX_WEIGHTS = {"googlenet": 0.3, "inception_v3": 0.4}  # as in our networks of these names
 
 
 def is_foreign(name: str) -> bool:
-    """Whether ``name`` is that of another library's network."""
+    """Whether ``name`` has the form of another library's network: ``LIBRARY/NAME``."""
     library, slash, _ = name.partition("/")
     return bool(slash) and library in LIBRARIES
 
 
 @cache
 def names(library: str) -> tuple[str, ...]:
-    """The library's classification networks, each with the library before it; none where it is not installed."""
+    """The library's classification networks, each as ``LIBRARY/NAME``; none if it is not installed."""
     spec = find_spec(library)
     if spec is None or spec.origin is None:
         return ()
@@ -47,7 +47,7 @@ def names(library: str) -> tuple[str, ...]:
 
 
 def require_library(library: str, word: str) -> None:
-    """Raises: UserError, beginning with ``word``, where the library is not installed."""
+    """Raises: UserError, beginning with ``word``, if the library is not installed."""
     if not names(library):
         raise UserError(f"{word}: needs {library}: pip install {library}")
 
@@ -56,7 +56,7 @@ def require(name: str) -> None:
     """Refuse a name that its library does not have; needs no torch.
 
     Raises:
-        UserError: with the nearest name, or with what is to be installed.
+        UserError: for such a name, with the nearest known name, or if the library is not installed.
     """
     library = name.partition("/")[0]
     require_library(library, f"model={name}")
@@ -64,7 +64,7 @@ def require(name: str) -> None:
     if name in known:
         return
     plain, dot, _ = name.partition(".")
-    if dot and plain in known:  # timm's name of weights
+    if dot and plain in known:  # timm's form for pretrained weights
         raise UserError(f"model={name}: has weights in its name; use model={plain} weights={name}")
     listed = f"`repronet list {library}` names all {len(known)}"
     raise UserError(f"model={name}: no such network{nearest(name, known)} ({listed})")
@@ -76,7 +76,7 @@ def builder(name: str) -> Build[nn.Module]:
     Raises:
         UserError: for a name that its library does not have.
     """
-    from repronet.models.variant import variant  # here, because a name is refused without torch
+    from repronet.models.variant import variant  # here, because refusing a name must not need torch
 
     require(name)
     library, _, short = name.partition("/")
@@ -92,7 +92,7 @@ def _timm_classes(short: str) -> int:
 
 
 def _timm(short: str, num_classes: int, in_channels: int, layers: ModuleType) -> nn.Module:
-    """timm adapts head and channels itself."""
+    """A network of timm, which adapts the head and the input channels itself."""
     import timm
 
     network: Any = timm.create_model(short, num_classes=num_classes, in_chans=in_channels)
@@ -102,16 +102,16 @@ def _timm(short: str, num_classes: int, in_channels: int, layers: ModuleType) ->
 
 
 def _torchvision(short: str, num_classes: int, in_channels: int, layers: ModuleType) -> nn.Module:
-    """torchvision adapts the head itself, and knows images of three channels alone."""
+    """A network of torchvision, which adapts the head itself but builds for three input channels only."""
     import torch
     from torchvision.models import get_model, get_model_weights
 
     build = partial(get_model, short, weights=None, num_classes=num_classes)
-    with warnings.catch_warnings():  # that the initialisation of two of them is slow
+    with warnings.catch_warnings():  # two networks warn that their initialisation is slow
         warnings.simplefilter("ignore", FutureWarning)
         try:
             network = build()
-        except NotImplementedError:  # RegNet computes its widths with tensors, which the meta device cannot
+        except NotImplementedError:  # RegNet computes its widths with tensors, which fails on the meta device
             with torch.device("cpu"):
                 network = build()
             network.to(torch.get_default_device())
@@ -120,12 +120,12 @@ def _torchvision(short: str, num_classes: int, in_channels: int, layers: ModuleT
     if short in _AUX_WEIGHTS:
         network.aux_weight = _AUX_WEIGHTS[short]  # type: ignore[assignment]
     crop = get_model_weights(short).DEFAULT.transforms().crop_size[0]  # type: ignore[attr-defined]
-    side = getattr(network, "image_size", crop)  # of a vision transformer, whose weights may be for another one
+    side = getattr(network, "image_size", crop)  # a vision transformer's own, which may differ from its weights'
     return _with_input_size(network, f"torchvision/{short}", (side, side), layers)  # type: ignore[arg-type]
 
 
 def _adapt_channels(network: nn.Module, channels: int) -> None:
-    """A first convolution for so many channels in place of that for three, its fresh weights as far spread."""
+    """Replace the first convolution by one for ``channels`` channels; its new weights have the same spread."""
     import torch
     from torch import nn
 
@@ -152,9 +152,9 @@ def _with_input_size(network: nn.Module, name: str, size: tuple[int, int], layer
 
 
 def stage_numbers(network: nn.Module) -> dict[str, int]:
-    """For each parameter of a network of timm's the number of its stage, as timm groups them; empty where it does not.
+    """The number of each parameter's stage in a network of timm, as timm groups them; empty if it does not.
 
-    It does not group the networks of other libraries, some of its own, and weights that stand in two places.
+    It does not for networks of other libraries, for some of its own, and for those that use a weight in two places.
     """
     if not str(getattr(network, "architecture", "")).startswith("timm/") or not hasattr(network, "group_matcher"):
         return {}
@@ -162,7 +162,7 @@ def stage_numbers(network: nn.Module) -> dict[str, int]:
 
     try:
         groups = group_parameters(network, network.group_matcher(coarse=True))  # type: ignore[operator]
-    except AssertionError:  # timm's word for what it has not implemented
+    except AssertionError:  # raised by timm for what it has not implemented
         return {}
     numbers = {name: number for number, members in groups.items() for name in members}
     places = dict(network.named_parameters(remove_duplicate=False))

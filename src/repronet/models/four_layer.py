@@ -1,9 +1,9 @@
-"""The four-layer networks of the AlexNet paper for CIFAR-10, as released, and small ones of our own to compare.
+"""The AlexNet paper's four-layer networks for CIFAR-10, as released, and small ones of our own for comparisons.
 
 A. Krizhevsky, I. Sutskever, G. Hinton, "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012:
 section 3.3, whose third footnote says that the networks of 13 % and 11 % are specified by the released code and
-parameter files. Those are cuda-convnet's example-layers. Section 3.1 and figure 1 hold ReLU against tanh, section 3.4
-overlapping pools against others; the small networks, which no paper has, are for such comparisons.
+parameter files. Those are cuda-convnet's example-layers. Section 3.1 and figure 1 compare ReLU with tanh, section 3.4
+overlapping with non-overlapping pools; the small networks, which are in no paper, are for such comparisons.
 
 =================== ========== ===============================================================================
 name                parameters what it is
@@ -12,8 +12,8 @@ four_layer_13pct     1,116,490 the release without response norm: two convolutio
 four_layer_11pct     2,112,970 the release with it, and twice as many maps in the third layer
 four_layer_18pct        89,578 the small release: three convolutions, response norm within each map
 four_layer              89,578 our own: the same layers, ReLU, response normalisation across maps
-four_layer_tanh         89,578 tanh for ReLU
-four_layer_abutting     89,578 pools of 2×2 at every second pixel: their windows do not overlap
+four_layer_tanh         89,578 our own with tanh instead of ReLU
+four_layer_abutting     89,578 our own with pools of 2×2 and stride 2: their windows do not overlap
 =================== ========== ===============================================================================
 """
 
@@ -31,24 +31,24 @@ from repronet.models.fixed_size import FixedSize
 from repronet.models.normalization import RESPONSE_NORMS, normalization_2d
 from repronet.models.variant import variant
 
-OVERLAPPING, ABUTTING = 3, 2  # sides of a pool's window, which moves by two pixels
-# α of the response norm. Of pixels with the mean square p², AlexNet's first convolution makes maps of 363 · 0.01² · p²
-# (11 × 11 × 3 weights with a deviation of 0.01), on pixels that run to 255 (section 5); ours makes 2 p², of pixels that
-# run to 1. With the paper's 1e-4 the sum would be nothing beside k.
+OVERLAPPING, ABUTTING = 3, 2  # side of a pooling window, with stride 2
+# α of the response norm. From pixels with mean square p², AlexNet's first convolution gives maps with mean square
+# 363 · 0.01² · p² (11 × 11 × 3 weights with a deviation of 0.01) for pixel values up to 255 (section 5); ours gives
+# 2 p² for pixel values up to 1. With the paper's 1e-4 the sum would be negligible compared with k.
 ALPHA = 1e-4 * 255**2 * (363 * 0.01**2) / 2
 
 
 class FourLayer(FixedSize):
     """Three times convolution (5×5) → activation → pool, the first two followed by response norm; then the classes.
 
-    A network of our own with the layers of the released one of 18 % (:class:`Released18`): 32, 32 and 64 maps, a max
+    A network of our own with the layers of the released 18 % network (:class:`Released18`): 32, 32 and 64 maps, a max
     pool and then two average pools, one fully connected layer. Three deviations from that:
 
-    - weights start normal with variance 2 / fan-in and the classifier's with 1 / fan-in, biases at 0, for the
-      release's σ of 1e-4 and 0.01, with which nothing happens for many epochs;
-    - response normalisation is across maps and has AlexNet's constants (section 3.3) but for α, which belongs to the
-      size of what it normalises: :data:`ALPHA` lets α Σ a² begin beside k as it does in the first layer of AlexNet;
-    - another normalisation may stand in the two places of that one.
+    - initial weights are normal with variance 2 / fan-in, the classifier's with 1 / fan-in, and biases are 0, instead
+      of the release's σ of 1e-4 and 0.01, with which training makes no progress for many epochs;
+    - response normalisation is across maps and has AlexNet's constants (section 3.3) except α, which depends on the
+      scale of the input: :data:`ALPHA` gives α Σ a² initially the same size relative to k as in AlexNet's first layer;
+    - another normalisation can replace it in its two places.
 
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
     """
@@ -94,8 +94,8 @@ class FourLayer(FixedSize):
 class Released18(FourLayer):
     """cuda-convnet's layers-18pct.cfg: the layers of :class:`FourLayer` with response norm within each map.
 
-    The norm takes 3 × 3 pixels with α = 5e-5, β = 0.75, k = 1. Weights start normal with σ = 1e-4 in the first layer
-    and 0.01 in the others, which is for pixels that run to 255, less their mean image.
+    The norm covers 3 × 3 pixels with α = 5e-5, β = 0.75, k = 1. Initial weights are normal with σ = 1e-4 in the first
+    layer and 0.01 in the others, chosen for pixel values up to 255 minus the mean image.
 
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
     """
@@ -111,15 +111,15 @@ class Released18(FourLayer):
 class ReleasedLocal(FixedSize):
     """cuda-convnet's layers-conv-local-13pct.cfg and -11pct.cfg: two convolutions, two locally connected layers.
 
-    The input is a crop of 24 pixels out of 32. The 11 % network normalises across nine maps (α / n = 1e-3 / 9,
-    β = 0.75, k = 1), behind the first pool and before the second. Weights start normal with σ = 1e-4 in the first
-    convolution, 0.01 in the second, 0.04 in the locally connected layers and 0.01 in the last, biases at 0; that is for
-    pixels that run to 255, less their mean image. The files' weight decay by layer is 0, 0, 0.004, 0.004 and 0.004, in
-    the last layer of the 11 % network 0.01.
+    The input is a 24 × 24 crop of a 32 × 32 image. The 11 % network normalises across nine maps (α / n = 1e-3 / 9,
+    β = 0.75, k = 1), after the first pool and before the second. Initial weights are normal with σ = 1e-4 in the first
+    convolution, 0.01 in the second, 0.04 in the locally connected layers and 0.01 in the last, biases are 0; these
+    values are for pixel values up to 255 minus the mean image. The files' weight decay by layer is 0, 0, 0.004, 0.004
+    and 0.004, but 0.01 in the last layer of the 11 % network.
 
     Args:
-        maps: of the third layer.
-        normalized: whether response normalisation stands in the first two layers.
+        maps: number of maps of the third layer.
+        normalized: whether the first two layers have response normalisation.
 
     Shapes: (N, in_channels, 24, 24) → logits (N, num_classes).
     """
@@ -167,7 +167,7 @@ class ReleasedLocal(FixedSize):
 
 
 def _normalization(name: str, channels: int, layers: ModuleType) -> nn.Module:
-    """As :func:`normalization_2d`, but response norm with :data:`ALPHA`, times the five maps that torch divides by."""
+    """As :func:`normalization_2d`, but with :data:`ALPHA`, times 5 for ``local_response`` since torch divides by 5."""
     if name in RESPONSE_NORMS:
         return layers.LocalResponseNorm(5, alpha=(5 if name == "local_response" else 1) * ALPHA, beta=0.75, k=2.0)
     return normalization_2d(name, channels, layers)
@@ -190,7 +190,7 @@ def _network(name: str, activation: str = "ReLU", window: int = OVERLAPPING) -> 
 
 
 four_layer = _network("four_layer")
-four_layer_tanh = _network("four_layer_tanh", activation="Tanh")  # with the same fresh weights, as figure 1 compares
+four_layer_tanh = _network("four_layer_tanh", activation="Tanh")  # same initial weights, for figure 1's comparison
 four_layer_abutting = _network("four_layer_abutting", window=ABUTTING)
 
 four_layer_13pct = variant("four_layer_13pct", partial(ReleasedLocal, 32, False), num_classes=10)

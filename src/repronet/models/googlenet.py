@@ -1,4 +1,4 @@
-"""GoogLeNet, Inception of the first kind.
+"""GoogLeNet, the first Inception network.
 
 C. Szegedy et al., "Going Deeper with Convolutions", CVPR 2015 (arXiv:1409.4842): table 1, figures 2 and 3.
 
@@ -25,7 +25,7 @@ from repronet.models.fixed_size import LimitedSize
 
 
 class GoogLeNetOutput(NamedTuple):
-    """The scores of a network in training, each (N, classes); the heads by the stage after which they stand."""
+    """The scores of a network in training, each (N, classes): its own and those of the two auxiliary heads."""
 
     logits: Tensor
     aux_logits2: Tensor  # after 4d
@@ -33,7 +33,7 @@ class GoogLeNetOutput(NamedTuple):
 
 
 class Convolution(nn.Module):
-    """A convolution and ReLU, with batch norm between them or with a bias. Shapes: (N, C, H, W) → (N, out, H', W')."""
+    """A convolution with bias or followed by batch norm, then ReLU. Shapes: (N, C, H, W) → (N, out, H', W')."""
 
     def __init__(self, channels: int, out: int, kernel: int, layers: ModuleType, batch_norm: bool, stride: int = 1):
         super().__init__()
@@ -46,7 +46,7 @@ class Convolution(nn.Module):
 
 
 class InceptionWidths(NamedTuple):
-    """A row of table 1: planes of each branch; None for the convolutions that the naive module has not."""
+    """A row of table 1: planes of each branch; None for the convolutions that the naive module does not have."""
 
     one: int
     three_reduce: int | None
@@ -59,7 +59,7 @@ class InceptionWidths(NamedTuple):
 class InceptionModule(nn.Module):
     """Four branches side by side: 1×1; 1×1 → 3×3; 1×1 → 5×5; 3×3 max-pool → 1×1 (figure 2b).
 
-    Without the reductions it is the naive module of figure 2a, which passes all planes of the pool on.
+    Without the reductions it is the naive module of figure 2a, which outputs all planes of the pool.
 
     Args:
         channels: C of the input.
@@ -105,7 +105,7 @@ class AuxiliaryHead(nn.Module):
 
     def __init__(self, channels: int, num_classes: int, layers: ModuleType, batch_norm: bool):
         super().__init__()
-        # torchvision takes the mean of 4 × 4 regions instead, which overlap otherwise.
+        # torchvision averages 4 × 4 adaptive regions instead, which overlap differently.
         self.pool = layers.AdaptiveAvgPool2d(4) if batch_norm else layers.AvgPool2d(kernel_size=5, stride=3)
         self.conv = Convolution(channels, 128, 1, layers, batch_norm)
         self.fc1 = layers.Linear(2048, 1024)
@@ -136,18 +136,18 @@ _MODULES = {
 class GoogLeNet(LimitedSize):
     """Stem → nine inception modules with pools between them → mean → dropout → classes; heads after 4a and 4d.
 
-    Pools round up, as in the authors' release. Weights start normal with σ = 0.01, cut off at two σ, which is
-    torchvision's choice; the paper does not say how it drew them.
+    Output sizes of pools are rounded up, as in the authors' release. Initial weights are normal with σ = 0.01,
+    truncated at two σ, which is torchvision's choice; the paper does not say how they were drawn.
 
     Args:
-        batch_norm: torchvision's variant.
+        batch_norm: whether to build torchvision's variant.
         aux_logits: whether to build the auxiliary heads.
 
     Shapes: (N, in_channels, 224, 224) → logits (N, num_classes); in training with heads, a `GoogLeNetOutput`.
     """
 
     input_size = 224
-    aux_weight = 0.3  # of each auxiliary loss in the sum (section 5)
+    aux_weight = 0.3  # weight of each auxiliary loss in the total (section 5)
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class GoogLeNet(LimitedSize):
         self.architecture = "googlenet_bn" if batch_norm else "googlenet"
         self.sizes = (15 if batch_norm else 31), None
         if aux_logits and not batch_norm:
-            self.sizes_in_training = 223, 270  # whose auxiliary heads see 4×4 places
+            self.sizes_in_training = 223, 270  # for which the auxiliary heads pool to 4×4
         convolution = partial(Convolution, layers=layers, batch_norm=batch_norm)
         pool = partial(layers.MaxPool2d, stride=2, ceil_mode=True)
         self.conv1 = convolution(in_channels, 64, 7, stride=2)
@@ -208,7 +208,7 @@ class GoogLeNet(LimitedSize):
 def googlenet(
     num_classes: int = 1000, in_channels: int = 3, layers: ModuleType = repronet.layers, *, aux_logits: bool = True
 ) -> GoogLeNet:
-    """GoogLeNet of the paper: 6,998,552 parameters, 13,378,280 with both auxiliary heads."""
+    """GoogLeNet as in the paper: 6,998,552 parameters, 13,378,280 with both auxiliary heads."""
     return GoogLeNet(num_classes, in_channels, layers, aux_logits=aux_logits)
 
 

@@ -1,8 +1,8 @@
 """Inception-v3.
 
 C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens, Z. Wojna, "Rethinking the Inception Architecture for Computer Vision",
-CVPR 2016 (arXiv:1512.00567): table 1 and figures 5 to 8, 10; sizes of the branches as in the authors' release, which
-table 1 leaves open. Parameters have torchvision's names.
+CVPR 2016 (arXiv:1512.00567): table 1 and figures 5 to 8, 10; the branch widths, which table 1 does not give, are those
+of the authors' release. Parameters have torchvision's names.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Convolution(nn.Module):
 
 
 class InceptionA(nn.Module):
-    """Figure 5: 1×1; 5×5; two 3×3 for a 5×5; mean → 1×1. Shapes: (N, C, 35, 35) → (N, 224 + pool, 35, 35)."""
+    """Figure 5: 1×1; 5×5; two 3×3 instead of 5×5; mean → 1×1. Shapes: (N, C, 35, 35) → (N, 224 + pool, 35, 35)."""
 
     def __init__(self, channels: int, pool: int, layers: ModuleType):
         super().__init__()
@@ -65,7 +65,7 @@ class InceptionA(nn.Module):
 
 
 class ReductionB(nn.Module):
-    """Figure 10: 3×3/2; 3×3 and 3×3/2; max-pool. Shapes: (N, C, 35, 35) → (N, C + 480, 17, 17)."""
+    """Figure 10: 3×3/2; 3×3 → 3×3/2; max-pool. Shapes: (N, C, 35, 35) → (N, C + 480, 17, 17)."""
 
     def __init__(self, channels: int, layers: ModuleType):
         super().__init__()
@@ -82,7 +82,7 @@ class ReductionB(nn.Module):
 
 
 class InceptionC(nn.Module):
-    """Figure 6 with n = 7: 1×1; 1×7 and 7×1; these twice; mean → 1×1. Shapes: (N, 768, 17, 17) → the same."""
+    """Figure 6 with n = 7: 1×1; 1×7 → 7×1; 7×1 → 1×7, twice; mean → 1×1. Shapes: (N, 768, 17, 17) → the same."""
 
     def __init__(self, channels: int, width: int, layers: ModuleType):
         super().__init__()
@@ -110,7 +110,7 @@ class InceptionC(nn.Module):
 
 
 class ReductionD(nn.Module):
-    """3×3/2; 1×7, 7×1 and 3×3/2; max-pool. Shapes: (N, C, 17, 17) → (N, C + 512, 8, 8)."""
+    """3×3/2; 1×7 → 7×1 → 3×3/2; max-pool. Shapes: (N, C, 17, 17) → (N, C + 512, 8, 8)."""
 
     def __init__(self, channels: int, layers: ModuleType):
         super().__init__()
@@ -131,7 +131,7 @@ class ReductionD(nn.Module):
 
 
 class InceptionE(nn.Module):
-    """Figure 7: 1×3 and 3×1 side by side, behind a 1×1 and behind a 3×3. Shapes: (N, C, 8, 8) → (N, 2048, 8, 8)."""
+    """Figure 7: 1×3 and 3×1 in parallel, after a 1×1 and after a 3×3. Shapes: (N, C, 8, 8) → (N, 2048, 8, 8)."""
 
     def __init__(self, channels: int, layers: ModuleType):
         super().__init__()
@@ -154,7 +154,7 @@ class InceptionE(nn.Module):
         double = self.branch3x3dbl_2(self.branch3x3dbl_1(x))  # → (N, 384, 8, 8)
         branches = (
             self.branch1x1(x),  # (N, 320, 8, 8)
-            self.branch3x3_2a(three),  # (N, 384, 8, 8), and so the next three
+            self.branch3x3_2a(three),  # (N, 384, 8, 8), likewise the next three
             self.branch3x3_2b(three),
             self.branch3x3dbl_3a(double),
             self.branch3x3dbl_3b(double),
@@ -185,8 +185,8 @@ class AuxiliaryHead(nn.Module):
 class InceptionV3(LimitedSize):
     """Stem → three A → reduction → four C → reduction → two E → mean → dropout → classes; a head after the last C.
 
-    Weights start normal, cut off at ±2, with σ = 0.1, but 0.01 and 0.001 in the auxiliary head, as in torchvision,
-    which took them from the authors' release.
+    Initial weights are normal with σ = 0.1, but 0.01 and 0.001 in the last two layers of the auxiliary head, truncated
+    at ±2, as in torchvision, which took them from the authors' release.
 
     Shapes: (N, in_channels, 299, 299) → logits (N, num_classes); in training with the head, an `InceptionV3Output`.
     """
@@ -194,7 +194,7 @@ class InceptionV3(LimitedSize):
     input_size = 299
     sizes = 75, None
     architecture = "inception_v3"
-    aux_weight = 0.4  # of the auxiliary loss in the sum, as in the authors' release; the paper does not say
+    aux_weight = 0.4  # weight of the auxiliary loss in the total, from the authors' release; not in the paper
 
     def __init__(
         self,

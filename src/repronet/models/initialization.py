@@ -1,4 +1,4 @@
-"""Fresh weights by the name of a scheme, in place of a network's own."""
+"""Initialise weights by a named scheme instead of a network's own initialisation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def xavier_uniform_(weight: Tensor) -> Tensor:
 
 
 def _fan_in(weight: Tensor) -> int:
-    """Inputs of a unit: of (O, I), (O, C, kh, kw), or (O, C, kh, kw, Ho, Wo) where no position shares its weights."""
+    """Inputs per unit for weights (O, I), (O, C, kh, kw) or, in locally connected layers, (O, C, kh, kw, Ho, Wo)."""
     return math.prod(weight.shape[1:4])
 
 
@@ -45,13 +45,13 @@ SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @torch.no_grad()
 def initialize(network: nn.Module, scheme: str) -> None:
-    """Draw the weights of every convolution, locally connected and linear layer anew, and set their biases to 0.
+    """Redraw the weights of every convolution, locally connected and linear layer, and set their biases to 0.
 
-    ``normal`` is AlexNet's: its biases are 1 where AlexNet has them so, in the second, fourth and fifth convolution
-    and in all linear layers but the last (Krizhevsky et al. 2012, section 5).
+    ``normal`` is AlexNet's scheme, with biases of 1 as in AlexNet: in the second, fourth and fifth convolution and in
+    all linear layers but the last (Krizhevsky et al. 2012, section 5).
 
     Raises:
-        UserError: when the network has weights of another form, which no scheme knows.
+        UserError: if the network has parametrized weights, which no scheme supports.
     """
     if any(nn.utils.parametrize.is_parametrized(module) for module in network.modules()):
         raise UserError(f"initialization={scheme}: {network.architecture} sets its own initial weights; keep paper")

@@ -6,7 +6,7 @@ the IEEE 86(11), 1998: section II.B, figure 2 and table I.
 ============ ============ ==================================================================================
 name          parameters  what it is
 ============ ============ ==================================================================================
-lenet5            61,706  modern: ReLU, max-pooling, every C3 map sees every S2 map, linear output
+lenet5            61,706  modern: ReLU, max-pooling, full connection from S2 to C3, linear output
 lenet5_1998       60,000  the paper's: C3 connection table, trainable subsampling, scaled tanh, RBF output
 ============ ============ ==================================================================================
 """
@@ -36,8 +36,8 @@ C3_TABLE: tuple[tuple[int, ...], ...] = (
 class LeNet5(FixedSize):
     """C1 (6 maps, 5×5) → pool → C3 (16 maps, 5×5) → pool → 120 → 84 → classes, with ReLU and 2×2 max-pooling.
 
-    Deviations from the paper, all of them customary today: ReLU for the scaled tanh, max-pooling without parameters for
-    the trainable subsampling, a full C3 for the connection table, C5 and the output as linear layers.
+    Deviations from the paper, all of them usual today: ReLU instead of the scaled tanh, max-pooling without parameters
+    instead of trainable subsampling, a full C3 instead of the connection table, C5 and the output as linear layers.
 
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
     """
@@ -76,14 +76,14 @@ class LeNet5(FixedSize):
 
 
 class ConnectionTable(nn.Module):
-    """Lays the kernels of the connections that exist, (connections, k, k), into a dense weight (out, in, k, k).
+    """Put the kernels of the existing connections, (connections, k, k), into a dense weight (out, in, k, k).
 
-    Where the table has no connection the dense weight is zero and stays so: no parameter stands there, so none is
-    counted and none is trained.
+    Where the table has no connection, the dense weight is zero and stays zero: there is no parameter to count or
+    to train.
     """
 
     target: Tensor  # the C3 map of each connection
-    source: Tensor  # and the S2 map that it comes from
+    source: Tensor  # the S2 map of each connection
 
     def __init__(self, table: tuple[tuple[int, ...], ...], in_channels: int):
         super().__init__()
@@ -101,7 +101,7 @@ class ConnectionTable(nn.Module):
 
 
 class Subsampling(nn.Module):
-    """S2 and S4: the sum over each 2×2 window, times a trained coefficient, plus a trained bias, one pair a map.
+    """S2 and S4: the sum over each 2×2 window, times a trained coefficient, plus a trained bias, both one per map.
 
     y = coefficient · Σ x + bias (section II.B). Shapes: (N, C, H, W) → (N, C, H/2, W/2); 2·C parameters.
     """
@@ -128,8 +128,8 @@ class ScaledTanh(nn.Module):
         return self.tanh(x) if self.is_one_layer else 1.7159 * self.tanh(x * (2.0 / 3.0))
 
 
-# The targets of the output layer are stylised images of the characters, 7 × 12, so that similar ones are near each
-# other. Ours are drawn after figure 3, in which alone the paper prints its own: # is +1 and . is −1.
+# The targets of the output layer are stylised 7 × 12 images of the characters, so that similar characters have similar
+# targets. Ours are redrawn from figure 3, the only place where the paper prints its own: # is +1 and . is −1.
 _CODES = """
 ..###.. ...##.. .#####. .#####. .##..## ####### ..####. ####### .#####. .#####.
 .##.##. ..###.. ##...## ##...## .##..## ##..... .##.... ##...## ##...## ##...##
@@ -156,7 +156,7 @@ def digit_codes() -> Tensor:
 class EuclideanRBF(nn.Module):
     """The output layer: y_i = Σ_j (x_j − w_ij)², the squared distance to the fixed code of class i (equation 7).
 
-    The codes are 7×12 images of the characters with components ±1; they are not trained. Returned as −y, so that
+    The codes are 7×12 images of the characters with components ±1; they are not trained. The layer returns −y, so that
     the nearest class has the largest score, as in every other network here.
 
     Shapes: (N, 84) → (N, classes).
@@ -176,9 +176,9 @@ class LeNet5of1998(FixedSize):
     """The network of the paper's figure 2 with exactly 60,000 trainable parameters.
 
     C1 156 · S2 12 · C3 1,516 (connection table) · S4 32 · C5 48,120 · F6 10,164; the RBF output's 840 are fixed.
-    The weights start uniform in ±2.4/F, where F is the fan-in of the unit (appendix A).
+    Initial weights are uniform in ±2.4/F, where F is the fan-in of the unit (appendix A).
 
-    Deviation: the codes of the output are drawn after figure 3, not copied from it bit by bit.
+    Deviation: the output codes are redrawn from figure 3, not copied from it bit by bit.
 
     Shapes: (N, 1, 32, 32) → negated squared distances (N, 10).
     """
@@ -231,7 +231,7 @@ def lenet5(
 
 
 def lenet5_1998(num_classes: int = 10, in_channels: int = 1, layers: ModuleType = repronet.layers) -> LeNet5of1998:
-    """The LeNet-5 of the paper, for ten digits on one channel: its output codes are images of the digits."""
+    """The LeNet-5 of the paper, for one input channel and ten classes, since its output codes are images of digits."""
     if num_classes != 10 or in_channels != 1:
         raise UserError(
             f"model=lenet5_1998: num_classes={num_classes}, in_channels={in_channels}: its output codes are images "

@@ -1,8 +1,8 @@
 """Network in Network.
 
-M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014 (arXiv:1312.4400): figure 2 and section 4.2 for CIFAR-10; what
-the paper does not print, the numbers of maps and the pools' sides, is that of the first author's release
-(mavenlin/cuda-convnet, NIN/cifar-10_def). The Caffe model that he published later averages in the second pool.
+M. Lin, Q. Chen, S. Yan, "Network In Network", ICLR 2014 (arXiv:1312.4400): figure 2 and section 4.2 for CIFAR-10. The
+numbers of maps and the sizes of the pools, which the paper does not print, are those of the first author's release
+(mavenlin/cuda-convnet, NIN/cifar-10_def). In the Caffe model that he published later, the second pool averages.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from repronet.models.variant import variant
 
 
 class NetworkInNetwork(LimitedSize):
-    """Three blocks of a convolution and two 1×1 convolutions, each with ReLU; then the mean of one map a class.
+    """Three blocks of a convolution and two 1×1 convolutions, each with ReLU; then the mean of one map per class.
 
-    A 1×1 convolution is a fully connected layer that slides over the maps: the paper's mlpconv. No layer but
-    convolutions holds weights. They start normal with σ = 0.05, the biases at 0, as in the release. Max pooling and
-    dropout follow the first two blocks (section 4.1).
+    A 1×1 convolution is a fully connected layer that slides over the maps: the paper's mlpconv. Only convolutions have
+    weights. Initial weights are normal with σ = 0.05 and biases 0, as in the release. Max pooling and dropout follow
+    the first two blocks (section 4.1).
 
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
     """

@@ -1,4 +1,4 @@
-"""Which normalisation layer stands after a convolution, where a network leaves the choice or has one to exchange."""
+"""Normalisation layers by name, for networks that let the user choose one or whose own can be replaced."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ WITHOUT_PARAMETERS = ("none", *RESPONSE_NORMS, "local_contrast")
 def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
     """The layer called ``name`` for (N, ``channels``, H, W).
 
-    ``none`` is the identity. ``layer``, ``group`` and ``instance`` are group normalisation with one group, with 32 or
-    as many as divide the channels into groups of two or more, and with a group a channel (Wu and He 2018, figure 2).
+    ``none`` is the identity. ``layer``, ``group`` and ``instance`` are group normalisation with one group, with the
+    number of groups from ``group_count``, and with one group per channel (Wu and He 2018, figure 2).
     ``local_response`` has AlexNet's constants (section 3.3), ``local_response_mean`` the same with α divided by the
     number of maps, as cuda-convnet and Caffe read it; ``local_contrast`` a Gaussian of 9 × 9 (Jarrett et al. 2009).
 
@@ -43,17 +43,17 @@ def normalization_2d(name: str, channels: int, layers: ModuleType) -> nn.Module:
 
 
 def group_count(channels: int) -> int:
-    """The most groups, at most 32, that divide ``channels`` evenly into two or more each."""
+    """The largest number of groups, at most 32, that divides ``channels`` into groups of at least two each."""
     return next(n for n in range(min(GROUPS, max(1, channels // 2)), 0, -1) if channels % n == 0)
 
 
 def renormalize(network: nn.Module, name: str, layers: ModuleType) -> None:
-    """Put the layer ``name`` wherever ``network`` has batch normalisation or, if it has none, local response norm.
+    """Replace every batch normalisation in ``network`` or, if it has none, every local response norm by ``name``.
 
-    A layer without parameters leaves convolutions that had no bias without any shift; they get biases of 0.
+    If the new layer has no parameters, nothing shifts the output of convolutions without bias; they get biases of 0.
 
     Raises:
-        UserError: when the network has neither.
+        UserError: if the network has neither.
     """
     places = _places(network, nn.BatchNorm2d) or _places(network, nn.LocalResponseNorm)
     if not places:
@@ -68,7 +68,7 @@ def renormalize(network: nn.Module, name: str, layers: ModuleType) -> None:
 
 
 def _places(network: nn.Module, kind: type[nn.Module]) -> list[tuple[str, int]]:
-    """Where layers of that kind stand, with the channels that they see: their own, or the last convolution's."""
+    """Paths of all layers of that kind, with their numbers of channels: their own, or the last convolution's."""
     places, channels = [], 0
     for path, module in network.named_modules():
         if isinstance(module, nn.Conv2d):

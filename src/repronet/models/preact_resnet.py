@@ -1,8 +1,8 @@
 """Pre-activation residual networks.
 
 K. He, X. Zhang, S. Ren, J. Sun, "Identity Mappings in Deep Residual Networks", ECCV 2016 (arXiv:1603.05027): figure
-4(e), table 3 and the appendix. Batch norm and ReLU stand before each convolution, so that nothing stands on the way
-that leads around all blocks.
+4(e), table 3 and the appendix. Batch norm and ReLU come before each convolution, so that neither is on the path of the
+identity shortcuts around the blocks.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _WIDTHS = (16, 32, 64)
 
 
 class PreActBlock(nn.Module):
-    """(BN → ReLU → convolution) three times, 1×1, 3×3, 1×1, or twice 3×3 (→ SE), plus the shortcut.
+    """(BN → ReLU → convolution) three times, with 1×1, 3×3 and 1×1, or twice with 3×3 (→ SE), plus the shortcut.
 
-    The first convolution takes the stride, as in the authors' release, KaimingHe/resnet-1k-layers; the paper does not
-    say which. Where the shape changes, the shortcut is a 1×1 convolution of the block's first activation (appendix).
-    Squeeze and excitation, r = `reduction`, stands on the branch before the sum (Hu et al. 2018, section 3.3).
+    The first convolution has the stride, as in the authors' release, KaimingHe/resnet-1k-layers; the paper does not say
+    which. Where the shape changes, the shortcut is a 1×1 convolution of the block's first activation (appendix).
+    Squeeze and excitation, r = `reduction`, is on the branch, before the sum (Hu et al. 2018, section 3.3).
     Shapes: (N, C, H, W) → (N, planes, H/s, W/s), where a bottleneck's inner width is planes/4.
     """
 
@@ -61,7 +61,7 @@ class PreActBlock(nn.Module):
 class PreActResNet(nn.Module):
     """3×3 convolution → three stages of blocks → BN → ReLU → mean of every plane → one fully connected layer.
 
-    Weights start as in He et al. 2015, normal with variance 2/(k·k·planes out).
+    Initial convolution weights are as in He et al. 2015, normal with variance 2/(k·k·output planes).
     Shapes: (N, in_channels, 32, 32) → logits (N, num_classes).
     """
 
@@ -105,9 +105,9 @@ class PreActResNet(nn.Module):
 
 
 def network(name: str, depth: int, reduction: int | None = None) -> Build[PreActResNet]:
-    """The network of so many layers, with squeeze and excitation if there is a reduction.
+    """The network with ``depth`` layers, with squeeze and excitation if ``reduction`` is given.
 
-    That of 110 layers has blocks of two 3×3 convolutions (table 2), deeper ones have bottlenecks (tables 3 and 4).
+    With 110 layers it has blocks of two 3×3 convolutions (table 2), with more it has bottlenecks (tables 3 and 4).
     """
     bottleneck = depth > 110
     blocks = (depth - 2) // (9 if bottleneck else 6)

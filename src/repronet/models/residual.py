@@ -1,7 +1,7 @@
-"""Residual networks: one class, and a :class:`Design` that holds what sets a network apart.
+"""Residual networks: one class, and a :class:`Design` with the settings in which networks differ.
 
-The networks themselves stand in ``resnet.py``, ``resnext.py`` and ``senet.py``. Their parameters have the names that
-torchvision gave them: conv1, bn1, layer1.0.conv1, …, layer1.0.downsample.0, …, fc.
+The networks themselves are in ``resnet.py``, ``resnext.py`` and ``senet.py``. Their parameters have torchvision's
+names: conv1, bn1, layer1.0.conv1, …, layer1.0.downsample.0, …, fc.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ Shortcut = Literal["A", "B", "C", "3x3", "none"]
 
 @dataclass(frozen=True)
 class Design:
-    """What sets one residual network apart from another."""
+    """The settings in which residual networks differ."""
 
     depths: tuple[int, ...]  #: blocks in each stage; every stage but the first begins by halving the image
     widths: tuple[int, ...]  #: planes of each stage, before a bottleneck's expansion
-    bottleneck: bool  #: blocks of 1×1, 3×3 and 1×1 (He et al. 2015, figure 5 right) for blocks of two 3×3.
-    #: "224px" is 7×7/2 and a padded 3×3/2 max-pool, "224px_ceil" the same with the unpadded pool of Caffe, which
-    #: rounds up; "224px_deep" three 3×3 for the 7×7; "32px" one 3×3 and no pool
+    bottleneck: bool  #: whether blocks are 1×1, 3×3 and 1×1 (He et al. 2015, figure 5 right), not two 3×3
+    #: "224px" is 7×7/2 and a padded 3×3/2 max-pool; "224px_ceil" has Caffe's unpadded pool instead, which rounds
+    #: up; "224px_deep" in addition has three 3×3 instead of the 7×7; "32px" is one 3×3 without a pool
     stem: Stem
     #: where the shape changes, "A" subsamples and pads with planes of zeros, "B" projects by 1×1, "3x3" projects
-    #: by 3×3 from the second stage on; "C" projects everywhere; "none" leaves a plain network
+    #: by 3×3 from the second stage on; "C" projects everywhere; "none" gives a plain network
     shortcut: Shortcut = "B"
     stride_on_3x3: bool = False  #: whether the 3×3 of a bottleneck halves the image, or its first 1×1
     groups: int = 1  #: groups of the 3×3, ResNeXt's cardinality
     width_per_group: int = 64  #: planes of each group in a stage of 64
-    half_first: bool = False  #: the first 1×1 of a bottleneck has half the planes of the 3×3
-    reduction: int | None = None  #: r of squeeze and excitation, or None for blocks without
-    dropout: float = 0.0  #: share dropped before the last layer
+    half_first: bool = False  #: whether the first 1×1 of a bottleneck has half the planes of the 3×3
+    reduction: int | None = None  #: r of squeeze and excitation, or None for blocks without it
+    dropout: float = 0.0  #: dropout probability before the last layer
 
     @property
     def expansion(self) -> int:
-        """Planes that leave a block for each plane of the stage's width."""
+        """Output planes of a block divided by the stage's width."""
         return 4 if self.bottleneck else 1
 
     @property
     def input_size(self) -> int:
-        """Side of the images that the stem is for, in pixels."""
+        """Side of the images that the stem is designed for, in pixels."""
         return 32 if self.stem == "32px" else 224
 
 
 class SqueezeExcitation(nn.Module):
-    """x · σ(W₂ δ(W₁ mean(x))): every plane by a factor that depends on the mean of all (Hu et al. 2018, section 3).
+    """x · σ(W₂ δ(W₁ mean(x))): scale each plane by a factor from the means of all planes (Hu et al. 2018, section 3).
 
     The two fully connected layers are written as 1×1 convolutions. Shapes: (N, C, H, W) → the same.
     """
@@ -74,9 +74,9 @@ class SqueezeExcitation(nn.Module):
 
 
 class PaddedShortcut(nn.Module):
-    """Option A: every second row and column, and planes of zeros, half before and half behind; no parameters.
+    """Option A: subsample by the stride and add planes of zeros, half before and half after; no parameters.
 
-    The paper leaves open where the zeros stand; which planes they are makes no difference to a network that learns.
+    The paper does not say where the zero planes are; for a network that learns, their position makes no difference.
     Shapes: (N, C, H, W) → (N, planes, H/stride, W/stride).
     """
 
@@ -87,8 +87,8 @@ class PaddedShortcut(nn.Module):
         self.behind = planes - channels - self.before
 
     def forward(self, x: Tensor) -> Tensor:
-        # Both keep the channels innermost where they are so, forward and backward, which slices and cat do not: one
-        # gradient in another layout makes every layer before it copy or crawl.
+        # Both keep a channels-last layout forward and backward, which slices and cat do not: one gradient in another
+        # layout makes every earlier layer copy it or run slowly.
         x = avg_pool2d(x, 1, self.stride)  # (N, C, H, W) → (N, C, H/stride, W/stride)
         return pad(x, (0, 0, 0, 0, self.before, self.behind))  # → (N, planes, H/stride, W/stride)
 
@@ -142,7 +142,7 @@ class Bottleneck(nn.Module):
 
 
 def _last_of_block(block: BasicBlock | Bottleneck, norm: nn.Module, y: Tensor, x: Tensor) -> Tensor:
-    """BN (→ SE), plus the shortcut, ReLU: what leaves the last convolution, and the block's input → its output."""
+    """BN (→ SE), plus the shortcut, ReLU: the last convolution's output and the block's input → the block's output."""
     shortcut = None if block.downsample is None else partial(block.downsample, x)
     if isinstance(block.se, nn.Identity):
         return norm_relu(norm, block.relu, y, shortcut)
@@ -151,7 +151,7 @@ def _last_of_block(block: BasicBlock | Bottleneck, norm: nn.Module, y: Tensor, x
 
 
 def _shortcut(design: Design, channels: int, planes: int, stride: int, layers: ModuleType) -> nn.Module | None:
-    """What leads around a block; None where nothing does."""
+    """The shortcut around a block; None for a plain network."""
     if design.shortcut == "none":
         return None
     if channels == planes and stride == 1 and design.shortcut != "C":
@@ -164,7 +164,7 @@ def _shortcut(design: Design, channels: int, planes: int, stride: int, layers: M
 
 
 def _stem_convolution(design: Design, in_channels: int, layers: ModuleType) -> nn.Module:
-    """(N, in_channels, S, S) → (N, width, S, S) for 32 pixels, halved for 224."""
+    """(N, in_channels, S, S) → (N, width, S, S) for 32 pixels; for 224, S/2, and 2·width planes if the stem is deep."""
     width = design.widths[0]
     if design.stem == "32px":
         return layers.Conv2d(in_channels, width, kernel_size=3, padding=1, bias=False)
@@ -184,8 +184,8 @@ def _stem_convolution(design: Design, in_channels: int, layers: ModuleType) -> n
 class ResNet(nn.Module):
     """Stem → stages of blocks → mean of every plane → one fully connected layer.
 
-    Convolutions start normal with variance 2/(k·k·planes out), batch norms as the identity (He et al., "Delving deep
-    into rectifiers", 2015, section 2.2), the last layer as torch's Linear does.
+    Initial convolution weights are normal with variance 2/(k·k·output planes) (He et al., "Delving deep into
+    rectifiers", 2015, section 2.2), batch norms start as the identity, the last layer as torch's Linear does.
 
     Shapes: (N, in_channels, S, S) → logits (N, num_classes), S = `input_size` or any multiple of the total stride.
     """
@@ -233,5 +233,5 @@ class ResNet(nn.Module):
 
 
 def network(name: str, design: Design) -> Build[ResNet]:
-    """The network of that design, with ImageNet's classes or, for 32 pixels, CIFAR-10's."""
+    """The network of that design; by default it has ImageNet's number of classes or, for 32 pixels, CIFAR-10's."""
     return variant(name, partial(ResNet, design), num_classes=10 if design.input_size == 32 else 1000)

@@ -1,4 +1,4 @@
-"""Residual networks and their plain twins.
+"""Residual networks, and plain networks without their shortcuts.
 
 K. He, X. Zhang, S. Ren, J. Sun, "Deep Residual Learning for Image Recognition", CVPR 2016 (arXiv:1512.03385): table 1
 for ImageNet, section 4.2 for CIFAR-10.
@@ -8,8 +8,8 @@ names                          what they are
 ============================== =====================================================================================
 resnet18 … resnet152           table 1, option B: projections where the shape changes; the first 1×1 of a bottleneck
                                halves the image, as the authors' own release does
-resnet50_caffe …               the same behind the unpadded first pool of that release, which rounds up; the paper's
-                               text does not decide, and the later release in Torch (fb.resnet.torch) pads
+resnet50_caffe …               the same with the unpadded first pool of that release, which rounds up; the paper's
+                               text does not say, and the later release in Torch (fb.resnet.torch) pads
 resnet18_a, resnet34_a         table 2, option A: shortcuts without parameters
 resnet34_c                     table 3, option C: a projection around every block
 resnet50_v1_5 …                modern: the 3×3 halves the image; these are torchvision's networks

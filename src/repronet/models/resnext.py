@@ -1,7 +1,7 @@
 """ResNeXt: residual networks whose 3×3 convolutions are grouped.
 
 S. Xie, R. Girshick, P. Dollár, Z. Tu, K. He, "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017
-(arXiv:1611.05431): tables 1 and 3 for ImageNet, section 5.2 and table 7 for CIFAR. The stride stands on the 3×3
+(arXiv:1611.05431): tables 1 and 3 for ImageNet, section 5.2 and table 7 for CIFAR. The 3×3 convolution has the stride
 (section 4).
 """
 
@@ -17,7 +17,7 @@ RESNEXT101 = replace(RESNET101, stride_on_3x3=True)
 
 
 def resnext29_design(groups: int) -> Design:
-    """Section 5.2: three stages of three blocks, `groups` groups of 64 planes in the first."""
+    """Section 5.2: three stages of three blocks; in the first stage, `groups` groups of 64 planes."""
     return Design((3, 3, 3), (64, 128, 256), True, "32px", stride_on_3x3=True, groups=groups, width_per_group=64)
 
 

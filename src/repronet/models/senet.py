@@ -2,9 +2,9 @@
 
 J. Hu, L. Shen, G. Sun, "Squeeze-and-Excitation Networks", CVPR 2018 (arXiv:1709.01507): table 1 for SE-ResNet-50 and
 SE-ResNeXt-50, section 6 and the appendix for SENet-154; section 5.1 and table 4 of the journal version (arXiv v4) for
-CIFAR, where the networks are the pre-activation ones of He et al. 2016. r = 16 everywhere. As in the authors' release
-the first max-pool is unpadded and rounds up. se_resnet20 … se_resnet110 for CIFAR are our own: the post-activation
-networks of He et al. 2015, of which Hu et al. publish nothing.
+CIFAR, where the networks are the pre-activation ones of He et al. 2016. r = 16 everywhere. As in the authors' release,
+the first max-pool is unpadded and rounds up, except in se_resnet50_v1_5 (timm's seresnet50). se_resnet20 … se_resnet110
+for CIFAR are our own: the post-activation networks of He et al. 2015, which Hu et al. do not report.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from repronet.models.resnext import RESNEXT50
 
 
 def se_design(design: Design) -> Design:
-    """The same with squeeze and excitation, r = 16, behind the unpadded pool."""
+    """The design with squeeze and excitation, r = 16, and, for a 224px stem, the unpadded pool."""
     return replace(design, reduction=16, stem="224px_ceil" if design.stem == "224px" else design.stem)
 
 
-# Appendix: 64 groups, 1×1 convolutions of half the width before them, 3×3 for the projections and the stem, dropout.
+# Appendix: 64 groups, preceded by 1×1 convolutions of half the width; 3×3 projections and stem convolutions; dropout.
 SENET154 = replace(
     se_design(RESNET152),
     stem="224px_deep",

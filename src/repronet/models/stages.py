@@ -1,4 +1,4 @@
-"""A network cut into stages, from its input to its head: what fine-tuning freezes, and gives rates of their own."""
+"""Split a network into stages, from input to head, for fine-tuning: frozen stages and separate learning rates."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from repronet import models
 from repronet.errors import UserError
 from repronet.models import foreign
 
-# Whose children are stages, not they themselves; the later ones are torchvision's.
+# Containers whose children are stages, rather than the container itself; the later names are torchvision's.
 _CONTAINERS = ("features", "stages", "classifier", "trunk_output", "blocks", "layers", "encoder", "heads")
 _POOLING = (nn.MaxPool2d, nn.AvgPool2d)
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 _LETTERED = re.compile(r"^(.*?\d+)[a-z]\b|^(Conv2d_\d|Mixed_\d)[a-z]")  # inception3a and 3b are one stage
 
-HEAD = -1  # the number of what depends on the classes, among timm's of stages
+HEAD = -1  # the head's number, among timm's numbers of stages
 
 Part: TypeAlias = nn.Module | nn.Parameter
 
@@ -30,8 +30,8 @@ Part: TypeAlias = nn.Module | nn.Parameter
 class Stage:
     """Consecutive modules of a network."""
 
-    name: str  #: where its first module stands in the network
-    #: modules, and parameters outside of these, each with its place, in the order of definition
+    name: str  #: path of its first part, or the start of that (``inception3``); ``head`` for the head
+    #: modules, and parameters outside of them, each with its path, in the order of definition
     parts: tuple[tuple[str, Part], ...]
 
     @property
@@ -43,20 +43,20 @@ class Stage:
 
     @property
     def size(self) -> int:
-        """Parameters."""
+        """Number of parameters."""
         return sum(parameter.numel() for parameter in self.parameters())
 
 
 def stages(network: nn.Module) -> list[Stage]:
     """The stages of a network, the head last.
 
-    The head is every layer whose size depends on the classes, with the rest of an auxiliary classifier. Before it, a
-    stage is what timm groups, or in any other network a group of blocks (``layer1``, ``denseblock1``, ``inception3``),
-    or in networks without such, the convolutions between two poolings, or a single layer. Normalisation, transitions
-    and parameters outside of modules belong to what precedes them.
+    The head is every layer whose size depends on the number of classes, with the rest of an auxiliary classifier. The
+    other stages are timm's groups, or in any other network groups of blocks (``layer1``, ``denseblock1``,
+    ``inception3``), or in networks without these the convolutions between two pools, or single layers. Normalisation,
+    transitions and parameters outside of modules belong to the stage before them.
 
     Raises:
-        UserError: for a network with weights that stand in two stages.
+        UserError: for a network with weights that are used in two stages.
     """
     heads = class_layers(network)
     numbers = foreign.stage_numbers(network)
@@ -91,10 +91,10 @@ def stages(network: nn.Module) -> list[Stage]:
 
 
 def class_layers(network: nn.Module) -> set[str]:
-    """The layers whose size depends on how many classes there are: the output, and those of auxiliary classifiers.
+    """The layers whose size depends on the number of classes: the output layers of network and auxiliary classifiers.
 
-    None for a network that is made for one number of classes. Of a module that is none of :mod:`repronet.models`'s, the
-    last layer with weights.
+    The set is empty for a network that has a fixed number of classes. For a module that is not from
+    :mod:`repronet.models`, it is the last linear or convolutional layer.
     """
     name = getattr(network, "architecture", None)
     if not models.is_known(str(name)):
@@ -107,7 +107,7 @@ def class_layers(network: nn.Module) -> set[str]:
 
 
 def _depending_on_classes(name: str, channels: int | None) -> set[str]:
-    """The layers of the network ``name`` whose shapes differ when it is built for other classes."""
+    """The layers of the network ``name`` whose shapes change with the number of classes."""
     shapes = []
     for classes in (3, 4):
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
@@ -119,13 +119,13 @@ def _depending_on_classes(name: str, channels: int | None) -> set[str]:
     return {key.rpartition(".")[0] for key in shapes[0] if shapes[0][key] != shapes[1][key]}
 
 
-_remembered = cache(_depending_on_classes)  # of other libraries' networks, which nobody registers anew
+_remembered = cache(_depending_on_classes)  # for other libraries' networks, which are never re-registered
 
 
 def _opened(
     network: nn.Module, heads: set[str], numbers: Mapping[str, int], prefix: str = ""
 ) -> Iterator[tuple[str, Part]]:
-    """The network's own parameters and its children; in place of one that holds several stages, what is in that."""
+    """The network's own parameters and its children; a child that contains several stages is itself opened."""
     yield from ((f"{prefix}{name}", parameter) for name, parameter in network.named_parameters(recurse=False))
     for name, child in network.named_children():
         path = f"{prefix}{name}"
@@ -141,13 +141,13 @@ def _opened(
 
 
 def _belongs(path: str, part: Part, before: list[tuple[str, Part]]) -> bool:
-    """Whether a part goes with what precedes it, as a module does with the parameters alone before it."""
+    """Whether a part belongs to the stage before it, as it also does if that has only parameters outside of modules."""
     alone = all(isinstance(other, nn.Parameter) for _, other in before)
     return alone or isinstance(part, (nn.Parameter, *_NORMS)) or "transition" in path
 
 
 def _name(path: str) -> str:
-    """The stage that a part begins."""
+    """The name of the stage that begins with the part at this path."""
     match = _LETTERED.match(path)
     return (match.group(1) or match.group(2)) if match else path
 

@@ -1,4 +1,4 @@
-"""A network of a family as a plain function, when what sets it apart is data and not code."""
+"""Make a plain function for each network of a family whose members differ in data, not in code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Network = TypeVar("Network", bound=nn.Module, covariant=True)
 
 
 class Build(Protocol[Network]):
-    """Builds a network with fresh weights, for so many classes and image planes, of the layers of that module."""
+    """Build a network with fresh weights for these numbers of classes and image channels, of that module's layers."""
 
     def __call__(self, num_classes: int = ..., in_channels: int = ..., layers: ModuleType = ...) -> Network: ...
 
@@ -22,17 +22,17 @@ class Build(Protocol[Network]):
 def variant(
     name: str, make: Callable[[int, int, ModuleType], Network], *, num_classes: int, in_channels: int = 3
 ) -> Build[Network]:
-    """The function called ``name`` that calls ``make(num_classes, in_channels, layers)``.
+    """Return a function called ``name`` that calls ``make(num_classes, in_channels, layers)``.
 
     Args:
-        num_classes, in_channels: its defaults, the paper's.
+        num_classes, in_channels: the function's defaults, which are the paper's numbers.
     """
 
     def build(
         num_classes: int = num_classes, in_channels: int = in_channels, layers: ModuleType = repronet.layers
     ) -> Network:
         network = make(num_classes, in_channels, layers)
-        network.architecture = name  # type: ignore[assignment]  # files of weights record it
+        network.architecture = name  # type: ignore[assignment]  # recorded in files of weights
         return network
 
     build.__name__ = build.__qualname__ = name

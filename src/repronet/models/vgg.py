@@ -1,7 +1,7 @@
 """VGG networks.
 
 K. Simonyan, A. Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015
-(arXiv:1409.1556): table 1, columns A to E. The names are the numbers of layers with weights.
+(arXiv:1409.1556): table 1, columns A to E. The number in a name counts the layers with weights.
 
 ============================ ==================================================================================
 names                        what they are
@@ -10,7 +10,7 @@ vgg11 vgg13 vgg16 vgg19      columns A, B, D, E
 vgg11_lrn                    column A-LRN: AlexNet's response normalisation after the first convolution
 vgg16_c                      column C: the third convolution of each late stage is 1×1
 …_bn                         modern: batch norm after each convolution; torchvision's
-…_32px                       modern: five halvings leave one pixel of 32, one fully connected layer follows
+…_32px                       modern: five halvings reduce 32 pixels to one; one fully connected layer follows
 ============================ ==================================================================================
 """
 
@@ -40,7 +40,7 @@ class Column:
     depths: tuple[int, int, int, int, int]  #: convolutions in each of the five stages
     last_1x1: tuple[int, ...] = ()  #: stages (from 0) whose last convolution is 1×1
     normalization: str = "none"  #: "none", "batch" after each convolution, or "local_response" after the first
-    input_size: int = 224  #: 224, or 32 for images that five halvings bring down to one pixel
+    input_size: int = 224  #: 224, or 32 for images that five halvings reduce to one pixel
 
 
 A = Column((1, 1, 2, 2, 2))
@@ -53,8 +53,8 @@ E = Column((2, 2, 4, 4, 4))
 class VGG(LimitedSize):
     """Five stages of 3×3 convolutions and a 2×2 max-pool, then three fully connected layers; torchvision's names.
 
-    Convolutions start normal with variance 2/(9·planes out), fully connected layers with σ = 0.01, biases at 0. The
-    paper drew from σ = 0.1 and took the first layers of a trained column A (section 3.1).
+    Initial weights are normal, with variance 2/(k·k·output planes) in convolutions and σ = 0.01 in fully connected
+    layers; biases are 0. The paper used σ = 0.1 and copied the first layers of a trained column A (section 3.1).
 
     Shapes: (N, in_channels, 224, 224) → logits (N, num_classes).
     """
@@ -91,9 +91,9 @@ class VGG(LimitedSize):
         return self.classifier(x)  # → (N, 4096) → (N, 4096) → (N, classes)
 
     def densely(self, images: Tensor) -> Tensor:
-        """The mean of the logits over all places where the network fits: (N, C, H, W), any size → (N, classes).
+        """Mean of the logits over all positions of the network in the image: (N, C, H, W), any size → (N, classes).
 
-        Fully connected layers become convolutions, the first one of 7×7 (section 3.2).
+        Fully connected layers become convolutions, the first one 7×7 (section 3.2).
         """
         x = self.features(images)  # (N, C, H, W) → (N, 512, H/32, W/32)
         for module in self.classifier:

@@ -7,7 +7,7 @@ section 4.1; the wide variant is in the last rows of table 2.
 name          parameters  what it is
 ============ ============ ==================================================================================
 zfnet         62,357,608  AlexNet with a finer first layer, dense connections, 384-384-256 maps at the end
-zfnet_wide   107,627,624  512-1024-512 maps there
+zfnet_wide   107,627,624  the same with 512-1024-512 maps
 ============ ============ ==================================================================================
 """
 
@@ -25,11 +25,11 @@ from repronet.models.variant import variant
 
 
 class ZFNet(FixedSize):
-    """Figure 3: five convolutions and three fully connected layers on images of 224 pixels.
+    """Figure 3: five convolutions and three fully connected layers, for images of 224 × 224 pixels.
 
-    Each of the first two pools is followed by contrast normalisation across maps, which is AlexNet's response
-    normalisation. Pools round up, or 110 would not give 55. Weights start normal with σ = 0.01, biases at 0 (section
-    3.1: "initialised to 10⁻² and 0"; drawn here, since equal weights would stay equal).
+    The first two pools are each followed by contrast normalisation across maps, which is AlexNet's response
+    normalisation. Output sizes of pools are rounded up, otherwise 110 would not give 55. Initial weights are normal
+    with σ = 0.01, biases 0 (section 3.1: "initialised to 10⁻² and 0"; random here, as equal weights would stay equal).
 
     Shapes: (N, in_channels, 224, 224) → logits (N, num_classes).
     """

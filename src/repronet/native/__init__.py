@@ -1,8 +1,8 @@
-"""Kernels in C for `algorithm=native`, compiled for this processor when they are first asked for.
+"""Kernels in C for `algorithm=native`, compiled for this processor when they are first used.
 
-Nothing needs them: where there is no C compiler, `missing` says so, and every other algorithm computes the same. The
-library lies in the user's cache (``REPRONET_CACHE``, else the platform's), under a name that is made of the sources,
-the compiler and the processor, so that none of an older version or of another machine is ever taken.
+They are optional: without a C compiler, `missing` says so, and every other algorithm computes the same. The compiled
+library is kept in the user's cache (``REPRONET_CACHE``, else the platform's), under a name that depends on the sources,
+the compiler and the processor, so that a library of an older version or of another machine is never used.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from functools import cache
 from pathlib import Path
 
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-std=gnu11")
-OPTIONAL = ("-fopenmp", "-mprefer-vector-width=512")  # dropped where the compiler knows them not: clang on macOS
+OPTIONAL = ("-fopenmp", "-mprefer-vector-width=512")  # dropped if the compiler does not know them, as clang on macOS
 SANITIZED = ("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 _SOURCES = ("kernels.c", "norm.h", "conv.h", "winograd.h")
-_TOO_LONG = 120.0  # seconds for a compiler
+_TOO_LONG = 120.0  # seconds after which a compiler is stopped
 
 
 class Missing(Exception):
-    """Why there is no library, in one line."""
+    """The reason why there is no library, in one line."""
 
 
 def compiler() -> list[str]:
-    """The command of the C compiler: what ``CC`` says, else cc, gcc or clang.
+    """The command of the C compiler: from ``CC``, else cc, gcc or clang.
 
     Raises:
-        Missing: where there is none.
+        Missing: if there is none.
     """
     named = shlex.split(os.environ.get("CC", ""))
     for command in [named] if named else [["cc"], ["gcc"], ["clang"]]:
@@ -45,13 +45,13 @@ def compiler() -> list[str]:
 
 
 def compiled(target: Path, more: Sequence[str] = ()) -> Path:
-    """Compile the kernels to ``target``, whole or not at all.
+    """Compile the kernels to ``target``, which is written completely or not at all.
 
     Args:
-        more: further flags, as those of a sanitizer.
+        more: further flags, such as those of a sanitizer.
 
     Raises:
-        Missing: where there is no compiler, or it fails.
+        Missing: if there is no compiler, or it fails.
     """
     command = compiler()
     source = str(Path(__file__).with_name("kernels.c"))
@@ -72,7 +72,7 @@ def compiled(target: Path, more: Sequence[str] = ()) -> Path:
 
 
 def _place() -> Path:
-    """Where the library of these sources, this compiler and this processor lies."""
+    """The path of the library for these sources, this compiler and this processor."""
     from platformdirs import user_cache_path
 
     made_of = hashlib.sha256(repr((FLAGS, OPTIONAL, compiler(), _version(), _processor())).encode())
@@ -89,7 +89,7 @@ def _version() -> str:
 
 
 def _processor() -> str:
-    """What -march=native looks at: the instructions that this processor has."""
+    """The instruction sets that this processor has, on which -march=native depends."""
     info = Path("/proc/cpuinfo")
     if not info.exists():
         return platform.processor() + platform.machine()
@@ -99,10 +99,10 @@ def _processor() -> str:
 
 @cache
 def library() -> ctypes.CDLL:
-    """The kernels, compiled if they were not yet. Calls release the GIL, and their threads are torch's own.
+    """The kernels, compiled if necessary. Calls release the GIL, and their threads are torch's own.
 
     Raises:
-        Missing: where they cannot be compiled or loaded.
+        Missing: if they cannot be compiled or loaded.
     """
     try:
         place = _place()
@@ -113,7 +113,7 @@ def library() -> ctypes.CDLL:
 
 @cache
 def missing() -> str | None:
-    """Why there are no kernels here, or None where there are."""
+    """The reason why there are no kernels here; None if there are."""
     try:
         library()
     except Missing as reason:

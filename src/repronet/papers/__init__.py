@@ -1,7 +1,7 @@
-"""What was published about each network, as data: sizes, errors with their protocol, recipes, deviations.
+"""Published facts about each network, as data: sizes, errors with their protocol, recipes, deviations.
 
 The facts are in the CSV files of this folder, see :mod:`repronet.papers.sheets`. Nothing here imports torch.
-``repronet list models``, ``repronet verify``, the tables of the README and the tests read it.
+``repronet list models``, ``repronet verify``, the tables of the README and the tests read them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _printed(cell: str) -> Printed:
 
 
 def _pairs(cell: str) -> list[tuple[str, str]]:
-    """``c1 6×28×28, s2 6×14×14``: names of modules, each with what follows it."""
+    """``c1 6×28×28, s2 6×14×14``: names of modules, each with its value."""
     return [(pair.split()[0], pair.split()[1]) for pair in cell.split(", ") if pair]
 
 
@@ -75,10 +75,10 @@ NETWORKS = _networks()
 
 
 def published(network: str, percent: float) -> Error:
-    """The error of so many percent among those of ``network``.
+    """The published error of ``network`` that is ``percent``.
 
     Raises:
-        KeyError: when none was published, or not that.
+        KeyError: if there is no such published error.
     """
     for error in NETWORKS[network].errors:
         if error.percent == percent:

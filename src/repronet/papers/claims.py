@@ -1,4 +1,4 @@
-"""What papers claim of one network against another, with the experiments or the sums that decide it. Needs no torch."""
+"""Papers' claims that compare networks, with the experiments or the counts that decide them. Needs no torch."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ Convolution = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Lower:
-    """``figure`` of the experiment ``better`` lies below that of ``worse``."""
+    """The claim that ``figure`` of the experiment ``better`` is lower than that of ``worse``."""
 
     figure: Figure
     better: str
     worse: str
-    #: whether both must be trained for as many steps, as in all papers whose recipes are the same
+    #: whether both must be trained for equally many steps, as in all papers that use one recipe for both
     equal_steps: bool = True
 
 
 @dataclass(frozen=True)
 class Sooner:
-    """``better`` comes down to an error in fewer steps than ``worse``."""
+    """The claim that ``better`` reaches an error in fewer steps than ``worse``."""
 
-    figure: Literal["train_error", "val_error"]  #: of every epoch
-    #: the share to come down to; None for the lowest that ``worse`` reaches at all, on average over its seeds
+    figure: Literal["train_error", "val_error"]  #: an error that every epoch records
+    #: the error to reach, from 0 to 1; None for the lowest that ``worse`` reaches, averaged over its seeds
     error: float | None
     better: str
     worse: str
@@ -36,29 +36,29 @@ class Sooner:
 
 @dataclass(frozen=True)
 class Fewer:
-    """One way of computing the same takes fewer of ``unit``, which is counted and needs no run."""
+    """The claim that one way to compute the same needs fewer of ``unit``, which is counted and needs no run."""
 
     unit: str
-    #: smaller, larger: convolutions of both ways: channels in, channels out, side of the kernel, side of the
-    #: output
+    #: smaller, larger: the convolutions of both ways: input channels, output channels, side of the kernel, side of
+    #: the output
     smaller: tuple[Convolution, ...]
     larger: tuple[Convolution, ...]
-    #: both counts, as the source prints them; None for one that is not the sum of its terms
+    #: both counts as the source prints them; None for a printed count that is not the sum of its terms
     printed: tuple[Printed | None, Printed]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence of a paper and what would show it."""
+    """A sentence of a paper and the test that decides it."""
 
     text: str  #: the sentence, in our words
-    citation: Citation  #: where it stands
-    shown_by: Lower | Sooner | Fewer  #: what decides it
-    printed: str = ""  #: the figures of the paper, and of which networks they are
+    citation: Citation  #: its place in the paper
+    shown_by: Lower | Sooner | Fewer  #: the test that decides it
+    printed: str = ""  #: the paper's figures, with the networks that they belong to
 
 
 def _inception_branches(*reductions: Convolution) -> tuple[Convolution, ...]:
-    """128 maps of 1×1, 192 of 3×3 and 96 of 5×5 over 28×28, from what the reductions leave, or from all 256 maps."""
+    """128 maps of 1×1, 192 of 3×3 and 96 of 5×5 on 28×28 pixels, the last two from the reduced maps or from all 256."""
     left = [maps for _, maps, _, _ in reductions] or [256, 256]
     return ((256, 128, 1, 28), (left[0], 192, 3, 28), (left[1], 96, 5, 28), *reductions)
 

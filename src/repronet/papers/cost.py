@@ -1,7 +1,7 @@
-"""What a run takes, computed from what it multiplies. Needs no torch.
+"""The cost of a run, computed from its number of multiplications. Needs no torch.
 
-A forward pass multiplies as often as the network has MACs, and each of the two gradients, of the inputs and of the
-weights, as often again; the rest, such as batch norm, comes with the rates, which are measured.
+A forward pass takes as many multiplications as the network has MACs, and each of the two gradients, of the inputs and
+of the weights, as many again; the rest, such as batch norm, is included in the measured speeds.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from repronet.papers.tables import golden, short
 
 @dataclass(frozen=True)
 class Workload:
-    """A dataset, and how fast the networks for its images are trained."""
+    """A dataset, and the speed at which networks for its images are trained."""
 
-    images: int  #: that are trained on, validation left out
-    core: float  #: multiplications a second of one core of an AMD EPYC without AVX-512, measured
-    gpu: float | None  #: the same of a GPU such as an H100, assumed; None where batches are too small for one
+    images: int  #: number of training images, without the validation split
+    core: float  #: multiplications per second of one core of an AMD EPYC without AVX-512, measured
+    gpu: float | None  #: the same for a GPU such as an H100, assumed; None if the batches are too small for a GPU
 
 
 WORKLOADS = {
@@ -31,13 +31,13 @@ WORKLOADS = {
 
 
 def multiplications(network: str, dataset: str, epochs: int, images: int | None = None) -> int:
-    """Of a whole training, on so many ``images`` or all that the dataset has for it."""
+    """Multiplications of a whole training on this many ``images``, or on all training images of the dataset."""
     return 3 * golden()[network]["macs"] * (images or WORKLOADS[dataset].images) * epochs
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a training takes, in words and as the time of one core."""
+    """The cost of a training, in words and as the time on one core."""
 
     text: str
     core_seconds: float
@@ -47,7 +47,7 @@ class Cost:
 
 
 def cost(network: str, dataset: str, epochs: int, batch_size: int, images: int | None = None) -> Cost:
-    """What the training takes: its steps of ``batch_size`` images, its multiplications, and how long they last."""
+    """The cost of a training: its steps of ``batch_size`` images, its multiplications, and their time."""
     work, macs = WORKLOADS[dataset], golden()[network]["macs"]
     total, images = multiplications(network, dataset, epochs, images), images or work.images
     steps = epochs * math.ceil(images / batch_size)

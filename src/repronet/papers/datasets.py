@@ -1,7 +1,7 @@
-"""The test images that published errors are of, by a hash of their pixels and labels. Needs no torch.
+"""Hashes of the pixels and labels of the test images on which published errors were measured. Needs no torch.
 
-As ``repronet.data.splits.Split.fingerprint`` gives it, of images of 32 × 32, to which digits of 28 × 28 are padded:
-what the networks of all experiments on these sets take. The order of the images does not matter.
+They are computed by ``repronet.data.splits.Split.fingerprint`` on 32 × 32 images (digits of 28 × 28 are padded), the
+input size of the networks in all experiments on these sets. The order of the images does not matter.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ OFFICIAL_TEST = {
 }
 
 
-# The middle 24 × 24 pixels of the same images, which cuda-convnet's four-layer networks take.
+# The middle 24 × 24 pixels of the same images, the input of cuda-convnet's four-layer networks.
 OFFICIAL_MIDDLE = {"cifar10": "c3c29cfa84f53ae34f26efcc7d44626da100ed0726ace9fa0a3c3730ab3291ef"}
 
 
 def deviation(dataset: str, test_sha256: str | None) -> str | None:
-    """What a run must say whose test images are not those; None where they are, or nothing is known of them."""
+    """The deviation that a run must report if its test images are not those; None if they are, or that is unknown."""
     known = OFFICIAL_TEST.get(dataset)
     if known is None or test_sha256 in (None, known, OFFICIAL_MIDDLE.get(dataset)):
         return None

@@ -1,11 +1,11 @@
-"""The runs of papers: what each config of ``configs/experiment/`` reproduces, and what a reader must know of it.
+"""Experiments of papers: what each config of ``configs/experiment/`` reproduces, and the facts that a reader needs.
 
-The configs hold the recipes alone. What experiments.csv says is shown by ``repronet list experiment NAME``, the pages
-of the networks and ``results/README.md``. Needs no torch.
+The configs hold only the recipes. The facts of experiments.csv are shown by ``repronet list experiment NAME``, the
+pages of the networks and ``results/README.md``. Needs no torch.
 
-A smaller budget buys as many epochs as :mod:`repronet.papers.cost` says it pays for: five minutes of two processor
-cores, or an hour of one, since two that share caches and memory seldom do twice as much for an hour. Runs that are
-compared have as many epochs as the longest of them can have; five minutes are a little short for 56 layers.
+A smaller budget has as many epochs as, by :mod:`repronet.papers.cost`, fit into five minutes of two processor cores, or
+an hour of one, since two that share caches and memory seldom do twice as much in an hour. Runs that are compared have
+equally many epochs, as many as fit for the longest of them; five minutes are a little short for 56 layers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from repronet.papers.records import Error, Experiment
 from repronet.papers.sheets import number, rows, texts
 from repronet.papers.tables import where
 
-# An error is found by its percent among those of ``of``, or without that of the network itself.
+# An error is found by its percentage among the errors of the network ``of``, or if that is empty, of ``network``.
 EXPERIMENTS: dict[str, Experiment] = {
     row["name"]: Experiment(
         row["title"],
@@ -37,11 +37,11 @@ EXPERIMENTS: dict[str, Experiment] = {
 
 
 def described(name: str, epochs: int, batch_size: int, normalization: str) -> dict[str, str]:
-    """What a reader must know of an experiment before it is run, by heading.
+    """The facts that a reader must know before running an experiment, by heading.
 
     Args:
         name: a key of :data:`EXPERIMENTS`.
-        epochs, batch_size, normalization: of its config; the batch is that of an optimizer step.
+        epochs, batch_size, normalization: values from its config; the batch is that of an optimizer step.
     """
     run = EXPERIMENTS[name]
     facts = NETWORKS[run.network]
@@ -62,7 +62,7 @@ def described(name: str, epochs: int, batch_size: int, normalization: str) -> di
 
 
 def stated(error: Error) -> str:
-    """``8.75 % (CIFAR-10 test, table 6)``, with what is unconfirmed of it."""
+    """``8.75 % (CIFAR-10 test, table 6)``, with any unconfirmed details."""
     protocol = "" if error.protocol == "test images" else error.protocol
     parts = (error.of, protocol, error.kind, error.citation.where, error.unconfirmed)
     return f"{error.percent:g} % ({', '.join(filter(None, parts))})"

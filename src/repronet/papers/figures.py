@@ -1,4 +1,4 @@
-"""Figures of papers that records draw again: which runs, which of their curves, and what the paper prints. No torch."""
+"""Figures of papers redrawn from records: their runs and curves, and the values that the paper prints. No torch."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Redrawn:
     """A figure of a paper."""
 
     title: str  #: what it shows
-    citation: Citation | None  #: where it stands; None: it is of no paper
-    experiments: tuple[str, ...]  #: whose records have its curves, in the order of its legend
-    #: of each, training error dashed and validation error, for the paper's test error, solid
+    citation: Citation | None  #: its place in the paper; None if it is from no paper
+    experiments: tuple[str, ...]  #: the experiments whose records have its curves, in the order of its legend
+    #: the curves per experiment: training error dashed; validation error, in place of the paper's test error, solid
     curves: tuple[Curve, ...] = ("train_error", "val_error")
-    #: errors that the text or a table prints for it, in percent, by what they are of; those of the experiments
-    #: stand in ``repronet.papers.experiments``
+    #: other errors that the paper prints for the figure, each a label and a percentage; those of the experiments
+    #: are in ``repronet.papers.experiments``
     levels: tuple[tuple[str, float], ...] = ()
-    by: Literal["step", "epoch"] = "step"  #: what the curves run over
-    note: str = ""  #: what is other than in the paper
+    by: Literal["step", "epoch"] = "step"  #: the horizontal axis of the curves
+    note: str = ""  #: the differences from the paper's figure
 
 
 FIGURES: dict[str, Redrawn] = {

@@ -1,4 +1,4 @@
-"""The kinds of facts that stand in a paper."""
+"""The kinds of facts that papers publish."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ SourceKind = Literal["paper text", "authors' repository", "secondary"]
 Shape = tuple[int, int, int]  # channels, height, width
 Stages = tuple[tuple[str, Shape], ...]
 
-TOP5 = "ImageNet val top-5"  # what an error is of
+TOP5 = "ImageNet val top-5"  # a value of Error.of
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
 @dataclass(frozen=True)
 class Printed:
-    """A number as it is printed, "0.724 G" for instance."""
+    """A number as it is printed, such as "0.724 G"."""
 
     text: str  #: the digits and the unit, k, M, G or none
-    truncated: bool = False  #: whether its digits were cut off and not rounded
+    truncated: bool = False  #: whether it was truncated instead of rounded
     without_batch_norm: bool = False  #: whether it leaves out the gains and shifts of batch normalisation
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ class Printed:
         return f"{self.text}{cut_off}{', without batch norm' if self.without_batch_norm else ''}"
 
     def agrees(self, exact: float) -> bool:
-        """Whether `exact` is printed like this."""
+        """Whether `exact` would be printed like this."""
         found = re.fullmatch(r"([\d,]+)(?:\.(\d+))? ?([kMG]?)", self.text)
         if found is None:
             raise ValueError(f"{self.text!r} is no printed number; write 3.8 G or 61,706")
@@ -42,7 +42,7 @@ class Printed:
 
 @dataclass(frozen=True)
 class Citation:
-    """Where a fact was read."""
+    """The place where a fact was read."""
 
     document: str  #: with its version: "arXiv:1512.03385v1", or a repository
     where: str  #: table, figure, section or file
@@ -56,12 +56,12 @@ class Citation:
 
 @dataclass(frozen=True)
 class Statistic:
-    """Which figure of how many runs is printed."""
+    """The statistic that is printed, and the number of runs behind it."""
 
-    #: "one run" where the source names no other
+    #: "one run" unless the source names another
     kind: Literal["one run", "best", "median", "mean", "ensemble"] = "one run"
-    runs: int = 1  #: how many
-    #: mean, deviation: of those runs, in percent, where they are printed beside the best or the median
+    runs: int = 1  #: number of runs
+    #: mean, deviation: those of the runs, in percent, if they are printed beside the best or the median
     mean: float | None = None
     deviation: float | None = None
 
@@ -83,44 +83,44 @@ class Error:
 
     percent: float  #: the error
     of: str  #: "ImageNet val top-1", "CIFAR-10 test", …
-    protocol: Protocol  #: which views of an image were averaged. Errors of different protocols are never compared.
+    protocol: Protocol  #: the views of an image that were averaged; errors of different protocols are never compared
     citation: Citation  #: where it was read
-    statistic: Statistic = ONE_RUN  #: which figure of how many runs it is
-    images: int | None = None  #: how many images it counts, where not all of the set
-    note: str = ""  #: what else must be known of it: the scale, no augmentation
-    unconfirmed: str = ""  #: what of it could not be read at its source, and why; "" where all was
+    statistic: Statistic = ONE_RUN  #: the statistic that it is, and the number of runs
+    images: int | None = None  #: number of images that it was measured on; None for the whole set
+    note: str = ""  #: other conditions, such as the scale or no augmentation
+    unconfirmed: str = ""  #: the details that could not be read at the source, and why; "" if there are none
 
     @property
     def expected(self) -> float | None:
-        """The percentage that the mean of other runs can be compared with; None for an ensemble or a mere best."""
+        """The percentage to compare the mean of other runs with; None for an ensemble, or a best without a mean."""
         if self.statistic.mean is not None:
             return self.statistic.mean
         return None if self.statistic.kind in ("ensemble", "best") else self.percent
 
     @property
     def kind(self) -> str:
-        """Statistic, note and number of images in words; "" for one run on the whole set."""
+        """Statistic, note and number of images in words; "" for one run on the whole set without a note."""
         statistic = "" if self.statistic == ONE_RUN else str(self.statistic)
         images = "" if self.images is None else f"on {self.images:,} images"
         return ", ".join(filter(None, (statistic, self.note, images)))
 
     @property
     def dagger(self) -> str:
-        """`` †`` where something of it is unconfirmed, else nothing."""
+        """`` †`` if any detail is unconfirmed, else an empty string."""
         return " †" if self.unconfirmed else ""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the paper trained."""
+    """The training recipe of a paper."""
 
-    text: str  #: optimizer, batch, rates, decay, length, augmentation
-    citation: Citation  #: where it was read; what is of another source is said in `text`
+    text: str  #: optimizer, batch size, learning rates, decay, length, augmentation
+    citation: Citation  #: where it was read; `text` names any other sources
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Where a network was published."""
+    """The paper in which a network was published."""
 
     authors: str
     title: str
@@ -131,54 +131,54 @@ class Paper:
 
 @dataclass(frozen=True)
 class Facts:
-    """What was published about one network."""
+    """The published facts about one network."""
 
-    paper: Paper  #: where
-    title: str  #: what it is, in a few words
-    parameters: int  #: trainable parameters, to the last digit
+    paper: Paper  #: the paper
+    title: str  #: a short description
+    parameters: int  #: exact number of trainable parameters
     input: Shape
     classes: int  #: outputs of the last layer
     #: where the number of parameters comes from: "torchvision" (its published metadata), "paper", or "computed"
     #: from the paper's table
     source: Source = "computed"
-    modern: bool = False  #: whether it deviates from its paper knowingly; then `deviations` says how
-    deviations: tuple[str, ...] = ()  #: each in a few words
-    #: those that a run has only where the network keeps its own local response norm
+    modern: bool = False  #: whether it deviates from its paper on purpose; `deviations` then says how
+    deviations: tuple[str, ...] = ()  #: deviations from the paper, each in a few words
+    #: further deviations of runs in which the network keeps its own local response norm
     of_response_norm: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()  #: what else the sources say otherwise than each other, or than a count of ours
-    printed: Printed | None = None  #: the size as printed in the paper, if it is
-    #: multiplications and additions of one image, counted as one, in convolutions and fully connected layers:
-    #: as the paper or torchvision prints them, or where neither does, computed from the paper's table
+    notes: tuple[str, ...] = ()  #: other contradictions among the sources, or between a source and our count
+    printed: Printed | None = None  #: the number of parameters as printed in the paper, if it is
+    #: multiply-accumulate operations of one image in convolutions and fully connected layers: as the paper or
+    #: torchvision prints them, or if neither does, computed from the paper's table
     macs: Printed | int | None = None
-    with_heads: int | None = None  #: parameters together with the auxiliary classifiers
-    stages: Stages = ()  #: names of modules and the shape (C, H, W) that leaves them, from the paper's table
-    receptive_field: tuple[str, int] | None = None  #: (module, side in pixels) of what one of its outputs sees
+    with_heads: int | None = None  #: number of parameters including the auxiliary classifiers
+    stages: Stages = ()  #: names of modules and the shapes (C, H, W) of their outputs, from the paper's table
+    receptive_field: tuple[str, int] | None = None  #: (module, side in pixels) of the receptive field of its outputs
     connections: tuple[tuple[str, int], ...] = ()  #: as printed in the paper: (module, or "" for all, connections)
     errors: tuple[Error, ...] = ()  #: the published errors
     recipe: Recipe | None = None  #: how it was trained
 
     def deviations_with(self, normalization: str) -> tuple[str, ...]:
-        """How a run with ``normalization``, a name of ``repronet.models.normalization``, or "paper", deviates."""
+        """The deviations of a run with ``normalization``: a name of ``repronet.models.normalization``, or "paper"."""
         kept = normalization in ("paper", "local_response", "local_response_mean")
         return self.deviations + (self.of_response_norm if kept else ())
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What a run of ``configs/experiment/NAME.yaml`` reproduces and is held against."""
+    """The experiment that ``configs/experiment/NAME.yaml`` reproduces, and the figure that it is compared with."""
 
-    title: str  #: what it is, in a line
+    title: str  #: a description in one line
     network: str  #: a key of ``repronet.papers.NETWORKS``, whose paper it reproduces
     dataset: str  #: a key of ``repronet.papers.cost.WORKLOADS``
-    #: the error in the paper, of `network`, or of another network and then `deviations` say so; None where it
+    #: the paper's error of `network`, or of another network, which `deviations` then say; None if the paper
     #: prints none
     published: Error | None
-    minutes: int | None  #: epochs that about five minutes of two cores pay for; None where not even one fits
+    minutes: int | None  #: epochs that fit into about five minutes of two cores; None if not even one fits
     hour: int | None  #: the same for an hour of one core
-    deviations: tuple[str, ...]  #: from the paper, each in a few words; those of the network are its own
-    #: whether the published figure is of such a run: the same network and length, and a test of its kind
+    deviations: tuple[str, ...]  #: deviations from the paper, each in a few words, besides those of the network
+    #: whether the published figure is from such a run: the same network, length and kind of test
     comparable: bool = True
     section: str = ""  #: where the paper describes it; "" for the section of the network's recipe
-    also: str = ""  #: what it is taken from besides
-    context: str = ""  #: what the paper says beside the figure, or in place of one
-    images: int | None = None  #: that are trained on; None for all that the dataset has for it
+    also: str = ""  #: other sources that it is taken from
+    context: str = ""  #: what the paper says beside the figure, or instead of one
+    images: int | None = None  #: number of training images; None for all training images of the dataset

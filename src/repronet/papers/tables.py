@@ -1,4 +1,4 @@
-"""Tables that are written from the published facts."""
+"""Tables generated from the published facts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GOLDEN = "golden.json"
 
 @cache
 def golden() -> dict[str, dict[str, Any]]:
-    """The committed exact sizes, shapes and logits, by network; ``scripts/regenerate.py golden`` writes them anew."""
+    """The committed exact sizes, shapes and logits, by network; ``scripts/regenerate.py golden`` rewrites them."""
     return json.loads((files("repronet.papers") / GOLDEN).read_text(encoding="utf-8"))
 
 
@@ -51,7 +51,7 @@ def networks_page() -> str:
 
 
 def where(paper: Paper) -> str:
-    """Venue and preprint, and the year where neither says it."""
+    """Venue and preprint, and the year if the venue does not contain it."""
     preprint = f"arXiv:{paper.arxiv}" if paper.arxiv else ""
     venue = "" if paper.venue == "arXiv" else paper.venue
     year = "" if str(paper.year) in venue else str(paper.year)

@@ -1,1 +1,1 @@
-"""Published figures run again: shorter budgets, the records that runs leave in ``results/``, claims and their table."""
+"""Reproduction of published figures: shorter budgets, records of runs in ``results/``, claims and their table."""

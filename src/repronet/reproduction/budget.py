@@ -1,4 +1,4 @@
-"""A schedule made shorter without another shape. Needs no torch."""
+"""Shorten a schedule without changing its shape. Needs no torch."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from repronet.errors import UserError
 from repronet.papers.experiments import EXPERIMENTS
 
-SMOKE_PER_CLASS = 20  # training images of a class, in one epoch that only shows whether all parts fit
+SMOKE_PER_CLASS = 20  # training images per class, for one epoch that only tests whether all parts fit together
 
 
 def scaled(config: dict[str, Any], experiment: str | None) -> dict[str, Any]:
-    """``config`` with as many epochs as its ``budget`` pays for, and every other length in proportion.
+    """``config`` with the number of epochs of its ``budget``, and every other length scaled in proportion.
 
-    Milestones, stages, warm-ups and patience keep their share of the run; rates, batch and everything else stay.
-    ``smoke`` also takes :data:`SMOKE_PER_CLASS` training images of each class.
+    Milestones, stages, warm-ups and patience keep their share of the run; learning rates, batch size and everything
+    else stay. ``smoke`` also limits the training images to :data:`SMOKE_PER_CLASS` per class.
 
     Raises:
-        UserError: where no experiment says what a budget is, or it has none so small.
+        UserError: if no experiment defines the budget, or the budget is too short for one epoch of it.
     """
     budget, trainer = config["budget"], dict(config["trainer"])
     epochs = 1 if budget == "smoke" else _epochs(experiment, budget)
@@ -45,9 +45,9 @@ def _epochs(name: str | None, budget: str) -> int:
 
 
 def _shortened(schedule: dict[str, Any], share: float) -> dict[str, Any]:
-    """The schedule with its lengths times ``share``; what is a share of the run already stays.
+    """The schedule with its lengths times ``share``; values that are already shares of the run stay.
 
-    Stages end at the nearest whole epoch; those that have none left fall out.
+    Stages end at the nearest whole epoch; stages with no epoch left are dropped.
     """
     lengths: dict[str, Any] = {"warmup_epochs": schedule["warmup_epochs"] * share}
     if schedule["name"] == "multistep":

@@ -1,4 +1,4 @@
-"""The page of results: what papers published, what came out here, how far apart and why. Needs no torch."""
+"""The page of results: published errors, ours, their distance and the reasons for it. Needs no torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from repronet.reproduction.record import HASH, Record, hardware, place, recipe
 from repronet.reproduction.verdicts import SHORT, judge, spread
 
 BUDGETS = ("paper", "hour", "minutes", "smoke")
-Group = Sequence[Record]  # the seeds of one experiment and budget, under one config, tested alike, of one machine
+Group = Sequence[Record]  # the seeds of one experiment, budget, config, test protocol and machine
 
 
 def groups(records: Sequence[Record]) -> list[Group]:
-    """The records of each experiment, budget, config and machine together, in the order of the experiments."""
+    """Group the records by experiment, budget, config, protocol and machine, in the order of the experiments."""
     found: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
         alike = (recipe(record), record["protocol"], hardware(record))
@@ -35,19 +35,19 @@ def groups(records: Sequence[Record]) -> list[Group]:
 
 
 def published(experiment: str) -> Error | None:
-    """The figure that the experiment is held against."""
+    """The published error that the experiment is compared with."""
     known = EXPERIMENTS.get(experiment)
     return known.published if known else None
 
 
 def comparable(record: Record) -> bool:
-    """Whether the run is one whose error can be set beside the published one: the whole schedule, the same network."""
+    """Whether the run's error can be compared with the published one: the whole schedule, the same network."""
     known = EXPERIMENTS.get(record["experiment"])
     return record["budget"] == "paper" and known is not None and known.comparable
 
 
 def shown_error(error: Error | None) -> str:
-    """``8.75 %``: the mean of the paper's runs where it prints one; with a dagger where it is unconfirmed."""
+    """``8.75 %``: the mean of the paper's runs if it prints one; with a dagger if it is unconfirmed."""
     if error is None:
         return "-"
     mean, deviation = error.statistic.mean, error.statistic.deviation
@@ -57,9 +57,9 @@ def shown_error(error: Error | None) -> str:
 
 
 def ours(group: Group) -> tuple[str, list[float]]:
-    """The test errors of the kind that is published: " top-5" or "", and a share a seed.
+    """The test errors of the published kind: the kind, " top-5" or "", and one error from 0 to 1 per seed.
 
-    Records from before there was a top-5 error have " top-1" in its place.
+    Old records without a top-5 error give the top-1 error and " top-1" instead.
     """
     error = published(group[0]["experiment"])
     if error is None or error.of != TOP5:
@@ -70,13 +70,13 @@ def ours(group: Group) -> tuple[str, list[float]]:
 
 
 def shown_ours(group: Group) -> str:
-    """``8.75 ± 0.10 % (3)``, with the kind of error where that is not the plain one."""
+    """``8.75 ± 0.10 % (3)``, with the kind of error if the published one is top-5."""
     kind, shares = ours(group)
     return spread(shares) + kind
 
 
 def distance(group: Group) -> str:
-    """(our mean − that of the paper) / our deviation, of runs and errors that are comparable, from two seeds on."""
+    """(our mean − the paper's) / our deviation, for at least two seeds of comparable runs and errors; else "-"."""
     error, (kind, shares) = published(group[0]["experiment"]), ours(group)
     alike = kind != " top-1" and comparable(group[0])
     expected = None if error is None else error.expected
@@ -86,7 +86,7 @@ def distance(group: Group) -> str:
 
 
 def length(group: Group, mark: str = ", not comparable") -> str:
-    """The budget, with epochs and time, and ``mark`` where it is not comparable with the paper."""
+    """The budget with epochs and time, and ``mark`` if it is not comparable with the paper."""
     epochs, seconds = group[0]["epochs"], statistics.mean(record["train_seconds"] for record in group)
     marked = "" if comparable(group[0]) else mark
     return f"{group[0]['budget']}: {epochs} epoch{'s' if epochs > 1 else ''}, {duration(seconds)}{marked}"
@@ -132,8 +132,8 @@ def page(runs: Mapping[Path, Record], costs: Mapping[str, Cost]) -> str:
     """The text of ``results/README.md``.
 
     Args:
-        runs: the records of ``results/`` by their files.
-        costs: of each experiment, what it takes: why it was not run.
+        runs: the records of ``results/`` by file.
+        costs: the cost of each experiment, by name; the reason why some were not run.
     """
     records = list(runs.values())
     others = {record[HASH]: hardware(record) for path, record in runs.items() if "-on-" in path.name}
@@ -194,7 +194,7 @@ def _claim(claim: Claim, records: Sequence[Record]) -> tuple[str, ...]:
 
 
 def _plans(records: Sequence[Record], costs: Mapping[str, Cost]) -> Iterator[tuple[str, ...]]:
-    """What each claim about errors takes; those that are counted, or of curves, are not told by seeds."""
+    """The plan for each claim about errors; counted claims and claims about curves do not depend on more seeds."""
     for claim in CLAIMS.values():
         test = claim.shown_by
         if not isinstance(test, Lower):
@@ -235,7 +235,7 @@ def _run(record: Record, machine: str) -> tuple[str, ...]:
 
 
 def _environments(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Each machine with its versions once, with the experiments that ran there."""
+    """The experiments that ran in each environment, a machine with its versions."""
     found: dict[str, dict[str, None]] = {}
     for record in records:
         hardware, versions = record["hardware"], record["versions"]

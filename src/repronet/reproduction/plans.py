@@ -1,4 +1,4 @@
-"""What it takes to tell two experiments, or one and its paper, apart: seeds and hours. Needs no torch."""
+"""The seeds and hours needed to tell two experiments, or one and its paper, apart. Needs no torch."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from repronet.reproduction.verdicts import LONGEST_FIRST, expected_difference
 
 @dataclass(frozen=True)
 class Plan:
-    """What a comparison takes."""
+    """The seeds and time that a comparison needs."""
 
-    difference: float  # of the errors, a share
-    source: str  # whose difference that is, in words
-    deviation: tuple[float, float]  # of one run, on each side
-    measured: str  # on what, in words
-    power: float | None  # of the runs that there are; None without any on a side, or with one on both
-    # of each side, or of ours alone beside a paper, for a power of :data:`WANTED`; None where no number does
+    difference: float  # difference of the errors, from 0 to 1
+    source: str  # where the difference is from, in words
+    deviation: tuple[float, float]  # standard deviation of one run, on each side
+    measured: str  # how the deviation was measured, in words
+    power: float | None  # power of the recorded runs; None if a side has none, or both have one
+    # seeds per side, or of ours alone against a paper, for a power of :data:`WANTED`; None if no number up to MOST does
     seeds: int | None
-    seconds: float  # that one seed of each side takes together
+    seconds: float  # time of one seed of each side together
 
     @property
     def effort(self) -> str:
@@ -55,10 +55,10 @@ def between(
     budgets: Sequence[str] = LONGEST_FIRST,
     figure: str = "test_error",
 ) -> Plan:
-    """Of two experiments; the difference is the paper's where it prints both, else the recorded one."""
+    """Plan the comparison of two experiments; the difference is the paper's if it prints both, else the recorded."""
     difference, source = expected_difference(Lower(figure, better, worse)), "the paper's"  # type: ignore[arg-type]
     sides: list[list[Record]] = [[], []]
-    for budget in budgets if difference is None else ("paper",):  # a published difference is one of whole schedules
+    for budget in budgets if difference is None else ("paper",):  # published differences are of full schedules
         sides = [_of(name, budget, records) for name in (better, worse)]
         if all(sides):
             break
@@ -77,7 +77,7 @@ def between(
 
 
 def from_the_paper(name: str, records: Sequence[Record], costs: Mapping[str, Cost]) -> Plan:
-    """Of an experiment and its paper's figure, which has a deviation where the paper prints it, else ours."""
+    """Plan the comparison of an experiment with its paper's error, with the paper's deviation if printed, else ours."""
     error, runs = EXPERIMENTS[name].published if name in EXPERIMENTS else None, _of(name, "paper", records)
     if error is None or error.expected is None:
         raise UserError(f"power {name}: its paper prints no figure to compare with; name another with than=EXPERIMENT")
@@ -99,7 +99,7 @@ def _of(name: str, budget: str, records: Sequence[Record]) -> list[Record]:
 
 
 def _deviations(shares: Sequence[Sequence[float]], names: tuple[str, str]) -> tuple[tuple[float, float], str]:
-    """Of one run of each side: measured, lent by the other side, or for want of both that of counting images."""
+    """The standard deviation of one run on each side: measured, borrowed, or else the sampling error of its images."""
     own = [statistics.stdev(side) if len(side) > 1 else None for side in shares]
     lent = next((deviation for deviation in own if deviation is not None), None)
     if lent is not None:
@@ -114,7 +114,7 @@ def _deviations(shares: Sequence[Sequence[float]], names: tuple[str, str]) -> tu
 
 
 def _seconds(name: str, runs: Sequence[Record], costs: Mapping[str, Cost]) -> float:
-    """Of one seed: measured, or computed for one core."""
+    """The training time of one seed: measured, or else computed for one core."""
     if runs:
         return statistics.mean(record["train_seconds"] for record in runs)
     return costs[name].core_seconds

@@ -1,9 +1,9 @@
-"""How many seeds it takes to tell two errors apart. Needs no torch.
+"""The number of seeds needed to tell two errors apart. Needs no torch.
 
-Of two groups of n₁ and n₂ runs with deviations s₁ and s₂ and a true difference Δ, Welch's statistic has a noncentral t
-distribution with δ = Δ / √(s₁²/n₁ + s₂²/n₂) and ν = (s₁²/n₁ + s₂²/n₂)² / (s₁⁴/(n₁²(n₁−1)) + s₂⁴/(n₂²(n₂−1))) degrees of
-freedom. The power is the chance that it exceeds the 95th percentile of Student's t with ν: that a one-sided test at 5 %
-finds a difference which is there (Cohen 1988, chapter 2).
+For two groups of n₁ and n₂ runs with standard deviations s₁ and s₂ and a true difference Δ, Welch's statistic has a
+noncentral t distribution with δ = Δ / √(s₁²/n₁ + s₂²/n₂) and ν = (s₁²/n₁ + s₂²/n₂)² / (s₁⁴/(n₁²(n₁−1)) +
+s₂⁴/(n₂²(n₂−1))) degrees of freedom. The power is the probability that it exceeds the 95th percentile of Student's t
+with ν: that a one-sided test at 5 % finds an existing difference (Cohen 1988, chapter 2).
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from dataclasses import dataclass
 from scipy.stats import nct, t
 
 SIGNIFICANT = 0.05
-WANTED = 0.8  # power that is asked of a plan
-DECISIVE = 0.5  # below it a test that found nothing says nothing
-MOST = 10_000  # seeds, beyond which nobody goes
+WANTED = 0.8  # the power that a plan must reach
+DECISIVE = 0.5  # the power below which a test that finds nothing decides nothing
+MOST = 10_000  # the greatest number of seeds considered
 
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one kind."""
+    """One side of a comparison: runs of one kind."""
 
-    runs: int  # how many; their mean is compared
-    deviation: float  # of one run, in the unit of the difference
-    borrowed: int = 0  # how many runs of the other side the deviation is taken from, where these have none of their own
+    runs: int  # number of runs; their mean is compared
+    deviation: float  # standard deviation of one run, in the unit of the difference
+    borrowed: int = 0  # number of runs of the other side that the deviation is from, if this side has none of its own
 
     @property
     def variance(self) -> float:
-        """Of the mean."""
+        """The variance of the mean."""
         return self.deviation**2 / self.runs
 
     @property
@@ -40,7 +40,7 @@ class Group:
 
 
 def freedom(one: Group, other: Group) -> float:
-    """ν of the Welch–Satterthwaite equation; where one side borrows the other's deviation, that of Student's test."""
+    """ν of the Welch–Satterthwaite equation, or of Student's test if one side borrows the other's deviation."""
     if one.borrowed or other.borrowed:
         return min(one.freedom, other.freedom)
     parts = [group.variance**2 / group.freedom for group in (one, other)]
@@ -48,7 +48,7 @@ def freedom(one: Group, other: Group) -> float:
 
 
 def power(difference: float, one: Group, other: Group) -> float:
-    """The chance that a one-sided test at 5 % finds ``difference``, of 0 to 1."""
+    """The probability that a one-sided test at 5 % finds ``difference``."""
     error = math.sqrt(one.variance + other.variance)
     if error == 0:
         return 1.0 if difference > 0 else 0.0
@@ -57,7 +57,7 @@ def power(difference: float, one: Group, other: Group) -> float:
 
 
 def chance(difference: float, one: Group, other: Group) -> float:
-    """p of the one-sided test: how probable so large a difference of the means is where there is none."""
+    """p of the one-sided test: the probability of a difference of the means this large if there is no true one."""
     error = math.sqrt(one.variance + other.variance)
     if error == 0:
         return 0.0 if difference > 0 else 1.0
@@ -65,7 +65,7 @@ def chance(difference: float, one: Group, other: Group) -> float:
 
 
 def seeds_needed(difference: float, deviations: tuple[float, float], wanted: float = WANTED) -> int | None:
-    """The fewest seeds of each kind that find ``difference`` with the power ``wanted``; None for more than MOST."""
+    """The fewest seeds per side that find ``difference`` with the power ``wanted``; None if more than MOST."""
     if difference <= 0:
         return None
 
@@ -77,7 +77,7 @@ def seeds_needed(difference: float, deviations: tuple[float, float], wanted: flo
 
 
 def seeds_against_one(difference: float, deviation: float, theirs: Group, wanted: float = WANTED) -> int | None:
-    """The same where the other side has the runs of ``theirs`` and no more, as a paper has."""
+    """The same if the number of runs of the other side, ``theirs``, is fixed, as for a paper."""
 
     def enough(runs: int) -> bool:
         other = Group(theirs.runs, theirs.deviation, runs if theirs.borrowed else 0)
@@ -87,7 +87,7 @@ def seeds_against_one(difference: float, deviation: float, theirs: Group, wanted
 
 
 def _first(enough: Callable[[int], bool]) -> int | None:
-    """The least count from 2 on, by doubling and halving: more seeds never have less power."""
+    """The least count from 2 on that is ``enough``, by doubling and bisection: more seeds never have less power."""
     low, high = 1, 2
     while not enough(high):
         low, high = high, 2 * high
@@ -100,12 +100,12 @@ def _first(enough: Callable[[int], bool]) -> int | None:
 
 
 def counting(share: float, images: int) -> float:
-    """The deviation of an error that is counted on so many images, √(p(1−p)/N): for want of a measured one."""
+    """The sampling error of an error ``share`` on N ``images``, √(p(1−p)/N), used if no deviation is measured."""
     return math.sqrt(share * (1 - share) / images)
 
 
 def groups(ours: Sequence[float], theirs: Sequence[float]) -> tuple[Group, Group] | None:
-    """Both sides' errors as they are compared: one run alone is taken to spread as the others do; None for one each."""
+    """Both sides as groups; a side with one run borrows the other's deviation; None if both have one run."""
     deviations = [statistics.stdev(side) if len(side) > 1 else None for side in (ours, theirs)]
     if deviations == [None, None]:
         return None

@@ -1,6 +1,6 @@
-"""What one reproducing run came to, as a file of ``results/`` that shows when it was changed. Needs no torch.
+"""The record of a reproducing run, a file in ``results/`` that reveals later changes to it. Needs no torch.
 
-``results/<experiment>/<budget>-seed<n>.json`` holds the figures of the run, its config without places and processor
+``results/<experiment>/<budget>-seed<n>.json`` holds the figures of the run, its config without paths and processor
 settings, every epoch, hashes of its images, the deviations from the paper, and a hash over all of that.
 """
 
@@ -19,7 +19,7 @@ from repronet.runs.atomic import write_whole
 
 Record = dict[str, Any]
 HASH = "sha256"
-# Where files lie, how a run is watched and what computes it are not part of what was asked; the seed has its own place.
+# Keys that do not define the experiment: paths, monitoring and hardware; the seed has its own field in the record.
 NOT_ASKED = (
     *("run_dir", "seed", "data.root", "data.workers", "data.memory"),
     *("trainer.threads", "trainer.accelerator", "trainer.board", "trainer.profiler", "trainer.channels_last"),
@@ -35,7 +35,7 @@ def asked(config: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def hardware(record: Record) -> str:
-    """The processor or accelerator that a record is of."""
+    """The accelerator, or without one the processor, of a record's run."""
     return record["hardware"]["gpu"] or record["hardware"]["processor"]
 
 
@@ -46,7 +46,7 @@ def digest(content: Mapping[str, Any]) -> str:
 
 
 def recipe(record: Record) -> str:
-    """The hash of the config, whatever computed its layers; null keys do not count, as old records lack them."""
+    """The hash of the config without ``algorithm``; null keys do not count, since old records lack them."""
     return digest(_without_nulls({**record["config"], "algorithm": None}))
 
 
@@ -56,18 +56,18 @@ def _without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def sealed(content: Mapping[str, Any]) -> Record:
-    """The content with its own hash beside it."""
+    """The content with its hash added."""
     return {**content, HASH: digest(content)}
 
 
 def place(results: Path, experiment: str, budget: str, seed: int, machine: str = "") -> Path:
-    """Where the record of a run stands; beside that of the same seed, one of another ``machine``."""
+    """The path of a run's record; with ``machine``, that of a second record of the same seed from another machine."""
     on = f"-on-{'-'.join(re.findall('[a-z0-9]+', machine.lower()))}" if machine else ""
     return results / experiment / f"{budget}-seed{seed}{on}.json"
 
 
 def prepare(results: Path, experiment: str, budget: str, seed: int) -> None:
-    """See, before hours are spent, that the record will have its place and what is there is whole."""
+    """Check before a long run that its record can be written and that an existing one is intact."""
     path = place(results, experiment, budget, seed)
     _make(path.parent, results)
     if not os.access(path.parent, os.W_OK):
@@ -84,11 +84,11 @@ def _make(folder: Path, results: Path) -> None:
 
 
 def write(results: Path, record: Record) -> Path:
-    """Put the record in its place; returns where.
+    """Write the record to its place; returns the path.
 
     Raises:
-        UserError: when no folder can be made there.
-        Fault: when it cannot be written.
+        UserError: if the folder cannot be made.
+        Fault: if the record cannot be written.
     """
     path = place(results, record["experiment"], record["budget"], record["seed"])
     _make(path.parent, results)
@@ -97,7 +97,7 @@ def write(results: Path, record: Record) -> Path:
 
 
 def read(path: Path) -> Record:
-    """The record at ``path``."""
+    """Read the record at ``path``; raises UserError if it is damaged or was changed."""
     try:
         record = json.loads(path.read_text("utf-8"))
         wrong = _contradiction(record)
@@ -113,13 +113,13 @@ def read(path: Path) -> Record:
 
 
 def _contradiction(record: Record) -> str | None:
-    """What in the record does not agree with the rest of it."""
+    """The first contradiction between parts of the record; None if there is none."""
     content = {key: value for key, value in record.items() if key != HASH}
     if record[HASH] != digest(content):
         return f"its hash is {digest(content)[:12]}…, it says {record[HASH][:12]}…"
     if record["config_sha256"] != digest(record["config"]):
         return "its config has another hash"
-    asked_for = (record["config"].get("experiment"), record["config"].get("budget", "paper"))  # once there were none
+    asked_for = (record["config"].get("experiment"), record["config"].get("budget", "paper"))  # old configs have none
     if asked_for != (record["experiment"], record["budget"]):
         return f"its config is of {asked_for[0]}, {asked_for[1]}"
     history = record["history"]
@@ -136,7 +136,7 @@ def _contradiction(record: Record) -> str | None:
         if record[key] != value:
             return f"{key} {record[key]}, but its epochs have {value}"
     for kind in ("error", "error_top5"):
-        share = record.get(f"test_{kind}")  # records from before there was a top-5 error have none
+        share = record.get(f"test_{kind}")  # old records have no top-5 error
         if share is None:
             continue
         wrong = share * record["test_images"]
@@ -150,16 +150,16 @@ def _contradiction(record: Record) -> str | None:
 
 
 def read_all(results: Path) -> dict[Path, Record]:
-    """Every record below ``results`` by its file, in the order of their names.
+    """Read every record below ``results``, by file, in the order of their names.
 
     Raises:
-        UserError: for the first one that is not what its run wrote, or of another run than its name says.
+        UserError: for the first record that was changed, or that is of another run than its name says.
     """
     return {path: _placed(path) for path in sorted(results.glob("*/*.json"))}
 
 
 def _placed(path: Path) -> Record:
-    """The record at ``path``, which is where one of its run belongs."""
+    """Read the record at ``path``; raises UserError if a record of its run does not belong there."""
     record = read(path)
     run = path.parents[1], record["experiment"], record["budget"], record["seed"]
     if path not in (place(*run), place(*run, hardware(record))):

@@ -1,4 +1,4 @@
-"""Whether records of runs bear a claim out."""
+"""Decide whether records of runs support a claim."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ Outcome = Literal["PASS", "FAIL", "CANNOT TELL", "NOT RUN"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the records say of a claim, and the figures that say it."""
+    """The outcome of a claim, with the figures behind it."""
 
     outcome: Outcome
     evidence: str
-    tested: bool = True  # whether there are seeds enough to tell a difference from chance
-    # the chance that these seeds find the paper's difference, or where it prints none the one that was found; None
-    # where nothing is tested
+    tested: bool = True  # whether there are enough seeds to tell a difference from chance
+    # the probability that these seeds find the paper's difference, or if it prints none, the recorded one; None
+    # if nothing is tested
     power: float | None = None
 
     @property
     def decided(self) -> bool:
-        """Whether it is more than a coin's throw: counted, or tested with a power of a half."""
+        """Whether the outcome is reliable: counted, or tested with a power of at least ``DECISIVE``."""
         return self.outcome in ("PASS", "FAIL") and self.tested and (self.power is None or self.power >= DECISIVE)
 
 
 def judge(claim: Claim, records: Iterable[Record], budgets: Sequence[str] = LONGEST_FIRST) -> Verdict:
-    """The verdict on the longest of ``budgets`` in which both sides were run for equally many steps.
+    """The verdict from the longest of ``budgets`` in which both sides were run, for equally many steps if required.
 
-    A lower error counts where a one-sided test, Welch's, or Student's where one side has one seed, gives it less than
-    5 % to be chance, and so does a higher one. Where neither is the case the claim fails if the power was a half; else
-    nothing can be told. One seed on both sides is untested. Coming down sooner counts where the slowest seed of the one
-    does so before the fastest of the other. Runs of one side that differ in their configs decide nothing.
+    ``Lower`` passes if a one-sided test (Welch's, or Student's if one side has one seed) finds a lower error with
+    p < 0.05, and fails if it finds a higher one. If it finds neither, the claim fails if the power was at least a half,
+    else nothing can be told. One seed on both sides is untested. ``Sooner`` passes if the slowest seed of ``better``
+    arrives before the fastest of ``worse``. Runs of one side with different configs decide nothing.
     """
     found = list(records)
     test = claim.shown_by
@@ -67,7 +67,7 @@ def judge(claim: Claim, records: Iterable[Record], budgets: Sequence[str] = LONG
 
 
 def _fewer(test: Fewer) -> Verdict:
-    """What both ways take, counted, and whether it is what the source prints."""
+    """Count the cost of both ways, and compare the counts with each other and with the source's."""
     counts = [
         sum(maps_in * maps_out * kernel**2 * side**2 for maps_in, maps_out, kernel, side in way)
         for way in (test.smaller, test.larger)
@@ -116,7 +116,7 @@ def _lower(test: Lower, better: Sequence[Record], worse: Sequence[Record]) -> Ve
 
 
 def expected_difference(test: Lower) -> float | None:
-    """By how much the paper's errors of both sides differ, as a share; None where it does not print both alike."""
+    """The paper's difference of errors, from 0 to 1; None unless it prints both alike and the better one is lower."""
     figures = [EXPERIMENTS[name].published if name in EXPERIMENTS else None for name in (test.better, test.worse)]
     if test.figure != "test_error" or any(error is None or error.expected is None for error in figures):
         return None

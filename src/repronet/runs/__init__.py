@@ -1,22 +1,22 @@
-"""Run folders: one folder for each run, with everything that is known about it. Needs no torch.
+"""Run folders: one folder per run, with everything that is known about it. Needs no torch.
 
 ::
 
     runs/<experiment or model-data>/<date>_<time>-seed<seed>-<unique>/
         config.yaml            the resolved config
         checkpoints/best.ckpt  the best on validation
-        checkpoints/last.ckpt  the latest state, to go on from
-        history.csv            one row an epoch
+        checkpoints/last.ckpt  the latest state, to resume from
+        history.csv            one row per epoch
         result.json            the figures, once the run has ended
-        confusion.csv          what the test images of each class were taken for
+        confusion.csv          the confusion matrix of the test images
         per_class.csv          precision, recall and the like of each class
-        answers.csv            what each test image was taken for, and how surely
+        answers.csv            the prediction for each test image, with its probability
         thumbnails.png         some of those images, for the report
-        pictures/              curves, inputs, mistakes and the like, and what `repronet visualize` drew
-        train.log              what was printed
+        pictures/              curves, inputs, mistakes and the like, and the figures of `repronet visualize`
+        train.log              the printed messages
         events.out.tfevents.*  TensorBoard's curves and images
         hparams.yaml           written by Lightning's TensorBoardLogger
-        projector/             TensorBoard's, the features of validation images
+        projector/             the features of validation images, for TensorBoard's projector
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def folder_for(run_dir: str | None, name: str, seed: int) -> Path:
 
 
 def new_run_folder(parent: Path, seed: int) -> Path:
-    """Make a folder below ``parent`` that no other run has, however many start at the same moment."""
+    """Make a folder below ``parent`` that no other run has, even if several start at the same moment."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -67,10 +67,10 @@ def new_run_folder(parent: Path, seed: int) -> Path:
 
 
 def claim_run_folder(folder: Path, key: str = "run_dir") -> Path:
-    """Make ``folder``, which ``key`` names, or take it when it is empty."""
+    """Make ``folder``, the value of ``key``, or use it if it is empty."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        remove_drafts(folder)  # of a process that was killed before it had written its first file
+        remove_drafts(folder)  # left by a process that was killed before it had written its first file
         taken = next(folder.iterdir(), None)
     except OSError as error:
         raise UserError(f"{key}={folder}: cannot be made a run folder ({error.strerror})") from error
@@ -85,7 +85,7 @@ def claim_run_folder(folder: Path, key: str = "run_dir") -> Path:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Lock the run against other processes."""
+    """Within the context, lock the run against other processes."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(folder / LOCK, timeout=0)
@@ -115,31 +115,31 @@ def busy(folder: Path) -> bool:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written in the run folder."""
+    """Remove the half-written files of a killed process from the run folder."""
     for written in (folder, (folder / LAST).parent, folder / "projector"):
         remove_drafts(written)
 
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All epochs so far as CSV, written anew each time, so that a resumed run has no row twice.
+    """Write all epochs so far as CSV, the whole file each time, so that a resumed run has no row twice.
 
-    A top-5 error that no epoch counted has no column.
+    A top-5 error that no epoch has gets no column.
     """
     if rows:
-        # Of the newest: the first epochs of a run may be from before there was a top-5 error.
+        # From the newest row: the first epochs of an old run may have no top-5 error.
         names = [name for name in rows[-1] if "top5" not in name or any(row.get(name) is not None for row in rows)]
-        # Nobody need wait for the disk here: the rows stand in every checkpoint.
+        # No need to wait for the disk: every checkpoint has the rows too.
         write_table(folder / HISTORY, names, ([row.get(name) for name in names] for row in rows), False)
 
 
 def write_confusion(folder: Path, classes: Sequence[str], counts: Sequence[Sequence[int]]) -> None:
-    """The confusion matrix of the test split: a row for each true class, a column for each answer."""
+    """Write the confusion matrix of the test split: one row per true class, one column per predicted class."""
     rows = [[name, *row] for name, row in zip(classes, counts, strict=True)]
     write_table(folder / CONFUSION, ["true \\ answer", *classes], rows)
 
 
 def read_confusion(folder: Path) -> tuple[list[str], list[list[int]]]:
-    """Classes and counts that :func:`write_confusion` wrote."""
+    """Read the classes and counts that :func:`write_confusion` wrote."""
     with (folder / CONFUSION).open(encoding="utf-8", newline="") as file:
         (_, *classes), *rows = csv.reader(file)
     return classes, [list(map(int, counts)) for _, *counts in rows]
@@ -148,7 +148,7 @@ def read_confusion(folder: Path) -> tuple[list[str], list[list[int]]]:
 def write_table(
     path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]], survives_power_cut: bool = True
 ) -> None:
-    """Comma-separated values; None is an empty cell."""
+    """Write comma-separated values; None becomes an empty cell."""
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(head)
@@ -157,18 +157,18 @@ def write_table(
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """``result.json``, readable by a person and a program; null for a loss that is not finite."""
+    """Write ``result.json``, readable by people and programs, with null for numbers that are not finite."""
     finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in result.items()}
     write_whole(folder / RESULT, (json.dumps(finite, indent=2, allow_nan=False) + "\n").encode())
 
 
 def read_result(folder: Path) -> dict[str, Any]:
-    """What :func:`write_result` wrote."""
+    """Read the result that :func:`write_result` wrote."""
     return json.loads((folder / RESULT).read_text("utf-8"))
 
 
 def require_run(folder: Path, needed: str, key: str) -> Path:
-    """The file ``needed`` in the run folder."""
+    """The path of the file ``needed`` in the run folder; raises UserError if it is absent."""
     if not (folder / CONFIG).is_file() and not (folder / needed).is_file():
         raise UserError(f"{key}={folder}: no run there; give the folder that holds {CONFIG}")
     if not (folder / needed).is_file():

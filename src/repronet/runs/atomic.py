@@ -1,4 +1,4 @@
-"""Atomic files: at every moment a file has its old content or all of the new."""
+"""Atomic writes: at every moment a file has either its old content or all of the new."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ DRAFT = ".draft"
 
 
 def write_whole(path: Path, data: bytes | memoryview, survives_power_cut: bool = True) -> None:
-    """Write ``data`` beside ``path``, have the disk take it up, and give it the name.
+    """Write ``data`` to a draft beside ``path``, flush it to the disk, and rename it to ``path``.
 
-    The draft lies in the target's own folder, since a rename is whole only within one file system.
+    The draft is in the target's own folder, since a rename is atomic only within one file system.
 
     Args:
-        survives_power_cut: wait for the disk, which is dear for what can be made again from other files.
+        survives_power_cut: wait for the disk, which takes too long for files that can be made again from others.
 
     Raises:
-        Fault: when it cannot be written; what stood there before still does.
+        Fault: if the file cannot be written; the old one is then unchanged.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(3)}{DRAFT}")
     try:
@@ -31,7 +31,7 @@ def write_whole(path: Path, data: bytes | memoryview, survives_power_cut: bool =
                 file.flush()
                 os.fsync(file.fileno())
         draft.replace(path)
-        if survives_power_cut:  # the name in the folder too
+        if survives_power_cut:  # flush the folder's entry too
             folder = os.open(path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -40,12 +40,12 @@ def write_whole(path: Path, data: bytes | memoryview, survives_power_cut: bool =
     except OSError as error:
         raise Fault(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        with suppress(OSError):  # the folder has become read-only, which was said
+        with suppress(OSError):  # the folder has become read-only, as the Fault already says
             draft.unlink(missing_ok=True)
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove what a killed process left half-written in ``folder``; nobody else may be at work there."""
+    """Remove the half-written files of a killed process from ``folder``; no other process may be writing there."""
     for draft in folder.glob(f".*{DRAFT}"):
         with suppress(OSError):
             draft.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a result depends on besides its config: commit, versions, hardware."""
+"""The conditions besides its config that a result depends on: commit, versions, hardware."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import repronet
 
 
 def environment() -> dict[str, Any]:
-    """What a result depends on besides its config: commit, versions, hardware."""
+    """Commit, versions and hardware, as plain values."""
     packages = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "numpy")
     return {
         "git_commit": git_commit(),
@@ -30,12 +30,12 @@ def environment() -> dict[str, Any]:
 
 
 def git_commit() -> str | None:
-    """The commit of the repronet that runs, ``-dirty`` when files differ from it.
+    """The commit of the running repronet, with ``-dirty`` if files differ from it.
 
-    None where nothing says it: of a copy that pip made of a folder. What pip got from a repository has its commit.
+    None if it is unknown, as when pip installed from a folder. When pip installed from a repository, it is known.
 
-    The folder asked is the package's own, not the current one: a run started inside somebody's own repository must not
-    record that repository's commit.
+    Git is asked in the package's own folder, not the current one: a run started inside the user's own repository must
+    not record that repository's commit.
     """
     source = Path(repronet.__file__).resolve().parents[2]
     if not (source / ".git").exists():
@@ -54,7 +54,7 @@ def git_commit() -> str | None:
 
 
 def _installed_commit() -> str | None:
-    """What pip wrote down when it installed from a repository: PEP 610's ``direct_url.json``."""
+    """The commit that pip recorded when it installed from a repository, in PEP 610's ``direct_url.json``."""
     try:
         said = json.loads(distribution("repronet").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):

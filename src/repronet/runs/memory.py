@@ -1,19 +1,19 @@
-"""How a process keeps its memory."""
+"""Make a process keep the memory that it frees."""
 
 from contextlib import suppress
 
-_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # from glibc's malloc.h
 
 
 def keep_memory() -> None:
-    """Let glibc keep what is freed for the next step, which asks for the same again.
+    """Make glibc keep freed memory for the next training step, which needs the same amounts again.
 
-    It gives pieces above some MB back to the system, which then clears every page of every map anew: a step took a
-    twentieth to a third more time so (docs/guide/speed.md). No number changes by it.
+    By default it returns blocks above some MB to the system, which must then clear every page again for the next step:
+    that made a step a twentieth to a third slower (docs/guide/speed.md). No result changes.
     """
-    import ctypes  # 8 ms, which help and lists do without
+    import ctypes  # takes 8 ms, which help and lists need not spend
 
     with suppress(OSError, AttributeError):  # no glibc
         mallopt = ctypes.CDLL("libc.so.6").mallopt
-        mallopt(_MMAP_MAX, 0)  # every piece comes from the heap,
-        mallopt(_TRIM_THRESHOLD, 2**31 - 1)  # which shrinks once 2 GB are free at its end
+        mallopt(_MMAP_MAX, 0)  # take every block from the heap,
+        mallopt(_TRIM_THRESHOLD, 2**31 - 1)  # which shrinks only when 2 GB are free at its end

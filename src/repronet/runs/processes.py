@@ -1,4 +1,4 @@
-"""The processes that train one run together: how many a launcher started, and which of them this one is. No torch."""
+"""The processes that train one run together: how many a launcher started, and which one this is. Needs no torch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 
 from repronet.errors import UserError
 
-# What launchers tell their processes of how many they are: torchrun, srun, Open MPI and MPICH.
+# The variables in which launchers give the number of processes: torchrun, srun, Open MPI and MPICH.
 _COUNTS = ("WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 
 
 @dataclass(frozen=True)
 class Place:
-    """Which of the processes of a run this one is."""
+    """The place of this process among the processes of a run."""
 
-    rank: int = 0  # its number among all, from 0; 0 writes the run folder
-    size: int = 1  # of how many
-    local_rank: int = 0  # local_rank and local_size: the same on this machine
+    rank: int = 0  # the process's number among all, from 0; process 0 writes the run folder
+    size: int = 1  # number of processes
+    local_rank: int = 0  # local_rank and local_size: the same among the processes on this machine
     local_size: int = 1
 
     @property
@@ -27,12 +27,12 @@ class Place:
 
     @property
     def nodes(self) -> int:
-        """How many machines."""
+        """The number of machines."""
         return self.size // self.local_size
 
 
 def launched() -> Place | None:
-    """This process's place among those that torchrun or srun started; None where nobody started several."""
+    """This process's place among those that torchrun or srun started; None if no launcher started several."""
     if _count("WORLD_SIZE") > 1 and "RANK" in os.environ:
         place = Place(*(_number(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
     elif _count("SLURM_STEP_NUM_TASKS") > 1:
@@ -61,7 +61,7 @@ def _number(name: str) -> int:
 
 
 def refuse_several(instead: str = "start this command without it; repronet train alone works on several") -> None:
-    """Refuse to be one of several processes, which would all do the same."""
+    """Raise UserError if a launcher started several processes, which would all do the same."""
     for name in _COUNTS:
         if _count(name) > 1:
             count = _count(name)

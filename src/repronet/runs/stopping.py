@@ -1,4 +1,4 @@
-"""Stopping a run from outside: between two steps while it trains, at once otherwise."""
+"""Stop a run by a signal: between two steps while it trains, immediately otherwise."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from repronet.errors import Terminated
 
 log = logging.getLogger("repronet.train")
 
-# SLURM and others send SIGUSR1 some time before the end when asked for it, SIGTERM at the end.
+# SLURM and others send SIGUSR1 some time before a job's time limit, if asked to, and SIGTERM at the limit.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRequested(Exception):
-    """Raised between two steps, once the run is saved, since a signal asked for it."""
+    """Raised between two steps after a signal, once the run is saved."""
 
 
 class StopSwitch:
-    """Turns signals into a request that the training looks at between its steps.
+    """Turns signals into a request that the training checks between its steps.
 
-    While nothing is :meth:`deferring` a signal stops the program where it is. A second Ctrl-C always does.
+    Outside of :meth:`deferring`, a signal stops the program immediately. A second Ctrl-C always does.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class StopSwitch:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Handle the signals meanwhile; in another thread than the main one, where that is not allowed, nothing."""
+        """Handle the signals within the context; does nothing outside the main thread, where Python forbids it."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -46,7 +46,7 @@ class StopSwitch:
 
     @contextmanager
     def deferring(self) -> Iterator[None]:
-        """Within, a signal is only noted in ``received``."""
+        """Within the context, only note a signal in ``received``."""
         self._deferring = True
         try:
             yield
@@ -68,6 +68,6 @@ class StopSwitch:
 
 
 def ignore_signals() -> None:
-    """For a loader process: the main process handles signals to the process group."""
+    """Ignore the signals in a loader process; the main process handles those sent to the process group."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

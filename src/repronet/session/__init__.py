@@ -1,1 +1,1 @@
-"""One run, from its checked config to its folder: trainer, fit, test, result."""
+"""Carry out one run, from its checked config to its folder: trainer, fit, test, result."""

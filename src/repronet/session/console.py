@@ -1,4 +1,4 @@
-"""Where messages go: the terminal, the run's log; and which of the libraries' messages are silenced."""
+"""Send messages to the terminal and to the run's log, and silence some messages of the libraries."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ Item = TypeVar("Item")
 
 
 class ConsoleHandler(logging.Handler):
-    """Log records as plain lines on a rich console; above Lightning's progress bar when there is one."""
+    """Print log records as plain lines on a rich console, above Lightning's progress bar if there is one."""
 
     def __init__(self, console: Console):
         super().__init__()
         self.console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        bars = sys.modules.get("tqdm")  # Lightning's, where it shows one
+        bars = sys.modules.get("tqdm")  # imported by Lightning if it shows a progress bar
         with bars.tqdm.external_write_mode(self.console.file) if bars else nullcontext():
             self.console.print(wrapped(record.getMessage()), markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def _handled(handler: logging.Handler, *names: str) -> Iterator[None]:
-    """What the loggers of these names say meanwhile goes to ``handler``, too."""
+    """Within the context, also send the messages of the loggers of these names to ``handler``."""
     loggers = [logging.getLogger(name) for name in names]
     for logger in loggers:
         logger.addHandler(handler)
@@ -58,22 +58,22 @@ def speaking_to(console: Console) -> Iterator[None]:
 
 
 class LogFile(logging.FileHandler):
-    """The run's log; that it cannot be written any more is no reason to fill the terminal with it."""
+    """The run's log; ignores write errors, which would otherwise fill the terminal."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         return
 
 
 def tracked(items: Sequence[Item], what: str, console: Console) -> Iterable[Item]:
-    """The items, under a progress bar on a terminal that is gone afterwards."""
-    from rich.progress import track  # which most commands do without
+    """Iterate over the items, with a progress bar on a terminal; the bar disappears afterwards."""
+    from rich.progress import track  # imported here since most commands do not need it
 
     return track(items, what, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def remembered() -> Iterator[list[logging.LogRecord]]:
-    """The messages of repronet meanwhile, for the log of a run that has no folder yet."""
+    """Within the context, collect the messages of repronet, for the log of a run that has no folder yet."""
     handler = BufferingHandler(capacity=sys.maxsize)
     with _handled(handler, "repronet"):
         yield handler.buffer
@@ -81,7 +81,7 @@ def remembered() -> Iterator[list[logging.LogRecord]]:
 
 @contextmanager
 def log_to_file(path: Path, before: Sequence[logging.LogRecord] = ()) -> Iterator[None]:
-    """What was said ``before``, and all that repronet and Lightning say meanwhile, is appended with its time."""
+    """Append the records ``before``, then all messages of repronet and Lightning in the context, with their times."""
     handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
     for record in before:
@@ -92,7 +92,7 @@ def log_to_file(path: Path, before: Sequence[logging.LogRecord] = ()) -> Iterato
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C stays a KeyboardInterrupt, which Lightning turns into an exit of its own.
+    """Raise KeyboardInterrupt after Ctrl-C, although Lightning turns it into a SystemExit.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C.
@@ -111,14 +111,14 @@ def quiet_lightning() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # The batches come out of memory, so the advice to add loader workers does not apply.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    # A GAN is scored by its judge after each epoch.
+    # A GAN has no validation step: its judge scores it after each epoch.
     warnings.filterwarnings("ignore", message=".*have no `validation_step`.*")
-    # A teacher is in evaluation mode for good, and a frozen stage until its time comes.
+    # A teacher is always in evaluation mode, and a frozen stage until it is unfrozen.
     warnings.filterwarnings("ignore", message=".*in eval mode at the start of training.*")
-    # The curves have a point at every epoch's end, however few steps it has.
+    # The curves have a point at the end of every epoch, even if it has few steps.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
-    # Figures are summed over the processes before they are logged, and buffers are where they are evaluated.
+    # Metrics are summed over the processes before they are logged, and buffers where they are evaluated.
     warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
     warnings.filterwarnings("ignore", message=".broadcast_buffers. is deprecated.*")
-    # Between Lightning and a torch newer than it; nothing that a user could act on.
+    # Between Lightning and a newer torch; a user cannot do anything about it.
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.*")

@@ -1,4 +1,4 @@
-"""Separate processor cores for jobs that run at the same time on a machine. Needs no torch."""
+"""Give jobs that run at the same time on one machine separate processor cores. Needs no torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-WAIT = 0.5  # seconds between two looks for cores that have become free
+WAIT = 0.5  # seconds between two checks for free cores
 
 
 def cores() -> list[int]:
@@ -22,16 +22,16 @@ def cores() -> list[int]:
 
 @contextmanager
 def claimed(number: int) -> Iterator[list[int]]:
-    """Hold ``number`` cores that no other job of this user holds, of whatever sweep, and stay on them.
+    """Hold ``number`` cores that no other job of this user holds, in any sweep, and bind this process to them.
 
-    Waits until there are so many. A core is a locked file, which the system unlocks when its holder ends, however that
-    comes about. Where a system binds no process to cores (macOS) they are only counted.
+    Waits until that many are free. Each core is represented by a locked file, which the system unlocks when its holder
+    ends, even if it is killed. Where a system cannot bind processes to cores (macOS), they are only counted.
     """
     usable = cores()
     number = min(number, len(usable))
     with ExitStack() as held:
         while len(mine := _take(usable, number, held)) < number:
-            held.close()  # what others wait for, too
+            held.close()  # other jobs may be waiting for these cores too
             time.sleep(WAIT)
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, mine)
@@ -43,7 +43,7 @@ def claimed(number: int) -> Iterator[list[int]]:
 
 
 def _take(usable: list[int], number: int, held: ExitStack) -> list[int]:
-    """Those of the free cores that could be locked, at most ``number``; ``held`` lets them go."""
+    """Lock free cores, at most ``number``, and return them; closing ``held`` releases them."""
     from filelock import FileLock, Timeout
 
     folder = Path(tempfile.gettempdir()) / f"repronet-cores-{getpass.getuser()}"

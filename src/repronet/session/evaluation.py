@@ -1,4 +1,4 @@
-"""What is written after a run for its reader: metrics of each class, answers, and plots."""
+"""Files written for the reader after a run: metrics per class, predictions and plots."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from repronet.visualization.layer_outputs import probe
 from repronet.visualization.saliency import gradcam
 from repronet.visualization.words import DRAWN, SEARCHED, Words, has_words, words_of
 
-MISTAKES = 12  # that are drawn with their class activation maps
-ABSENT = "(not there)"  # what a label that was missed was taken for
-WRONG, RIGHT, SHOWN, SIDE = 6, 3, 160, 64  # thumbnails of a pair of classes, of a class, in all; and their side
+MISTAKES = 12  # number of mistakes drawn with their class activation maps
+ABSENT = "(not there)"  # stands for the prediction where a label was missed
+WRONG, RIGHT, SHOWN, SIDE = 6, 3, 160, 64  # thumbnails: per wrong pair of classes, per class, in all; side in pixels
 
 
 @torch.no_grad()
 def answers_of(parts: Parts) -> Answers:
-    """The answers to the test split, as it was just tested, or where there is none to the validation split."""
+    """The predictions on the test split, from the test just made, or without a test split on the validation split."""
     task, data = parts.task, parts.data
     if data.test is not None:
         return of_logits(*task.test_outputs.compute())
@@ -52,7 +52,7 @@ def answers_of(parts: Parts) -> Answers:
 
 
 def write_figures(folder: Path, answers: Answers, classes: Sequence[str]) -> list[ClassFigures]:
-    """Write the metrics of each class to ``per_class.csv``; empty if they cannot be computed."""
+    """Write the metrics of each class to ``per_class.csv`` and return them; an empty list if that fails."""
     found: list[ClassFigures] = []
 
     def write() -> None:
@@ -65,7 +65,7 @@ def write_figures(folder: Path, answers: Answers, classes: Sequence[str]) -> lis
 
 
 def draw_pictures(folder: Path, answers: Answers, parts: Parts, name: str) -> None:
-    """Leave ``pictures/`` in the run folder, and the answers with thumbnails for the report."""
+    """Write ``pictures/`` into the run folder, and the predictions with thumbnails for the report."""
     data = parts.data
     images, split = (data.val, "validation") if data.test is None else (data.test, "test")
 
@@ -87,7 +87,7 @@ def draw_pictures(folder: Path, answers: Answers, parts: Parts, name: str) -> No
 
 
 def draw_words(trainer: pl.Trainer, folder: Path, parts: Parts, name: str) -> None:
-    """Leave ``pictures/words.png`` in the run folder, and the same in TensorBoard, of what has visual words."""
+    """Write ``pictures/words.png`` into the run folder and to TensorBoard, if the network has visual words."""
     network, data, step = parts.task.network, parts.data, trainer.global_step + 1
     if not has_words(network):
         return
@@ -96,7 +96,7 @@ def draw_words(trainer: pl.Trainer, folder: Path, parts: Parts, name: str) -> No
     def found() -> tuple[Words, Tensor]:
         images = [data.val.image(row) for row in range(0, len(data.val), -(-len(data.val) // SEARCHED))]
         inputs = torch.cat([data.eval_transform.views(image, "center") for image in images])
-        seen = torch.stack([data.eval_transform.seen(image) for image in images])  # perhaps smaller
+        seen = torch.stack([data.eval_transform.seen(image) for image in images])  # may be smaller than inputs
         pixels = F.interpolate(seen.float(), inputs.shape[-2:], mode="nearest").to(torch.uint8)
         return words_of(network, inputs.to(parts.task.device), pixels, DRAWN), pixels
 
@@ -106,26 +106,26 @@ def draw_words(trainer: pl.Trainer, folder: Path, parts: Parts, name: str) -> No
 
 @dataclass(frozen=True)
 class Described:
-    """Answers with one label each, and their images."""
+    """Predictions with one label each, and their images."""
 
     answers: Answers
-    rows: Tensor  # (answers,), where in ``images`` the image of each is
+    rows: Tensor  # (answers,), index in ``images`` of the image of each prediction
     images: LabelledImages
     classes: tuple[str, ...]
-    # the class that stands for a label that is not there; None where each image has one label
+    # the class index that stands for an absent label; None if each image has one label
     nowhere: int | None = None
 
     def image(self, answer: int) -> Tensor:
         return self.images.image(int(self.rows[answer])).cpu()
 
     def spoken(self, answers: Tensor) -> Tensor:
-        """The classes that answers are about: those that were given, or that were missed."""
+        """The classes that predictions are about: the predicted ones, or the missed ones."""
         given, labels = self.answers.given[answers], self.answers.labels[answers]
         return given if self.nowhere is None else torch.where(given == self.nowhere, labels, given)
 
 
 def _mistakes(described: Described, parts: Parts) -> Figure | None:
-    """The most confident wrong answers, each image beside its class activation map where there is one."""
+    """The most confident wrong predictions, each image beside its class activation map if there is one."""
     rows = described.answers.wrong[:MISTAKES]
     if not len(rows):
         return None
@@ -142,7 +142,7 @@ def _mistakes(described: Described, parts: Parts) -> Figure | None:
     inputs = torch.cat([transform.views(image, "center") for image in chosen])
     try:
         heat = gradcam(probe(parts.task.network).cpu(), inputs, described.spoken(rows))
-    except UserError:  # no maps are left of the image
+    except UserError:  # the network has no feature maps for Grad-CAM
         return image_grid(torch.stack(tiles), titles, heading, columns=min(len(tiles), 6))
     pairs = zip(tiles, heat, strict=True)
     tiles = [torch.cat([seen, overlaid(seen, its_heat)], dim=2) for seen, its_heat in pairs]  # (3, S, 2S)
@@ -151,7 +151,7 @@ def _mistakes(described: Described, parts: Parts) -> Figure | None:
 
 
 def _write_answers(folder: Path, described: Described, transform: EvalTransform) -> None:
-    """One row an answer, in the order of the split, with the number of its thumbnail where it has one."""
+    """Write one row per prediction, in the order of the split, with the number of its thumbnail if it has one."""
     answers, classes = described.answers, described.classes
     shown = list(islice(_chosen(answers), SHOWN))
     tile = {row: number for number, row in enumerate(shown)}
@@ -165,13 +165,13 @@ def _write_answers(folder: Path, described: Described, transform: EvalTransform)
         if seen.shape[-1] > SIDE:
             seen = F.interpolate(seen.float(), (SIDE, SIDE), mode="area").round().to(torch.uint8)
         content = BytesIO()
-        to_pil_image(torch.cat([*seen], dim=1)).save(content, "PNG")  # one below the other, (C, N·S, S)
+        to_pil_image(torch.cat([*seen], dim=1)).save(content, "PNG")  # stacked vertically, (C, N·S, S)
         write_whole(folder / runs.THUMBNAILS, content.getbuffer(), survives_power_cut=False)
     runs.write_table(folder / runs.ANSWERS, ("picture", "class", "answer", "probability", "thumbnail"), rows)
 
 
 def _chosen(answers: Answers) -> Iterator[int]:
-    """The rows that have a thumbnail: the surest mistakes of each pair of classes, and the least sure hits of each."""
+    """The rows that get a thumbnail: the surest mistakes per pair of classes, the least sure correct ones per class."""
     counts: Counter[tuple[int, int]] = Counter()
     right = [row for row in answers.least_certain.tolist() if answers.given[row] == answers.labels[row]]
     for row in (*answers.wrong.tolist(), *right):

@@ -1,4 +1,4 @@
-"""Errors that end a run, in one line, with the command that resumes it."""
+"""Explain an error that ends a run in one line, with the command that resumes it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, SIGTERM or SIGUSR1.
-        Fault: for want of memory, for a loader process that was killed, for a file that cannot be written.
+        Fault: if memory runs out, a loader process was killed, or a file cannot be written.
     """
     again = f"resume with: {command(folder, config)}"
     try:
@@ -40,14 +40,14 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
         raise switch.interruption(f"interrupted; {again}") from stop
     except KeyboardInterrupt as stop:
         raise type(stop)(f"interrupted; {again}") from stop
-    except SystemExit as stop:  # what Lightning makes of a KeyboardInterrupt and of SIGTERM
+    except SystemExit as stop:  # Lightning turns a KeyboardInterrupt and SIGTERM into it
         if switch.received is None and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
         raise switch.interruption(f"interrupted; {again}") from stop
     except Fault as fault:
         raise Fault(f"{fault}; {again}") from fault
     except (RuntimeError, MemoryError) as error:
-        if LOST_WORKER in str(error):  # of a process that is not waited for, said at any moment by a signal
+        if LOST_WORKER in str(error):  # raised by a signal, at any moment, for a worker nobody waits for
             lost = lost_worker(config.data.workers or usual_processes())
             raise Fault(f"{lost}; {again}") from error
         out_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
@@ -58,7 +58,7 @@ def explained(config: DictConfig, folder: Path, switch: StopSwitch) -> Iterator[
 
 def _smaller_batch(config: DictConfig, folder: Path) -> str:
     batch, parts = config.data.batch_size, config.trainer.accumulate_grad_batches
-    if "kind" in config:  # a GAN's, which gathers no gradients
+    if "kind" in config:  # a GAN, which accumulates no gradients
         return f"out of memory with data.batch_size={batch}; take a smaller one, or less width"
     if batch == 1:
         return f"out of memory with data.batch_size=1; {config.model.name} is too large for this machine"

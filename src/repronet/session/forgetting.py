@@ -1,4 +1,4 @@
-"""How well a fine-tuned network still solves the task that its weights came from."""
+"""Measure how well a fine-tuned network still solves the task that its weights came from."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from repronet.models.stages import class_layers
 from repronet.training.classifier import Classifier, of_run
 from repronet.training.distillation import head_of, with_head
 
-AT_ONCE = 100  # images
+AT_ONCE = 100  # images per batch
 
 
 def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
-    """Errors on the test split of the run that the weights came from, before the tuning and after it.
+    """The errors before and after fine-tuning, on the test split of the run that the weights came from.
 
-    After it the tuned network answers with the old head: the one that was kept, or else the one that it had. None where
-    the weights are no run of ours, it has no test split or several labels per image, or nothing was tuned.
+    After fine-tuning, the network is tested with the old head: the one that was kept, else the old run's own. None if
+    the weights are not from a run of ours, it has no test split or several labels per image, or nothing was tuned.
     """
     name = begins_with(config)
     folder = Path(name).expanduser() if name else None
@@ -39,7 +39,7 @@ def old_task(config: DictConfig, parts: Parts) -> dict[str, Any] | None:
     if test is None or test.labels.ndim == 2:
         return None
     kept = parts.task.distillation.old_head if parts.task.distillation else old.network.get_submodule(head_of(network))
-    # Framed as the old task's images were, standardised as the new one's.
+    # Resized and cropped as the old task's images, standardised as the new task's.
     transform = replace(old.transform, pixel_map=parts.data.eval_transform.pixel_map)
     tuned = Classifier(with_head(network.cpu(), kept.cpu()), transform, old.config)
     return {

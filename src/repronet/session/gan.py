@@ -1,4 +1,4 @@
-"""``repronet gan train``: from a checked config to a run folder with a trained GAN."""
+"""``repronet gan train``: train a GAN from a checked config into a run folder."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ AUTOENCODER_EPOCHS = 5
 
 
 def train(config: DictConfig, console: Console) -> dict[str, Any]:
-    """Run ``config`` in a run folder of its own and return what stands in its ``result.json``, with ``run_dir``.
+    """Train the GAN of ``config`` in a new run folder; returns the content of ``result.json`` plus ``run_dir``.
 
     Raises:
         UserError, Fault, KeyboardInterrupt: as :func:`repronet.session.run.train`.
@@ -68,10 +68,10 @@ def train(config: DictConfig, console: Console) -> dict[str, Any]:
 
 
 def resume(folder: Path, console: Console) -> dict[str, Any]:
-    """Go on with the run in ``folder`` where its latest whole checkpoint stands, or from its start when it has none.
+    """Resume the run in ``folder`` from its latest undamaged checkpoint, or from the start if it has none.
 
     Raises:
-        UserError: when there is no run of a GAN, when it has ended, or when another process is at work on it.
+        UserError: if the folder holds no run of a GAN, the run has ended, or another process is running it.
         Fault, KeyboardInterrupt: as :func:`train`.
     """
     if (folder / runs.RESULT).exists():
@@ -92,7 +92,7 @@ def resume(folder: Path, console: Console) -> dict[str, Any]:
 
 
 def _settled(config: DictConfig) -> DictConfig:
-    """The config with what its other values decide."""
+    """Fill in the config's values that depend on its other values, after refusing those that have no effect here."""
     usual = {item.name: default_of(item) for item in keys_of(Trainer)}
     for key, value in plain(config.trainer).items():
         if key not in (*USED, *ALSO) and value != usual[key]:
@@ -113,7 +113,7 @@ def _settled(config: DictConfig) -> DictConfig:
 
 
 def _assemble(config: DictConfig) -> tuple[GAN, ImageDataModule, Judge | None]:
-    """The GAN with the weights that its seed gives, its data, and who judges it."""
+    """Build the GAN, with weights drawn from its seed, its data and its judge."""
     require_accelerator(config.trainer.accelerator)
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
@@ -207,7 +207,7 @@ def _run(
         log.info(f"\nbest after epoch {best['epoch']}; images: {folder / runs.PICTURES / 'generated.png'}")
         if gan.conditional:
             log.info(f"train with them:  repronet train augmentation.generator={folder}")
-    if switch.received is not None:  # too late for this run, but not for those after it
+    if switch.received is not None:  # this run has ended, but the runs that would follow must stop
         raise switch.interruption("the run had just ended")
     return {**result, "run_dir": str(folder)}
 

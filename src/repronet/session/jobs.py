@@ -1,5 +1,5 @@
-"""One run of a sweep, as it is sent to a process of its own: there it takes cores, goes on or begins, and says how it
-ended. Needs no torch until it has its cores, as torch counts threads when it is imported.
+"""One run of a sweep as a job for a separate process, which takes cores, starts or resumes the run, and returns how it
+ended. Torch is imported only once the job has its cores, since torch counts threads when it is imported.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from repronet.runs.stopping import StopSwitch
 from repronet.session.console import speaking_to
 from repronet.session.cores import claimed
 
-STOP = "stop"  # a file in a sweep's folder: whoever started it wants its jobs to save and end
-OUTPUT = "output"  # the folder there with what the jobs printed
-LOOK = 1.0  # seconds between two looks for it
+STOP = "stop"  # a file in a sweep's folder that asks its jobs to save and end
+OUTPUT = "output"  # the folder in a sweep's folder with the output of its jobs
+LOOK = 1.0  # seconds between two checks for the file or the end of the starter
 _AT_WORK = threading.Lock()
 
 
 class Ended(NamedTuple):
-    """How a job ended: the name of its run's folder, and of a run that has no result why."""
+    """How a job ended: the name of its run folder, and the reason if the run has no result."""
 
     folder: str
     reason: str | None
 
 
 def folder_name(number: int, words: Sequence[str]) -> str:
-    """What the folder of a run is called: a number and what the run has of its own, as any system takes it."""
+    """The name of a run's folder: a number and the run's own words, in characters that every system allows."""
     return re.sub(r"[^\w.=,+-]+", "_", f"{number}_{','.join(words)}"[:100]).rstrip("_")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run of a sweep, called in the process that is to train it."""
+    """A run of a sweep; called in the process that trains it."""
 
     sweep: Path  # the folder of the sweep, absolute
-    name: str  # of the run's folder in there
-    threads: int  # cores to take, and to compute with where the run's config says nothing
-    plugins: tuple[str, ...] = ()  # what was given with ``--plugin``, files as absolute paths
-    # the process on this machine that the job ends with; None where it outlives whoever started it
+    name: str  # the name of the run's folder in it
+    threads: int  # number of cores to hold, and of threads unless the run's config sets it
+    plugins: tuple[str, ...] = ()  # the plugins given with ``--plugin``, files as absolute paths
+    # the process on this machine whose end also ends the job; None if the job outlives the process that started it
     starter: int | None = None
 
     def __call__(self) -> Ended:
@@ -75,7 +75,7 @@ class Job:
             return Ended(self.name, in_one_line(error))
 
     def run(self, console: Console) -> Ended:
-        """Go on with the run, from its start where it has no checkpoint yet.
+        """Resume the run, or start it if it has no checkpoint yet.
 
         Raises:
             UserError, Fault, KeyboardInterrupt: as :func:`repronet.session.run.resume`.
@@ -87,7 +87,7 @@ class Job:
         return Ended(self.name, None)
 
     def checkpoint(self, *_: Any) -> Any:
-        """What submitit puts into the queue when the time of a job is over: the same, which goes on."""
+        """The job that submitit queues when a job's time is over: the same one, which resumes the run."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -95,7 +95,7 @@ class Job:
 
 @contextmanager
 def _output(folder: Path, name: str) -> Iterator[Console]:
-    """What is printed meanwhile goes into a file in ``folder``."""
+    """Within the context, write everything that is printed to a file in ``folder``."""
     folder.mkdir(exist_ok=True)
     with (folder / f"{name}.txt").open("a", encoding="utf-8") as file, redirect_stdout(file), redirect_stderr(file):
         yield Console(file=file, highlight=False, width=80)
@@ -103,7 +103,7 @@ def _output(folder: Path, name: str) -> Iterator[Console]:
 
 @contextmanager
 def _stopped_with(starter: int | None, stop: Path) -> Iterator[None]:
-    """Ask this process to save and end once ``starter`` is gone, or has left the file ``stop``."""
+    """Make this process save and end once ``starter`` has ended or the file ``stop`` exists."""
     done = threading.Event()
 
     def look() -> None:
@@ -121,7 +121,7 @@ def _stopped_with(starter: int | None, stop: Path) -> Iterator[None]:
 
 @cache
 def _leave_after(starter: int) -> None:
-    """End this process once ``starter`` is gone and the job is done: some libraries' processes wait for more."""
+    """End this process once ``starter`` has ended and the job is done; some libraries' workers would wait for more."""
 
     def look() -> None:
         while _lives(starter):

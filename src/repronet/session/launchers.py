@@ -1,7 +1,7 @@
-"""Where the runs of a sweep are executed: each choice of ``launcher=`` yields its jobs' outcomes as they end.
+"""Launchers of the runs of a sweep: each choice of ``launcher=`` yields the outcomes of its jobs as they end.
 
-Hydra's own launcher plugins give back their jobs all together at the end, print no script and divide no cores, and its
-Optuna plugin stops at Optuna 2; so joblib, submitit and Ray are called without them.
+Hydra's own launcher plugins return their jobs only all together at the end, print no script and do not divide cores,
+and its Optuna plugin supports only Optuna 2; so joblib, submitit and Ray are called directly.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from repronet.errors import UserError, in_one_line
 from repronet.session.cores import cores
 from repronet.session.jobs import OUTPUT, STOP, Ended, Job
 
-POLL = 1.0  # seconds between two looks at what was submitted
-IDLE = 10  # seconds that a process of joblib's waits for a run
-NO_LIMIT = 60 * 24 * 365  # minutes; submitit stops local jobs after two
-PACKAGES = {"joblib": "joblib", "local": "submitit", "slurm": "submitit", "ray": "ray"}  # what pip installs
+POLL = 1.0  # seconds between two checks of the submitted jobs
+IDLE = 10  # seconds that an idle joblib process waits for a run before it ends
+NO_LIMIT = 60 * 24 * 365  # minutes; by default submitit stops local jobs after two
+PACKAGES = {"joblib": "joblib", "local": "submitit", "slurm": "submitit", "ray": "ray"}  # names for pip
 
 
 def require_launcher(launcher: DictConfig) -> None:
-    """Refuse a launcher that cannot work here, before any folder is made."""
+    """Raise UserError for a launcher that cannot work here, before any folder is made."""
     package = PACKAGES.get(launcher.name)
     if package is not None and find_spec(package) is None:
         raise UserError(f"launcher={launcher.name}: the package is missing; pip install {package}")
@@ -44,7 +44,7 @@ def require_launcher(launcher: DictConfig) -> None:
 
 
 def divided(launcher: DictConfig) -> tuple[int, int]:
-    """Runs at a time and cores of each on this machine; two runs on one core are slower than one after the other."""
+    """Concurrent runs and cores per run on this machine; two runs on one core are slower than one after the other."""
     there = len(cores())
     at_once = launcher.n_jobs if launcher.n_jobs > 0 else max(1, there // (launcher.threads or 1))
     each = launcher.threads or max(1, there // at_once)
@@ -60,7 +60,7 @@ def launched(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
     """Start the jobs and yield the outcome of each as it ends, with the reason if it failed.
 
     Raises:
-        KeyboardInterrupt: on a signal, once the jobs on this machine are saved; a cluster's go on.
+        KeyboardInterrupt: on a signal, once the jobs have saved and ended; only SLURM's jobs continue.
     """
     if not jobs:
         return
@@ -78,9 +78,9 @@ def launched(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
 
 
 class _Background(Iterator[Ended]):
-    """The same in a thread: a signal then interrupts whoever waits, and not the library that has the jobs.
+    """Collect outcomes in a thread, so that a signal interrupts the waiting caller and not the library with the jobs.
 
-    No generator, which an exception would end: what is left is asked for after it.
+    Not a generator, since an exception would end it and the remaining outcomes are still needed afterwards.
     """
 
     def __init__(self, outcomes: Iterator[Ended]):
@@ -110,24 +110,24 @@ def _joblib(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
     at_once, each = divided(launcher)
     jobs = [replace(job, threads=each, starter=os.getpid()) for job in jobs]
     how = {"batch_size": 1, "pre_dispatch": "n_jobs", "return_as": "generator_unordered"}
-    # Of a sweep that was killed, processes without a run would else stay for five minutes.
+    # By default, idle processes of a killed sweep would stay for five minutes.
     parallel = Parallel(at_once, backend="loky", idle_worker_timeout=IDLE, **how)
     yield from _named(parallel(delayed(Job.__call__)(job) for job in jobs), jobs)  # type: ignore[arg-type]
 
 
 def _named(outcomes: Iterable[Ended], jobs: Sequence[Job]) -> Iterator[Ended]:
-    """The outcomes; if the library fails, the reason for each job that is left."""
+    """Yield the outcomes; if the library fails, the reason for each remaining job."""
     left = {job.name for job in jobs}
     try:
         for outcome in outcomes:
             left.discard(outcome.folder)
             yield outcome
-    except Exception as error:  # a process that the system has killed takes joblib's others with it
+    except Exception as error:  # if the system kills one of its processes, joblib ends the others too
         yield from (Ended(name, in_one_line(error)) for name in sorted(left))
 
 
 def _ray(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which tells its makers nothing
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports to Ray's developers
     import ray  # type: ignore[import-not-found]  # an extra
 
     here = launcher.address is None
@@ -135,7 +135,7 @@ def _ray(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
     machine = {"num_cpus": len(cores()), "include_dashboard": False} if here else {"address": launcher.address}
     ray.init(log_to_driver=False, logging_level=logging.ERROR, **machine)
     try:
-        # A process a job, as torch counts its threads once.
+        # One process per job, since torch counts its threads only once.
         task: Any = ray.remote(num_cpus=launcher.threads, num_gpus=launcher.gpus, max_calls=1, max_retries=0)
         running = {task(Job.__call__).remote(job): job for job in jobs}
         while running:
@@ -148,7 +148,7 @@ def _ray(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
 def _outcome(result: Callable[[], Ended], job: Job) -> Ended:
     try:
         return result()
-    except Exception as error:  # of the library: the process is gone
+    except Exception as error:  # raised by the library when the process is gone
         return Ended(job.name, in_one_line(error))
 
 
@@ -179,15 +179,15 @@ def _slurm(launcher: DictConfig, jobs: Sequence[Job]) -> Iterator[Ended]:
 
 
 def _ended(running: dict[Any, Job]) -> Iterator[Ended]:
-    """Those of submitit's jobs that have ended, which are no longer ``running`` then."""
+    """Yield the outcomes of submitit's jobs that have ended, and remove them from ``running``."""
     for submitted in [submitted for submitted in running if submitted.done()]:
         yield _outcome(submitted.result, running.pop(submitted))
     time.sleep(POLL)
 
 
 def script(launcher: DictConfig, jobs: Sequence[Job]) -> str:
-    """What submitit would give to ``sbatch``."""
-    from submitit.slurm.slurm import _make_sbatch_string  # where SlurmExecutor, which needs SLURM, has it from
+    """The script that submitit would pass to ``sbatch``."""
+    from submitit.slurm.slurm import _make_sbatch_string  # SlurmExecutor uses it, but cannot be made without SLURM
 
     logs = _logs(jobs)
     command = shlex.join([sys.executable, "-u", "-m", "submitit.core._submit", str(logs)])
@@ -195,7 +195,7 @@ def script(launcher: DictConfig, jobs: Sequence[Job]) -> str:
 
 
 def _asked_of_slurm(launcher: DictConfig) -> dict[str, Any]:
-    """The keys of ``launcher=slurm`` under SLURM's names."""
+    """The values of ``launcher=slurm`` under SLURM's names."""
     asked = {key: launcher[key] for key in ("partition", "account", "qos", "constraint", "time")}
     asked |= {"job_name": "repronet", "cpus_per_task": launcher.threads, "gpus_per_node": launcher.gpus}
     asked |= {"mem": f"{round(launcher.mem_gb * 1024)}M" if launcher.mem_gb else None}

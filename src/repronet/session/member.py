@@ -1,6 +1,6 @@
-"""Every process of a run but the first: builds the same, trains its share, and writes nothing.
+"""Every process of a run except the first: it builds the same run, trains its share and writes nothing.
 
-``python -m repronet.session.member`` is what the first process starts; under a launcher ``repronet train`` comes here.
+The first process starts ``python -m repronet.session.member``; under a launcher, ``repronet train`` calls this module.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from repronet.session.processes import REPORTS, Peers, is_lost, joined, share_th
 
 
 def take_part(place: Place) -> int:
-    """Do this process's share of the run that the first one tells of; returns the exit code.
+    """Do this process's share of the run that the first process describes; returns the exit code.
 
-    What ends it is the first one's to say, unless that is gone.
+    Errors are printed by the first process, unless it is gone.
     """
     said = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (1, 2):  # what libraries say of a run, one process says
+    for stream in (1, 2):  # the libraries' messages about a run come from the first process alone
         os.dup2(nowhere, stream)
     peers = joined(place)
     try:
@@ -38,7 +38,7 @@ def take_part(place: Place) -> int:
         if not is_lost(error):
             peers.report(error)
             return 143 if isinstance(error, Terminated) else 130 if isinstance(error, KeyboardInterrupt) else 1
-        if peers.speaks():  # the first process is gone, and nobody else says so
+        if peers.speaks():  # the first process is gone, and no other process reports it
             os.write(said, f"repronet: process 0 of {peers.place.size} was killed{peers.hint}\n".encode())
         return 1
     return 0
@@ -71,14 +71,14 @@ def _work(peers: Peers) -> None:
 
 
 def _end_with_the_first() -> None:
-    while os.read(0, 1):  # not by sys.stdin, whose lock a thread may not hold when Python ends
+    while os.read(0, 1):  # not sys.stdin, whose lock a thread must not hold when Python ends
         pass
-    time.sleep(2 * REPORTS)  # for the line that says so, where this process trains with it
+    time.sleep(2 * REPORTS)  # time for this process, if it is training, to report that the first one is gone
     os._exit(1)
 
 
 def main() -> None:
-    """Of a process that the first one started."""
+    """Entry point of a process that the first process started."""
     threading.Thread(target=_end_with_the_first, daemon=True).start()
     place = launched()
     if place is None:

@@ -1,7 +1,7 @@
 """The processes of a run: how they connect, what the first sends to the others, and how they end together.
 
-The first process builds the run, makes its folder and alone writes there. The others get the config and the folder of
-it through a store, torch's own, build the same and train their shares. What ends one of them is reported there, too.
+The first process builds the run, makes its folder and is the only one that writes there. The others get the config and
+the folder's path through torch's store, build the same run and train their shares. Errors are reported there too.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from repronet.data.module import ImageDataModule
 from repronet.errors import Fault, Terminated, UserError
 from repronet.runs.processes import Place, launched
 
-PATIENCE = timedelta(minutes=30)  # in which every process comes to where the others wait
-REPORTS = 5.0  # seconds in which the others say what ended them
-LEAVING = 60.0  # seconds in which the others end by themselves after a run
-HEAVY = ("fsdp", "deepspeed")  # strategies that share out the weights, too
+PATIENCE = timedelta(minutes=30)  # how long processes wait for each other
+REPORTS = 5.0  # seconds that a process waits for the others' error reports
+LEAVING = 60.0  # seconds that the others have to end by themselves after a run
+HEAVY = ("fsdp", "deepspeed")  # strategies that also divide the weights among processes
 KINDS: dict[str, type[BaseException]] = {
     kind.__name__: kind for kind in (UserError, Fault, Terminated, KeyboardInterrupt, RuntimeError)
 }
 
 
 class Environment(ClusterEnvironment):
-    """What Lightning asks of a launcher, answered by a :class:`Place`; the processes are connected already."""
+    """The cluster environment for Lightning, from a :class:`Place`; the processes are already connected."""
 
     def __init__(self, place: Place):
         self.place = place
@@ -58,13 +58,13 @@ class Environment(ClusterEnvironment):
         return self.place.size
 
     def set_world_size(self, size: int) -> None:
-        """Settled."""
+        """Do nothing: the place is fixed."""
 
     def global_rank(self) -> int:
         return self.place.rank
 
     def set_global_rank(self, rank: int) -> None:
-        """Settled."""
+        """Do nothing: the place is fixed."""
 
     def local_rank(self) -> int:
         return self.place.local_rank
@@ -74,7 +74,7 @@ class Environment(ClusterEnvironment):
 
 
 def place_of(config: DictConfig) -> Place:
-    """This process's place among those that a config wants, or that a launcher started."""
+    """This process's place among the processes that the config asks for or a launcher started."""
     trainer, place = config.trainer, launched()
     if trainer.strategy == "deepspeed" and find_spec("deepspeed") is None:
         raise UserError("trainer.strategy=deepspeed: the package is missing; pip install deepspeed")
@@ -93,7 +93,7 @@ def place_of(config: DictConfig) -> Place:
 
 
 def devices(config: DictConfig) -> int:
-    """How many processes a config wants on this machine."""
+    """The number of processes that a config asks for on this machine."""
     wanted, gpus = config.trainer.devices, torch.cuda.device_count()
     on_cpu = config.trainer.accelerator == "cpu" or not gpus
     if str(wanted) in ("auto", "-1"):
@@ -106,18 +106,18 @@ def devices(config: DictConfig) -> int:
 
 
 class Peers:
-    """The processes of one run, as one of them sees them.
+    """The processes of one run, from the view of one of them.
 
     Args:
-        place: which this one is.
-        store: where they leave words for each other; None for a single process.
-        started: those that this one started.
+        place: the place of this process.
+        store: the store through which they exchange messages; None for a single process.
+        started: the processes that this one started, by rank.
     """
 
     def __init__(self, place: Place, store: Store | None = None, started: Mapping[int, subprocess.Popen] = {}):
         self.place, self._store, self._started = place, store, dict(started)
         self._files = ExitStack()
-        self.hint = ""  # what goes on with the run, once it has a folder
+        self.hint = ""  # how to resume the run, once it has a folder
 
     @property
     def several(self) -> bool:
@@ -132,32 +132,32 @@ class Peers:
         self.store.set(key, json.dumps(values))
 
     def told(self, key: str) -> dict[str, Any] | None:
-        """What somebody told; None if nobody has yet."""
+        """The message under ``key``; None if there is none yet."""
         return json.loads(self.store.get(key)) if self.store.check([key]) else None
 
     def wait_for(self, key: str) -> dict[str, Any]:
-        """What somebody tells sooner or later; a signal is answered meanwhile."""
+        """Wait for the message under ``key``; signals are still handled meanwhile."""
         while (found := self.told(key)) is None:
             time.sleep(0.02)
         return found
 
     def share(self, data: ImageDataModule) -> None:
-        """For the first process of a machine: have the others map the images that it has in memory."""
+        """On a machine's first process: let the others map the images that it has in memory."""
         folder = Path(tempfile.mkdtemp(prefix="repronet-"))
         self._files.callback(shutil.rmtree, folder, ignore_errors=True)
         shared = {"images": str(folder / "images")}
         try:
             data.write_tensors(folder / "images")
             data.map_tensors(folder / "images")
-        except (OSError, RuntimeError):  # without room for it each has its own
+        except (OSError, RuntimeError):  # no space on the disk: each process keeps its own copy
             shared = {"images": None}
         self.tell(f"node/{self.place.node}", shared)
 
     def gather(self) -> None:
-        """For the first process: wait until the others have built the run too, and connect.
+        """On the first process: wait until the others have built the run too, and connect.
 
         Raises:
-            UserError, Fault: what one of them met, or that it was killed.
+            UserError, Fault: the error of another process, or that it was killed.
         """
         waiting = set(range(1, self.place.size))
         while waiting:
@@ -173,7 +173,7 @@ class Peers:
     def connect(self) -> None:
         """Make torch's process group."""
         backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-        self._files.close()  # all have mapped them
+        self._files.close()  # every process has mapped the files
         store = PrefixStore("group", self.store)
         dist.init_process_group(
             backend, store=store, rank=self.place.rank, world_size=self.place.size, timeout=PATIENCE
@@ -181,7 +181,7 @@ class Peers:
 
     @contextmanager
     def settling(self) -> Iterator[None]:
-        """Raise what ended the run, wherever it happened, in place of the lost connection that others notice."""
+        """Raise the error that ended the run, in whichever process, instead of the lost connection it caused here."""
         try:
             yield
         except BaseException as error:
@@ -193,10 +193,10 @@ class Peers:
             raise found from error
 
     def report(self, error: BaseException) -> None:
-        """Tell the others what ended this process."""
+        """Report the error that ended this process to the others."""
         kind = next(name for name, kind in KINDS.items() if isinstance(error, kind) or name == "RuntimeError")
         text = str(error) if kind != "RuntimeError" else f"{type(error).__name__}: {error}"
-        with suppress(Exception):  # if nobody is there to be told
+        with suppress(Exception):  # the store may be gone
             self.tell(f"fault/{self.place.rank}", {"kind": kind, "text": text})
 
     def _cause(self, error: BaseException) -> BaseException:
@@ -205,34 +205,34 @@ class Peers:
             return met[0] if met else Fault(f"another process of the run ended{self.hint}")
         if not str(error).startswith("the gradient"):
             return error
-        # Where a loss is no number all processes have bad gradients; the one whose loss it is knows more.
+        # A loss that is not finite gives all processes bad gradients; the process with that loss explains more.
         return next((other for other in self._all_met() if str(other).startswith("the loss")), error)
 
     def _all_met(self) -> list[BaseException]:
-        """What ended others, as soon as anything is known of it; nothing where nobody says."""
+        """The errors that ended other processes, as soon as one is known; empty if none is reported in time."""
         deadline, ranks = time.monotonic() + REPORTS, [r for r in range(self.place.size) if r != self.place.rank]
         while True:
-            with suppress(RuntimeError):  # where the first process is gone, its store is
+            with suppress(RuntimeError):  # the store is gone if the first process is
                 found = [met for rank in ranks if (met := self._met_by(rank)) is not None]
                 if found or time.monotonic() > deadline:
-                    return sorted(found, key=lambda met: "ended with" in str(met))  # which says least
+                    return sorted(found, key=lambda met: "ended with" in str(met))  # least informative last
             if time.monotonic() > deadline:
                 return []
             time.sleep(0.05)
 
     def speaks(self) -> bool:
-        """Whether it is this process's to say that the first is gone: nobody says anything else, and no other does."""
+        """Whether this process should print that the first is gone: no error was reported, and no other prints it."""
         if self._all_met():
             return False
         try:
             return self.store.add("said", 1) == 1
-        except RuntimeError:  # the first process had the store
+        except RuntimeError:  # the store went with the first process
             return self.place.rank == 1
 
     def _met_by(self, rank: int) -> BaseException | None:
-        """The error that ended another process, if it is known."""
+        """The error that ended process ``rank``; None if unknown."""
         code = self._started[rank].poll() if rank in self._started else None
-        reported = self.told(f"fault/{rank}")  # after that: a process reports before it ends
+        reported = self.told(f"fault/{rank}")  # read after poll(): a process reports before it ends
         if reported is not None:
             return KINDS[reported["kind"]](reported["text"])
         if not code:
@@ -243,7 +243,7 @@ class Peers:
         return Fault(f"process {rank} of {self.place.size} {how}{self.hint}")
 
     def end(self, well: bool) -> None:
-        """Let the others go; those that this process started are gone afterwards."""
+        """Disconnect, and end the processes that this one started; ``well``: give them time to end by themselves."""
         self._files.close()
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
@@ -258,7 +258,7 @@ class Peers:
 
 @contextmanager
 def peers_of(config: DictConfig) -> Iterator[Peers]:
-    """The processes of a run that begins, which this one starts where no launcher has; as the first of them.
+    """Within the context, the processes of a run, for its first process, which starts the others without a launcher.
 
     Raises:
         UserError: as :func:`place_of`.
@@ -283,13 +283,13 @@ def peers_of(config: DictConfig) -> Iterator[Peers]:
 
 
 def share_threads(config: DictConfig, place: Place) -> None:
-    """Take this process's part of the processor, unless the config says how many threads."""
+    """Use this process's share of the machine's threads, unless the config sets their number."""
     if config.trainer.threads is None:
         torch.set_num_threads(max(1, torch.get_num_threads() // place.local_size))
 
 
 def joined(place: Place) -> Peers:
-    """The processes that a launcher started, at the address that it names."""
+    """Connect to the store of the processes that a launcher started, at the address that it gives."""
     address = os.environ.get("MASTER_ADDR")
     if address is None:
         from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
@@ -303,7 +303,7 @@ def joined(place: Place) -> Peers:
 
 
 def _start(place: Place) -> Peers:
-    """Start the others; each ends when this one does, by the end of its standard input."""
+    """Start the other processes; each ends when this one does, since its standard input closes then."""
     store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=PATIENCE)
     common = {"WORLD_SIZE": place.size, "LOCAL_WORLD_SIZE": place.size, "MASTER_PORT": store.port}
     started = {}

@@ -1,4 +1,4 @@
-"""Repeat the first steps of a recorded run, and compare them bit by bit."""
+"""Repeat the first steps of a recorded run and compare them bit by bit."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from repronet.session.run_summary import data_hashes
 from repronet.session.trainer import Session, make_session
 from repronet.training.callbacks.fingerprint import STEPS, layers_of, parting
 
-COMPARED = ("train_loss", "train_error", "val_loss", "val_error")  # of an epoch; its rate is no result
+COMPARED = ("train_loss", "train_error", "val_loss", "val_error")  # without the learning rate, which is no result
 
 
 @dataclass(frozen=True)
 class Replay:
     """The outcome of a replay."""
 
-    steps: int  # that were compared
-    layers: int  # of the network
-    parted: str  # at which step and layer, in words; "" where all that was kept is the same
-    reasons: tuple[str, ...]  # what is other here than where the record was made, the likeliest first
-    fingerprint: dict[str, Any]  # of the steps here
+    steps: int  # number of steps compared
+    layers: int  # number of layers of the network
+    parted: str  # the step and layer where the two first differ, in words; "" if all recorded values agree
+    reasons: tuple[str, ...]  # differences between here and where the record was made, the most likely cause first
+    fingerprint: dict[str, Any]  # the fingerprint of the steps here
 
 
 class _EnoughSteps(Exception):
-    """Ends a training that was only to begin."""
+    """Ends the training after the steps to compare."""
 
 
 class _Stop(pl.Callback):
-    """After a number of steps, or where that is None, after the first epoch."""
+    """Stops the training after ``steps`` steps, or if None, after the first epoch."""
 
     def __init__(self, session: Session, steps: int | None) -> None:
         self.session, self.steps = session, steps
@@ -58,7 +58,7 @@ class _Stop(pl.Callback):
 
 
 def config_of(record: Record, data_root: str | None, threads: int | None, run_dir: Path) -> DictConfig:
-    """The recorded config, which knows no places, with those of this machine; nothing is logged."""
+    """The recorded config, which has no paths, with the paths of this machine; without loggers."""
     plain = {**record["config"], "seed": record["seed"], "run_dir": str(run_dir), "logger": {}}
     plain["data"] = {**plain["data"], "root": data_root}
     plain["trainer"] = {
@@ -71,11 +71,11 @@ def config_of(record: Record, data_root: str | None, threads: int | None, run_di
 
 
 def replay(record: Record, data_root: str | None, threads: int | None, console: Console) -> Replay:
-    """Run the first :data:`~repronet.training.callbacks.fingerprint.STEPS` steps again and compare; of a record without
-    a fingerprint its first epoch.
+    """Repeat the first :data:`~repronet.training.callbacks.fingerprint.STEPS` steps and compare them; if the record has
+    no fingerprint, its first epoch.
 
     Raises:
-        UserError: when the data cannot be had, or the config is none of this version.
+        UserError: if the data cannot be had, or this version does not accept the config.
     """
     kept = record.get("fingerprint")
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +113,7 @@ def _parted_epoch(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def _reasons(record: Record, here: Mapping[str, Any]) -> Iterator[str]:
-    """What differs, in the order in which it usually explains another bit."""
+    """The differences between the record and here, the most likely cause of different bits first."""
     if record.get("data_sha256", {}).get("train") not in (None, here["data_sha256"]["train"]):
         yield "other training images"
     hardware, ours = record["hardware"], here["hardware"]

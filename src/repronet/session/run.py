@@ -1,4 +1,4 @@
-"""``repronet train``: from a checked config to a run folder with its result."""
+"""``repronet train``: carry out a run from its checked config to a run folder with its result."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ from repronet.training.checkpoints import load_weights, position_in, read_checkp
 from repronet.training.metrics import TOP5_SHOWN
 
 log = logging.getLogger("repronet.train")
-OLD = "ecba6cd"  # the last commit whose runs cannot be resumed, but are read
+OLD = "ecba6cd"  # the last commit whose runs can be read but not resumed
 
 
 def train(config: DictConfig, console: Console, prepare: Callable[[nn.Module], None] | None = None) -> dict[str, Any]:
-    """Run ``config`` in a run folder of its own and return the result that stands there, with ``run_dir`` added.
+    """Train and test ``config`` in a new run folder; returns the content of ``result.json`` plus ``run_dir``.
 
     Args:
-        prepare: called with the network before it is trained; the run folder knows nothing of it.
+        prepare: called with the network before training; the run folder does not record it.
 
     Raises:
-        UserError: when the config's parts do not fit each other or the data cannot be had; no folder is made then.
-        Fault: when something breaks on the way, with the command that goes on.
+        UserError: if the config's parts do not fit each other or the data cannot be had; no folder is made then.
+        Fault: if something fails during the run; the message has the command that resumes it.
         KeyboardInterrupt: on Ctrl-C, SIGTERM and SIGUSR1, with that command.
     """
     switch = StopSwitch()
@@ -68,14 +68,14 @@ def train(config: DictConfig, console: Console, prepare: Callable[[nn.Module], N
 def resume(
     folder: Path, console: Console, changed: Sequence[str] = (), callbacks: Sequence[pl.Callback] = ()
 ) -> dict[str, Any]:
-    """Go on with the run in ``folder`` where its latest whole checkpoint stands, or from its start when it has none.
+    """Resume the run in ``folder`` from its latest undamaged checkpoint, or from the start if it has none.
 
     Args:
-        changed: words for the keys of :data:`repronet.config.schema_trainer.ELSEWHERE`, and for data.root.
-        callbacks: called after those of every run.
+        changed: overrides of the keys in :data:`repronet.config.schema_trainer.ELSEWHERE`, and of data.root.
+        callbacks: additional callbacks, called after those of every run.
 
     Raises:
-        UserError: when there is no run, when it has ended, or when another process is at work on it.
+        UserError: if there is no run, it has ended, or another process is running it.
         Fault, KeyboardInterrupt: as :func:`train`.
     """
     if (folder / runs.RESULT).exists():
@@ -103,7 +103,7 @@ def resume(
 
 
 def newest_whole(folder: Path) -> Resumed | None:
-    """The checkpoint to go on from: the last one, or if that is damaged the best; None where there is none."""
+    """The checkpoint to resume from: the last one, or if it is missing or damaged, the best; None if there is none."""
     there = [folder / name for name in (runs.LAST, runs.BEST) if (folder / name).exists()]
     damage = []
     for path in there:
@@ -115,7 +115,7 @@ def newest_whole(folder: Path) -> Resumed | None:
         if path.name != Path(runs.LAST).name:
             lost = damage[0] if damage else f"{folder / runs.LAST} is missing"
             log.warning(f"{lost}; resuming from {path.name}, after epoch {position_in(content)['epochs']}")
-        if "repronet" not in content:  # begun before training went by Lightning's own loop
+        if "repronet" not in content:  # started before training used Lightning's own loop
             before = f"of repronet 0.1.0 before its training loop changed (commit {OLD})"
             raise UserError(f"{path}: {before}; resume it there")
         ours = content["repronet"]
@@ -128,14 +128,14 @@ def newest_whole(folder: Path) -> Resumed | None:
 
 
 def take_threads(threads: int, config: DictConfig) -> None:
-    """As many threads as the run began with: another number adds in another order."""
+    """Use as many threads as the run began with, since another number would add in another order."""
     if config.trainer.threads is None and threads != torch.get_num_threads():
         log.info(f"computing with {threads} thread{'s' if threads > 1 else ''}, as the run began")
         torch.set_num_threads(threads)
 
 
 def with_absolute_root(config: DictConfig) -> DictConfig:
-    """The config with absolute paths of data, weights and generator: the run can be gone on with from any folder."""
+    """Make the paths of data, weights and generator absolute, so that the run can be resumed from any folder."""
     paths = {key: config.data.get(key) for key in ("root", "file")}
     found: dict[str, Any] = {
         "data": {key: str(Path(path).expanduser().resolve()) for key, path in paths.items() if path is not None}
@@ -149,7 +149,7 @@ def with_absolute_root(config: DictConfig) -> DictConfig:
 
 
 def write_config(config: DictConfig, folder: Path) -> None:
-    """Leave the config in the run folder, from which a run can begin again that has no checkpoint yet."""
+    """Write the config into the run folder; a run without a checkpoint is resumed from it."""
     write_whole(folder / runs.CONFIG, OmegaConf.to_yaml(config).encode())
 
 
@@ -177,8 +177,8 @@ def _run(
             session.trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined]
             _fit(session.trainer, parts, resumed)
             test_seconds = _test(session.trainer, parts, folder, session.history)
-            parts.data.trainer = None  # what follows is this process's alone
-            # Imported behind the training, which would have to wait for matplotlib.
+            parts.data.trainer = None  # the rest is done by this process alone
+            # Imported only after the training, so that it need not wait for matplotlib.
             from repronet.session.evaluation import answers_of, draw_pictures, draw_words, write_figures
             from repronet.training.callbacks.evaluation_plots import draw_evaluation
 
@@ -197,20 +197,20 @@ def _run(
         result["old_task"] = None
         try:
             result["old_task"] = old_task(config, parts)
-        except Exception as error:  # no reason to lose what was learned
+        except Exception as error:  # must not lose the trained network's result
             log.warning(f"the error on the old task could not be measured: {in_one_line(error)}")
         _draw_hyperparameters(session.trainer, config, result)
         if parts.data.test is not None and not parts.task.multilabel:
             runs.write_confusion(folder, parts.data.classes, parts.task.evaluation.confusion.compute().tolist())
         runs.write_result(folder, result)
         report(result, folder, config, found)
-    if switch.received is not None:  # too late for this run, but not for those after it
+    if switch.received is not None:  # this run has ended, but the runs that would follow must stop
         raise switch.interruption("the run had just ended")
     return {**result, "run_dir": str(folder)}
 
 
 def _invite(peers: Peers, config: DictConfig, parts: Parts, folder: Path, resumed: Resumed | None) -> None:
-    """Have the other processes build the run too, and connect with them."""
+    """Make the other processes build the run too, and connect to them."""
     peers.hint = f"; resume with: {command(folder, config)}"
     log.info(f"{peers.place.size} processes share every batch")
     checkpoint = None if resumed is None else str(resumed.path)
@@ -223,7 +223,7 @@ def _invite(peers: Peers, config: DictConfig, parts: Parts, folder: Path, resume
 def train_share(
     config: DictConfig, parts: Parts, folder: Path, switch: StopSwitch, place: Place, checkpoint: Path | None
 ) -> None:
-    """Train and test as a process that is not the first, which writes nothing; from ``checkpoint`` if there is one.
+    """Train and test on a process other than the first, which writes nothing; from ``checkpoint`` if there is one.
 
     Raises:
         UserError, Fault, KeyboardInterrupt: as :func:`train`.
@@ -259,7 +259,7 @@ def _fit(trainer: pl.Trainer, parts: Parts, resumed: Resumed | None) -> None:
 
 
 def _test(trainer: pl.Trainer, parts: Parts, folder: Path, history: History) -> float:
-    """Take the best-validation weights and test them, where there is a test split; returns the seconds."""
+    """Load the best-validation weights and test them if there is a test split; returns the seconds of the test."""
     started = time.monotonic()
     if not trainer.fast_dev_run:  # type: ignore[attr-defined]  # which saves nothing
         epoch, best = position_in(load_weights(parts.task, folder / runs.BEST))["epochs"], history.best["epoch"]

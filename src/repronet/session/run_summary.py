@@ -1,4 +1,4 @@
-"""What a run reports: at its start, in ``result.json``, and in a few lines at its end."""
+"""The reports of a run: messages at its start, ``result.json``, and a summary at its end."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from repronet.training.callbacks.history import History
 from repronet.training.metrics import TOP5_SHOWN
 
 log = logging.getLogger("repronet.train")
-HARDLY = 0.9  # of the error of naming the commonest class alone: what has not learned more than that
+HARDLY = 0.9  # a network has hardly learned if its error is at least this share of that of predicting one class
 
 
 def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
-    """Network, data, statistics and folder, before the first step."""
+    """Log the network, data, statistics and folder before the first step."""
     data = parts.data
     mean, std = (", ".join(f"{v:.4f}" for v in values) for values in (data.statistics.mean, data.statistics.std))
     log.info(f"{config.model.name} ({config.layers} layers), {parts.task.parameter_count:,} parameters")
@@ -56,7 +56,7 @@ def announce(config: DictConfig, parts: Parts, folder: Path) -> None:
 
 
 def _steps(config: DictConfig) -> str:
-    """The name of the augmentation, or of a policy its first steps."""
+    """The name of the augmentation, or for a policy its first steps."""
     group = config.augmentation
     if group.name != "policy":
         return chosen("augmentation", group.name)
@@ -67,7 +67,7 @@ def _steps(config: DictConfig) -> str:
 def make_result(
     config: DictConfig, parts: Parts, history: History, trainer: pl.Trainer, test_seconds: float
 ) -> dict[str, Any]:
-    """The content of ``result.json``, after the one test with the best-validation weights."""
+    """The content of ``result.json``, after the test of the best-validation weights."""
     task, data = parts.task, parts.data
     best, last = history.best, history.rows[-1]
     return {
@@ -108,13 +108,13 @@ def make_result(
 
 
 def data_hashes(data: ImageDataModule) -> dict[str, str | None]:
-    """Of what the network is shown before any augmentation, by split; none of images that are read one by one."""
+    """Hashes of the network's input before augmentation, by split; None for images that are read one by one."""
     splits = {name: getattr(data, name) for name in SPLITS}
     return {name: split.fingerprint() if isinstance(split, Split) else None for name, split in splits.items()}
 
 
 def _tested(parts: Parts) -> dict[str, Any]:
-    """The figures of the test split, or nulls where the data has none."""
+    """The figures of the test split; None values if the data has no test split."""
     evaluation, test = parts.task.evaluation, parts.data.test
     if test is None:
         nothing = dict.fromkeys(("test_error", "test_error_top5", "test_loss"))
@@ -131,7 +131,7 @@ def _tested(parts: Parts) -> dict[str, Any]:
 
 
 def report(result: dict[str, Any], folder: Path, config: DictConfig, found: Sequence[ClassFigures]) -> None:
-    """The result in a few lines, with the commands that come next."""
+    """Log the result in a few lines, with the next commands to run."""
     old, on = result["old_task"], "on augmented images, " if result["augmented"] else ""
     epochs = f"{result['epochs']} epoch{'' if result['epochs'] == 1 else 's'}"
     steps = f"{result['steps']:,} step{'' if result['steps'] == 1 else 's'}"
@@ -185,7 +185,7 @@ def _hardly_learned(result: dict[str, Any], found: Sequence[ClassFigures], balan
     """Advice if the network is hardly better than always predicting one class; for one label per image.
 
     Args:
-        balanced: whether classes counted alike in training; then the mean of their errors is judged.
+        balanced: whether training weighted classes equally; then the mean of the classes' errors is judged.
     """
     images, error = sum(one.support for one in found), result["test_error"]
     error = result["best_val_error"] if error is None else error

@@ -1,7 +1,7 @@
-"""``search=optuna``: each run takes values that Optuna chooses by what the others have come to, and may be pruned.
+"""``search=optuna``: Optuna chooses each run's values from the results of the others, and may prune runs.
 
-The study is a file that many processes and machines may work on at the same time. A trial is a run of a sweep: its
-folder bears its number, its value is the best validation error, and a run that was stopped goes on as the same trial.
+The study is a file that many processes and machines may use at the same time. A trial is a run of a sweep: its folder
+has its number, its value is the best validation error, and a run that was stopped is resumed as the same trial.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 STUDY = "study.journal"
-SWEEP = "sweep"  # what a trial says of itself in the study: whose it is
+SWEEP = "sweep"  # the user attribute of a trial that names its sweep
 
 
 @dataclass(frozen=True)
 class Search:
-    """The space and the settings of a search."""
+    """The search space and the settings of a search."""
 
     sweep: Path  # the folder of the sweep
     settings: Mapping[str, Any]  # the values of ``search=optuna``
-    common: tuple[str, ...]  # the words that all runs share
-    space: tuple[str, ...]  # the words that stand for several values, ``optimizer.lr=interval(0.001,1)`` for instance
+    common: tuple[str, ...]  # the overrides that all runs share
+    space: tuple[str, ...]  # the overrides with several values, such as ``optimizer.lr=interval(0.001,1)``
     config_dir: str | None = None  # the folder of ``--config-dir``
     config_name: str | None = None  # the primary config of ``--config-name``
 
     def study(self) -> optuna.Study:
-        """The study, made where there is none."""
+        """The study, created if there is none."""
         import optuna
         from optuna.storages.journal import JournalFileBackend, JournalStorage
         from sqlalchemy.pool import NullPool
@@ -56,8 +56,8 @@ class Search:
             "halving": optuna.pruners.SuccessiveHalvingPruner,
             "none": optuna.pruners.NopPruner,
         }
-        # A journal is only ever appended to, which network file systems take. A connection that is kept would be
-        # closed by nobody.
+        # A journal is only appended to, which works on network file systems. NullPool, since nothing would close
+        # a pooled connection.
         storage = (
             JournalStorage(JournalFileBackend(str(file)))
             if file.suffix == ".journal"
@@ -71,7 +71,7 @@ class Search:
         )
 
     def sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        """Who chooses the values of a trial; every process has its own, so the seed must be the trial's."""
+        """The sampler for trial ``number``; each process has its own sampler, so the seed depends on the trial."""
         import optuna
 
         kind = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}[self.settings["sampler"]]
@@ -82,15 +82,15 @@ class Search:
         return folder_name(number + 1, words(params))
 
     def trials(self) -> list[optuna.trial.FrozenTrial]:
-        """Those of this sweep; other machines may have their own in the same study."""
+        """The trials of this sweep; other machines may have their own in the same study."""
         return [trial for trial in self.study().trials if trial.user_attrs.get(SWEEP) == self.sweep.name]
 
     def named(self) -> dict[str, list[str]]:
-        """The run folders of the trials with their words."""
+        """The overrides of each trial, by the name of its run folder."""
         return {self.folder_of(trial.number, trial.params): words(trial.params) for trial in self.trials()}
 
     def best(self) -> str:
-        """The best trial of the study, and how many trials ended in which state."""
+        """A line with the best trial of the study and the number of trials in each state."""
         states = Counter(trial.state.name.lower() for trial in self.study().trials)
         counted = ", ".join(f"{number} {state}" for state, number in sorted(states.items()))
         if "complete" not in states:
@@ -99,7 +99,7 @@ class Search:
         return f"best of {states.total()} trials ({counted}): trial {best.number + 1}, {' '.join(words(best.params))}"
 
     def jobs(self, plugins: tuple[str, ...]) -> Iterator[TrialJob]:
-        """What is missing: the trials that were stopped and that nobody is at work on, then new ones."""
+        """The jobs that are left: stopped trials that no process is running, then new trials."""
         sweep = self.sweep.resolve()
         for trial in self.trials():
             name = self.folder_of(trial.number, trial.params)
@@ -111,18 +111,18 @@ class Search:
 
 
 def require_search() -> None:
-    """Refuse a search without Optuna."""
+    """Raise UserError if Optuna is not installed."""
     if find_spec("optuna") is None:
         raise UserError("search=optuna: the package is missing; pip install optuna")
 
 
 def words(params: Mapping[str, Any]) -> list[str]:
-    """A trial's values as words, numbers to six digits."""
+    """A trial's values as overrides, with numbers to six digits."""
     return [f"{key}={format(value, '.6g') if isinstance(value, float) else value}" for key, value in params.items()]
 
 
 def distributions(space: Sequence[str]) -> dict[str, BaseDistribution]:
-    """What each word may be, by its key: an interval of numbers, steps of a range, or one of several words."""
+    """The distribution of each override, by its key: an interval of numbers, a range with steps, or several choices."""
     return {
         override.get_key_element(): _distribution(word, override)
         for word, override in zip(space, parse(space), strict=True)
@@ -148,7 +148,7 @@ def _distribution(word: str, override: Any) -> BaseDistribution:
 
 
 def corners(space: Sequence[str]) -> Iterator[list[str]]:
-    """Words of runs that together try every end and every named value, to check that all are valid."""
+    """Overrides of runs that together cover every end and every choice, to check that all are valid."""
     ends = {
         key: list(getattr(found, "choices", None) or (found.low, found.high))  # type: ignore[attr-defined]
         for key, found in distributions(space).items()
@@ -159,13 +159,13 @@ def corners(space: Sequence[str]) -> Iterator[list[str]]:
 
 @dataclass(frozen=True)
 class TrialJob(Job):
-    """A trial, called in the process that is to train it."""
+    """A trial; called in the process that trains it."""
 
     search: Search | None = None
-    number: int | None = None  # of the trial to go on with; None: the next one
+    number: int | None = None  # the trial to resume; None: a new one
 
     def run(self, console: Console) -> Ended:
-        """Ask for values or use those of the trial, train, and report the result to the study."""
+        """Ask the study for values, or use those of the trial, train, and report the result to the study."""
         from optuna.trial import TrialState
 
         from repronet.training.callbacks.pruning import PRUNED
@@ -173,7 +173,7 @@ class TrialJob(Job):
         assert self.search is not None
         study = self.search.study()
         trial = self._trial(study)
-        if trial is None:  # others have taken what was left
+        if trial is None:  # other processes have taken the remaining trials
             return Ended("", None)
         name, chosen = self.search.folder_of(trial.number, trial.params), words(trial.params)
         console.print(f"\ntrial {trial.number + 1}: {' '.join(chosen)}", markup=False)
@@ -199,12 +199,12 @@ class TrialJob(Job):
         trial = study.ask()
         study.sampler = self.search.sampler(trial.number)
         for key, distribution in distributions(self.search.space).items():
-            trial._suggest(key, distribution)  # what its suggest_float, suggest_int and suggest_categorical call
+            trial._suggest(key, distribution)  # called by its suggest_float, suggest_int and suggest_categorical
         trial.set_user_attr(SWEEP, self.search.sweep.name)
         return trial
 
     def _value(self, folder: Path, chosen: list[str], trial: optuna.Trial, console: Console) -> float:
-        """Train, or go on, and give what is to be low; a run that had just ended before it was told is only read."""
+        """Train or resume, and return the value to minimize; if the run has already ended, only read its result."""
         from repronet.config.compose import compose
         from repronet.session.run import resume, with_absolute_root, write_config
         from repronet.training.callbacks.pruning import ReportsToStudy

@@ -46,15 +46,15 @@ from repronet.training.synchronized import SynchronizedBatchNorm
 
 log = logging.getLogger("repronet.train")
 
-# Keys of the group `trainer` that are no arguments of Lightning's Trainer, but settle something around it.
+# Keys of the group `trainer` that are not arguments of Lightning's Trainer but are handled here or elsewhere.
 OURS = ("threads", "channels_last", "compile", "filter_rms", "freeze_norm_epochs", "patience", "board", "save_minutes")
-SPREAD = ("devices", "num_nodes", "strategy", "sync_batchnorm")  # settled by :func:`spread`
+SPREAD = ("devices", "num_nodes", "strategy", "sync_batchnorm")  # handled by :func:`spread`
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
-SELDOM = 5  # gradients are drawn so many times less often than the training curves
+SELDOM = 5  # gradients are logged this many times less often than the training curves
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing, as Lightning's own does; that makes a generator for each of the 70 calls of a step."""
+    """Measures nothing, as Lightning's own, but without creating a generator in each of the 70 calls of a step."""
 
     _nothing = nullcontext()
 
@@ -64,7 +64,7 @@ class NoProfiler(PassThroughProfiler):
 
 @dataclass(frozen=True)
 class Session:
-    """A trainer, the history that it writes, and the fingerprint of its first steps."""
+    """A trainer, the history that it writes and the fingerprint of its first steps."""
 
     trainer: pl.Trainer
     history: History
@@ -73,15 +73,15 @@ class Session:
 
 @dataclass(frozen=True)
 class Resumed:
-    """What resuming needs from a checkpoint besides the weights; read once, as checkpoints may be large."""
+    """The values that resuming needs from a checkpoint besides the weights; read once, as checkpoints may be large."""
 
     path: Path
     step: int
     position: dict[str, int]
     threads: int
     config: dict[str, Any]
-    logged: dict[str, Any]  # what the loggers call the run, by their class
-    processes: int  # that it had
+    logged: dict[str, Any]  # the run's id in each logger, by the logger's class
+    processes: int  # number of processes that the run had
 
     def __str__(self) -> str:
         within = f", batch {self.position['batches']} of the next" if self.position["batches"] else ""
@@ -89,7 +89,7 @@ class Resumed:
 
 
 def takes_mps(accelerator: str) -> bool:
-    """Whether Lightning computes on Apple's GPU: asked for, or the only GPU there."""
+    """Whether Lightning computes on Apple's GPU, because it is asked for or is the only GPU."""
     there = torch.backends.mps.is_available() and not torch.cuda.is_available()
     return accelerator == "mps" or (there and accelerator in ("auto", "gpu"))
 
@@ -103,7 +103,7 @@ def make_session(
     place: Place,
     resumed: Resumed | None = None,
 ) -> Session:
-    """The Trainer that ``config.trainer`` and ``config.logger`` describe; the first process alone has loggers."""
+    """Build the Trainer that ``config.trainer`` and ``config.logger`` describe; only the first process has loggers."""
     history, fingerprint = History(folder), Fingerprint()
     loggers = [] if place.rank else [tolerant(logger) for logger in make_loggers(config, folder, resumed)]
     given = {key: value for key, value in plain(config.trainer).items() if key not in (*OURS, *SPREAD)}
@@ -115,7 +115,7 @@ def make_session(
     several, together = spread(config, parts, place)
     trainer = pl.Trainer(
         **{**given, **several, "enable_progress_bar": bar, "profiler": profiler},
-        # None leaves the setting: torch imports its compiler, a second's work, even to be told that it is off.
+        # None leaves the setting as it is: even to turn it off, torch imports its compiler, which takes a second.
         deterministic=config.deterministic or (False if torch.are_deterministic_algorithms_enabled() else None),
         default_root_dir=folder,
         logger=loggers or False,
@@ -123,22 +123,22 @@ def make_session(
         callbacks=[
             *([Bar()] if bar else []),
             *callbacks(config, parts, folder, history, loggers, place),
-            # Hooks would break a compiled network's graph, and of several processes each sees a share of a batch.
+            # Hooks would break a compiled network's graph, and with several processes each sees a share of a batch.
             *([] if config.trainer.compile or place.size > 1 else [fingerprint]),
             BestAndLast(folder, parts.config, history, switch, config.trainer.save_minutes),
         ],
     )
-    if place.size > 1:  # Lightning's handler of SIGTERM waits for the other processes wherever it interrupts this one
+    if place.size > 1:  # wherever it interrupts this process, Lightning's SIGTERM handler waits for the others
         trainer._signal_connector.register_signal_handlers = lambda: None
     draw(trainer, lambda writer: writer.add_custom_scalars(layout(parts.task.train_metrics.top5)))
     return Session(trainer, history, fingerprint)
 
 
 def spread(config: DictConfig, parts: Parts, place: Place) -> tuple[dict[str, Any], list[Any]]:
-    """The arguments of a Trainer by which processes share the work, and its plugins for that.
+    """The Trainer's arguments and plugins for several processes.
 
-    Running statistics of batch norm are not copied from the first process at every step, as DistributedDataParallel
-    does unless told: their mean over the processes is taken where they are wanted.
+    The running statistics of batch norm are not copied from the first process at every step, as DistributedDataParallel
+    does by default; instead they are averaged over the processes when they are needed.
     """
     wanted, strategy = config.trainer.devices, config.trainer.strategy
     if place.size == 1 and strategy not in HEAVY:
@@ -154,7 +154,7 @@ def spread(config: DictConfig, parts: Parts, place: Place) -> tuple[dict[str, An
 def callbacks(
     config: DictConfig, parts: Parts, folder: Path, history: History, loggers: list[Logger], place: Place
 ) -> Iterator[pl.Callback]:
-    """The callbacks of a run, in the order in which they are called."""
+    """The callbacks of a run, in calling order."""
     every = config.trainer.log_every_n_steps
     yield CountedSeeds(config.seed)
     yield StopAtNonFinite()
@@ -182,12 +182,12 @@ def callbacks(
 
 
 def make_loggers(config: DictConfig, folder: Path, resumed: Resumed | None) -> list[Logger]:
-    """Lightning's loggers, in the run folder or where their values say."""
+    """Build Lightning's loggers, which write into the run folder or where their values say."""
     known, found = resumed.logged if resumed else {}, []
     for name, values in plain(config.logger).items():
         if name == "tensorboard" and config.trainer.board != "none":
-            # A resumed run drops from its curves what was written after the checkpoint that it starts from. TensorBoard
-            # takes that for a restart if the run's beginning said where it starts, too.
+            # A resumed run drops the points of its curves after the checkpoint that it starts from. TensorBoard takes
+            # this for a restart only if the first start also gave its step.
             where = {"save_dir": folder.parent, "name": "", "version": folder.name}
             found.append(TensorBoard(**where, default_hp_metric=False, purge_step=resumed.step if resumed else 0))
         elif name == "csv":
@@ -202,7 +202,7 @@ def make_loggers(config: DictConfig, folder: Path, resumed: Resumed | None) -> l
 
 
 def _csv(folder: Path, resumed: Resumed | None) -> Logger:
-    """Lightning begins metrics.csv anew; the rows from before the checkpoint are written again."""
+    """Build the CSV logger; Lightning empties metrics.csv, so the rows before the checkpoint are written again."""
     logger = CSVLogger(folder, name="", version="csv")
     written = folder / "csv" / "metrics.csv"
     if resumed is None or not written.exists():
@@ -219,11 +219,11 @@ def _csv(folder: Path, resumed: Resumed | None) -> Logger:
     return logger
 
 
-_PACKAGE_OF = {"wandb": "wandb", "mlflow": "mlflow-skinny"}  # what pip installs
+_PACKAGE_OF = {"wandb": "wandb", "mlflow": "mlflow-skinny"}  # names for pip
 
 
 def require_loggers(config: DictConfig) -> None:
-    """Refuse a logger that cannot work, before a run has a folder."""
+    """Raise UserError for a logger that cannot work, before the run has a folder."""
     for package in config.logger:
         if package in _PACKAGE_OF and find_spec(package) is None:
             raise UserError(f"logger={package}: the package is missing; pip install {_PACKAGE_OF[package]}")

@@ -1,1 +1,1 @@
-"""The LightningModule, what it is trained with, and the callbacks that watch it."""
+"""The LightningModule, its losses, optimizers and schedules, and the callbacks that watch its training."""

@@ -1,4 +1,4 @@
-"""Averages of the weights along the way, which are validated, tested and kept in place of the latest ones."""
+"""Averages of the weights during training, which are validated, tested and saved instead of the latest weights."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import nn
 
 
 class AverageWeights(WeightAveraging):
-    """Lightning's weight averaging, begun after a share of the run.
+    """Lightning's weight averaging, starting after a given fraction of the run.
 
     Args:
-        decay: w̄ ← decay · w̄ + (1 − decay) · w after every step, an exponential mean; None for the plain mean of all
-            steps (Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992).
-        start: share of the run's steps before the first that counts; until then the network itself is evaluated.
+        decay: w̄ ← decay · w̄ + (1 − decay) · w after every step, an exponential moving average; None for the mean of
+            all steps (Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", 1992).
+        start: fraction of the run's steps before averaging starts; until then the network itself is evaluated.
     """
 
     def __init__(self, decay: float | None = None, start: float = 0.0):
@@ -24,7 +24,7 @@ class AverageWeights(WeightAveraging):
         self.decay = decay
         self.start = start
         self._first = 0
-        self._count = 0  # steps that are averaged; on the host, since asking a GPU makes it wait
+        self._count = 0  # steps averaged so far; kept on the host, since reading it from a GPU makes it wait
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
@@ -40,8 +40,8 @@ class AverageWeights(WeightAveraging):
 
     @torch.no_grad()
     def _take_up(self, module: nn.Module) -> None:
-        """w̄ ← w̄ + share · (w − w̄) for weights and buffers; what torch's `update_parameters` does, which reads its count
-        from the device twice. Whole numbers, as of batches seen, are the latest.
+        """Update the average: w̄ ← w̄ + share · (w − w̄) for weights and buffers. torch's `update_parameters` does the
+        same but reads its count from the device twice. Integer values, such as counts of batches, are copied.
         """
         assert self._average_model is not None
         share = 1 / (self._count + 1) if self.decay is None or self._count == 0 else 1 - self.decay
@@ -69,7 +69,7 @@ class AverageWeights(WeightAveraging):
         return self._average_model is not None and self._count > 0
 
     def _evaluates(self, trainer: pl.Trainer) -> bool:
-        """Whether the average takes the network's place; after a fit it is in it already."""
+        """Whether the average replaces the network for an evaluation; after a fit, the network already holds it."""
         return self._begun and trainer.state.fn == "fit"
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -87,7 +87,7 @@ class AverageWeights(WeightAveraging):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """As Lightning's, but that ``state_dict`` holds the weights which are evaluated, averaged or not yet."""
+        """As Lightning's, but until averaging has started, ``state_dict`` holds the network's own weights."""
         if self._average_model is None:
             return
         latest = checkpoint["state_dict"]
@@ -98,5 +98,5 @@ class AverageWeights(WeightAveraging):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        if trainer.state.fn == "fit" and self._average_model is not None:  # a test takes ``state_dict`` alone
+        if trainer.state.fn == "fit" and self._average_model is not None:  # a test uses only ``state_dict``
             super().on_load_checkpoint(trainer, pl_module, checkpoint)

@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, with a checksum inside, and read without running anything that stands in them."""
+"""Checkpoints: written atomically, with a checksum inside, and read without running any code that they contain."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NEEDED = {"state_dict", "epoch", "global_step", "optimizer_states", "lr_schedul
 
 
 def checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256 over every key, value, shape, dtype and byte of ``content``, but for a checksum in it.
+    """SHA-256 over every key, value, shape, dtype and byte of ``content``, except for a checksum in it.
 
-    PyTorch's container has a checksum too, which its reader does not check.
+    PyTorch's file format has a checksum too, but its reader does not check it.
     """
     total = hashlib.sha256()
     for piece in _pieces({key: value for key, value in content.items() if key != CHECKSUM}):
@@ -52,22 +52,22 @@ def _pieces(value: Any) -> Iterator[Any]:
 
 
 def write_checkpoint(content: Mapping[str, Any], path: Path) -> None:
-    """Write ``content`` with its checksum; ``path`` is at every moment whole.
+    """Write ``content`` with its checksum; ``path`` never holds a partly written file.
 
     Raises:
-        Fault: when it cannot be written; what stood there before still does.
+        Fault: when it cannot be written; the earlier file is then kept.
     """
-    file = io.BytesIO()  # torch.save into a full disk leaves an error that names nothing
+    file = io.BytesIO()  # torch.save to a full disk raises an error that does not name the cause
     torch.save({**content, CHECKSUM: checksum(content)}, file)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, file.getbuffer())
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """The content of a run's checkpoint: tensors and plain values only.
+    """Read the checkpoint of a run: tensors and plain values only.
 
     Raises:
-        UserError: when the file is damaged, another Trainer's, or holds anything else, which is then not loaded.
+        UserError: when the file is damaged, comes from another Trainer, or holds anything else, which is not loaded.
     """
     content = read_any(path)
     if lacking := sorted(_NEEDED - content.keys()):
@@ -77,14 +77,14 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def read_any(path: Path) -> dict[str, Any]:
-    """The content of a checkpoint, a run's or that of a Trainer of the user's own: tensors and plain values only.
+    """Read a checkpoint, of a run or of a user's own Trainer: tensors and plain values only.
 
     Raises:
-        UserError: as :func:`read_checkpoint`.
+        UserError: when the file is damaged, is no checkpoint, or holds anything else, which is not loaded.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about pickle's protocol; what is not plain is refused below
+            warnings.simplefilter("ignore")  # about pickle's protocol; values that are not plain are refused below
             content = torch.load(path, weights_only=True, map_location="cpu")
     except pickle.UnpicklingError as error:
         raise UserError(f"{path}: refused, it holds more than tensors and plain values, or is damaged") from error
@@ -98,7 +98,7 @@ def read_any(path: Path) -> dict[str, Any]:
 
 
 def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """The config of the run that a checkpoint is of, plain values.
+    """The config of the run that wrote a checkpoint, as plain values.
 
     Raises:
         UserError: when it holds none.
@@ -110,14 +110,14 @@ def config_in(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def position_in(content: Mapping[str, Any]) -> dict[str, int]:
-    """How many epochs a checkpoint has done, and how many batches of the next."""
+    """The number of finished epochs in a checkpoint, and of finished batches in the next epoch."""
     if "repronet" in content:
         return content["repronet"]["position"]
-    return {"epochs": content["position"]["epochs"], "batches": content["position"]["steps"]}  # of version 0.1
+    return {"epochs": content["position"]["epochs"], "batches": content["position"]["steps"]}  # written by version 0.1
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """How a Trainer writes and reads checkpoints: by the functions of this file."""
+    """Makes a Trainer write and read checkpoints with the functions of this module."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         write_checkpoint(checkpoint, Path(path))
@@ -130,7 +130,7 @@ class AtomicCheckpointIO(CheckpointIO):
 
 
 def load_weights(task: ImageClassifier, path: Path) -> dict[str, Any]:
-    """Put the evaluated weights of a checkpoint into ``task``; returns the content of the checkpoint.
+    """Load the evaluated weights of a checkpoint into ``task``, and return the content of the checkpoint.
 
     Raises:
         UserError: when they belong to another network.
@@ -145,9 +145,9 @@ def load_weights(task: ImageClassifier, path: Path) -> dict[str, Any]:
 
 
 def network_weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The evaluated network's tensors of a checkpoint, averaged where there is an average.
+    """The tensors of the evaluated network in a checkpoint: the averaged weights if there are any.
 
-    Version 0.1 kept averaged weights beside the others.
+    Version 0.1 stored averaged weights next to the others.
     """
     weights = content["state_dict"]
     averaged = int(weights.get("averaged.n_averaged", 0)) > 0

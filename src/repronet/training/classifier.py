@@ -1,4 +1,4 @@
-"""A trained network with all that it needs to classify images."""
+"""A trained network with everything needed to classify images."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from repronet.visualization.embedding import features
 from repronet.weights import published
 from repronet.weights.pixels import pixels_of
 
-AT_ONCE = 64  # views that go through the network together, but all of an image
+AT_ONCE = 64  # views per forward pass, but always all views of an image
 
 
 @dataclass(frozen=True, repr=False)
 class Classifier:
-    """Classifies images."""
+    """A network that classifies images, with its preprocessing and class names."""
 
-    network: nn.Module  #: in evaluation mode, images (N, C, S, S) → logits (N, classes)
-    transform: EvalTransform  #: image → (C, S, S), as the network was tested
-    config: dict[str, Any]  #: of the run, plain values; empty for weights that no run made
+    network: nn.Module  #: in evaluation mode: images (N, C, S, S) → logits (N, classes)
+    transform: EvalTransform  #: image → (C, S, S), the preprocessing that the network was tested with
+    config: dict[str, Any]  #: the run's config, as plain values; empty for weights that do not come from a run
 
     def __repr__(self) -> str:
         name = getattr(self.network, "architecture", type(self.network).__name__)
@@ -46,13 +46,13 @@ class Classifier:
 
     @torch.inference_mode()
     def probabilities(self, images: ImageLike | Iterable[ImageLike], protocol: str = "center") -> Tensor:
-        """Probabilities (N, classes) of one image or several, of any sizes.
+        """Class probabilities (N, classes) for one image or several, of any sizes.
 
         Args:
-            images: paths, PIL images, arrays (H, W), (H, W, C) or (C, H, W), or tensors (C, H, W) of bytes; several
-                of one size also as one array or tensor with a first axis N.
-            protocol: "center", "ten_crop", "multi_scale" or "crops_144": the mean over several views of each image;
-                "dense" or "dense_multi_scale": over all places of the whole image, of one size or five.
+            images: paths, PIL images, uint8 arrays (H, W), (H, W, C) or (C, H, W), or uint8 tensors (C, H, W); images
+                of one size may also be one array or tensor with a first axis N.
+            protocol: "center": one view; "ten_crop", "multi_scale" or "crops_144": the mean over several views of each
+                image; "dense" or "dense_multi_scale": over all positions of the whole image, at one size or five.
         """
         those = listed(images)
         if protocol in DENSE:
@@ -68,42 +68,38 @@ class Classifier:
         return torch.stack(found) if found else torch.zeros(0, len(self.classes))
 
     def _dense(self, image: Tensor, protocol: str) -> Tensor:
-        """The mean probabilities over sizes and mirror images, (classes,)."""
+        """The mean of the dense probabilities over sizes and mirror images, (classes,)."""
         network = self.network
         if isinstance(network, FixedSize):
             raise UserError(f"protocol={protocol}: {type(network).__name__} takes images of one size; take ten_crop")
-        # A network that ends in the mean over all places is dense as it is: its last layer is linear.
+        # A network that ends in global average pooling is already dense, since its last layer is linear.
         logits_of = getattr(network, "densely", network)
         logits = [logits_of(views) for views in self.transform.whole(image, protocol)]
         return mean_probabilities(torch.cat(logits), self.transform.multilabel)
 
     def predict(self, images: ImageLike | Iterable[ImageLike], protocol: str = "center") -> list[str]:
-        """The likeliest class of each image, or of the one that was given.
+        """The most probable class of each image, as a list also for a single image.
 
         Raises:
-            UserError: where an image may have several; :meth:`labels` names them.
+            UserError: where an image may have several labels; use :meth:`labels` then.
         """
         if self.transform.multilabel:
             raise UserError("predict: an image has several labels here; take labels(images)")
         return [self.classes[index] for index in self.probabilities(images, protocol).argmax(dim=1).tolist()]
 
     def labels(self, images: ImageLike | Iterable[ImageLike], threshold: float = 0.5) -> list[list[str]]:
-        """The classes of each image that are at least that probable, where an image may have several."""
+        """For multi-label networks: the classes of each image whose probability is at least ``threshold``."""
         found = self.probabilities(images) >= threshold
         return [[name for name, has in zip(self.classes, row, strict=True) if has] for row in found.tolist()]
 
     @torch.inference_mode()
     def features(self, images: ImageLike | Iterable[ImageLike]) -> Tensor:
-        """What enters the network's last layer, (N, D)."""
+        """The features of each image, (N, D): the input of the network's last layer."""
         return features(self.network, torch.stack([self.transform(one) for one in listed(images)]))
 
 
 def listed(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
-    """One image or several, as a list.
-
-    Raises:
-        UserError: for what is neither.
-    """
+    """One image or several, as a list; any other object becomes a list of one, which the transform refuses."""
     if isinstance(images, np.ndarray | Tensor):
         return list(images) if images.ndim == 4 else [images]
     alone = isinstance(images, str | Path | Image.Image) or not isinstance(images, Iterable)
@@ -111,14 +107,14 @@ def listed(images: ImageLike | Iterable[ImageLike]) -> list[ImageLike]:
 
 
 def of_source(source: str | Path, layers: str = "custom") -> Classifier:
-    """A trained network by its run folder, its file, or the name of published weights.
+    """Load a trained network from a run folder, a file, or the name of published weights.
 
     Args:
-        source: a run folder; a checkpoint; a ``.safetensors`` file of ``repronet export``; ``repronet/NAME`` of the
-            zoo; or ``NETWORK/NAME`` of torchvision's weights.
+        source: a run folder; a checkpoint; a ``.safetensors`` file from ``repronet export``; ``repronet/NAME`` from the
+            zoo; or ``NETWORK/NAME`` from torchvision's weights.
 
     Raises:
-        UserError: when there is nothing of that kind, or it is damaged.
+        UserError: when nothing of that name is found, or it is damaged.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -131,19 +127,19 @@ def of_source(source: str | Path, layers: str = "custom") -> Classifier:
 
 
 def of_run(folder: str | Path, which: str = runs.BEST, layers: str = "custom") -> Classifier:
-    """The network of a run's checkpoint.
+    """Load the network from a checkpoint of a run.
 
     Raises:
-        UserError: when there is no run, or not yet that checkpoint, or it is damaged.
+        UserError: when there is no run, or the checkpoint does not exist yet, or it is damaged.
     """
     return of_checkpoint(runs.require_run(Path(folder).expanduser(), which, "run"), layers)
 
 
 def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
-    """The network of a checkpoint of ``repronet train``, or of a Trainer's that was given an ImageDataModule.
+    """Load the network from a checkpoint of ``repronet train``, or of a Trainer that used an ImageDataModule.
 
     Raises:
-        UserError: when the file is damaged, or says nothing of its network or its images.
+        UserError: when the file is damaged, or does not describe its network or the preprocessing of its images.
     """
     content = read_any(path)
     plain = content.get("ImageDataModule", {}).get("lens")
@@ -153,14 +149,14 @@ def of_checkpoint(path: Path, layers: str = "custom") -> Classifier:
     if not isinstance(plain, dict):
         raise UserError(f"{path}: does not record the preprocessing of its images")
     side = plain["short_side"] if config["data"].get("resize", "original") != "original" else None
-    transform = EvalTransform.of({"read_side": side, **plain})  # which older checkpoints do not say
+    transform = EvalTransform.of({"read_side": side, **plain})  # read_side is missing in older checkpoints
     network = built(config, len(transform.classes), transform.channels, layers)
     weights.load(network, path)
     return Classifier(network.eval(), transform, config)
 
 
 def _of_plain_trainer(content: dict[str, Any], plain: Any, path: Path, layers: str) -> Classifier:
-    """The network of an ImageClassifier's checkpoint that Lightning wrote itself."""
+    """Load the network from an ImageClassifier's checkpoint that Lightning wrote itself."""
     blueprint = content.get("hyper_parameters", {}).get("network")
     if not isinstance(plain, dict) or not isinstance(blueprint, dict):
         lacking = "how its images are prepared" if isinstance(blueprint, dict) else "which network it is of"
@@ -175,10 +171,10 @@ def _of_plain_trainer(content: dict[str, Any], plain: Any, path: Path, layers: s
 
 
 def of_file(path: Path, layers: str = "custom") -> Classifier:
-    """The network of a ``.safetensors`` file that ``repronet export`` wrote.
+    """Load the network from a ``.safetensors`` file that ``repronet export`` wrote.
 
     Raises:
-        UserError: when the file is another, or damaged, or its network comes from a plugin that is not imported.
+        UserError: when the file was not written by it, is damaged, or its network's plugin is not imported.
     """
     metadata = weights.metadata(path)
     try:
@@ -196,10 +192,10 @@ def of_file(path: Path, layers: str = "custom") -> Classifier:
 
 
 def of_published(name: str, layers: str = "custom") -> Classifier:
-    """A network with torchvision's weights, by ``NETWORK/NAME``; ``torchvision/resnet50/IMAGENET1K_V2`` is one too.
+    """Load a network with torchvision's weights by ``NETWORK/NAME``, such as ``torchvision/resnet50/IMAGENET1K_V2``.
 
     Raises:
-        UserError: when torchvision has none of that name for the network, or they cannot be downloaded.
+        UserError: when torchvision has no weights of that name for the network, or they cannot be downloaded.
     """
     architecture, _, entry = name.rpartition("/")
     if not models.is_known(architecture):
@@ -217,7 +213,7 @@ def of_published(name: str, layers: str = "custom") -> Classifier:
 
 
 def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Module:
-    """The network of ``model.name``, for so many classes and channels, with fresh weights."""
+    """The network of ``model.name`` for these numbers of classes and channels, with newly initialized weights."""
     normalization = config["normalization"]["name"]
     network = models.create(
         config["model"]["name"],
@@ -227,6 +223,6 @@ def built(config: Any, num_classes: int, channels: int, layers: str) -> nn.Modul
         normalization=None if normalization == "paper" else normalization,
         options=models.own_keys(config["model"]),
     )
-    if config.get("image_size") is not None:  # which earlier versions did not have
+    if config.get("image_size") is not None:  # earlier versions did not have this key
         network.input_size = config["image_size"]
     return network

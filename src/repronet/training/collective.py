@@ -1,6 +1,6 @@
-"""Sums and maxima over the processes of a run, exact and in step; of one process, its own.
+"""Exact sums and maxima over the processes of a run; with one process, its own values.
 
-Every process must call these equally often and in the same order: each waits for all.
+Every process must call these functions equally often and in the same order: each call waits for all processes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from repronet.functional.synchronized_norm import several_processes as several
 
 
 def total(values: Sequence[float]) -> list[float]:
-    """Each number summed over the processes, in double precision: whole numbers stay whole below 2⁵³."""
+    """Each number summed over the processes, in double precision: integers below 2⁵³ stay exact."""
     return _reduced(values, torch.float64, dist.ReduceOp.SUM) if several() else list(values)
 
 
 def largest(values: Sequence[int]) -> list[int]:
-    """The largest of each number over the processes."""
+    """The maximum of each number over the processes."""
     return [int(value) for value in _reduced(values, torch.int64, dist.ReduceOp.MAX)] if several() else list(values)
 
 
@@ -38,7 +38,7 @@ def add_up(values: Tensor) -> None:
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """The rows of all processes behind each other, which may have different numbers of them: (n, …) → (N, …)."""
+    """The rows of all processes, concatenated: (n, …) → (N, …). Processes may have different numbers of rows."""
     if not several():
         return rows
     sizes = [torch.zeros(1, dtype=torch.int64) for _ in range(dist.get_world_size())]
@@ -51,10 +51,10 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def average_statistics(module: nn.Module) -> None:
-    """Give all processes the mean of their running statistics of batch norm, in place.
+    """Set the running statistics of batch norm to their mean over all processes, in place.
 
-    Where batch norm is local each process has its own. The running statistics are linear in those of the batches, so
-    their mean is the same whenever it is taken.
+    Where batch norm is local, each process has its own. Running statistics are linear in the statistics of the batches,
+    so it does not matter when their mean is taken.
     """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm)]
     running = [values for norm in norms for values in (norm.running_mean, norm.running_var) if values is not None]

@@ -1,7 +1,7 @@
-"""Learning without Forgetting: while a network learns new classes, it goes on answering for the old ones.
+"""Learning without Forgetting: a network learns new classes and keeps its outputs for the old ones.
 
-Z. Li and D. Hoiem, "Learning without Forgetting", ECCV 2016, section 3. No image of the old task is needed: what the
-network answered to the new images before it learned them is what it shall go on answering.
+Z. Li and D. Hoiem, "Learning without Forgetting", ECCV 2016, section 3. No image of the old task is needed: the targets
+for the old classes are the original network's outputs for the new images.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from repronet.models.stages import class_layers
 
 
 def distillation(logits: Tensor, old_logits: Tensor, temperature: float) -> Tensor:
-    """−Σ p log q, the mean over the batch; p and q: old and new probabilities at ``temperature`` (equations 2 and 3).
+    """−Σ p log q, averaged over the batch; p and q: old and new probabilities at ``temperature`` (equations 2 and 3).
 
-    Shapes: (N, classes) twice → ().
+    Shapes: (N, classes) and (N, classes) → ().
     """
     old, new = softmax(old_logits / temperature, dim=1), log_softmax(logits / temperature, dim=1)
     return -(old * new).sum(dim=1).mean()
 
 
 class LearningWithoutForgetting(nn.Module):
-    """The old head, which is trained along, and the old network, which is not.
+    """The old head, which is trained together with the network, and the old network, which is not trained.
 
     Args:
-        network: that learns; what enters its head is listened to.
-        old: the same network as it was, with its own head.
-        weight: λ, of the old answers in the loss.
-        temperature: T of :func:`distillation`; the paper has 2.
+        network: the network that learns; a hook records the input of its head.
+        old: a copy of the network before training, with its old head.
+        weight: λ, the weight of the distillation loss.
+        temperature: T of :func:`distillation`; 2 in the paper.
 
     Raises:
-        UserError: for a network without one linear head; what a convolution answers to are maps.
+        UserError: for a network without exactly one linear head; the input of a convolutional head is feature maps.
     """
 
     def __init__(self, network: nn.Module, old: nn.Module, weight: float, temperature: float):
@@ -53,7 +53,7 @@ class LearningWithoutForgetting(nn.Module):
         self._features = inputs[0] if head.training else None
 
     def loss(self, images: Tensor) -> Tensor:
-        """λ times the distillation, of the images that the network has just answered: (N, C, H, W) → ()."""
+        """λ times the distillation loss of the images of the latest forward pass: (N, C, H, W) → ()."""
         assert self._features is not None
         features, self._features = self._features, None
         with torch.no_grad():
@@ -62,10 +62,10 @@ class LearningWithoutForgetting(nn.Module):
 
 
 def head_of(network: nn.Module) -> str:
-    """Where the network's one head stands.
+    """The module path of the network's only head.
 
     Raises:
-        UserError: for a network with auxiliary heads, or one made for its classes alone.
+        UserError: for a network with auxiliary heads, or one made for a fixed number of classes.
     """
     heads = class_layers(network)
     if len(heads) != 1:

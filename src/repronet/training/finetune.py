@@ -1,7 +1,7 @@
-"""Fine-tuning: which stages of a network are trained, from which epoch on, and at which share of the rate.
+"""Fine-tuning: which stages of a network are trained, from which epoch on, and at which fraction of the learning rate.
 
-A plan is a function of the epoch alone, so a run that was stopped goes on with it. Every parameter is in the optimizer
-from the first step; what is frozen gets no gradient, and an optimizer leaves alone what has none.
+A plan depends on the epoch only, so a resumed run continues with it. Every parameter is in the optimizer from the first
+step; frozen parameters get no gradient, and an optimizer does not change parameters without a gradient.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from repronet.training.tables import row_of
 
 @dataclass(frozen=True)
 class Plan:
-    """For each stage, from the input to the head: its first epoch, counted from 0, and its share of the rate."""
+    """For each stage, from input to head: its first epoch (from 0; None: never) and its fraction of the rate."""
 
     begins: tuple[int | None, ...]
     shares: tuple[float, ...]
 
 
 def whole(count: int) -> Plan:
-    """Every stage from the start, at the whole rate."""
+    """Train every stage from the start, at the full rate."""
     return Plan((0,) * count, (1.0,) * count)
 
 
 def head_alone(count: int) -> Plan:
-    """A linear probe: nothing but the head is trained."""
+    """A linear probe: train only the head."""
     return Plan((None,) * (count - 1) + (0,), (1.0,) * count)
 
 
 def discriminative(count: int, factor: float) -> Plan:
-    """Each stage at ``factor`` of the rate of the stage after it (Howard and Ruder 2018, section 3.2: 1 / 2.6)."""
+    """Train each stage at ``factor`` times the next stage's rate (Howard and Ruder 2018, section 3.2: 1 / 2.6)."""
     return Plan((0,) * count, tuple(factor**depth for depth in reversed(range(count))))
 
 
 def gradual(count: int, epochs_each: int, factor: float) -> Plan:
-    """The head first, and every ``epochs_each`` epochs the stage before (Howard and Ruder 2018, section 3.3)."""
+    """Train the head first, and one more stage every ``epochs_each`` epochs (Howard and Ruder 2018, section 3.3)."""
     begins = tuple(depth * epochs_each for depth in reversed(range(count)))
     return Plan(begins, discriminative(count, factor).shares)
 
 
 def head_then_all(count: int, head_epochs: int, factor: float) -> Plan:
-    """The head alone at first, then everything, the earlier a stage the slower."""
+    """Train only the head at first, then all stages, earlier stages at lower rates."""
     return Plan((head_epochs,) * (count - 1) + (0,), discriminative(count, factor).shares)
 
 
@@ -62,13 +62,13 @@ PLANS: dict[str, Callable[..., Plan]] = {
 
 
 def stage_plan(network: nn.Module, chosen: str | Mapping[str, Any]) -> StagePlan:
-    """The stages of ``network`` with the plan that a row of :data:`PLANS` makes for them.
+    """The stages of ``network``, with the plan that an entry of :data:`PLANS` makes for them.
 
     Args:
-        chosen: a name, or a mapping with ``name`` and the row's own values.
+        chosen: a name, or a mapping with ``name`` and the plan's own values.
 
     Raises:
-        UserError: for an unknown name, or values that the row does not take.
+        UserError: for an unknown name, or values that the plan does not take.
     """
     values = {"name": chosen} if isinstance(chosen, str) else dict(chosen)
     name, found = values.pop("name", None), stages(network)
@@ -76,7 +76,7 @@ def stage_plan(network: nn.Module, chosen: str | Mapping[str, Any]) -> StagePlan
 
 
 class StagePlan:
-    """A plan and the stages of the network that it is for."""
+    """A plan, with the stages of the network that it applies to."""
 
     def __init__(self, stages: list[Stage], plan: Plan):
         self.stages = stages
@@ -84,7 +84,7 @@ class StagePlan:
         self._frozen: list[Stage] = []
 
     def begin_epoch(self, epoch: int) -> None:
-        """Let the stages be trained whose time has come, and no other."""
+        """Unfreeze the stages that are trained in this epoch, and freeze the others."""
         self._frozen = []
         for stage, begin in zip(self.stages, self.plan.begins, strict=True):
             frozen = begin is None or epoch < begin
@@ -95,29 +95,29 @@ class StagePlan:
 
     @property
     def only_the_head(self) -> bool:
-        """Whether nothing but the head is trained now."""
+        """Whether only the head is trained at present."""
         return len(self._frozen) == len(self.stages) - 1
 
     def hold(self) -> None:
-        """Put frozen stages in evaluation mode and the others in training mode; a Trainer changes the modes.
+        """Put frozen stages in evaluation mode and the others in training mode, since a Trainer changes the modes.
 
-        So the statistics of a frozen batch normalisation stay, and it normalises with them.
+        Frozen batch normalisation thus keeps its running statistics and normalises with them.
         """
         for stage in self.stages:
             for module in stage.modules:
                 module.train(stage not in self._frozen)
 
     def groups(self) -> list[tuple[Stage, float]]:
-        """Each stage with its share of the rate."""
+        """Each stage with its fraction of the rate."""
         return list(zip(self.stages, self.plan.shares, strict=True))
 
     @property
     def trained_size(self) -> int:
-        """Parameters that are trained sooner or later."""
+        """The number of parameters that are trained in some epoch."""
         return sum(s.size for s, begin in zip(self.stages, self.plan.begins, strict=True) if begin is not None)
 
     def lines(self, rate: float) -> list[str]:
-        """A line for each stage: its name, its parameters, its first epoch and its rate."""
+        """One line per stage: name, number of parameters, first epoch and rate."""
         width = max(len(stage.name) for stage in self.stages)
         lines = []
         for stage, begin, share in zip(self.stages, self.plan.begins, self.plan.shares, strict=True):

@@ -1,18 +1,18 @@
-"""Whether images and weights lie in memory with their channels innermost."""
+"""The memory layout of images and weights: channels last or torch's default."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-_MEASURED = ("AVX2", "AVX512")  # processors whose convolutions want it, as torch calls them
+_MEASURED = ("AVX2", "AVX512")  # torch's names of the CPUs whose convolutions are faster with channels last
 
 
 def channels_last(wanted: bool | str, network: nn.Module, accelerator: str) -> bool:
-    """What ``trainer.channels_last`` means for this network here: "auto" is a fixed rule, nothing is measured.
+    """Resolve ``trainer.channels_last`` for this network and machine: "auto" is a fixed rule, nothing is measured.
 
-    A step of a network with convolutions took 0.6 to 0.95 of its time with AVX-512 (docs/guide/speed.md). No processor
-    of another kind and no GPU was measured, so these keep torch's own layout.
+    With AVX-512, a step of a convolutional network took 0.6 to 0.95 of its former time (docs/guide/speed.md). GPUs and
+    processors without AVX2 or AVX-512 were not measured, so they keep torch's own layout.
     """
     if isinstance(wanted, bool):
         return wanted

@@ -1,4 +1,4 @@
-"""Losses by the names that configs use."""
+"""Losses, by their names in configs."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ Loss = Callable[[Tensor, Tensor], Tensor]  # logits (N, classes), labels (N,) or
 
 
 def squared_error(logits: Tensor, labels: Tensor) -> Tensor:
-    """The mean of (y − t)² over images and classes, t one at the label, or the labels, and zero elsewhere."""
+    """The mean of (y − t)² over images and classes; t is 1 at the image's label or labels, and 0 elsewhere."""
     return mse_loss(logits, _hot(labels, logits))
 
 
 def one_against_all(logits: Tensor, labels: Tensor, positive_weights: Tensor | None = None) -> Tensor:
-    """A logistic loss a class, its images against all others; the mean over images and classes.
+    """One logistic loss per class, its images against all others; the mean over images and classes.
 
     Args:
         logits: (N, classes).
         labels: (N,), or zeros and ones (N, classes).
-        positive_weights: (classes,), what a class's own images count against the others; None: 1.
+        positive_weights: (classes,), the weight of a class's own images relative to the others; None: 1.
     """
     return binary_cross_entropy_with_logits(logits, _hot(labels, logits), pos_weight=positive_weights)
 
 
 def _hot(labels: Tensor, logits: Tensor) -> Tensor:
-    """(N, classes) in the type of the logits, one at the label, or the labels, and zero elsewhere."""
+    """Targets (N, classes) in the dtype of the logits: 1 at the image's label or labels, and 0 elsewhere."""
     return (labels if labels.ndim == 2 else one_hot(labels, logits.shape[1])).to(logits.dtype)
 
 
@@ -53,13 +53,13 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-# Those that know several labels per image; and those that take weights of classes, with what balances these.
+# The losses for several labels per image; and the losses with class weights, with the function that balances them.
 MULTILABEL = ("binary", "mse")
 WEIGHTS: dict[str, Callable[[Tensor, int], list[float]]] = {"cross_entropy": class_weights, "binary": positive_weights}
 
 
 class Balanced(nn.Module):
-    """A loss with a weight for each class, on the device of the module that it is part of."""
+    """A loss with one weight per class, stored as a buffer, so that the weights move with the module."""
 
     weights: Tensor
 
@@ -72,13 +72,13 @@ class Balanced(nn.Module):
         return self.loss(logits, labels, self.weights)
 
     def counted(self, labels: Tensor) -> float:
-        """What the images weigh together in the mean: labels (N,) or probabilities (N, classes)."""
+        """The total weight of the images in the mean; labels are (N,) or probabilities (N, classes)."""
         alike = labels.ndim == 2 or self.loss is one_against_all
         return len(labels) if alike else float(self.weights[labels].sum())
 
 
 def loss_function(chosen: str | Loss) -> Loss:
-    """The loss of that name; a function is taken as it is.
+    """The loss of that name; a function is returned unchanged.
 
     Raises:
         UserError: for an unknown name.
@@ -91,10 +91,10 @@ def loss_function(chosen: str | Loss) -> Loss:
 
 
 def training_loss(loss: Loss, label_smoothing: float, class_weights: Sequence[float] | None = None) -> Loss:
-    """``loss`` of smoothed labels (Szegedy et al. 2016, section 7), with a weight for each class.
+    """``loss`` with label smoothing (Szegedy et al. 2016, section 7) and one weight per class.
 
     Raises:
-        UserError: for smoothed labels and another loss than cross-entropy.
+        UserError: for label smoothing with a loss other than cross-entropy.
     """
     name = next((name for name, known in LOSSES.items() if known is loss), "this loss")
     if label_smoothing and loss is not cross_entropy:
@@ -104,10 +104,10 @@ def training_loss(loss: Loss, label_smoothing: float, class_weights: Sequence[fl
 
 
 def balancing_weights(loss: str, labels: Tensor, classes: int) -> list[float]:
-    """The weights under which every class counts alike in a loss.
+    """The class weights that give every class the same influence on a loss.
 
     Raises:
-        UserError: for a loss that takes none.
+        UserError: for a loss that takes no class weights.
     """
     if loss not in WEIGHTS:
         taking = " or ".join(f"model.loss={name}" for name in WEIGHTS)
@@ -118,27 +118,27 @@ def balancing_weights(loss: str, labels: Tensor, classes: int) -> list[float]:
 
 
 def loss_of_heads(network: nn.Module, output: Tensor | tuple[Tensor, ...], labels: Tensor, loss: Loss) -> Tensor:
-    """The loss of the logits, plus that of every auxiliary head times the network's ``aux_weight``.
+    """The loss of the logits, plus the loss of every auxiliary head times the network's ``aux_weight``.
 
     Args:
-        output: logits (N, classes), or a NamedTuple with these as ``logits`` and those of the auxiliary heads.
+        output: logits (N, classes), or a NamedTuple with these as ``logits`` and the logits of the auxiliary heads.
         labels: (N,) or probabilities (N, classes).
     """
     if isinstance(output, Tensor):
         return loss(output, labels)
-    heads: Mapping[str, Tensor] = output._asdict()  # type: ignore[attr-defined]  # known by name, not by place
+    heads: Mapping[str, Tensor] = output._asdict()  # type: ignore[attr-defined]  # identified by name, not by position
     auxiliary = sum(loss(head, labels) for name, head in heads.items() if name != "logits")
     return loss(heads["logits"], labels) + float(network.aux_weight) * auxiliary  # type: ignore[arg-type]
 
 
 def share_in_mean(loss: Loss, labels: Tensor, images: int, processes: int) -> float:
-    """What the mean loss of this process's labels counts, so that the mean over processes is that over all images.
+    """The factor for this process's mean loss that makes the mean over processes equal the mean over all images.
 
-    With n of N images on one of P processes it is n·P/N: the average over the processes is then Σ n/N·(their mean).
+    For n of N images on one of P processes it is n·P/N: the average over the processes is then Σ n/N·(their mean).
 
     Args:
-        loss: which may weigh images, by their classes.
-        images: N, of all processes together.
+        loss: the loss; a :class:`Balanced` one weighs images by their classes.
+        images: N, the images of all processes together.
     """
     if isinstance(loss, Balanced):
         own = loss.counted(labels)
@@ -147,5 +147,5 @@ def share_in_mean(loss: Loss, labels: Tensor, images: int, processes: int) -> fl
 
 
 def logits_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
-    """The logits (N, classes) of what a network returns in training."""
+    """The logits (N, classes) in the output of a network in training mode."""
     return output if isinstance(output, Tensor) else output.logits  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Loss, error and confusion over a split, counted on the device and exactly."""
+"""Loss, error and confusion matrix over a split, counted exactly and on the device."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from torchmetrics.utilities import dim_zero_cat
 
 from repronet.training import collective
 
-WITHOUT_FLOAT64 = ("mps",)  # kinds of devices: Apple's GPUs
-TOP5_COUNTED, TOP5_SHOWN = 6, 20  # classes from which on it is counted, and said in the terminal and on pages
+WITHOUT_FLOAT64 = ("mps",)  # device types; mps: Apple's GPUs
+TOP5_COUNTED, TOP5_SHOWN = 6, 20  # minimum classes for counting it, and for showing it in the terminal and on pages
 
 
 def to_be_low(figures: Mapping[str, float]) -> float:
-    """What the best weights have least of: the error, or, where an image may have several labels, 1 − ``map``."""
+    """The figure that the best weights minimize: the error, or with several labels per image 1 − ``map``."""
     return 1 - figures["map"] if "map" in figures else figures["error"]
 
 
 def places(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many classes come before the right one, (N,): below 5 it is among the five likeliest.
+    """The rank of the right class, (N,), counted from 0: below 5 it is among the five most probable.
 
-    Of equal logits the earlier class comes first, and NaN before all numbers, as in ``argmax``: ``torch.topk`` promises
-    no order of equals, and scikit-learn's ``top_k_accuracy_score`` takes the later class first. With logits of 16 bits
-    and 1,000 classes equals are common.
+    Among equal logits the earlier class comes first, and NaN comes before all numbers, as in ``argmax``: ``torch.topk``
+    does not define the order of equal values, and scikit-learn's ``top_k_accuracy_score`` puts the later class first.
+    With 16-bit logits and 1,000 classes, equal values are common.
 
     Args:
         logits: (N, classes).
@@ -41,15 +41,15 @@ def places(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 class LossAndError(Metric):
-    """Mean loss and share of wrong answers over the images seen since the last reset.
+    """Mean loss and fraction of wrong predictions over the images seen since the last reset.
 
     Sums stay on the device, so an update makes no device wait. The loss is summed batch by batch in double precision
-    and errors are whole numbers: 172 of 10,000 is 0.0172 to the last digit, and an epoch that was interrupted and
-    resumed has the same figures as one that was not. Figures are those of all processes together, which ask for them
-    in step, or after :meth:`merge` each by itself.
+    and errors are integers: 172 of 10,000 is 0.0172 to the last digit, and an epoch that was interrupted and resumed
+    has the same figures as an uninterrupted one. Figures cover all processes together: all processes must ask for them
+    at the same time, except after :meth:`merge`.
 
     Args:
-        top5: also count the images whose class is not among the five likeliest.
+        top5: also count the images whose class is not among the five most probable.
     """
 
     full_state_update = False
@@ -67,7 +67,7 @@ class LossAndError(Metric):
             self.add_state(name, torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = "") -> nn.Module:
-        """Moves the sums; where a device has no 64-bit floats, the sum of losses goes on with 32."""
+        """Move the sums; on a device without 64-bit floats, the sum of losses becomes a 32-bit float."""
         narrow = fn(torch.zeros(())).device.type in WITHOUT_FLOAT64
         if not narrow:
             return super()._apply(fn, exclude_state)
@@ -79,10 +79,10 @@ class LossAndError(Metric):
         Args:
             loss: the mean over the batch, ().
             logits: (N, classes).
-            labels: (N,), or probabilities (N, classes) as mixup makes them, whose likeliest class is the right answer.
+            labels: (N,), or probabilities (N, classes) as from mixup, whose most probable class is the right one.
         """
         right = labels.argmax(dim=1) if labels.ndim == 2 else labels  # (N, classes) → (N,)
-        # add_, since `+=` assigns, and an assignment to an attribute of a module takes longer than the sum
+        # add_, since `+=` also assigns to an attribute of a module, which takes longer than the sum
         self.loss_sum.add_(loss, alpha=len(right))  # in the precision of the sum
         self.wrong.add_((logits.argmax(dim=1) != right).sum())
         self.count.add_(len(right))
@@ -90,7 +90,7 @@ class LossAndError(Metric):
             self.wrong_top5.add_((places(logits, right) >= 5).sum())
 
     def compute(self) -> dict[str, float]:
-        """Mean loss, error and accuracy, and the top-5 error where it is counted; all 0 where nothing was seen."""
+        """Mean loss, error and accuracy, and the top-5 error if it is counted; all 0 if no image was seen."""
         sums = self.sums()
         count, wrong = max(sums["count"], 1), sums["wrong"]
         figures = {
@@ -110,13 +110,13 @@ class LossAndError(Metric):
         }
 
     def load_sums(self, sums: dict[str, Any], share: int = 1) -> None:
-        """Go on from what :meth:`sums` gave; of several processes one takes it with ``share`` 1, the others with 0."""
+        """Continue from the result of :meth:`sums`; of several processes, one has ``share`` 1 and the others 0."""
         for name, value in sums.items():
             getattr(self, name).fill_(share * value)
-        self._update_count = 1  # torchmetrics warns of a compute() without an update
+        self._update_count = 1  # otherwise torchmetrics warns of a compute() without an update
 
     def merge(self) -> None:
-        """Have every process hold the sums of all, until the next reset."""
+        """Give every process the sums over all processes, until the next reset."""
         self.load_sums(self.sums())
         self._merged = True
 
@@ -126,7 +126,7 @@ class LossAndError(Metric):
 
 
 class Outputs(Metric):
-    """The logits and labels of a whole split, in its order, for figures that no sum can give."""
+    """The logits and labels of a whole split, in its order, for figures that cannot be computed from sums."""
 
     full_state_update = False
     logits: list[Tensor]
@@ -143,7 +143,7 @@ class Outputs(Metric):
         self.labels.append(labels)
 
     def merge(self) -> None:
-        """Have every process hold the rows of all, until the next reset: those of each batch in the order of ranks."""
+        """Give every process the rows of all, until the next reset; each batch's rows are in the order of ranks."""
         if not collective.several() or not self.labels:
             return
         numbers = [labels.new_full((len(labels),), number) for number, labels in enumerate(self.labels)]
@@ -174,16 +174,16 @@ class SplitEvaluation(torch.nn.Module):
         self.confusion.update(logits.argmax(dim=1), labels)
 
     def merge(self) -> None:
-        """Have every process hold the figures of all, until the next reset."""
+        """Give every process the figures over all processes, until the next reset."""
         self.figures.merge()
         collective.add_up(self.confusion.confmat)
 
     def compute(self) -> dict[str, float]:
-        """As :meth:`LossAndError.compute`."""
+        """The figures of :meth:`LossAndError.compute`."""
         return self.figures.compute()
 
     def class_errors(self) -> list[float]:
-        """The share of wrong answers among the images of each class, in label order; 0 where a class is absent."""
+        """The fraction of wrong predictions among each class's images, in label order; 0 for an absent class."""
         counts = self.confusion.compute()
         right, total = counts.diagonal().tolist(), counts.sum(dim=1).tolist()
         return [(t - r) / t if t else 0.0 for r, t in zip(right, total, strict=True)]

@@ -1,4 +1,4 @@
-"""The LightningModule: a network that classifies images, and how it is trained and evaluated."""
+"""The LightningModule: a network that classifies images, with its training and evaluation."""
 
 from __future__ import annotations
 
@@ -40,31 +40,31 @@ Values = Mapping[str, Any]
 class ImageClassifier(pl.LightningModule):
     """A network with its loss, optimizer and schedule, for any Trainer and any loader of (images, labels).
 
-    It logs ``train/loss`` and ``train/error`` as means since the last point, every ``log_every_n_steps`` steps, and
+    It logs ``train/loss`` and ``train/error`` every ``log_every_n_steps`` steps, as means since the last point, and
     ``val/loss``, ``val/error``, ``val/accuracy``, with more than five classes also ``val/error_top5``; the same under
-    ``test/``. From 20 classes on there is ``train/error_top5`` too. At the end of an epoch callbacks find the means
-    over the whole epoch under ``train/``. Lightning's LearningRateMonitor calls the rate ``train/lr``. With several
-    labels per image, an image is wrong of which not all are right, and ``val/map`` is the mean average precision.
+    ``test/``; with 20 or more classes ``train/error_top5``. After an epoch, callbacks find its means under ``train/``.
+    Lightning's LearningRateMonitor calls the rate ``train/lr``. With several labels per image there is no top-5 error,
+    an image is wrong unless all its labels are right, and ``val/map`` is the mean average precision.
 
     Args:
-        network: images (N, C, H, W) → logits (N, classes); a name of :data:`repronet.models.MODELS`, the arguments of
+        network: images (N, C, H, W) → logits (N, classes); a name in :data:`repronet.models.MODELS`, the arguments of
             :func:`repronet.models.create`, or any module. In training it may return a NamedTuple with ``logits`` and
-            those of auxiliary heads, whose losses count ``network.aux_weight``.
+            the logits of auxiliary heads, whose losses are weighted by ``network.aux_weight``.
         num_classes: the number of classes; ignored for a network that comes with its own number.
-        loss: a name of :data:`repronet.training.losses.LOSSES`, or (logits, labels) → mean loss.
-        optimizer: a row of :data:`repronet.training.optimizers.OPTIMIZERS`, or a function of parameter groups. Its
-            ``decay`` says which parameters are decayed, "all" or "weights".
-        schedule: a row of :data:`repronet.training.schedules.SHARES` or "plateau", stepped after every optimizer step;
-            or a function of the optimizer and of ``length``, which gives steps an epoch and steps in all when called.
-        label_smoothing: share of the target that all classes have alike in training; for cross-entropy alone.
-        finetune: a row of :data:`repronet.training.finetune.PLANS`: which stages are trained when; None trains all.
-        distillation: what keeps the answers for an old task, whose loss is added once more than the head is trained.
-        channels_last: keep images and weights with the channels innermost.
-        multilabel: an image may have several labels, zeros and ones (N, classes); the loss must know that, as "binary".
-        class_weights: what each class counts in the training loss, see :func:`repronet.training.losses.training_loss`.
+        loss: a name in :data:`repronet.training.losses.LOSSES`, or a function (logits, labels) → mean loss.
+        optimizer: an entry of :data:`repronet.training.optimizers.OPTIMIZERS`, or a function of parameter groups. Its
+            ``decay`` selects the parameters with weight decay, "all" or "weights".
+        schedule: an entry of :data:`repronet.training.schedules.SHARES` or "plateau", stepped after every optimizer
+            step; or a function of the optimizer and ``length``; ``length()`` is (steps per epoch, steps in total).
+        label_smoothing: fraction of the training target that is spread evenly over all classes; for cross-entropy only.
+        finetune: an entry of :data:`repronet.training.finetune.PLANS`: when each stage is trained; None trains all.
+        distillation: preserves the outputs for an old task; its loss is added unless only the head is trained.
+        channels_last: keep images and weights in the channels-last memory format.
+        multilabel: labels are zeros and ones (N, classes), several per image; needs a loss for that, such as "binary".
+        class_weights: weight of each class in the training loss, see :func:`repronet.training.losses.training_loss`.
 
     Raises:
-        UserError: for names and values that the tables do not have.
+        UserError: for unknown names and values.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class ImageClassifier(pl.LightningModule):
         self.loss = loss_function(loss)
         self.training_loss = training_loss(self.loss, label_smoothing, class_weights)
         self.build_optimizer, self.decay = optimizer_builder(optimizer)
-        self.lr = rate_of(self.build_optimizer)  # what Lightning's lr_find sets
+        self.lr = rate_of(self.build_optimizer)  # the attribute that Lightning's lr_find sets
         self.build_schedule = schedule_builder(schedule)
         self.stage_plan: StagePlan | None = None if finetune is None else stage_plan(self.network, finetune)
         self.distillation = distillation
@@ -115,7 +115,7 @@ class ImageClassifier(pl.LightningModule):
         self.train_metrics = MultilabelLossAndError() if multilabel else one_label
         self.evaluation = (MultilabelEvaluation if multilabel else SplitEvaluation)(num_classes)
         self.test_outputs = Outputs()
-        # the sums at the latest point of the training curves
+        # the sums at the latest logged point of the training curves
         self._since: dict[str, Any] = {"loss_sum": 0.0, "wrong": 0, "wrong_top5": 0, "count": 0}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -125,12 +125,12 @@ class ImageClassifier(pl.LightningModule):
 
     @property
     def parameter_count(self) -> int:
-        """Parameters of the network, frozen ones too."""
+        """The number of parameters of the network, including frozen ones."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     @property
     def trained_parameter_count(self) -> int:
-        """Those that are trained sooner or later."""
+        """The number of parameters that are trained in some epoch."""
         return self.stage_plan.trained_size if self.stage_plan else self.parameter_count
 
     def configure_callbacks(self) -> list[pl.Callback]:
@@ -155,12 +155,12 @@ class ImageClassifier(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "train/lr"}}
 
     def _length(self) -> tuple[int, int]:
-        """Optimizer steps of an epoch and of the run; 2³¹ where nobody knows."""
+        """Optimizer steps per epoch and of the whole run; 2³¹ if unknown."""
         total = self.trainer.estimated_stepping_batches
         steps = self.trainer.num_training_batches / self.trainer.accumulate_grad_batches
         return math.ceil(min(steps, 2**31)), int(min(total, 2**31))
 
-    @torch.compiler.disable  # the network in it is compiled, when the module is; counting and logging is not
+    @torch.compiler.disable  # in a compiled module the network is compiled, but not counting and logging
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # type: ignore[override]
         images, labels = batch
         output = self(images)
@@ -180,9 +180,9 @@ class ImageClassifier(pl.LightningModule):
     def _of_all_processes(
         self, loss: Tensor, output: Tensor | tuple[Tensor, ...], labels: Tensor, batch_idx: int
     ) -> tuple[Tensor, Tensor]:
-        """The mean loss of this process's images, and what of it is averaged over the processes for that of all images.
+        """The loss that the metrics count for this process's images, and the loss for its backward pass.
 
-        A process without an image has part in the step by zeros.
+        The mean of the latter over processes is the loss of all images; a process without an image contributes 0.
         """
         data, processes = getattr(self.trainer, "datamodule", None), self.trainer.world_size
         if processes == 1 or not isinstance(data, ImageDataModule):
@@ -196,22 +196,22 @@ class ImageClassifier(pl.LightningModule):
         return loss.detach() * (share * images / (processes * len(labels))), loss * share
 
     def _ends_step(self, batch_idx: int) -> bool:
-        """Whether the optimizer steps after this batch; also after an epoch's last, however many it has gathered."""
+        """Whether the optimizer steps after this batch; it always does after an epoch's last batch."""
         return self.trainer.is_last_batch or (batch_idx + 1) % self.trainer.accumulate_grad_batches == 0
 
     def _point_is_due(self, batch_idx: int) -> bool:
-        """Whether this step has a point of the training curves: every ``log_every_n_steps``, and at an epoch's end."""
+        """Whether the training curves get a point: every ``log_every_n_steps`` steps, and at the end of an epoch."""
         if self.trainer.is_last_batch:
             return True
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
         return every > 0 and self._ends_step(batch_idx) and (self.trainer.global_step + 1) % every == 0
 
     def _draw_point(self, step: int) -> None:
-        """Give the loggers the means since the latest point, and callbacks these or, after an epoch, its means.
+        """Log the means since the latest point; callbacks get these too or, after an epoch, the means of the epoch.
 
-        The loggers get them at once: what `self.log` collects is written after checkpoints are, so a run that is killed
-        between the two and resumed would lose the point. It also costs time in every later step of the epoch; within an
-        epoch callbacks are given the values directly, as Lightning's LearningRateMonitor gives them its own.
+        The loggers get them at once: values from `self.log` are written after checkpoints, so a run that is killed in
+        between and resumed would lose the point. `self.log` also costs time in every later step of the epoch; within an
+        epoch callbacks get the values directly, as Lightning's LearningRateMonitor does with its own.
         """
         sums, since = self.train_metrics.sums(), self._since
         count = sums["count"] - since["count"]
@@ -245,14 +245,14 @@ class ImageClassifier(pl.LightningModule):
         self.test_outputs.update(self._evaluate(batch), batch[1])
 
     def predict_step(self, batch: Batch | Tensor, batch_idx: int) -> Tensor:
-        """Probabilities (N, classes) of images (N, C, H, W), with labels beside them or without."""
+        """Class probabilities (N, classes) of images (N, C, H, W); a batch may contain labels or not."""
         images = batch if isinstance(batch, Tensor) else batch[0]
         return probabilities_of(self(images), self.multilabel)
 
     def _evaluate(self, batch: Batch) -> Tensor:
         images, labels = batch
         logits = self(images)
-        loss = self.loss(logits, labels) if len(labels) else logits.sum()  # of a process that has none of the batch
+        loss = self.loss(logits, labels) if len(labels) else logits.sum()  # 0 for a process without images of the batch
         self.evaluation.update(loss, logits, labels)
         return logits
 
@@ -286,13 +286,13 @@ class ImageClassifier(pl.LightningModule):
             first = int(self.trainer.global_rank == 0) if self._trainer is not None else 1
             self.train_metrics.load_sums(checkpoint["training_sums"]["epoch"], share=first)
             self._since = checkpoint["training_sums"]["drawn"]
-        if self.distillation is None:  # a checkpoint stands alone, without the old task that it was trained beside
+        if self.distillation is None:  # lets a checkpoint load without the old task's network and head
             weights = checkpoint["state_dict"]
             checkpoint["state_dict"] = {k: v for k, v in weights.items() if not k.startswith("distillation.")}
 
 
 def network_of(module: pl.LightningModule) -> nn.Module:
-    """The network of an :class:`ImageClassifier`, which callbacks are given as any LightningModule."""
+    """The network of an :class:`ImageClassifier`, which callbacks receive typed as a LightningModule."""
     assert isinstance(module, ImageClassifier)
     return module.network
 
@@ -308,7 +308,7 @@ def _built(network: str | Values | nn.Module | None, num_classes: int) -> nn.Mod
 
 
 def _plain(value: Any) -> Any:
-    """What a checkpoint can hold of an argument: names and values; None of a function."""
+    """An argument as a checkpoint can store it: names and values; None for a function."""
     if isinstance(value, Mapping):
         return {str(key): list(item) if isinstance(item, tuple) else item for key, item in value.items()}
     return value if isinstance(value, str) else None

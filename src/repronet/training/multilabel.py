@@ -1,4 +1,4 @@
-"""Metrics where an image may have several labels: each class is there or not."""
+"""Metrics for multi-label images: each class is either present or absent."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from repronet.training.metrics import LossAndError, Outputs, SplitEvaluation
 
 
 def answered(logits: Tensor) -> Tensor:
-    """The classes that a network finds in each image, those of probability above 0.5: (N, classes) → the same."""
+    """Whether each class is predicted, with a probability above 0.5: (N, classes) → bool (N, classes)."""
     return logits > 0
 
 
 class MultilabelLossAndError(LossAndError):
-    """Mean loss, and the share of images of which not all labels are right: scikit-learn's zero_one_loss."""
+    """Mean loss, and the fraction of images with any wrong label, as scikit-learn's zero_one_loss."""
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch.
@@ -31,23 +31,23 @@ class MultilabelLossAndError(LossAndError):
 
 
 class AveragePrecision(Outputs):
-    """Of each class, the mean of its precision over the images that have it, ranked by their logits.
+    """The average precision of each class: the mean precision over its images, ranked by their logits.
 
-    AP = Σ_k (R_k − R_k−1)·P_k over the thresholds k, as scikit-learn's average_precision_score.
+    AP = Σ_k (R_k − R_k−1)·P_k over the thresholds k, as in scikit-learn's average_precision_score.
     """
 
     def compute(self) -> list[float | None]:  # type: ignore[override]
-        """A figure a class; None for one that no image has, which has none."""
+        """One value per class; None for a class that no image has."""
         scores, labels = (values.cpu() for values in super().compute())
         columns = zip(labels.T > 0, scores.nan_to_num().T, strict=True)
         return [average_precision(of_class, of) if of_class.any() else None for of_class, of in columns]
 
 
 class MultilabelEvaluation(SplitEvaluation):
-    """Loss, error, average precisions and a confusion matrix (2, 2) a class over a pass of a validation or test split.
+    """Loss, error, average precisions and one (2, 2) confusion matrix per class over a validation or test split.
 
-    The error is that of :class:`MultilabelLossAndError`; ``map`` is the mean average precision, over the classes that
-    some image has.
+    The error is that of :class:`MultilabelLossAndError`; ``map`` is the mean average precision over the classes that
+    occur in the split.
     """
 
     def __init__(self, num_classes: int):
@@ -75,11 +75,11 @@ class MultilabelEvaluation(SplitEvaluation):
         return {**self.figures.compute(), "map": sum(known) / max(len(known), 1)}
 
     def average_precisions(self) -> list[float | None]:
-        """Of each class; None where no image has it."""
+        """The average precision of each class; None for a class that no image has."""
         return self.precisions.compute() if self.precisions.logits else []
 
     def class_errors(self) -> list[float]:
-        """The share of the images of which each label is wrong, there or not."""
+        """For each class, the fraction of images for which its prediction, present or absent, is wrong."""
         counts = self.confusion.compute()  # (classes, 2, 2)
         wrong, total = counts[:, 0, 1] + counts[:, 1, 0], counts.sum(dim=(1, 2)).clamp_min(1)
         return (wrong / total).tolist()

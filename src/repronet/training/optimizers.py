@@ -1,4 +1,4 @@
-"""Optimizers by the names that configs use. The arithmetic is torch's; the choice is a table of ours."""
+"""Optimizers, by their names in configs. The implementations are torch's."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def sgd(
 def adam(
     lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0
 ) -> OptimizerBuilder:
-    """Adam with the decay added to the gradient (L2)."""
+    """Adam with weight decay added to the gradient (L2)."""
     return partial(Adam, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
 def adamw(
     lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01
 ) -> OptimizerBuilder:
-    """Adam with the decay applied to the weights directly."""
+    """Adam with weight decay applied directly to the weights."""
     return partial(AdamW, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
 
 def rmsprop(
     lr: float = 0.045, alpha: float = 0.9, momentum: float = 0.9, eps: float = 1.0, weight_decay: float = 0.0
 ) -> OptimizerBuilder:
-    """s ← αs + (1 − α)g²; v ← μv + g/(√s + ε); w ← w − ηv. Inception-v3 has α = 0.9 and ε = 1 (section 8)."""
+    """s ← αs + (1 − α)g²; v ← μv + g/(√s + ε); w ← w − ηv. Inception-v3 uses α = 0.9 and ε = 1 (section 8)."""
     return partial(RMSprop, lr=lr, alpha=alpha, momentum=momentum, eps=eps, weight_decay=weight_decay)
 
 
@@ -52,13 +52,13 @@ OPTIMIZERS: dict[str, Callable[..., OptimizerBuilder]] = {
 
 
 def optimizer_builder(chosen: str | Mapping[str, Any] | OptimizerBuilder) -> tuple[OptimizerBuilder, str]:
-    """The optimizer that a row of :data:`OPTIMIZERS` describes, and which parameters it decays.
+    """The optimizer builder from an entry of :data:`OPTIMIZERS`, and which parameters have weight decay.
 
     Args:
-        chosen: a name, or a mapping with ``name``, ``decay`` and the row's own values; a function is taken as it is.
+        chosen: a name, or a mapping with ``name``, ``decay`` and the entry's own values; a function is used unchanged.
 
     Raises:
-        UserError: for an unknown name, or values that the row does not take.
+        UserError: for an unknown name, or values that the entry does not take.
     """
     if callable(chosen):
         return chosen, "all"
@@ -68,16 +68,16 @@ def optimizer_builder(chosen: str | Mapping[str, Any] | OptimizerBuilder) -> tup
 
 
 def rate_of(build: OptimizerBuilder) -> float:
-    """The learning rate of the optimizers that ``build`` makes."""
+    """The learning rate of the optimizers that ``build`` creates."""
     return build([Parameter(torch.zeros(1))]).param_groups[0]["lr"]
 
 
 def parameter_groups(parameters: Iterable[Parameter], decay: str) -> list[dict[str, Any]]:
-    """The trainable ones of a network's parameters as an optimizer takes them; no group is empty.
+    """Parameter groups for an optimizer, from the trainable parameters; with "weights", no group is empty.
 
     Args:
-        decay: "all" parameters are decayed, as the papers' are, or "weights" alone: those of two or more dimensions,
-            neither biases nor the gains and shifts of normalisation (He et al. 2019, "Bag of Tricks", section 3.1).
+        decay: the parameters with weight decay: "all", as in the papers, or "weights": those of two or more dimensions,
+            not biases nor the gains and shifts of normalisation (He et al. 2019, "Bag of Tricks", section 3.1).
     """
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     if decay == "all":

@@ -1,8 +1,8 @@
-"""Learning-rate schedules by the names that configs use.
+"""Learning-rate schedules, by their names in configs.
 
-A schedule is a function of the step alone: ``make(steps_per_epoch, total_steps)`` gives, once the length of a run is
-known, step → share of the optimizer's rate, counted in optimizer steps from 0. Epochs may be fractions. The one
-exception is :class:`Watching`, which also looks at errors.
+A schedule is a function of the step only: once the length of a run is known, ``make(steps_per_epoch, total_steps)``
+returns a function step → factor of the optimizer's rate; optimizer steps are counted from 0. Epochs may be fractional.
+The only exception is :class:`Watching`, which also depends on errors.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from repronet.training import collective
 from repronet.training.tables import row_of
 
 Share = Callable[[int], float]  # step → factor of the optimizer's rate
-MakeShare = Callable[[int, int], Share]  # steps per epoch, steps of the run → the share of each step
-Length = Callable[[], tuple[int, int]]  # steps per epoch and steps of the run, once they are known
+MakeShare = Callable[[int, int], Share]  # steps per epoch, steps of the run → the factor of each step
+Length = Callable[[], tuple[int, int]]  # () → steps per epoch and steps of the run, once they are known
 ScheduleBuilder = Callable[[Optimizer, Length], LRScheduler]
 
 
 def constant() -> MakeShare:
-    """The optimizer's rate from the first step to the last."""
+    """The optimizer's rate at every step."""
     return lambda steps_per_epoch, total_steps: lambda step: 1.0
 
 
 def multistep(milestones: tuple[float, ...], gamma: float = 0.1, unit: str = "epochs") -> MakeShare:
-    """The rate times ``gamma`` after each of ``milestones``, in epochs or in steps."""
+    """Multiply the rate by ``gamma`` after each of ``milestones``, in epochs or in steps."""
 
     def make(steps_per_epoch: int, total_steps: int) -> Share:
         length = steps_per_epoch if unit == "epochs" else 1
@@ -44,12 +44,12 @@ def multistep(milestones: tuple[float, ...], gamma: float = 0.1, unit: str = "ep
 
 
 def exponential(gamma: float = 0.96, every: float = 8.0) -> MakeShare:
-    """The rate times ``gamma`` after every ``every`` epochs, in stairs: GoogLeNet's 4 % less every 8 epochs."""
+    """Multiply the rate by ``gamma`` every ``every`` epochs, as GoogLeNet: 4 % less every 8 epochs."""
     return lambda steps_per_epoch, total_steps: lambda step: gamma ** int(step / (every * steps_per_epoch) + 1e-9)
 
 
 def polynomial(power: float = 1.0, final_factor: float = 0.0) -> MakeShare:
-    """(1 − t)^``power`` from 1 down to ``final_factor``, t the share of the run that is done."""
+    """Decay as (1 − t)^``power`` from 1 to ``final_factor``, where t is the finished fraction of the run."""
 
     def make(steps_per_epoch: int, total_steps: int) -> Share:
         return lambda step: final_factor + (1 - final_factor) * (1 - min(step / total_steps, 1.0)) ** power
@@ -58,7 +58,7 @@ def polynomial(power: float = 1.0, final_factor: float = 0.0) -> MakeShare:
 
 
 def stages(rates: tuple[float, ...], epochs_each: tuple[int, ...]) -> MakeShare:
-    """``rates[i]`` times the optimizer's rate for ``epochs_each[i]`` epochs; the last one lasts to the end."""
+    """``rates[i]`` times the optimizer's rate for ``epochs_each[i]`` epochs; the last one holds to the end."""
 
     def make(steps_per_epoch: int, total_steps: int) -> Share:
         ends = [end * steps_per_epoch for end in accumulate(epochs_each)]
@@ -68,7 +68,7 @@ def stages(rates: tuple[float, ...], epochs_each: tuple[int, ...]) -> MakeShare:
 
 
 def cosine(final_factor: float = 0.0) -> MakeShare:
-    """Half a cosine from the optimizer's rate down to ``final_factor`` of it over the whole run."""
+    """Decay along half a cosine, over the whole run, from the optimizer's rate to ``final_factor`` times it."""
 
     def make(steps_per_epoch: int, total_steps: int) -> Share:
         return lambda step: _half_cosine(1.0, final_factor, min(step / total_steps, 1.0))
@@ -77,10 +77,10 @@ def cosine(final_factor: float = 0.0) -> MakeShare:
 
 
 def one_cycle(warmup: float = 0.2, start_factor: float = 0.1, final_factor: float = 1e-3) -> MakeShare:
-    """Up to the optimizer's rate during the first ``warmup`` of the run, then down, both on half a cosine.
+    """Rise to the optimizer's rate in the first ``warmup`` fraction of the run, then fall, both along half a cosine.
 
     The first step has the rate times ``start_factor``, the last the rate times ``final_factor``. L. N. Smith and
-    N. Topin, "Super-Convergence", 2018. The momentum stays as the optimizer has it.
+    N. Topin, "Super-Convergence", 2018. The momentum stays constant.
     """
 
     def make(steps_per_epoch: int, total_steps: int) -> Share:
@@ -98,14 +98,14 @@ def one_cycle(warmup: float = 0.2, start_factor: float = 0.1, final_factor: floa
 
 
 def _half_cosine(start: float, end: float, share: float) -> float:
-    """From ``start`` at share 0 to ``end`` at share 1."""
+    """Half a cosine from ``start`` at share 0 to ``end`` at share 1."""
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 def warmed_up(make: MakeShare, epochs: float, start: float, shape: str) -> MakeShare:
-    """``make``, but for the first ``epochs`` the rate is lower: times ``start`` throughout, or rising from it to 1.
+    """``make`` with a warmup of ``epochs``: its rate times ``start`` throughout, or times a factor rising from it to 1.
 
-    ResNet-110 has 0.1 of its rate for about 400 steps (He et al. 2016, section 4.2), shape "constant".
+    ResNet-110 uses 0.1 of its rate for about 400 steps (He et al. 2016, section 4.2), shape "constant".
     """
 
     def warmed(steps_per_epoch: int, total_steps: int) -> Share:
@@ -122,7 +122,7 @@ def warmed_up(make: MakeShare, epochs: float, start: float, shape: str) -> MakeS
 
 
 class Plateau(NamedTuple):
-    """The rate times ``gamma`` whenever the validation error has not fallen by ``least`` for ``patience`` epochs.
+    """Multiply the rate by ``gamma`` when the validation error has not fallen by ``least`` for ``patience`` epochs.
 
     "Divided by 10 when the validation error rate stopped improving": Krizhevsky et al. 2012, section 5.
     """
@@ -133,7 +133,7 @@ class Plateau(NamedTuple):
 
 
 class WarmUntil(NamedTuple):
-    """The rate times ``start`` until the training error, over the last 50 steps, is below ``error``.
+    """Multiply the rate by ``start`` until the training error over the last 50 steps is below ``error``.
 
     ResNet-110: 0.1 of the rate until the training error is below 80 %, about 400 steps (He et al. 2016, section 4.2).
     """
@@ -143,25 +143,25 @@ class WarmUntil(NamedTuple):
 
 
 WATCHED_STEPS = 50
-READ_EVERY = 10  # batches, but on the CPU each: asking a GPU makes it wait
+READ_EVERY = 10  # batches between reads on a GPU, since reading makes it wait; on the CPU every batch is read
 
 
 class Watching(LambdaLR):
-    """A function of the step, ``share``, times factors that depend on errors."""
+    """A schedule of the step, ``share``, times factors that depend on training or validation errors."""
 
     def __init__(self, optimizer: Optimizer, share: Share, plateau: Plateau | None, warmup: WarmUntil | None):
         self.plateau, self.warmup = plateau, warmup
-        self.best, self.since, self.factor = math.inf, 0, 1.0  # since: the epoch of the latest improvement, or fall
+        self.best, self.since, self.factor = math.inf, 0, 1.0  # since: the epoch of the latest improvement or decay
         self.warm = warmup is None
-        self.recent: list[float] = []  # training errors of the latest steps, while that matters
-        self.parts: list[float] = []  # those of the batches of the step that is under way, over all processes
-        # A batch's wrong answers, on the device, its images, and whether a step ended with it.
+        self.recent: list[float] = []  # training errors of the latest steps, during the warmup
+        self.parts: list[float] = []  # errors of the current step's batches, over all processes
+        # For each batch: wrong predictions (on the device), number of images, and whether a step ended with it.
         self._unread: list[tuple[Tensor, int, bool]] = []
         start = warmup.start if warmup else 1.0
         super().__init__(optimizer, lambda step: share(step) * self.factor * (1.0 if self.warm else start))
 
     def validated(self, error: float, epoch: int) -> None:
-        """Take the validation error of ``epoch``, counted from 1; epochs may be left out."""
+        """Record the validation error of ``epoch``, counted from 1; epochs may be skipped."""
         if self.plateau is None:
             return
         if error <= self.best - self.plateau.least:
@@ -170,10 +170,10 @@ class Watching(LambdaLR):
             self.factor, self.since = self.factor * self.plateau.gamma, epoch
 
     def observe(self, logits: Tensor, labels: Tensor, ends_step: bool = True) -> None:
-        """Take a batch's answers: logits (N, classes), labels (N,) or probabilities (N, classes).
+        """Record the predictions for a training batch: logits (N, classes), labels (N,) or probabilities (N, classes).
 
         Args:
-            ends_step: whether the optimizer steps after this batch, or waits for more gradients.
+            ends_step: whether the optimizer steps after this batch; if not, it accumulates more gradients.
         """
         if self.warmup is None or self.warm:
             return
@@ -183,7 +183,7 @@ class Watching(LambdaLR):
             self._read()
 
     def _read(self) -> None:
-        """Take up the errors that the device has counted, in one copy."""
+        """Read the errors that the device has counted, in one copy."""
         unread, self._unread = self._unread, []
         if not unread:
             return
@@ -195,14 +195,14 @@ class Watching(LambdaLR):
                 self._take_up(sum(self.parts) / len(self.parts))
 
     def _take_up(self, error: float) -> None:
-        """The error of a whole step."""
+        """Record the error of a whole step, and end the warmup when the mean error is low enough."""
         assert self.warmup is not None
         self.recent, self.parts = [*self.recent[1 - WATCHED_STEPS :], error], []
         if len(self.recent) == WATCHED_STEPS and sum(self.recent) / WATCHED_STEPS < self.warmup.error:
             self.warm, self.recent = True, []
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain values: what the schedule was made of is the config's to say."""
+        """The state as plain values; the settings of the schedule come from the config."""
         self._read()
         without = ("plateau", "warmup", "_unread")
         return {key: value for key, value in super().state_dict().items() if key not in without}
@@ -220,10 +220,10 @@ SHARES: dict[str, Callable[..., MakeShare]] = {
 
 
 def known_later(make: MakeShare, length: Length) -> Share:
-    """The share of each step; ``length`` is called at step 1.
+    """The factor of each step; ``length`` is first called after step 0.
 
-    The share of step 0 is the same for every length. Lightning knows the length when it has prepared the loader; asked
-    for it earlier, while optimizers are set up, it would prepare the loader without the state of a checkpoint.
+    The factor of step 0 is the same for every length. Lightning knows the length once it has prepared the loader; if
+    asked earlier, while optimizers are set up, it would prepare the loader without the state of a checkpoint.
     """
     made: list[Share] = []
 
@@ -238,24 +238,24 @@ def known_later(make: MakeShare, length: Length) -> Share:
 
 
 def by_share(make: MakeShare) -> ScheduleBuilder:
-    """A schedule that is a function of the step."""
+    """A schedule that is a function of the step only."""
     return lambda optimizer, length: LambdaLR(optimizer, known_later(make, length))
 
 
 def watching(make: MakeShare, plateau: Plateau | None, warmup: WarmUntil | None) -> ScheduleBuilder:
-    """A schedule that looks at errors besides."""
+    """A schedule that also depends on errors."""
     return lambda optimizer, length: Watching(optimizer, known_later(make, length), plateau, warmup)
 
 
 def schedule_builder(chosen: str | Mapping[str, Any] | ScheduleBuilder) -> ScheduleBuilder:
-    """The schedule that a row of :data:`SHARES`, or "plateau", describes.
+    """The schedule builder from an entry of :data:`SHARES`, or "plateau".
 
     Args:
-        chosen: a name, or a mapping with ``name``, the row's own values and ``warmup_epochs``, ``warmup_start``,
-            ``warmup_shape`` ("linear" or "constant") or ``warmup_error``; a function is taken as it is.
+        chosen: a name, or a mapping with ``name``, the entry's own values and ``warmup_epochs``, ``warmup_start``,
+            ``warmup_shape`` ("linear" or "constant") or ``warmup_error``; a function is returned unchanged.
 
     Raises:
-        UserError: for an unknown name, or values that the row does not take.
+        UserError: for an unknown name, or values that the entry does not take.
     """
     if callable(chosen):
         return chosen

@@ -1,4 +1,4 @@
-"""Batch norm over the batches of all processes, as a Lightning plugin; torch's own knows GPUs alone."""
+"""Synchronized batch norm over all processes, as a Lightning plugin; torch's own supports GPUs only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from repronet.layers import convert
 
 
 class SynchronizedBatchNorm(LayerSync):
-    """Has every batch norm take its statistics over all processes while a Trainer fits.
+    """Makes every batch norm compute its statistics over all processes while a Trainer fits.
 
-    Torch's layers are ours meanwhile, under the same names. A library's own kind stays as it is, see :func:`local`.
+    Meanwhile torch's layers are replaced by ours, under the same names. Others' classes stay, see :func:`local`.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class SynchronizedBatchNorm(LayerSync):
 
 
 def local(model: nn.Module) -> list[str]:
-    """The classes of batch norms that cannot be synchronized, those that a library made of torch's."""
+    """The batch norm classes that cannot be synchronized: subclasses of torch's from other libraries."""
     kinds = {type(norm) for norm in _norms(model)}
     torchs = (nn.BatchNorm1d, nn.BatchNorm2d)
     return sorted(kind.__name__ for kind in kinds if not hasattr(kind, "synchronized") and kind not in torchs)
@@ -52,7 +52,7 @@ def _norms(model: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def apart(model: nn.Module) -> Iterator[None]:
-    """Within, this process runs the network without the others."""
+    """Context in which this process runs the network without synchronizing with the others."""
     held = [norm for norm in _norms(model) if vars(norm).pop("synchronized", False)]
     try:
         yield

@@ -1,4 +1,4 @@
-"""Rows of the tables that configs and hyperparameters name: optimizers, schedules, fine-tuning plans."""
+"""Entries of the tables that configs and hyperparameters refer to: optimizers, schedules, fine-tuning plans."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from repronet.errors import UserError, nearest
 
 
 def row_of(table: Mapping[str, Callable[..., Any]], what: str, name: Any, values: Mapping[str, Any]) -> Any:
-    """What the row ``name`` makes of ``values``, lists as tuples.
+    """Call the entry ``name`` with ``values``, lists as tuples, and return its result.
 
     Raises:
-        UserError: for a name that the table does not have, or values that the row does not take.
+        UserError: for a name that is not in the table, or values that the entry does not take.
     """
     if name not in table:
         raise UserError(f"{what}={name}: no such {what} (choices: {', '.join(table)})")

@@ -1,4 +1,4 @@
-"""What a network has learnt, computed: what excites a unit, where it looks, how images lie in its features.
+"""Compute what a network has learnt: what excites a unit, where it looks, how images lie in its feature space.
 
-Nothing here knows a run folder or a drawing: networks and images go in, tensors come out.
+Nothing here depends on run folders or on drawing: networks and images go in, tensors come out.
 """

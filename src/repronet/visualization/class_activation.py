@@ -9,22 +9,22 @@ from torch import Tensor, nn
 
 from repronet.visualization.embedding import head_name
 
-AGREEMENT = 1e-4  # of scores and what their maps add up to, in relation to the largest
+AGREEMENT = 1e-4  # the largest difference of scores and the means of their maps, relative to the largest score
 
 
 class WithEvidence(nn.Module):
-    """A network that ends in the mean over all places and a linear layer, with its class activation maps.
+    """A network that ends in global average pooling and a linear layer, with its class activation maps.
 
     M[n, c, y, x] = Σ_k w[c, k]·A[n, k, y, x] + b[c], whose mean over the places is the score of class c (B. Zhou,
     A. Khosla, A. Lapedriza, A. Oliva, A. Torralba, "Learning Deep Features for Discriminative Localization", CVPR 2016,
-    equations 1 and 2, with the mean for their sum, and the bias).
+    equations 1 and 2, with a mean instead of their sum, and with the bias).
 
     Shapes: images (N, C, H, W) → logits (N, classes) and maps (N, classes, h, w).
 
     Args:
         network: in evaluation mode.
         pool: the path of the layer that takes the mean.
-        head: the path of the linear layer; None where the maps A are those of the classes themselves.
+        head: the path of the linear layer; None if the maps A are already the maps of the classes.
     """
 
     def __init__(self, network: nn.Module, pool: str, head: str | None):
@@ -45,9 +45,9 @@ class WithEvidence(nn.Module):
 
 @torch.no_grad()
 def with_evidence(network: nn.Module, images: Tensor) -> WithEvidence | None:
-    """The network with its class activation maps, or None where it ends otherwise, as LeNet-5 and VGG do.
+    """The network with its class activation maps, or None if it ends in another way, as LeNet-5 and VGG do.
 
-    It is tried on ``images`` whether the maps add up to the scores.
+    Whether the maps give the scores is tested on ``images``.
 
     Args:
         network: in evaluation mode.
@@ -65,7 +65,7 @@ def with_evidence(network: nn.Module, images: Tensor) -> WithEvidence | None:
     found = WithEvidence(network, called[-1], head if isinstance(network.get_submodule(head), nn.Linear) else None)
     try:
         maps = found(images)[1]
-    except RuntimeError:  # the head takes other maps
+    except RuntimeError:  # the head does not take these maps
         return None
     if maps.shape[:2] != logits.shape:
         return None

@@ -1,9 +1,9 @@
-"""What in an image excites a feature map, projected back to pixels.
+"""The part of an image that excites a feature map, projected back to pixels.
 
 M. D. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014 (arXiv:1311.2901), section 2:
-of a map, the strongest activation is kept and everything else in the layer set to zero; then layer by layer down to the
-pixels one unpools with the switches of the way up, rectifies, and filters with the transposed filters. Figure 2 shows
-the nine strongest of each map beside the patches of the images that caused them.
+keep the strongest activation of a map and set everything else in the layer to zero; then, layer by layer down to the
+pixels, unpool with the switches of the forward pass, rectify, and filter with the transposed filters. Figure 2 shows
+the nine strongest activations of each map beside the image patches that caused them.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Excitation:
-    """One unit at work."""
+    """The output of one unit for one image."""
 
-    image: int  #: the number of the image
+    image: int  #: the index of the image
     place: tuple[int, int]  #: of the unit in its map, (row, column)
     value: float  #: its output
 
@@ -37,12 +37,12 @@ def strongest(
     count: int = 9,
     advance: Callable[[int], None] = lambda images: None,
 ) -> list[list[Excitation]]:
-    """For each map of the layer, the images that excite it most, one unit an image, the strongest first.
+    """For each map of the layer, the images that excite it most, one unit per image, the strongest first.
 
     Args:
         network: from :func:`repronet.visualization.layer_outputs.probe`.
         images: network inputs (N, C, H, W).
-        count: how many a map, fewer where there are fewer images.
+        count: how many per map; fewer if there are fewer images.
         advance: called with the number of images just seen.
     """
     peaks, places = [], []
@@ -67,11 +67,11 @@ def strongest(
 
 
 def project(network: nn.Module, images: Tensor, layer: str, unit: int, found: Sequence[Excitation]) -> Tensor:
-    """What of each image the excitation of map ``unit`` comes from: (len(found), C, H, W).
+    """Project the excitations of map ``unit`` back to the pixels of their images: (len(found), C, H, W).
 
     Args:
-        network: from :func:`repronet.visualization.rectifiers.probe_with`, whose way back it is.
-        images: network inputs (N, C, H, W), of which ``found`` names some.
+        network: from :func:`repronet.visualization.rectifiers.probe_with`, which sets the rectifiers' backward rule.
+        images: network inputs (N, C, H, W), to which the indices in ``found`` refer.
     """
     projections = []
     for start in range(0, len(found), BATCH):
@@ -89,7 +89,7 @@ def project(network: nn.Module, images: Tensor, layer: str, unit: int, found: Se
 
 
 def patch(field: Field | None, place: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
-    """The rows and columns that the unit at ``place`` sees of an image of that size; all where it is not known."""
+    """The rows and columns that the unit at ``place`` sees of an image of that size; all if the field is unknown."""
     if field is None or field.whole or len(field.size) != 2:
         return slice(0, size[0]), slice(0, size[1])
     first = [place[axis] * field.stride[axis] - field.padding[axis] for axis in (0, 1)]

@@ -1,4 +1,4 @@
-"""How much each pixel really matters to a unit, within what it can see."""
+"""The effective receptive field: how strongly each pixel influences a unit, within its receptive field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BATCH = 16
 
 
 def effective_field(network: nn.Module, images: Tensor, layers: list[str]) -> dict[str, Tensor]:
-    """The mean over images of abs(∂ middle unit / ∂ pixel), summed over maps and channels, the largest being 1: (H, W).
+    """By layer, (H, W): abs(∂ Σ middle units / ∂ pixel), summed over images and channels, scaled to a maximum of 1.
 
     W. Luo, Y. Li, R. Urtasun, R. Zemel, "Understanding the Effective Receptive Field in Deep Convolutional Neural
     Networks", NIPS 2016, section 3.
@@ -19,7 +19,7 @@ def effective_field(network: nn.Module, images: Tensor, layers: list[str]) -> di
     Args:
         network: from :func:`repronet.visualization.layer_outputs.probe`.
         images: network inputs (N, C, H, W).
-        layers: paths of layers, each of which has its field.
+        layers: paths of the layers; each gets a field of its own.
     """
     sums = {layer: torch.zeros(images.shape[-2:]) for layer in layers}
     for part in images.split(BATCH):

@@ -1,4 +1,4 @@
-"""How images lie among the features that a network's last layer classifies by."""
+"""How images lie in the space of the features that a network's last layer classifies."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from torch import Tensor, nn
 from repronet.models.stages import class_layers
 
 BATCH = 250
-COMPONENTS = 50  # what t-SNE is given, as its authors did (van der Maaten and Hinton 2008, section 4.1)
+COMPONENTS = 50  # principal components for t-SNE, as its authors took (van der Maaten and Hinton 2008, section 4.1)
 
 
 @torch.no_grad()
 def features(network: nn.Module, images: Tensor, advance: Callable[[int], None] = lambda images: None) -> Tensor:
-    """What goes into the layer that gives the classes' scores: (N, features), maps averaged over their places."""
+    """The inputs of the layer that gives the class scores: (N, features); maps are averaged over their places."""
     return features_and_scores(network, images, advance)[0]
 
 
 def features_and_scores(
     network: nn.Module, images: Tensor, advance: Callable[[int], None] = lambda images: None
 ) -> tuple[Tensor, Tensor]:
-    """:func:`features`, and the scores (N, classes) that they give.
+    """:func:`features`, and the class scores (N, classes).
 
     Args:
         network: in evaluation mode; one of ours.
@@ -43,17 +43,17 @@ def features_and_scores(
 
 
 def head_name(network: nn.Module) -> str:
-    """The layer that gives the scores: the last of those whose size depends on the classes, else the last child."""
+    """The layer that gives the scores: the last one sized by the number of classes, else the last child."""
     heads = class_layers(network)
     named = [name for name, _ in network.named_modules() if name in heads and not name.lower().startswith("aux")]
     return named[-1] if named else [name for name, _ in network.named_children()][-1]
 
 
 def tsne(points: Tensor, seed: int = 0) -> Tensor:
-    """Points (N, D) laid out in the plane so that neighbours stay neighbours: (N, 2).
+    """Lay out points (N, D) in the plane so that neighbours stay neighbours: (N, 2).
 
-    L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008, by scikit-learn, on the first fifty
-    principal components.
+    L. van der Maaten, G. Hinton, "Visualizing Data using t-SNE", JMLR 9, 2008; computed by scikit-learn, on the first
+    fifty principal components.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
@@ -66,7 +66,7 @@ def tsne(points: Tensor, seed: int = 0) -> Tensor:
 
 
 def neighbours_error(points: Tensor, labels: Tensor, neighbours: int = 5) -> float:
-    """The share of points that their nearest neighbours, themselves left out, would give another label."""
+    """The error of k-nearest-neighbours classification, where each point is classified by the others."""
     distances = torch.cdist(points.double(), points.double())
     distances.fill_diagonal_(float("inf"))
     nearest = distances.topk(min(neighbours, len(points) - 1), largest=False).indices  # (N, neighbours)

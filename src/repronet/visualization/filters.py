@@ -1,4 +1,4 @@
-"""The weights of the first layer, which are images themselves."""
+"""The weights of the first layer, which can be shown as images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from repronet.visualization.layer_outputs import WEIGHTED
 
 
 def first_filters(network: nn.Module) -> Tensor | None:
-    """The kernels of the first layer as images (filters, 1 or 3, k, k); None where they are no images.
+    """The kernels of the first layer as images (filters, 1 or 3, k, k); None if they have no image form.
 
-    Those over other than one or three planes come plane by plane, and those of a linear layer over square images as
-    the images that they are.
+    Kernels with neither one nor three input channels are split into single channels; the weights of a linear layer over
+    square images are reshaped into images.
     """
     first = next((layer for layer in network.modules() if isinstance(layer, WEIGHTED)), None)
     if isinstance(first, nn.Conv2d):

@@ -1,4 +1,4 @@
-"""What every layer with weights gives, behind its own normalisation and activation."""
+"""The outputs of every layer with weights, after its normalisation and activation."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ POOLING = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2
 class LayerOutputs:
     """The outputs of one forward pass under :func:`watched`.
 
-    A layer's output is taken behind what follows it alone and keeps its shape: the normalisation, the activation. Where
-    a shortcut is added, it ends.
+    A layer's output is taken after the modules that directly follow it and keep its shape: normalisation, activation.
+    The addition of a shortcut is no longer part of it.
     """
 
-    #: (N, C, H, W), or (N, features), by the layer's path, in the order of computing
+    #: (N, C, H, W) or (N, features), by the layer's path, in the order of computation
     of: dict[str, Tensor] = field(default_factory=dict)
-    #: the last (N, C, H, W) with more than one place that goes into a pool or comes out of anything but a pool;
-    #: None without any
+    #: the last (N, C, H, W) with more than one place that is the input of a pool or the output of another module, and
+    #: not a pool's output; None if there is none
     last_maps: Tensor | None = None
 
     def maps(self) -> dict[str, Tensor]:
-        """Of the layers alone whose units have a place in the image: (N, C, H, W)."""
+        """The outputs of only those layers whose units have a place in the image: (N, C, H, W)."""
         return {name: output for name, output in self.of.items() if has_places(output)}
 
 
 def has_places(output: Tensor) -> bool:
-    """Whether there is more than one unit a map."""
+    """Whether there is more than one unit per map."""
     return output.ndim == 4 and output.shape[2] * output.shape[3] > 1
 
 
 @contextmanager
 def watched(network: nn.Module, wanted: Collection[str] | None = None) -> Iterator[LayerOutputs]:
-    """Collect what the layers give in the forward pass within; a layer that computes twice is taken the last time.
+    """Collect the layers' outputs in the forward pass inside the ``with`` block; of a layer that runs twice, the last.
 
     Args:
-        network: without in-place activations, as :func:`probe` makes it: they would write over what is collected.
-        wanted: paths of the layers that are kept; None for all.
+        network: without in-place activations, as from :func:`probe`: they would overwrite the collected outputs.
+        wanted: paths of the layers to keep; None for all.
     """
     found = LayerOutputs()
-    held: dict[int, str] = {}  # the layer whose output a tensor is, by identity
-    kept: list[Tensor] = []  # so that an identity is not given away again
+    held: dict[int, str] = {}  # the layer whose output a tensor is, by the tensor's id
+    kept: list[Tensor] = []  # keeps tensors alive, so that ids are not reused
     pooled: set[int] = set()
 
     def seen(name: str, module: nn.Module, given: tuple[Any, ...], output: Any) -> None:
@@ -68,7 +68,7 @@ def watched(network: nn.Module, wanted: Collection[str] | None = None) -> Iterat
         if isinstance(module, POOLING):
             pooled.add(id(output))
             kept.append(output)
-        # What goes into a pool may be several branches put together, which no module gave.
+        # The input of a pool may join several branches, and so be no module's output.
         maps = source if isinstance(module, POOLING) else output
         if maps is not None and has_places(maps) and id(maps) not in pooled:
             found.last_maps = maps
@@ -82,7 +82,7 @@ def watched(network: nn.Module, wanted: Collection[str] | None = None) -> Iterat
 
 
 def probe(network: nn.Module) -> nn.Module:
-    """A copy in evaluation mode that overwrites nothing and whose weights want no gradient."""
+    """A copy in evaluation mode, without in-place layers and without gradients of the weights."""
     twin = copy.deepcopy(network).eval().requires_grad_(False)
     for module in twin.modules():
         if getattr(module, "inplace", False):
@@ -91,11 +91,11 @@ def probe(network: nn.Module) -> nn.Module:
 
 
 def layer_names(network: nn.Module, images: Tensor) -> list[str]:
-    """The layers with maps of the image in the order of computing; where there are none, all layers.
+    """The layers with spatial maps, in the order of computation; if there are none, all layers.
 
     Args:
         network: from :func:`probe`.
-        images: (N, C, H, W), the fewer the quicker.
+        images: (N, C, H, W); fewer are faster.
     """
     with watched(network) as outputs:
         network(images)
@@ -106,7 +106,7 @@ def chosen_layer(names: list[str], wanted: str) -> str:
     """``wanted`` if it is one of the layers.
 
     Raises:
-        UserError: with the layers that there are.
+        UserError: if it is not, with the names of the layers.
     """
     if wanted in names:
         return wanted
@@ -115,7 +115,7 @@ def chosen_layer(names: list[str], wanted: str) -> str:
 
 
 def spread(names: list[str], count: int) -> list[str]:
-    """At most ``count`` of the names, the first and the last among them, evenly apart."""
+    """At most ``count`` of the names, evenly spaced, including the first and the last."""
     if len(names) <= count:
         return names
     return [names[round(index * (len(names) - 1) / (count - 1))] for index in range(count)]

@@ -2,7 +2,7 @@
 
 H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018, section
 4: f(α, β) = L(θ + α·δ + β·η), where each filter of the directions δ and η is drawn from a normal distribution and
-brought to the length of the filter that it is added to. Biases and normalisation are not moved.
+scaled to the norm of the filter that it is added to. Biases and normalisation parameters are not moved.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def surface(
     betas: list[float],
     advance: Callable[[int], None] = lambda points: None,
 ) -> Tensor:
-    """The loss at every (α, β): (len(betas), len(alphas)); the network's weights are afterwards as before.
+    """The loss at every (α, β): (len(betas), len(alphas)); the network's weights are restored afterwards.
 
     Args:
-        loss: of the network with its weights as they stand.
+        loss: computes the loss of the network with its current weights.
         betas: ``[0.0]`` for a line along the first direction.
         advance: called at every point.
     """

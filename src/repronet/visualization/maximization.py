@@ -1,4 +1,4 @@
-"""The image that a class answers to most strongly."""
+"""Activation maximisation: the image that gives a class its highest score."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def maximize(
     seed: int = 0,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> Tensor:
-    """Gradient ascent on the scores of classes, one image each, from noise: (len(labels), C, H, W).
+    """Gradient ascent on class scores from noise, one image per class: (len(labels), C, H, W).
 
     K. Simonyan et al. 2014, section 2, arg max S_c(I) − λ‖I‖², and the blurring of J. Yosinski et al., "Understanding
-    Neural Networks Through Deep Visualization", 2015, section 3; besides, the image is moved by up to a sixteenth at
-    every step, so that nothing depends on a pixel's exact place.
+    Neural Networks Through Deep Visualization", 2015, section 3; in addition, every step shifts the image by up to a
+    sixteenth of its width, so that nothing depends on a pixel's exact place.
 
     Args:
         network: from :func:`repronet.visualization.layer_outputs.probe`.
         labels: (N,).
         shape: (C, H, W) of a network input.
-        rate: of each step, in units of the inputs, along the gradient of length 1 (root mean square).
-        decay: the share of the image that is taken off at each step, λ.
-        blur_every: so many steps the image is blurred a little; 0 for never.
+        rate: step size in units of the inputs, along the gradient normalised to a root mean square of 1.
+        decay: the share of the image that is subtracted at each step, λ.
+        blur_every: the number of steps between slight blurs of the image; 0 for none.
         advance: called at every step.
     """
     drawn = torch.Generator().manual_seed(seed)

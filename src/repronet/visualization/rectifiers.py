@@ -1,14 +1,14 @@
-"""What goes back through a rectifier: its gradient, or what two ways of making images put in its place.
+"""Backward rules of a rectifier: its gradient, or the replacements that two visualisation methods use.
 
-With x the rectifier's input and r what arrives from above, there goes back
+With x the rectifier's input and r the signal that arrives from the layer above, it passes back
 
     gradient             r · [x > 0]
     deconvolution        max(r, 0)
     guided               max(r, 0) · [x > 0]
 
 (M. D. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014, section 2.1; J. T.
-Springenberg et al., "Striving for Simplicity", ICLR 2015 workshop, figure 1.) Everything else goes back as its gradient
-does, which for a convolution is the transposed one, and for max-pooling the switches.
+Springenberg et al., "Striving for Simplicity", ICLR 2015 workshop, figure 1.) Every other layer passes back its
+gradient, that is the transposed convolution for a convolution, and the switches for max-pooling.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONTRAST = (nn.LocalResponseNorm, KrizhevskyResponseNorm, LocalContrastNorm)
 
 
 def deconvolution_backward(d_output: Tensor) -> Tensor:
-    """max(r, 0): what is projected must be an excitation at every layer."""
+    """max(r, 0): the projected signal must be an excitation at every layer."""
     return d_output.clamp(min=0)
 
 
@@ -45,7 +45,7 @@ _RECTIFIERS = {
 
 
 class _Rectifier(nn.Module):
-    """max(x, 0), or min(max(x, 0), most), with another way back than its gradient."""
+    """max(x, 0), or min(max(x, 0), most), with another backward rule than its gradient."""
 
     def __init__(self, way: str, most: float | None):
         super().__init__()
@@ -57,7 +57,7 @@ class _Rectifier(nn.Module):
 
 
 class _Transparent(nn.Module):
-    """A layer whose way back hands on what arrives: the paper's projection knows no contrast normalisation."""
+    """A layer that passes the arriving signal back unchanged: the paper's projection skips contrast normalisation."""
 
     def __init__(self, layer: nn.Module):
         super().__init__()
@@ -68,12 +68,12 @@ class _Transparent(nn.Module):
 
 
 def probe_with(network: nn.Module, way: str) -> nn.Module:
-    """A copy, as :func:`probe` makes it, with that way back through its rectifiers.
+    """A copy, as from :func:`probe`, whose rectifiers have the given backward rule.
 
-    Networks without rectifiers, as that of 1998, have one way back alone, the gradient.
+    Networks without rectifiers, such as that of 1998, have only one rule, the gradient.
 
     Raises:
-        UserError: for a way that is none of :data:`WAYS`.
+        UserError: for a rule that is not in :data:`WAYS`.
     """
     if way not in WAYS:
         raise UserError(f"{way}: no such way back through a rectifier (choices: {', '.join(WAYS)})")

@@ -1,4 +1,4 @@
-"""Where in an image the evidence for a class lies."""
+"""Saliency: where in an image the evidence for a class lies."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ BATCH = 32
 
 
 def input_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
-    """∂ score of the class / ∂ pixel, by the network's way back through its rectifiers: as ``images`` in shape.
+    """∂ score of the class / ∂ pixel, by the backward rule of the network's rectifiers; the shape of ``images``.
 
     K. Simonyan, A. Vedaldi, A. Zisserman, "Deep Inside Convolutional Networks", ICLR 2014 workshop, section 3, with the
-    gradient; with the guided way, Springenberg et al. 2015.
+    gradient; Springenberg et al. 2015 with the guided rule.
 
     Args:
         network: from :func:`repronet.visualization.rectifiers.probe_with`.
@@ -35,7 +35,7 @@ def input_gradient(network: nn.Module, images: Tensor, labels: Tensor) -> Tensor
 
 
 def gradcam(network: nn.Module, images: Tensor, labels: Tensor, layer: str | None = None) -> Tensor:
-    """Which places of the last maps speak for a class: (N, h, w), each from 0 to 1.
+    """Which places of the last maps are evidence for a class: (N, h, w), values from 0 to 1.
 
     L^c = max(Σ_k α_k A^k, 0) with α_k = the mean over places of ∂ score_c / ∂ A^k (R. R. Selvaraju et al., "Grad-CAM",
     ICCV 2017, equations 1 and 2), divided by its largest value.
@@ -43,11 +43,11 @@ def gradcam(network: nn.Module, images: Tensor, labels: Tensor, layer: str | Non
     Args:
         network: from :func:`repronet.visualization.layer_outputs.probe`.
         images: network inputs (N, C, H, W).
-        labels: (N,), the classes asked about.
-        layer: whose maps; None for the last before the places are pooled or flattened away.
+        labels: (N,), the classes to explain.
+        layer: the layer whose maps are used; None for the last maps before global pooling or flattening.
 
     Raises:
-        UserError: where no maps are left of the image.
+        UserError: if the layer or the network has no spatial maps.
     """
     found = []
     for part, its_labels in zip(images.split(BATCH), labels.split(BATCH), strict=True):
@@ -72,15 +72,15 @@ def occlusion(
     stride: int,
     advance: Callable[[int], None] = lambda views: None,
 ) -> tuple[Tensor, Tensor]:
-    """How likely the class is, and which is likeliest, with a grey square at each place: two (rows, columns).
+    """The class's probability and the likeliest class, with a grey square at each place: two of (rows, columns).
 
-    M. D. Zeiler, R. Fergus 2014, section 4.2 and figure 7 (d, e). The square has the image's mean colour. Its middle
-    goes from edge to edge, so at the edges a part of it lies outside.
+    M. D. Zeiler, R. Fergus 2014, section 4.2 and figure 7 (d, e). The square has the image's mean colour. Its centre
+    moves from edge to edge, so near the edges a part of it lies outside the image.
 
     Args:
         network: in evaluation mode.
         image: one network input (C, H, W).
-        side, stride: of the square and of its steps, in pixels.
+        side, stride: the square's side and its step, in pixels.
         advance: called with the number of places just covered.
     """
     height, width = image.shape[-2:]

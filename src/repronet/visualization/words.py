@@ -1,4 +1,4 @@
-"""What a vocabulary of visual words holds, where its words come in images, and how much they count."""
+"""Show the visual words of a vocabulary: their patches, where they occur in images, and their weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Protocol, TypeGuard
 import torch
 from torch import Tensor
 
-CLOSEST = 8  # patches that stand for a word
-SEARCHED, DRAWN = 300, 49  # images that are looked through for words, and words that are drawn
+CLOSEST = 8  # patches shown for each word
+SEARCHED, DRAWN = 300, 49  # images searched for words, and words drawn
 
 
 class HasWords(Protocol):
-    """A network of :mod:`repronet.classical.pipelines` with words, or with Gaussians in their place."""
+    """A network of :mod:`repronet.classical.pipelines` with visual words, or with Gaussians instead."""
 
     def affinity(self, images: Tensor) -> Tensor: ...
     def importance(self) -> Tensor: ...
@@ -25,9 +25,9 @@ class Words:
     """Words in the order of their weight in the SVM, the heaviest first.
 
     Attributes:
-        patches: (words, CLOSEST, C, S, S), bytes: the patches next to each.
-        spots: of each image, the words among these that come in it, each with the place of its patch.
-        cells: by level of the pyramid, the norm of the weights in each cell, (2^l, 2^l).
+        patches: (words, CLOSEST, C, S, S), uint8: the patches closest to each word.
+        spots: for each image, those of the words that occur in it, each as its rank and the place of its patch.
+        cells: for each level of the pyramid, the norm of the weights in each cell, (2^l, 2^l).
     """
 
     patches: Tensor
@@ -36,18 +36,18 @@ class Words:
 
 
 def has_words(network: object) -> TypeGuard[HasWords]:
-    """Whether :func:`words_of` has something to show."""
+    """Whether the network has words that :func:`words_of` can show."""
     return hasattr(network, "affinity")
 
 
 @torch.no_grad()
 def words_of(network: HasWords, inputs: Tensor, pixels: Tensor, most: int) -> Words:
-    """The heaviest words of a network, shown by the patches of some images.
+    """The words of a network with the largest weights, illustrated by patches of some images.
 
     Args:
-        inputs: (N, C, H, W), the images as the network takes them.
-        pixels: uint8 (N, C, H, W), the same as they are seen.
-        most: words.
+        inputs: (N, C, H, W), the images as network inputs.
+        pixels: uint8 (N, C, H, W), the same images for display.
+        most: the largest number of words.
     """
     weights = network.importance()  # (cells, K)
     chosen = weights.norm(dim=0).argsort(descending=True)[:most]
@@ -64,7 +64,7 @@ def words_of(network: HasWords, inputs: Tensor, pixels: Tensor, most: int) -> Wo
 
 
 def _cut(network: HasWords, pixels: Tensor, place: int, shape: torch.Size) -> Tensor:
-    """The patch at a place counted through all images; what is outside of the image repeats its border."""
+    """The patch at a place, numbered across all images; outside the image, the border is repeated."""
     _, height, width = shape
     image, row, column = place // (height * width), place // width % height, place % width
     size = pixels.shape[-1]
@@ -73,13 +73,13 @@ def _cut(network: HasWords, pixels: Tensor, place: int, shape: torch.Size) -> Te
 
 
 def _spot(network: HasWords, affinity: Tensor, answer: Tensor, word: int) -> tuple[slice, slice]:
-    """Of the places that have a word, (h, w) of (h, w, K), the patch that is next to it."""
+    """The patch closest to a word among the places whose ``answer`` (h, w) is that word; ``affinity`` is (h, w, K)."""
     place = torch.where(answer == word, affinity[..., word], -torch.inf).argmax().item()
     return network.patch(int(place) // answer.shape[1], int(place) % answer.shape[1])
 
 
 def _by_level(cells: Tensor) -> list[Tensor]:
-    """1 + 4 + 16 + … numbers as squares."""
+    """Split 1 + 4 + 16 + … numbers into one square per level."""
     found, begin, side = [], 0, 1
     while begin < len(cells):
         found.append(cells[begin : begin + side * side].reshape(side, side))

@@ -1,4 +1,4 @@
-"""Weights from elsewhere into a network, and a network's weights to elsewhere.
+"""Load weights from other sources into a network, and save a network's weights for other programs.
 
 ::
 
@@ -6,8 +6,8 @@
     weights.load(net, "IMAGENET1K_V1", adapt_head=True, adapt_input=True)
     weights.save(net, "pets.safetensors")
 
-Loading is all or nothing: every tensor of the source finds its place and every place its tensor, or one line says which
-do not and the network is as it was. No file is ever unpickled into anything but tensors and plain values.
+Loading is all or nothing: either every tensor of the source matches one of the network and vice versa, or an error of
+one line lists those that do not and the network is unchanged. Files are only unpickled into tensors and plain values.
 """
 
 from repronet.weights.export import OnPixels, export_onnx, export_program, save

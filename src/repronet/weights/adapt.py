@@ -1,4 +1,4 @@
-"""Where a state dict and a network differ, and the two differences that can be bridged: classes and input channels."""
+"""Differences between a state dict and a network; those in classes and input channels can be adapted."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from repronet.weights.files import listed, printable
 
 @dataclass(frozen=True)
 class Differences:
-    """What keeps a state dict from filling a network."""
+    """The differences that prevent a state dict from filling a network."""
 
     # keys of the network that the state dict lacks; counters of batch normalisation may be absent
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]  # keys of the state dict that the network lacks
-    stem: str | None  # the weight of the first convolution, if it differs in its input channels alone
-    # the weights and biases of output layers, auxiliary ones too, if they differ in their classes alone
+    stem: str | None  # the weight of the first convolution, if it differs only in its input channels
+    # the weights and biases of output layers, including auxiliary ones, if they differ only in their number of classes
     heads: tuple[str, ...]
-    unlike: tuple[str, ...]  # every other key of both whose tensors differ in shape or kind
-    shapes: Mapping[str, str]  # of stem, heads and unlike: theirs and the network's, in words
+    unlike: tuple[str, ...]  # every other common key whose tensors differ in shape or kind
+    shapes: Mapping[str, str]  # for stem, heads and unlike: both shapes, in words
 
     @property
     def beyond_the_ends(self) -> bool:
@@ -33,7 +33,7 @@ class Differences:
         return bool(self.beyond_the_ends or self.stem or self.heads)
 
     def __str__(self) -> str:
-        """All of it in one line, the names shortened after a few."""
+        """All differences in one line, with the first few names of each kind."""
         mis_shaped = [*([self.stem] if self.stem else []), *self.heads, *self.unlike]
         kinds = {
             "missing": self.missing,
@@ -64,15 +64,15 @@ def differences(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> Dif
 
 
 def first_convolution(ours: Mapping[str, Tensor]) -> str | None:
-    """The key of a network's first convolution, out of its own state dict, which is in the order of definition."""
+    """The key of a network's first convolution in its own state dict, which is in the order of definition."""
     return next((key for key, tensor in ours.items() if tensor.ndim == 4), None)
 
 
 def with_input_channels(weight: Tensor, channels: int) -> Tensor:
-    """The first convolution's weight (O, C, k, k) for images of other ``channels``: (O, ``channels``, k, k).
+    """Adapt the first convolution's weight (O, C, k, k) to another number of ``channels``: (O, ``channels``, k, k).
 
-    To one channel: w'[:, 0] = Σ_c w[:, c], which answers a grey image as w answers it repeated over all C planes.
-    To several: w'[:, c] = w[:, c mod C] · C / ``channels``, which keeps the size of the answer.
+    To one channel: w'[:, 0] = Σ_c w[:, c], whose output for a grey image is that of w for the image repeated over all C
+    channels. To several: w'[:, c] = w[:, c mod C] · C / ``channels``, which keeps the scale of the output.
     """
     given = weight.shape[1]
     if channels == 1:
@@ -82,17 +82,17 @@ def with_input_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def _differs_in_planes(their: Tensor, our: Tensor) -> bool:
-    """Whether two convolutions' weights differ in their input channels alone, of which there are some."""
+    """Whether two convolutions' weights differ only in their input channels, and theirs has at least one."""
     if their.ndim != 4 or _kind(their) != _kind(our) or their.shape[1] == 0:
         return False
     return (their.shape[0], their.shape[2:]) == (our.shape[0], our.shape[2:])
 
 
 def _are_heads(keys: list[str], theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> bool:
-    """Whether these keys are those of output layers that differ in their number of classes alone.
+    """Whether these keys belong to output layers that differ only in their number of classes.
 
-    No layer takes the outputs of an output layer: if one within the network had another width, so would the
-    normalisation or the layer behind it.
+    No layer follows an output layer: if an inner layer had another width, so would the normalisation or the layer after
+    it.
     """
     if len({(theirs[key].shape[:1], ours[key].shape[:1]) for key in keys}) != 1:
         return False

@@ -1,7 +1,7 @@
-"""What training programs write beside the tensors: settings, dates, figures.
+"""Stand-ins for the other objects that training programs save beside the tensors: settings, dates, figures.
 
-No network needs them, so none of them is built: while a file is read, a stand-in takes the place of each type, and
-nothing of a file is called or imported.
+No network needs these objects, so they are not built: while a file is read, a stand-in replaces each of their types,
+and nothing from the file is called or imported.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 
 
 class Unbuilt:
-    """Stands for a value of another type; accepts any arguments and keeps none."""
+    """A placeholder for a value of another type; accepts any arguments and keeps none."""
 
     def __new__(cls, *_: Any) -> Unbuilt:
         return super().__new__(cls)
@@ -32,12 +32,12 @@ class Unbuilt:
 
 
 def _mapping(factory: Any = None, content: Any = ()) -> dict[Any, Any]:
-    """A defaultdict as a dict, which may hold the weights."""
+    """Build a defaultdict as a dict, since it may hold the weights."""
     return dict(content)
 
 
 def _classes(*modules: ModuleType) -> list[str]:
-    """The names of the classes that ``modules`` define, as pickles have them."""
+    """The names of the classes defined in ``modules``, as pickles write them."""
     found = ((module.__name__, value) for module in modules for value in vars(module).values())
     own = [cls for name, cls in found if isinstance(cls, type) and cls.__module__.startswith(name)]
     return [f"{cls.__module__}.{cls.__qualname__}" for cls in own]
@@ -54,7 +54,7 @@ _NAMES = (
     *("omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "typing.Any", "typing.Union"),
 )
 
-# For torch.serialization.safe_globals: what takes the place of a type, and the type's name in a file.
+# For torch.serialization.safe_globals: the stand-in for a type, and the type's name in a file.
 STAND_INS: list[Callable | tuple[Callable, str]] = [
     (_mapping, "collections.defaultdict"),
     *((type(name.rpartition(".")[2], (Unbuilt,), {}), name) for name in dict.fromkeys(_NAMES)),

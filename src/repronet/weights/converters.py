@@ -1,4 +1,4 @@
-"""Other libraries' names of the same tensors, turned into ours, which are torchvision's."""
+"""Convert other libraries' names of tensors into ours, which are torchvision's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from torch import Tensor
 
-# Wrappers put their own name before every key: our LightningModule, DataParallel, torch.compile, other people's.
+# Prefixes that wrappers put before every key: our LightningModule, DataParallel, torch.compile, other people's.
 _PREFIXES = ("network.", "module.", "_orig_mod.", "model.", "net.")
 
 _STEM = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")  # ours: three convolutions in one sequence, then bn1
@@ -18,14 +18,14 @@ _OLD_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 def _legacy_senet(key: str) -> str:
     """timm's legacy_seresnet50, legacy_seresnext50_32x4d and legacy_senet154, after Cadene's port from Caffe.
 
-    The stem is a group of its own there: ``layer0.conv1`` is our ``conv1``.
+    There the stem is a separate module: ``layer0.conv1`` is our ``conv1``.
     """
     key = key.removeprefix("layer0.").replace(".se_module.", ".se.")
     return f"fc.{key.removeprefix('last_linear.')}" if key.startswith("last_linear.") else key
 
 
 def _deep_legacy_senet(key: str) -> str:
-    """timm's legacy_senet154: the stem's three convolutions, which we hold in one sequence."""
+    """timm's legacy_senet154: the stem's three convolutions, which are one sequence in ours."""
     for theirs, ours in _DEEP_STEM.items():
         if key.startswith(f"layer0.{theirs}."):
             return key.replace(f"layer0.{theirs}", ours, 1)
@@ -33,12 +33,12 @@ def _deep_legacy_senet(key: str) -> str:
 
 
 def _old_densenet(key: str) -> str:
-    """torchvision's published DenseNets, older than their code: ``denselayer1.norm.1`` is now ``denselayer1.norm1``."""
+    """torchvision's published DenseNets, older than its code: ``denselayer1.norm.1`` is now ``denselayer1.norm1``."""
     return _OLD_DENSE_LAYER.sub(r"\1\2", key)
 
 
 def _akamaster(key: str) -> str:
-    """github.com/akamaster/pytorch_resnet_cifar10: ``linear`` is the last layer, ``shortcut`` that of option B."""
+    """github.com/akamaster/pytorch_resnet_cifar10: ``linear`` is the last layer, ``shortcut`` the option B shortcut."""
     key = key.replace(".shortcut.", ".downsample.")
     return f"fc.{key.removeprefix('linear.')}" if key.startswith("linear.") else key
 
@@ -48,11 +48,11 @@ RENAMINGS: tuple[Callable[[str], str], ...] = (str, _legacy_senet, _deep_legacy_
 
 
 def convert(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """The tensors under the naming that leaves the fewest keys over against the ``wanted`` ones.
+    """The tensors under the naming whose keys differ least from the ``wanted`` ones.
 
-    No tensor is changed, only its key. One is dropped only where all that is wanted stands below one prefix and the
-    tensor does not: a criterion's beside ``model.``, the counter of an averaged network beside ``module.``. timm's
-    resnet50, seresnet50 and their kin already have our keys.
+    Only keys change, never a tensor. A tensor is dropped only if all wanted keys are below one prefix and its own is
+    not, such as a loss's tensor beside ``model.``, or the counter of an averaged network beside ``module.``. timm's
+    resnet50, seresnet50 and similar networks already have our keys.
     """
     bare = dict(tensors)
     while found := [p for p in _PREFIXES if _all_begin(bare, p) and not _all_begin(wanted, p)]:
@@ -60,7 +60,7 @@ def convert(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str,
     naming = _renamed(bare, wanted)
     places = [] if _fills(naming, wanted) else places_of(bare, wanted)
     chosen = [place for place in places if place in _PREFIXES] or places
-    if len(chosen) != 1:  # of several which one is meant cannot be known
+    if len(chosen) != 1:  # none, or several, of which any may be meant
         return naming
     return _renamed({key.removeprefix(chosen[0]): bare[key] for key in bare if key.startswith(chosen[0])}, wanted)
 
@@ -75,14 +75,14 @@ def places_of(keys: Collection[str], wanted: Collection[str]) -> list[str]:
 
 
 def is_counter(key: str) -> bool:
-    """Whether a key is a counter of batch normalisation's, which checkpoints older than torch 0.4.1 lack."""
+    """Whether a key is a batch normalisation counter, which checkpoints older than torch 0.4.1 lack."""
     return key.rpartition(".")[2] == "num_batches_tracked"
 
 
 def _renamed(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     namings = [{rename(key): tensor for key, tensor in tensors.items()} for rename in RENAMINGS]
     whole = [naming for naming in namings if len(naming) == len(tensors)]  # no two keys became one
-    return min(whole, key=lambda naming: len(naming.keys() ^ set(wanted)))  # the first of equals: as it is
+    return min(whole, key=lambda naming: len(naming.keys() ^ set(wanted)))  # in a tie the first, so unchanged keys
 
 
 def _fills(found: Collection[str], wanted: Collection[str]) -> bool:

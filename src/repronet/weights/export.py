@@ -1,4 +1,4 @@
-"""Writing networks for other programs: state dicts, torch.export's programs, ONNX. Files appear whole or not at all."""
+"""Export networks for other programs: state dicts, torch.export programs, ONNX. A file appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _ADAPTIVE_MAX_POOL = torch.ops.aten.adaptive_max_pool2d.default
 
 
 class OnPixels(nn.Module):
-    """A network behind its preprocessing, for programs that have pixels: uint8 (N, C, H, W), 0 to 255 → its outputs.
+    """A network preceded by its preprocessing, for programs that have pixels: uint8 (N, C, H, W), 0 to 255 → outputs.
 
     Args:
-        network: takes float images.
+        network: a network for float images.
         pixel_map: uint8 (N, C, H, W) → float32 of the same shape.
-        enlarged_to: height and width that images are enlarged to behind ``pixel_map``; None: they stay as they are.
+        enlarged_to: height and width that images are enlarged to after ``pixel_map``; None keeps their size.
     """
 
     def __init__(
@@ -57,18 +57,18 @@ class OnPixels(nn.Module):
 
 
 def save(network: nn.Module, path: str | Path, transform: str | None = None) -> None:
-    """Write the network's tensors under its own keys, which are torchvision's where torchvision has the network.
+    """Write the network's tensors under its own keys, which are torchvision's if torchvision has the network.
 
     Args:
         network: any module.
         path: ``.safetensors`` also records the network's name, classes, input channels and this library's version, and
-            :func:`repronet.weights.load` refuses it for another network; ``.pth`` holds the state dict alone, as
-            torchvision's files do.
-        transform: how images are brought to the network, from ``EvalTransform.to_json``; with it a ``.safetensors``
-            file is all that :func:`repronet.load` needs.
+            :func:`repronet.weights.load` refuses it for another network; ``.pth`` holds only the state dict, like
+            torchvision's files.
+        transform: the transform from an image to the network's input, from ``EvalTransform.to_json``; with it,
+            :func:`repronet.load` needs only the ``.safetensors`` file.
 
     Raises:
-        UserError: for another ending, or when nothing can be written there.
+        UserError: for another file extension, or if the file cannot be written.
     """
     path = Path(path)
     if path.suffix not in (".safetensors", ".pth"):
@@ -98,13 +98,13 @@ def export_program(network: nn.Module, path: str | Path, input_size: InputSize, 
     """Write the network in eval mode as a ``torch.export`` program (.pt2), for batches of any size.
 
     Args:
-        network: its layers may be ours or torch's; what is written is on torch's, with the same parameters. Behind
-            :class:`OnPixels` the program takes uint8 pixels.
-        input_size: (C, H, W) of the images, the one size that the program takes.
-        any_size: let height and width be any, where the network takes any.
+        network: a network with our layers or torch's; the program uses torch's, with the same parameters. Inside
+            :class:`OnPixels`, the program takes uint8 pixels.
+        input_size: (C, H, W) of the images, the only size that the program takes unless ``any_size``.
+        any_size: accept any height and width, if the network does.
 
     Raises:
-        UserError: for another ending, an input that the network cannot take, or when nothing can be written there.
+        UserError: for another file extension, an input that the network cannot take, or if the file cannot be written.
     """
     path = _ending_in(".pt2", path)
     program = _program(network, input_size, any_size)
@@ -123,13 +123,13 @@ def export_onnx(
     """Write the network in eval mode as ONNX, for batches of any size: ``images`` (batch, C, H, W) → ``logits``.
 
     Args:
-        network, input_size, any_size: as in :func:`export_program`; the axes are then called ``height`` and ``width``.
-            Behind :class:`OnPixels` the input is called ``pixels``.
-        metadata: what the file says beside the graph, in its ``metadata_props``.
-        outputs: names of what the network gives.
+        network, input_size, any_size: as in :func:`export_program`; with ``any_size`` the axes are named ``height`` and
+            ``width``. With :class:`OnPixels`, the input is named ``pixels``.
+        metadata: entries for the file's ``metadata_props``.
+        outputs: names of the network's outputs.
 
     Raises:
-        UserError: as in :func:`export_program`; when onnx or onnxscript is missing, or ONNX has no such layer.
+        UserError: as in :func:`export_program`; if onnx or onnxscript is missing, or ONNX has no such layer.
     """
     path = _ending_in(".onnx", path)
     missing = [name for name in _ONNX_NEEDS if find_spec(name) is None]
@@ -156,15 +156,15 @@ def export_onnx(
 
 
 def _program(network: nn.Module, input_size: InputSize, any_size: bool) -> ExportedProgram:
-    """Traced on torch's layers: its own operators are what other programs know, our gradients nobody asks for there."""
+    """Trace the network with torch's layers, whose operators other programs know; they do not need our gradients."""
     twin = convert(copy.deepcopy(network), to="torch").eval()
     like = next(twin.parameters(), torch.empty(0))
     dtype = torch.uint8 if isinstance(network, OnPixels) else like.dtype
-    images = torch.zeros(2, *input_size, dtype=dtype, device=like.device)  # one image would fix the batch at one
+    images = torch.zeros(2, *input_size, dtype=dtype, device=like.device)  # not 1, which would fix the batch
     name = type(network.network if isinstance(network, OnPixels) else network).__name__
     sides = "×".join(map(str, input_size[1:]))
     one_size = UserError(f"any_size=true: the layers of {name} take images of {sides} alone")
-    if any_size:  # what torch.export lets through unseen
+    if any_size:  # torch.export does not notice all layers that need one size, so try another
         try:
             with torch.no_grad():
                 twin(F.interpolate(images, scale_factor=2))
@@ -191,17 +191,17 @@ def _without_divisor(
     count_include_pad: bool = True,
     divisor_override: int | None = None,
 ) -> Tensor:
-    """Average pooling in terms that ONNX has: Σ/divisor = mean · area/divisor. torch's exporter ignores the divisor."""
+    """Average pooling in operators of ONNX: Σ/divisor = mean · area/divisor. torch's exporter ignores the divisor."""
     if divisor_override is None:
         return NotImplemented
-    if ceil_mode:  # windows that reach over the edge have a smaller area
+    if ceil_mode:  # windows that extend beyond the edge have a smaller area
         raise UserError("ONNX has no average pooling with divisor_override and ceil_mode; set one of them only")
     mean = _AVG_POOL(images, kernel_size, stride, padding)  # the padding counts in the mean, as it does in the sum
     return mean * (math.prod(kernel_size) / divisor_override)
 
 
 def _in_windows_of_one_size(images: Tensor, output_size: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Adaptive max pooling in terms that ONNX has: the windows side by side, filled up to one size, and pooled."""
+    """Adaptive max pooling in operators of ONNX: the windows side by side, padded to one size, then max pooling."""
     if all(length % windows == 0 for length, windows in zip(images.shape[-2:], output_size, strict=True)):
         return NotImplemented
     (rows, kh), (columns, kw) = (
@@ -215,7 +215,7 @@ def _in_windows_of_one_size(images: Tensor, output_size: Sequence[int]) -> tuple
 
 
 def _first_cause(error: BaseException) -> str:
-    """The first line of the error behind all others, which names the operator, where torch's first names its steps."""
+    """The first line of the innermost error, which names the operator; the outermost lists the exporter's steps."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).strip().partition("\n")[0]
@@ -230,14 +230,14 @@ def _ending_in(suffix: str, path: str | Path) -> Path:
 
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
-    """A name beside ``path`` to write to, which becomes ``path`` once all is written."""
+    """A temporary path beside ``path`` to write to, which is renamed to ``path`` once everything is written."""
     if not path.parent.is_dir():
         raise UserError(f"{path}: cannot be written, there is no folder {path.parent}")
-    draft = path.with_name(f".{secrets.token_hex(3)}.{path.name}")  # ends as path does: writers go by that
+    draft = path.with_name(f".{secrets.token_hex(3)}.{path.name}")  # same extension: writers depend on it
     try:
         yield draft
         draft.replace(path)
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch's and safetensors' own words for a full disk
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's and safetensors' own errors for a full disk
         raise UserError(f"{path}: cannot be written ({str(error).splitlines()[0]})") from error
     finally:
         draft.unlink(missing_ok=True)

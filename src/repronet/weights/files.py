@@ -1,4 +1,4 @@
-"""Reading state dicts out of files without running anything that stands in them."""
+"""Read state dicts from files without running any code from them."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from repronet.errors import UserError
 from repronet.runs import BEST, require_run
 from repronet.weights.beside import STAND_INS
 
-# Where training programs put the state dict: ours, Lightning's, timm's and akamaster's; torchvision's references; the
-# tutorials'. The first of these that is there; a moving mean only where it stands alone.
+# Keys under which training programs store the state dict: ours, Lightning, timm, akamaster; torchvision's references;
+# tutorials. The first one present is used; a moving average only if there is no other.
 _WRAPPERS = ("state_dict", "model", "net", "network", "model_state_dict", "model_state", "state")
 _MEANS = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
-_DEPTH = 3  # of wrappers in wrappers
+_DEPTH = 3  # greatest depth of nested wrappers
 
-_LISTED = 3  # names of each kind that a line has room for
-_SHOWN = 80  # characters of a name out of a file; a damaged or hostile one may be of any length
+_LISTED = 3  # number of names of each kind listed in a line
+_SHOWN = 80  # characters shown of a name from a file; in a damaged or hostile file it may have any length
 
 
 @dataclass(frozen=True)
 class Source:
-    """Named tensors, and what is known of where they come from."""
+    """Named tensors, with what is known about their origin."""
 
-    origin: str  # what an error calls them: a path, or torchvision's name
-    tensors: dict[str, Tensor]  # under the keys of whoever wrote them
-    network: str | None = None  # the name of the network that they say they belong to, or None where they do not say
+    origin: str  # the name of the source in error messages: a path, or torchvision's name
+    tensors: dict[str, Tensor]  # under the keys of the program that wrote them
+    network: str | None = None  # the name of the network that the source says it belongs to; None if it does not say
 
 
 def read(path: Path) -> Source:
-    """The tensors in a ``.safetensors`` file, or in anything that :func:`torch.save` wrote: .pth, .pt, .th, .ckpt.
+    """Read the tensors in a ``.safetensors`` file, or in a file of :func:`torch.save`: .pth, .pt, .th, .ckpt.
 
-    Of a run folder its best checkpoint.
+    From a run folder, the best checkpoint is read.
 
     Raises:
-        UserError: when the file is absent, damaged, or holds more than tensors and plain values.
+        UserError: if the file is absent, damaged, or holds more than tensors and plain values.
     """
     if path.is_dir():
         path = require_run(path, BEST, "weights")
@@ -59,7 +59,7 @@ def read(path: Path) -> Source:
 
 
 def _unwrapped(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
-    """The state dict in a checkpoint: under a customary name, or else the one mapping of tensors that it holds."""
+    """The state dict in a checkpoint: under a common key, or else the only mapping of tensors that it holds."""
     for _ in range(_DEPTH):
         inner = {key: value for key, value in content.items() if isinstance(value, Mapping)}
         plain = [key for key, value in inner.items() if value and all(isinstance(v, Tensor) for v in value.values())]
@@ -73,10 +73,10 @@ def _unwrapped(content: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
 
 
 def from_mapping(tensors: Mapping[Any, Any], origin: str, network: str | None = None) -> Source:
-    """A state dict that is in memory already.
+    """A source from a state dict in memory.
 
     Raises:
-        UserError: when a key is no text, or a value no dense tensor of finite numbers.
+        UserError: if a key is not a string, or a value is not a dense tensor of finite numbers.
     """
     found = {}
     for key, value in tensors.items():
@@ -95,7 +95,7 @@ def from_mapping(tensors: Mapping[Any, Any], origin: str, network: str | None = 
 
 
 def _wide(tensor: Tensor, key: str, origin: str) -> Tensor:
-    """Floats of eight bits as float32, which holds them exactly; torch computes nothing with them."""
+    """Convert 8-bit floats, with which torch cannot compute, to float32, which represents them exactly."""
     if not tensor.is_floating_point() or tensor.element_size() > 1:
         return tensor
     try:
@@ -106,22 +106,22 @@ def _wide(tensor: Tensor, key: str, origin: str) -> Tensor:
 
 
 def printable(name: object) -> str:
-    """A name out of a file, fit to stand in one line."""
+    """A name from a file, made printable in one line."""
     text = name if isinstance(name, str) and name.isprintable() else repr(name)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def listed(names: Sequence[object]) -> str:
-    """Names out of a file in one line, the first of them where they are many."""
+    """Names from a file in one line; only the first if there are many."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(map(printable, names[:_LISTED])) + more
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """What a ``.safetensors`` file says beside its tensors.
+    """The metadata of a ``.safetensors`` file.
 
     Raises:
-        UserError: when it is damaged, or another kind of file.
+        UserError: if it is damaged, or another kind of file.
     """
     return _read_safetensors(path, with_tensors=False)[1]
 
@@ -135,12 +135,12 @@ def _read_safetensors(path: Path, with_tensors: bool = True) -> tuple[dict[str, 
         raise UserError(f"{path}: damaged or no safetensors file ({type(error).__name__} while reading it)") from error
 
 
-_AVERAGED = "averaged."  # of version 0.1; since then averaged weights stand in place of the others
-_OTHERS = (_AVERAGED, "keeping.", "distillation.")  # what a run of ours has beside its network
+_AVERAGED = "averaged."  # used by version 0.1; since then averaged weights replace the others
+_OTHERS = (_AVERAGED, "keeping.", "distillation.")  # prefixes of tensors that a run of ours has beside its network
 
 
 def _evaluated(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The averaged weights of a run of ours that has them, as its figures are theirs; else the network's own."""
+    """The averaged weights if a run of ours has them, since its figures are from those; else the network's own."""
     mean = f"{_AVERAGED}module."
     if any(isinstance(key, str) and key.startswith(mean) for key in tensors) and tensors[f"{_AVERAGED}n_averaged"] > 0:
         return {key.removeprefix(mean): tensor for key, tensor in tensors.items() if str(key).startswith(mean)}
@@ -148,29 +148,29 @@ def _evaluated(tensors: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def plain_content(path: Path) -> Any:
-    """What :func:`torch.save` wrote: tensors and plain values, with stand-ins for what else no network needs.
+    """Read a file of :func:`torch.save`: tensors and plain values, with stand-ins for objects that no network needs.
 
     Raises:
-        UserError: when the file is damaged or holds anything else, which is then not loaded.
+        UserError: if the file is damaged or holds anything else, which is then not loaded.
     """
     try:
-        if zipfile.is_zipfile(path):  # an old torch wrote none, and no checksums; torch itself checks none
+        if zipfile.is_zipfile(path):  # files of an old torch are no zip and have no checksums; torch checks none
             with zipfile.ZipFile(path) as archive:
                 damaged = archive.testzip()
             if damaged is not None:
                 name = printable(damaged)
                 raise UserError(f"{path}: damaged, {name} in it is not what was written; fetch it again")
         with warnings.catch_warnings(), torch.serialization.safe_globals(STAND_INS):
-            warnings.simplefilter("ignore")  # about pickle's protocol; what is not plain is refused below
+            warnings.simplefilter("ignore")  # warnings about pickle's protocol; anything not plain is refused below
             return torch.load(path, weights_only=True, map_location="cpu")
     except UserError:
         raise
-    except Exception as error:  # on garbage the unpickler fails in any way: IndexError, struct.error, AssertionError
+    except Exception as error:  # on garbage the unpickler raises anything: IndexError, struct.error, AssertionError
         raise UserError(f"{path}: refused, {_reason(error, path)}") from error
 
 
 def _reason(error: Exception, path: Path) -> str:
-    """Why torch would not read a file, and what its owner can do."""
+    """The reason why torch refused a file, and what its owner can do."""
     if "TorchScript" in str(error):
         way = f"torch.save(torch.jit.load({path.name!r}).state_dict(), 'weights.pth')"
         return f"it is a TorchScript program; save only its weights: {way}"
@@ -184,11 +184,11 @@ def _reason(error: Exception, path: Path) -> str:
     )
 
 
-_OLD_NAME = ("hyper_parameters", "config", "model", "name")  # where version 0.1 kept it
+_OLD_NAME = ("hyper_parameters", "config", "model", "name")  # its path in checkpoints of version 0.1
 
 
 def _network_of_the_run(content: Mapping[str, Any]) -> str | None:
-    """The network's name in the config that every checkpoint of ours carries."""
+    """The network's name from the config in every checkpoint of ours; None for other files."""
     for path in (("repronet", "config", "model", "name"), ("hyper_parameters", "network", "name"), _OLD_NAME):
         found: Any = content
         for key in path:

@@ -1,7 +1,7 @@
-"""Which of our networks a module is, and which ones a state dict would fill.
+"""Find which of our networks a module is, and which ones a state dict would fill.
 
-Two of our networks may have the same keys and shapes: resnet50 and resnet50_v1_5 differ in where a stride stands. So
-:mod:`repronet.models` writes each network's name into it, and files carry it on.
+Two of our networks may have the same keys and shapes: resnet50 and resnet50_v1_5 differ in the place of a stride. So
+:mod:`repronet.models` stores each network's name in it, and files keep the name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from repronet.weights.converters import convert
 
 
 def counts(network: nn.Module) -> tuple[int | None, int | None]:
-    """Classes and input channels, by its last matrix of weights and its first convolution; None for unknown."""
+    """The number of classes and of input channels, from the last weight matrix and the first convolution, or None."""
     tensors = network.state_dict()
     matrices = [tensor for tensor in tensors.values() if tensor.ndim >= 2]
     stem = first_convolution(tensors)
@@ -24,15 +24,15 @@ def counts(network: nn.Module) -> tuple[int | None, int | None]:
 
 
 def name_of(network: nn.Module) -> str | None:
-    """The name under which :mod:`repronet.models` built this network; None when it built none such."""
+    """The name under which :mod:`repronet.models` built this network; None if it was not built there."""
     name = getattr(network, "architecture", None)
     return name if isinstance(name, str) and models.is_known(name) else None
 
 
 def fitting(tensors: Mapping[str, Tensor]) -> list[str]:
-    """The networks that a state dict would fill, but for class count and input channels.
+    """The networks that a state dict would fill, apart from the number of classes and of input channels.
 
-    Every network is built on the meta device for this, some hundredths of a second each: only worth it for an error.
+    This builds every network on the meta device, some hundredths of a second each, so use it only for errors.
     """
     ours = (name for name, family in models.MODELS.items() if isinstance(family, str))
     states = {name: models.without_memory(name).state_dict() for name in ours}

@@ -1,4 +1,4 @@
-"""Putting the weights of a file, of torchvision or of a state dict into a network."""
+"""Load weights from a file, from torchvision or from a state dict into a network."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from repronet.weights.files import Source
 
 @dataclass(frozen=True)
 class Loaded:
-    """What came from where."""
+    """The result of :func:`load`."""
 
     origin: str  # the path, torchvision's name, or "the given state dict"
-    network: str | None  # the network that the source said it belongs to, or None where it said nothing
-    fresh: tuple[str, ...] = ()  # keys of the heads that were left as they were, because the classes differ
-    reshaped: str | None = None  # the first convolution's key where its input channels were adapted, else None
-    # keys of the source that stand beside the network: a criterion's, a metric's, a counter
+    network: str | None  # the network that the source says it belongs to; None if it does not say
+    fresh: tuple[str, ...] = ()  # keys of the heads that were left unchanged, because the classes differ
+    reshaped: str | None = None  # the first convolution's key if its input channels were adapted, else None
+    # unused keys of the source, which do not belong to the network: a loss's, a metric's, a counter
     aside: tuple[str, ...] = ()
 
 
@@ -36,25 +36,25 @@ def load(
     adapt_head: bool = False,
     adapt_input: bool = False,
 ) -> Loaded:
-    """Fill ``network`` with the weights of ``source``, all of them or none.
+    """Load the weights of ``source`` into ``network``, all of them or none.
 
     Args:
         network: any module; its parameters keep their device and dtype. One on the meta device gets memory on the CPU.
         source: the path of a file of :func:`repronet.weights.save` or of ``torch.save``; a run folder, for its best
-            checkpoint; ``"repronet/NAME"`` of ``repronet list weights``; torchvision's name of published weights, such
-            as ``"IMAGENET1K_V1"``; or a state dict. Keys may
-            be torchvision's, timm's of its SENets, old or new, or akamaster's CIFAR ResNets', below any prefix; for a
-            network of timm's or torchvision's, its library's.
-        adapt_head: leave output layers as they were drawn, auxiliary ones too, where the classes are others.
-        adapt_input: make the first convolution fit other input channels, as
-            :func:`repronet.weights.adapt.with_input_channels` says.
+            checkpoint; ``"repronet/NAME"`` from ``repronet list weights``; torchvision's name of published weights,
+            such as ``"IMAGENET1K_V1"``; or a state dict. Keys may be those of torchvision, of timm's SENets (old or
+            new) or of akamaster's CIFAR ResNets, below any prefix; for a network from timm or torchvision, that
+            library's.
+        adapt_head: leave output layers, including auxiliary ones, unchanged if the number of classes differs.
+        adapt_input: adapt the first convolution to other input channels by
+            :func:`repronet.weights.adapt.with_input_channels`.
 
-    A state dict without a name fills every network of its keys and shapes: nothing in it distinguishes resnet50 from
-    resnet50_v1_5. Published files, those of :func:`save` as .safetensors and those of our runs name their network.
+    A state dict without a name fills every network with its keys and shapes: nothing in it distinguishes resnet50 from
+    resnet50_v1_5. Published files, .safetensors files of :func:`save` and checkpoints of our runs name their network.
 
     Raises:
-        UserError: when the source cannot be read, says that it belongs to another network, or does not fit key by key;
-            the network is then as it was.
+        UserError: if the source cannot be read, says that it belongs to another network, or does not fit key by key;
+            the network is then unchanged.
     """
     found, tensors, unlike = _matched(network, source)
     ours = network.state_dict()
@@ -71,11 +71,11 @@ def load(
 
 
 def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """The shapes of a source's tensors under the network's keys; for what :func:`load` takes.
+    """The shapes of a source's tensors under the network's keys, for the same sources as :func:`load`.
 
     Raises:
-        UserError: when the source cannot be read, belongs to another network, or differs in more than its classes and
-            input channels.
+        UserError: if the source cannot be read, belongs to another network, or differs in more than its number of
+            classes and of input channels.
     """
     return {key: tuple(tensor.shape) for key, tensor in _matched(network, source)[1].items()}
 
@@ -83,7 +83,7 @@ def shapes(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> dic
 def _matched(
     network: nn.Module, source: str | Path | Mapping[str, Tensor]
 ) -> tuple[Source, dict[str, Tensor], Differences]:
-    """The source, its tensors under the network's keys, and where the two differ: in their ends at most."""
+    """The source, its tensors under the network's keys, and their differences, at most in the first and last layers."""
     found, ours = _find(network, source), network.state_dict()
     tensors = convert(found.tensors, ours.keys())
     unlike = differences(tensors, ours)
@@ -97,7 +97,7 @@ def _matched(
 
 
 def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Source:
-    """The tensors of the source, unless it says that it belongs to another network."""
+    """Read the source; raises UserError if it says that it belongs to another network."""
     if isinstance(source, Mapping):
         return files.from_mapping(source, "the given state dict")
     if not isinstance(source, (str, Path)):
@@ -117,7 +117,7 @@ def _find(network: nn.Module, source: str | Path | Mapping[str, Tensor]) -> Sour
 
 
 def _put(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Copy ``tensors``, one for every key of the network, into it; where it has no memory yet, give it some first."""
+    """Copy ``tensors``, one per key of the network, into it; a network without memory (meta device) first gets some."""
     if any(tensor.is_meta for tensor in (*network.parameters(), *network.buffers())):
         counters = [key for key, tensor in tensors.items() if tensor.is_meta and tensor.ndim == 0]
         tensors = {**tensors, **{key: torch.zeros((), dtype=tensors[key].dtype) for key in counters}}
@@ -129,6 +129,6 @@ def _put(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None
                 f"{origin}: nothing in it fills {key}, and the network is on the meta device; build it on the CPU"
             )
         network.to_empty(device="cpu")
-    state = network.state_dict()  # with its layers' versions, without which torchvision's MnasNet takes none
+    state = network.state_dict()  # has the layers' versions, without which torchvision's MnasNet rejects it
     state.update(tensors)
     network.load_state_dict(state)

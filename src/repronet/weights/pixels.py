@@ -1,4 +1,4 @@
-"""Which pixels a source's weights were trained on, where the source says so."""
+"""The pixel normalisation that a source's weights were trained with, if the source says so."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from repronet.runs import BEST
 from repronet.weights.files import metadata, plain_content
 from repronet.weights.published import builder_of, entries_for, is_a_name, network_of
 
-TIMM = "timm/"  # before a name of timm's
+TIMM = "timm/"  # the prefix of timm's names
 PATIENCE = 6  # seconds that a host has to answer
 
-# torchvision's builders of these turn the pixels of the others into their own, which a state dict cannot.
+# For these, torchvision's builders convert pixels normalised as for the other networks; a state dict cannot.
 _HALVES = PixelStatistics((0.5,) * 3, (0.5,) * 3)
 _OF_HALVES = ("googlenet", "inception_v3")
 
 
 def pixels_of(source: str, network: str) -> PixelStatistics | None:
-    """Mean and deviation that the weights want subtracted and divided by; None where nothing says so.
+    """The mean and standard deviation with which the weights expect pixels to be normalised; None if unknown.
 
-    Of a file for a network of timm's or torchvision's that does not say it, what the library's own weights want.
+    For a file that does not say it, for a network from timm or torchvision: those of the library's own weights.
 
     Args:
-        source: as :func:`repronet.weights.load` takes it, or a run folder.
-        network: the name of the network that they are for.
+        source: a source for :func:`repronet.weights.load`, or a run folder.
+        network: the name of the network that the weights are for.
     """
     path = Path(source).expanduser()
     if source.startswith(TIMM) and not path.exists():
@@ -56,31 +56,31 @@ def pixels_of(source: str, network: str) -> PixelStatistics | None:
 
 @cache
 def of_timm(name: str) -> Any:
-    """timm's network of that name with its published weights, ``resnet50.a1_in1k`` for instance.
+    """timm's network of that name with its published weights, such as ``resnet50.a1_in1k``.
 
     Raises:
-        UserError: when timm is not installed, or the weights cannot be downloaded.
+        UserError: if timm is not installed, has no such network, or the weights cannot be downloaded.
     """
     if find_spec("timm") is None:
         raise UserError(f"weights={TIMM}{name}: needs timm: pip install timm")
-    import timm  # a second, for those who ask for it alone
+    import timm  # takes a second, so only when needed
 
     if not timm.is_model(name):
         raise UserError(f"weights={TIMM}{name}: timm has no network of that name")
-    from huggingface_hub import constants  # which timm downloads from
+    from huggingface_hub import constants  # timm downloads from the hub
 
     # Without a network the hub's client retries for minutes, even for files that are here already.
     offline = constants.HF_HUB_OFFLINE or not _answers(constants.ENDPOINT)
     try:
         with patch.object(constants, "HF_HUB_OFFLINE", offline):
             return timm.create_model(name, pretrained=True)
-    except Exception as error:  # of the hub, one of many kinds
+    except Exception as error:  # the hub raises many kinds
         reason = f"{constants.ENDPOINT} does not answer" if offline else " ".join(str(error).split())[:200]
         raise UserError(f"weights={TIMM}{name}: cannot be downloaded ({reason})") from error
 
 
 def _answers(url: str) -> bool:
-    """Whether a host answers within seconds, be it with a refusal."""
+    """Whether a host answers within ``PATIENCE`` seconds, even with a refusal."""
     found: list[bool] = []
 
     def ask() -> None:
@@ -89,17 +89,17 @@ def _answers(url: str) -> bool:
                 found.append(True)
         except (HTTPError, HTTPException):
             found.append(True)
-        except (OSError, ValueError) as error:  # URLError for one; the hub's own client may know other certificates
+        except (OSError, ValueError) as error:  # such as URLError; the hub's own client may know other certificates
             found.append(isinstance(getattr(error, "reason", None), SSLError))
 
-    asking = Thread(target=ask, daemon=True)  # to look a name up may take longer than any timeout of a connection
+    asking = Thread(target=ask, daemon=True)  # a name lookup may take longer than the connection's timeout
     asking.start()
     asking.join(PATIENCE)
     return found == [True]
 
 
 def _of_library(network: str) -> PixelStatistics | None:
-    """Those of the weights that its library publishes first; None for a network of our own."""
+    """The statistics of the default weights of the network's library; None for a network of our own."""
     if not is_foreign(network):
         return None
     if not network.startswith(TIMM):
@@ -120,7 +120,7 @@ def _of_torchvision(network: str, name: str = "DEFAULT") -> PixelStatistics | No
 
 
 def _of_run(folder: Path) -> PixelStatistics | None:
-    """Out of its best checkpoint."""
+    """The statistics in the best checkpoint of a run; None if they cannot be read."""
     try:
         return _stated(EvalTransform.of(plain_content(folder / BEST)["ImageDataModule"]["lens"]))
     except (UserError, KeyError):
@@ -128,8 +128,8 @@ def _of_run(folder: Path) -> PixelStatistics | None:
 
 
 def _stated(transform: EvalTransform) -> PixelStatistics | None:
-    """Those of a run's transform; None where it does more than to shift and to scale each channel."""
-    if isinstance(transform.pixel_map, PerPixelMean):  # of other images only the mean of each channel is known
+    """The statistics of a run's transform; None if it does more than shift and scale each channel."""
+    if isinstance(transform.pixel_map, PerPixelMean):  # for other images, only the mean of each channel is used
         means = transform.pixel_map.mean.mean(dim=(1, 2)).tolist()  # (C, H, W) → (C,)
         return PixelStatistics(tuple(means), (1.0,) * len(means))
     if not isinstance(transform.pixel_map, PixelMap):

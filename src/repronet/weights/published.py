@@ -1,7 +1,7 @@
-"""The weights that torchvision publishes, by its names for them, such as IMAGENET1K_V1.
+"""The weights that torchvision publishes, by torchvision's names, such as IMAGENET1K_V1.
 
-torchvision's GoogLeNet and Inception-v3 were trained on pixels normalised with mean 0.5 and deviation 0.5 in each
-channel; its builders make such pixels out of those of the other networks (``transform_input``), a state dict cannot.
+torchvision's GoogLeNet and Inception-v3 were trained on pixels normalised with mean 0.5 and standard deviation 0.5 in
+each channel; its builders convert the other networks' pixels to these (``transform_input``), which a state dict cannot.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from repronet.weights.files import Source, from_mapping
 if TYPE_CHECKING:
     from torchvision.models import WeightsEnum
 
-# Our network: torchvision's builder of the same. Where one name means two networks, ours is the paper's.
+# Our network: torchvision's builder of the same network. If one name means two networks, ours is the paper's.
 BUILDERS: dict[str, str] = {
     "alexnet_owt": "alexnet",
     "googlenet_bn": "googlenet",
@@ -37,12 +37,12 @@ BUILDERS: dict[str, str] = {
     **{f"densenet{depth}": f"densenet{depth}" for depth in (121, 161, 169, 201)},
 }
 
-# torchvision's name that is another network here: our name of torchvision's.
+# torchvision's name, if it means another network here: our name of torchvision's network.
 OTHERWISE_NAMED: dict[str, str] = {builder: name for name, builder in BUILDERS.items() if builder not in BUILDERS}
 
-_OWN = "torchvision/"  # before the name of a network that is torchvision's itself
+_OWN = "torchvision/"  # the prefix of torchvision's own networks
 
-ATTEMPTS = 3  # of a download that is cut off
+ATTEMPTS = 3  # number of tries of a download that is cut off
 
 _HASH = re.compile(r"-([0-9a-f]{8,64})\.\w+$")  # torch.hub puts the first digits of the file's SHA-256 into its name
 
@@ -53,21 +53,21 @@ def is_a_name(source: str) -> bool:
 
 
 def builder_of(network: str) -> str | None:
-    """torchvision's builder of a network of ours, or of its own; None where it has no such network."""
+    """The name of torchvision's builder of a network, ours or its own; None if it has no such network."""
     return network.removeprefix(_OWN) if network.startswith(_OWN) else BUILDERS.get(network)
 
 
 def are_alike(network: str, other: str) -> bool:
-    """Whether weights of ``network`` may be weights of ``other``: of the same, or of torchvision's same one.
+    """Whether weights of ``network`` may be loaded into ``other``: the same network, or one with the same builder.
 
-    Of torchvision's for a network of timm's keys and shapes decide.
+    torchvision's weights may also be loaded into a network from timm; the keys and shapes then decide.
     """
     builder = builder_of(network)
     return network == other or (builder is not None and (other.startswith("timm/") or builder == builder_of(other)))
 
 
 def entries_for(network: str) -> Mapping[str, WeightsEnum]:
-    """torchvision's weights for a network by their names; none where it has no such network."""
+    """torchvision's weights for a network, by name; empty if it has no such network."""
     from torchvision.models import get_model_weights
 
     builder = builder_of(network)
@@ -75,18 +75,18 @@ def entries_for(network: str) -> Mapping[str, WeightsEnum]:
 
 
 def names_for(network: str) -> list[str]:
-    """torchvision's names of weights for ``network``; none where it has no such network."""
+    """torchvision's names of weights for ``network``; empty if it has no such network."""
     return [entry for entry in entries_for(network) if entry != "DEFAULT"]
 
 
 def fetch(name: str, network: str | None) -> Source:
-    """torchvision's weights ``name`` for our ``network``, out of torch.hub's folder or downloaded into it.
+    """torchvision's weights ``name`` for ``network``, from torch.hub's folder or downloaded into it.
 
-    The SHA-256 of the file is held against its name at every call, not at the download alone.
+    The SHA-256 of the file is compared with its name at every call, not only at the download.
 
     Raises:
-        UserError: when torchvision has none of that name for the network, they cannot be downloaded, or the file is
-            damaged; a damaged one in torch.hub's folder is removed.
+        UserError: if torchvision has no such weights for the network, they cannot be downloaded, or the file is
+            damaged; a damaged file in torch.hub's folder is removed.
     """
     url = entry(name, network).url
     file = Path(hub.get_dir()) / "checkpoints" / Path(urlparse(url).path).name
@@ -100,7 +100,7 @@ def fetch(name: str, network: str | None) -> Source:
 
 
 def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> Mapping[str, Tensor]:
-    """The state dict at ``url``, asked for again where it came cut off or damaged."""
+    """The state dict at ``url``; the download is repeated if it was cut off or damaged."""
     try:
         return hub.load_state_dict_from_url(
             url, map_location="cpu", progress=sys.stderr.isatty(), check_hash=True, weights_only=True
@@ -108,7 +108,7 @@ def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> 
     except pickle.UnpicklingError as error:
         file.unlink(missing_ok=True)
         raise UserError(f"{origin}: {url} is refused, it holds more than tensors and plain values") from error
-    except (OSError, RuntimeError, HTTPException) as error:  # no way there (URLError is an OSError), or cut off
+    except (OSError, RuntimeError, HTTPException) as error:  # no connection (URLError is an OSError), or cut off
         if attempts > 1 and not isinstance(error, FileNotFoundError):
             return _downloaded(url, file, origin, attempts - 1)
         reason = str(getattr(error, "reason", "") or error).splitlines()[0]
@@ -116,12 +116,12 @@ def _downloaded(url: str, file: Path, origin: str, attempts: int = ATTEMPTS) -> 
 
 
 def network_of(file: Path) -> str | None:
-    """The network whose weights torchvision publishes under this file name, by our name for it if it has one.
+    """The network whose weights torchvision publishes under this file name, by our name if there is one.
 
     None for any other file.
 
     Raises:
-        UserError: when the file has such a name and another content.
+        UserError: if the file has such a name but other content.
     """
     if _HASH.search(file.name) is None:
         return None
@@ -158,6 +158,6 @@ def entry(name: str, network: str | None) -> WeightsEnum:
 def _hash_holds(file: Path) -> bool:
     found = _HASH.search(file.name)
     if found is None:
-        return True  # torchvision's names all have one
+        return True  # all of torchvision's file names have a hash
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest().startswith(found[1])

@@ -1,6 +1,6 @@
-"""Weights that this suite trained, each beside the record of its run: ``repronet/lenet5-mnist`` and the like.
+"""Weights trained with this suite, such as ``repronet/lenet5-mnist``, each with the record of its run.
 
-``NAME.safetensors`` holds network, preprocessing and weights, ``NAME.json`` the record: config, seed, commit, every
+``NAME.safetensors`` holds the network, preprocessing and weights, ``NAME.json`` the record: config, seed, commit, every
 epoch and the SHA-256 of the weights. `repronet reproduce publish` writes both. Needs no torch.
 """
 
@@ -16,25 +16,25 @@ from repronet.reproduction import record as records
 
 PREFIX = "repronet/"
 FOLDER = Path(__file__).parent
-MOST = 1_500_000  # bytes of one file of weights
+MOST = 1_500_000  # the greatest size of a weights file in bytes
 
 
 def is_named(source: object) -> bool:
-    """Whether ``source`` is a name of the zoo, and no folder or file of the user's."""
+    """Whether ``source`` is a name in the zoo and not an existing folder or file."""
     return isinstance(source, str) and source.startswith(PREFIX) and not Path(source).exists()
 
 
 def names() -> list[str]:
-    """All of them, with their prefix."""
+    """All names in the zoo, with their prefix."""
     return [f"{PREFIX}{path.stem}" for path in sorted(FOLDER.glob("*.safetensors"))]
 
 
 @cache
 def path_of(name: str) -> Path:
-    """The file of weights, which is what its record says.
+    """The path of the weights file, after its hash was compared with its record.
 
     Raises:
-        UserError: when there is none of that name, or it is damaged.
+        UserError: if there are no weights of that name, or the file is damaged.
     """
     if name not in names():
         there = f" (choices: {', '.join(names())})" if names() else ""
@@ -46,22 +46,22 @@ def path_of(name: str) -> Path:
 
 
 def record_of(name: str) -> records.Record:
-    """The record of the run that gave the weights.
+    """The record of the run that trained the weights.
 
     Raises:
-        UserError: when it is not what its run wrote.
+        UserError: if the record is damaged or was changed.
     """
     return records.read(FOLDER / f"{name.removeprefix(PREFIX)}.json")
 
 
 def config_of(name: str) -> dict[str, Any]:
-    """The config of that run, without the places of its machine."""
+    """The config of that run, without the paths of its machine."""
     record = record_of(name)
     return {**record["config"], "seed": record["seed"]}
 
 
 def command(record: records.Record) -> str:
-    """The line that trains them again."""
+    """The command that trains the weights again."""
     budget = "" if record["budget"] == "paper" else f" budget={record['budget']}"
     seeds = "" if record["seed"] == 0 else f" seeds=[{record['seed']}]"
     threads, algorithm = record["hardware"]["torch_threads"], record["config"].get("algorithm", "auto")
@@ -70,6 +70,6 @@ def command(record: records.Record) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Of a file's bytes."""
+    """The SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

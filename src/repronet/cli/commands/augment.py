@@ -24,7 +24,7 @@ from repronet.data.streaming import Frame
 from repronet.errors import UserError
 from repronet.figures.images import Panel, sheet
 
-FOLDER_SIZE = 224  # what most networks of ImageNet take
+FOLDER_SIZE = 224  # input size of most ImageNet networks
 CELL = 1.1  # inches
 
 
@@ -55,7 +55,7 @@ def run(config: DictConfig, console: Console) -> None:
 
 
 def policy_name(config: DictConfig) -> str:
-    """The steps of the config's policy, or its one word."""
+    """The steps of the config's policy, or the name of its augmentation."""
     group = config.augmentation
     return ", ".join(step.op for step in group.steps) if group.name == "policy" else chosen("augmentation", group.name)
 
@@ -94,7 +94,7 @@ def _framed(images: ImageDataset, index: int, size: int) -> Tensor:
 
 
 def _change(config: DictConfig, images: ImageDataset, size: int) -> Callable[[int, int], Tensor]:
-    """(index, variant) → that image, changed as in epoch ``variant`` of a run with the seed."""
+    """(index, variant) → that image, augmented with random numbers from seed, index and variant."""
     augmentation, policy = augmenting(config.augmentation, size)
 
     def change(index: int, variant: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""``repronet bench conv``: how long each algorithm of convolution takes, and which one "auto" would choose."""
+"""``repronet bench conv``: the time of each convolution algorithm, with a star at the fastest."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(config: DictConfig, console: Console) -> None:
 
 
 def _shapes(config: DictConfig) -> dict[ConvShape, int]:
-    """The one shape that is described, or those of a network."""
+    """The one shape that the keys describe, or the shapes in a network, with their counts."""
     if "model" not in config:
         return {_described(config): 1}
     channels, options = config.input[1] if config.input else None, models.own_keys(config.model)
@@ -69,7 +69,7 @@ def _described(config: DictConfig) -> ConvShape:
 
 
 def _table(times: dict[str, dict[str, float]], algorithms: list[str]) -> PlainTable:
-    """One row an algorithm, one column a step; the winner of each step with a star."""
+    """One row per algorithm, one column per step; the fastest of each step has a star."""
     headings = (Column(heading.replace("_", " "), justify="right") for heading in (*STEPS, "together"))
     table = PlainTable("algorithm", *headings)
     winners = {step: min(times[step], key=times[step].__getitem__) for step in STEPS}

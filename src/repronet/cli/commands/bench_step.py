@@ -1,4 +1,4 @@
-"""``repronet bench step``: how long a whole training step takes on our layers and on torch's."""
+"""``repronet bench step``: the time of a whole training step on our layers and on torch's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``repronet check``: which exercises of a student's file, or of a folder of such files, are right."""
+"""``repronet check``: check the exercises in a student's file, or in a folder of such files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STYLES = {"right": "green", "wrong": "bold red", "unwritten": "dim", "unchecked"
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
-    """Check a file or the files of a folder; whether nothing in them is wrong or unchecked."""
+    """Check a file or the files of a folder; returns whether nothing in them is wrong or unchecked."""
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         said = f"check {' '.join(names)}".strip()
@@ -102,7 +102,7 @@ def _explain(verdict: Verdict, console: Console) -> None:
 
 
 def _said(verdict: Verdict) -> str:
-    """What is wrong, in a line."""
+    """What is wrong, in one line."""
     if verdict.yours is None:
         return verdict.what
     place = f" at {verdict.where}" if verdict.where else ""

@@ -25,7 +25,7 @@ from repronet.errors import UserError
 
 log = logging.getLogger("repronet.data")
 
-SHOWN = 6  # findings of a kind in the table
+SHOWN = 6  # findings of each kind in the table
 TAKEN = ("image_folder", "table", "imagenet", "imagenette")
 
 

@@ -26,7 +26,7 @@ from repronet.training.answers import Answers, of_logits
 from repronet.training.checkpoints import load_weights, position_in, read_checkpoint
 from repronet.training.metrics import TOP5_COUNTED, TOP5_SHOWN, LossAndError
 
-VIEWED = 50  # images at a time where each has many views
+VIEWED = 50  # images at a time if each has many views
 
 
 def run(config: DictConfig, console: Console) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def run(config: DictConfig, console: Console) -> dict[str, Any]:
         recorded = checked("train", OmegaConf.create(zoo.config_of(config.weights)))
     elif config.get("data") is None:
         raise UserError(f"{_named(config)}: does not say which images it was trained on; add data=NAME")
-    else:  # the config of any run on the dataset, of which only the data matter
+    else:  # the config of any run on the dataset, of which only the data part is used
         recorded = compose("train", [f"data={config.data.name}"])
     recorded.trainer.accelerator = config.accelerator or recorded.trainer.accelerator
     recorded.layers = config.layers or recorded.layers
@@ -48,7 +48,7 @@ def run(config: DictConfig, console: Console) -> dict[str, Any]:
         root = root or config.data.root
         recorded.data = config.data if other or not known else recorded.data
     look_for_data(recorded, root, "data_root")
-    if recorded.augmentation.generator is not None:  # added images to the training, which is not repeated
+    if recorded.augmentation.generator is not None:  # it added training images, but nothing is trained here
         recorded.augmentation.generator, recorded.augmentation.generated, recorded.data.balance = None, None, "none"
     if config.protocol != "center" or other or not known:
         return _by_views(config, recorded, console)
@@ -97,7 +97,7 @@ def _epoch(config: DictConfig) -> tuple[int | None, str]:
 
 
 def _by_views(config: DictConfig, recorded: DictConfig, console: Console) -> dict[str, Any]:
-    """As papers test: each image's probabilities are the mean over several views of it."""
+    """Test as the papers do: average each image's probabilities over several views."""
     classifier = chosen(config, recorded.layers)
     images = dataset(recorded, classifier.transform.size)
     test = images.test

@@ -39,7 +39,7 @@ ENDINGS = {
     "page": ".html",
 }
 AGREEMENT = 1e-4  # of logits, absolute and relative
-AT_ONCE = 16  # images
+AT_ONCE = 16  # images per batch
 PROBABILITIES = {False: "the softmax of the logits", True: "the sigmoid of each logit, of several labels per image"}
 
 Answer = Callable[[Tensor], Tensor]
@@ -47,17 +47,17 @@ Answer = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is written: the network of a run, alone or behind its preprocessing."""
+    """The network of a run to export, alone or with its preprocessing in front."""
 
     classifier: Classifier
     network: nn.Module
     side: int  # of the images that it takes
-    takes_pixels: bool  # uint8, as a preprocessing in the graph wants them
+    takes_pixels: bool  # whether it takes uint8 images and preprocesses them itself
     outputs: tuple[str, ...] = ("logits",)  # their names in the graph
 
     @classmethod
     def of(cls, classifier: Classifier, with_pixels: bool, for_page: bool) -> Subject:
-        """For a page also with its class activation maps, where it has them."""
+        """Build the subject; for a page, with class activation maps if the network has them."""
         transform, network, outputs = classifier.transform, classifier.network, ("logits",)
         if not (with_pixels or for_page):
             return cls(classifier, network, transform.size, takes_pixels=False)
@@ -81,7 +81,7 @@ class Subject:
         return torch.randn(shape, generator=drawn)
 
     def seen(self, image: Tensor) -> Tensor:
-        """An image, bytes (C, H, W), as an input, (C, side, side)."""
+        """Transform an image, uint8 (C, H, W), to an input, (C, side, side)."""
         return self.transform.seen(image) if self.takes_pixels else self.transform(image)
 
 
@@ -144,7 +144,7 @@ def _try(subject: Subject, answer: Answer, paths: Sequence[Path], config: DictCo
 
 
 def _readable(transform: EvalTransform, paths: Sequence[Path]) -> Iterator[Tensor]:
-    """The images, (C, H, W) in bytes; a file that is none is left out with a warning."""
+    """The images, uint8 (C, H, W); a file that is no image is left out with a warning."""
     for path in paths:
         try:
             yield transform.opened(path)
@@ -238,7 +238,7 @@ def _onnx(path: Path) -> Answer:
         session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
         return lambda images: torch.from_numpy(session.run(None, {name: images.numpy()})[0])
-    from onnx.reference import ReferenceEvaluator  # slow, and comes with onnx itself
+    from onnx.reference import ReferenceEvaluator  # slow, but comes with onnx itself
 
     evaluator = ReferenceEvaluator(str(path))
     taken = str(evaluator.input_names[0])

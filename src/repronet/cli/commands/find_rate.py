@@ -21,8 +21,8 @@ from repronet.errors import UserError
 from repronet.training.losses import loss_of_heads
 from repronet.training.optimizers import parameter_groups
 
-SMOOTHING = 0.9  # of the mean that the loss is read from: single batches scatter
-EXPLODED = 4  # times the least loss so far
+SMOOTHING = 0.9  # of the running mean of the loss, as single batches scatter
+EXPLODED = 4  # times the smallest loss so far, where the test stops
 ROWS = 12
 
 
@@ -38,7 +38,7 @@ def run(config: DictConfig, console: Console) -> list[Point]:
     """Take steps with rates that rise from ``low`` to ``high`` by a constant factor, and draw the loss over the rate.
 
     The range test of L. N. Smith, "Cyclical learning rates for training neural networks", 2017, section 3.3, with rates
-    that rise exponentially. Nothing is kept of the weights.
+    that rise exponentially. The weights are thrown away.
     """
     parts = assemble(config)
     with closing(parts.data):
@@ -86,9 +86,9 @@ def _points(config: DictConfig, parts: Parts) -> Iterator[Point]:
 
 
 def steepest(points: list[Point]) -> float | None:
-    """The rate at which the smoothed loss falls most for a given factor of the rate; None where it falls nowhere.
+    """The rate at which the smoothed loss falls most for a given factor of the rate; None if it never falls.
 
-    What comes after the least loss is left out, and so are the first steps, whose mean is of few batches.
+    Steps after the smallest loss are left out, and so are the first steps, whose mean covers few batches.
     """
     least = min(range(len(points)), key=lambda n: points[n].smooth)
     smooth = [point.smooth for point in points]

@@ -19,19 +19,19 @@ from repronet.config.build_weights import begins_with, shapes_of_weights
 from repronet.config.compose import compose
 from repronet.errors import UserError
 
-OWN_KEYS = {"finetune": "ways", "seed": "seeds"}  # of a run, and what stands in its place here
-SEVERAL = "models"  # which stands in the place of model= where there are several
+OWN_KEYS = {"finetune": "ways", "seed": "seeds"}  # keys of a run, and the keys that replace them here
+SEVERAL = "models"  # the key that replaces model= for several networks
 
 
 class Row(NamedTuple):
     """The results of one way over its seeds: errors, or mean average precisions for several labels per image."""
 
-    way: str  # behind its network, where there are several
+    way: str  # after the name of its network, if there are several
     measure: str  # "error" or "mAP"
     figures: list[float]
     seconds: float  # the mean
     trained: int  # parameters
-    old: list[float]  # errors on the old task after it, where they are known
+    old: list[float]  # errors on the old task after tuning, if known
 
     @property
     def network(self) -> str:
@@ -47,12 +47,12 @@ class Row(NamedTuple):
 
     @property
     def std(self) -> float:
-        """Of the sample; 0 for one seed."""
+        """The sample standard deviation; 0 for one seed."""
         return statistics.stdev(self.figures) if len(self.figures) > 1 else 0.0
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
-    """Run every way with every seed, then print and draw the errors; whether every run ended well."""
+    """Run every way with every seed, then print and draw the errors; returns whether every run succeeded."""
     for word in words:
         key, _, value = word.partition("=")
         if key in OWN_KEYS:
@@ -65,7 +65,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
     jobs = [[*network, *words] for network in chosen for words in of_each]
     configs = [compose("train", [*common, *job]) for job in jobs]
     for config in {tuned.model.name: tuned for tuned in configs if begins_with(tuned)}.values():
-        shapes_of_weights(config)  # which all runs of a network share: is there what they need?
+        shapes_of_weights(config)  # fails before any run begins; a network's runs share these weights
     begun = sweep.begin(configs, jobs, compared=True)
     succeeded = sweep.work(begun, console)
     sum_up(begun, console)
@@ -95,7 +95,7 @@ def rows_of(begun: sweep.Sweep) -> list[Row]:
     for way, results in found.items():
         measure = "mAP" if "best_val_map" in results[0] else "error"
         kept, tested = f"best_val_{measure.lower()}", f"test_{measure.lower()}"
-        # of validation where the data has no test split
+        # validation figures if the data has no test split
         figures = [result[kept] if result.get(tested) is None else result[tested] for result in results]
         seconds = statistics.mean(result["train_seconds"] for result in results)
         old = [result["old_task"]["error_after"] for result in results if result["old_task"]]

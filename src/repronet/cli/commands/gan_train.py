@@ -1,4 +1,4 @@
-"""``repronet gan train``: a GAN, new or to go on with."""
+"""``repronet gan train``: train a GAN, or resume its training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from repronet.errors import UserError
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
-    """Train as the config says, or go on with the run of ``resume=``."""
+    """Train as the config says, or resume the run of ``resume=``."""
     from repronet.session import gan
 
     loose = [word for word in words if "=" not in word]

@@ -23,7 +23,7 @@ from repronet.session.console import tracked
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
-    """Print the table for layers or the network of ``config``, or somebody's class; whether every gradient is right."""
+    """Print the table for layers, a network or a user's class; returns whether every gradient is right."""
     classes = [word for word in words if "=" not in word]
     if classes:
         return _check_class(classes, config, console)
@@ -136,7 +136,7 @@ def _check_network(config: DictConfig, console: Console) -> bool:
 
 
 def _say(console: Console, passed: list[bool], what: str, note: str) -> bool:
-    """The last lines: how many passed."""
+    """Print the last lines; returns whether all passed."""
     wrong = passed.count(False)
     console.print(Text(f"\n{note}"))
     style = "bold red" if wrong else "bold green"

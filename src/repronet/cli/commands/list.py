@@ -27,8 +27,8 @@ from repronet.terminal import WIDTH
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
     """Print the choices and keys of the given groups (``models`` works as well as ``model``), or all choices.
 
-    ``experiment NAME`` prints what must be known of that one, ``timm`` and ``torchvision`` the networks of these,
-    ``weights`` those that come with repronet.
+    ``experiment NAME`` prints the facts of that experiment, ``timm`` and ``torchvision`` the networks of that library,
+    ``weights`` the weights that come with repronet.
     """
     if len(words) == 2 and _group(words[0]) == "experiment" and words[1].removesuffix("s") not in GROUPS:
         console.print(_experiment(words[1]))
@@ -72,7 +72,7 @@ def _titles(named: dict[str, str]) -> PlainTable:
 
 
 def _zoo() -> PlainTable:
-    """The weights that come with repronet, as their records have them."""
+    """The weights that come with repronet, with figures from their records."""
     figures = (Column(heading, justify="right", no_wrap=True) for heading in ("error", "seed", "epochs", "kB"))
     table = PlainTable(Column("weights", no_wrap=True), *figures, "commit", "SHA-256")
     for name in zoo.names():
@@ -92,7 +92,7 @@ def _experiment(name: str) -> PlainTable:
     batch = config.data.batch_size * config.trainer.accumulate_grad_batches
     if name in EXPERIMENTS:
         facts = described(name, config.trainer.max_epochs, batch, config.normalization.name)
-    else:  # of the user's own, of which no paper says more
+    else:  # a user's own experiment, without a paper
         parts = {group: str(config[group].name) for group in ("model", "data", "optimizer", "schedule")}
         command = shlex.join(["repronet", "reproduce", name, "--config-dir", str(own_folder())])
         facts = {"command": command, **parts, "epochs": str(config.trainer.max_epochs)}

@@ -37,7 +37,7 @@ NONE = "(none)"  # stands for the labels of an image in which none was found
 
 
 def run(config: DictConfig, console: Console) -> list[dict[str, Any]]:
-    """Classify every image, write a table of them, and say which could not be read."""
+    """Classify every image, write a table of them, and report those that cannot be read."""
     classifier = chosen(config, config.layers)
     paths = images_in(config.images)
     rows = []
@@ -116,7 +116,7 @@ def _draw_sheet(sheet: str, rows: list[dict[str, Any]], fit: str) -> None:
         tiles.append(image[:, top : top + SHEET_SIDE, left : left + SHEET_SIDE])
         named = zip(row["classes"][:1], row["probabilities"], strict=False)
         answer = "".join(f"{name[:14]} {likely:.0%}" for name, likely in named) or NONE
-        name = Path(row["image"]).name  # whose end tells images apart
+        name = Path(row["image"]).name  # its end tells images apart
         titles.append(f"{name if len(name) <= 20 else f'…{name[-19:]}'}\n{answer}")
     with writing("sheet", sheet) as path:
         image_grid(torch.stack(tiles).float(), titles, "least certain").savefig(path)
@@ -125,7 +125,7 @@ def _draw_sheet(sheet: str, rows: list[dict[str, Any]], fit: str) -> None:
 def _report(
     config: DictConfig, rows: list[dict[str, Any]], good: list[dict[str, Any]], multilabel: bool, console: Console
 ) -> None:
-    # Of several labels per image all that were found count, else the first.
+    # With several labels per image, all that were found count; otherwise only the first class.
     several = [row["classes"] or [NONE] for row in good] if multilabel else [row["classes"][:1] for row in good]
     counts = Counter(name for names in several for name in names)
     for name, count in counts.most_common(10):

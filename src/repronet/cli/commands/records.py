@@ -30,7 +30,7 @@ def are_records(folder: Path) -> bool:
 
 
 def show(folder: Path, console: Console) -> Path:
-    """Print the figures and the claims, and write ``folder/README.md``; returns where."""
+    """Print the figures and the claims, and write ``folder/README.md``; returns its path."""
     found = record.read_all(folder)
     records = list(found.values())
     full = [one for one in records if one["budget"] == "paper"]
@@ -58,7 +58,7 @@ def costs() -> dict[str, Cost]:
 
 @cache
 def _plain(path: str) -> dict[str, Any]:
-    """The keys of a file of configs/. Composing every experiment in full would take a quarter of a minute."""
+    """The keys of a file in configs/. Composing every experiment in full would take a quarter of a minute."""
     return yaml.safe_load((CONFIGS / f"{path}.yaml").read_text(encoding="utf-8"))
 
 

@@ -32,16 +32,16 @@ from repronet.runs.atomic import write_whole
 from repronet.session.console import tracked
 from repronet.terminal import wrapped
 
-NARROWEST = 12  # columns of a terminal for the names of runs
+NARROWEST = 12  # least number of terminal columns for the names of runs
 MOST_CURVES = 12  # runs in one chart
-MOST_THUMBNAILS, MOST_OF_A_RUN = 1200, 160  # a page, a run
-LARGEST_PICTURE = 3_000_000  # bytes of a file that is taken into the page
+MOST_THUMBNAILS, MOST_OF_A_RUN = 1200, 160  # per page, per run
+LARGEST_PICTURE = 3_000_000  # bytes; larger files are left out of the page
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
     """Write the page of the folders among ``words``; folders of records get their own."""
     folders = [Path(word).expanduser() for word in words if "=" not in word]
-    if not folders:  # somebody's own folder results/ is none of ours
+    if not folders:  # a folder results/ without records is not ours
         folders = [folder for folder in map(Path, ("results", "runs")) if folder.is_dir()]
         folders = [folder for folder in folders if folder.name == "runs" or records.are_records(folder)]
     recorded = [folder for folder in folders if records.are_records(folder)]
@@ -55,7 +55,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
 
 
 def write_page(folders: Sequence[Path], config: DictConfig, console: Console) -> Path:
-    """Write the page of the runs in the folders; returns where."""
+    """Write the page of the runs in the folders; returns its path."""
     found = read_runs(list(folders) or [Path("runs")])
     console.print(_table(found, console.width))
     folded = [(name, len(folds), _over(folds)) for name, folds in by_folds(found)]
@@ -132,7 +132,7 @@ COLUMNS = (
     ("epochs", _status),
     ("time", lambda run: f"{run.rows[-1]['seconds']:,.0f} s" if run.rows else "-"),
 )
-ORDER = ("confusion", "mistakes", "reliability", "inputs")  # of the images; then the others
+ORDER = ("confusion", "mistakes", "reliability", "inputs")  # of the images, before all others
 IN_PAGE_ALONE = ("model", "data", "95 % interval", "training", "time")
 OF_FOLDS = {  # heading: key of a result, whether it is a share
     "test error": ("test_error", True),
@@ -186,12 +186,12 @@ def _over(folds: Sequence[Run]) -> list[tuple[str, str]]:
 
 
 def _sorts_by(cell: str) -> str:
-    """What a table is sorted by: the number that a cell begins with, or its text."""
+    """The sort key of a cell: the number at its start, or its text."""
     return match[0].replace(",", "") if (match := re.match(r"[\d,]+(\.\d+)?(?=$|[ %/])", cell)) else cell
 
 
 def _images(run: Run) -> list[tuple[str, str]]:
-    """The run's confusion matrix, what the run drew, and what `repronet visualize` drew, each with its name."""
+    """The run's confusion matrix and the images drawn by the run and by `repronet visualize`, each with its name."""
     shown = []
     drawn = {path.stem: path for path in sorted((run.folder / runs.PICTURES).glob("*.png"))}
     if (run.folder / runs.CONFUSION).is_file() and "confusion" not in drawn:

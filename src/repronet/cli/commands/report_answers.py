@@ -1,4 +1,4 @@
-"""The answers of a run for its page: figures by class, and a confusion matrix whose cells lead to their images."""
+"""The predictions of a run for its page: figures by class, and a confusion matrix with links to the images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repronet import runs
 from repronet.analysis.class_figures import MEASURES
 from repronet.errors import UserError
 
-MATRIX = 20  # classes, up to which the matrix is a table; of more the most frequent pairs are
+MATRIX = 20  # classes up to which the matrix is a table; for more, the most frequent mistakes are
 PAIRS = 25
 
 
@@ -36,7 +36,7 @@ class Pair:
     answer: str
     count: int
     share: float  # of the images of the class
-    anchor: str  # of the place on the page where its thumbnails are; "" without any
+    anchor: str  # the place on the page of its thumbnails; "" without any
     thumbnails: tuple[Thumbnail, ...]
 
 
@@ -45,13 +45,13 @@ class Answered:
     """The answers of a run, from its tables."""
 
     classes: list[dict[str, str]]  # the rows of ``per_class.csv``
-    # a row a class, a cell an answer; None with many classes, several labels per image, or no answers
+    # one row per class, one cell per answer; None with many classes, several labels per image, or no answers
     matrix: list[list[Pair]] | None
     confused: list[Pair]  # the most frequent mistakes
 
     @property
     def shown(self) -> list[Pair]:
-        """Those with thumbnails that a link leads to."""
+        """The pairs with thumbnails that a link leads to."""
         linked = [pair for row in self.matrix for pair in row] if self.matrix else self.confused
         return [pair for pair in linked if pair.anchor]
 
@@ -60,14 +60,14 @@ def read_answers(folder: Path, number: int, most: int) -> Answered | None:
     """Read ``per_class.csv``, ``answers.csv`` and ``thumbnails.png`` of a run; None without the first.
 
     Args:
-        number: of the run on the page, for its anchors.
-        most: thumbnails.
+        number: the run's number on the page, for its anchors.
+        most: the largest number of thumbnails.
     """
     if not (folder / runs.PER_CLASS).is_file():
         return None
     try:
         return _read(folder, number, most)
-    except Exception as error:  # whatever a damaged table or image makes their readers raise
+    except Exception as error:  # whatever the readers raise for a damaged table or image
         raise UserError(f"{folder}: cannot be read as a run ({type(error).__name__}: {error})") from error
 
 
@@ -79,7 +79,7 @@ def _read(folder: Path, number: int, most: int) -> Answered:
     small = _thumbnails(folder / runs.THUMBNAILS, answers, most) if drawn else {}
     support = {row["class"]: int(row["support"]) for row in classes}
     names = list(support)
-    # With several labels per image, another word besides the classes stands for a label that is not there.
+    # With several labels per image, another word besides the classes stands for a missing label.
     known = dict.fromkeys([*names, *(name for both in counts for name in both)])
     place = {name: index for index, name in enumerate(known)}
 
@@ -106,7 +106,7 @@ def _thumbnails(path: Path, answers: list[dict[str, str]], most: int) -> dict[tu
     """The first ``most`` thumbnails of the file, which has them in one column, by class and answer."""
     found: dict[tuple[str, str], list[Thumbnail]] = defaultdict(list)
     with_tile = {int(row["thumbnail"]): row for row in answers if row["thumbnail"]}
-    with Image.open(path, formats=("PNG",)) as sprite:  # of others Pillow hands some to programs
+    with Image.open(path, formats=("PNG",)) as sprite:  # Pillow opens some other formats with programs
         side = sprite.width
         for number, row in sorted(with_tile.items())[:most]:
             written = BytesIO()

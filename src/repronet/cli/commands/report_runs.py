@@ -1,4 +1,4 @@
-"""A run as the report reads it from its folder, and a name that distinguishes it."""
+"""Runs as the report reads them from their folders, and names that tell them apart."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Run:
     """One run, read from its folder."""
 
     folder: Path
-    path: str  # below what all runs of the report have in common
-    name: str  # the path, or where that ends in a time what sets the run apart
+    path: str  # relative to the folder that all runs of the report share
+    name: str  # the path, or if that ends in a time, the keys that set the run apart
     config: dict[str, Any]
     rows: list[dict[str, float]]
     result: dict[str, Any] | None  # None while it has not ended
 
     @property
     def published(self) -> list[Error]:
-        """What the paper of its network says of its test split, most comparable first."""
+        """The errors that the paper of its network reports on its test split, most comparable first."""
         facts = NETWORKS.get(self.config.get("model.name", ""))
         split = PAPER_SPLITS.get(self.config.get("data.name", ""))
         if facts is None or split is None:
@@ -70,7 +70,7 @@ class Run:
 
 
 def read_runs(folders: Sequence[Path]) -> list[Run]:
-    """The runs that lie in the folders or below them."""
+    """The runs in the folders or below them."""
     places: list[Path] = []
     for folder in folders:
         if not folder.is_dir():
@@ -89,7 +89,7 @@ def _read(folder: Path, path: str) -> Run:
         config = OmegaConf.to_container(OmegaConf.load(folder / runs.CONFIG))
         rows = charts.read_history(folder / runs.HISTORY) if (folder / runs.HISTORY).is_file() else []
         result = runs.read_result(folder) if (folder / runs.RESULT).is_file() else None
-    except Exception as error:  # whatever a damaged YAML, JSON or table makes their readers raise
+    except Exception as error:  # whatever the readers raise for a damaged YAML, JSON or table
         raise UserError(f"{folder}: cannot be read as a run ({type(error).__name__}: {error})") from error
     return Run(folder, path, path, {key: value for key, value in flat(config) if value != {}}, rows, result)
 
@@ -115,7 +115,7 @@ def by_folds(found: Sequence[Run]) -> list[tuple[str, list[Run]]]:
 
 
 def named(found: Sequence[Run]) -> list[Run]:
-    """The runs whose folders are named by a time under the names of :func:`apart`."""
+    """The runs; those whose folders are named by a time get the names of :func:`apart`."""
     return [
         replace(run, name=name) if BY_TIME.fullmatch(run.folder.name) else run
         for run, name in zip(found, apart(found), strict=True)
@@ -123,9 +123,9 @@ def named(found: Sequence[Run]) -> list[Run]:
 
 
 def apart(found: Sequence[Run]) -> list[str]:
-    """``lr=0.1 seed=2``: of the keys that the runs differ in, as many as tell them apart; then the time of their start.
+    """Names such as ``lr=0.1 seed=2``: as many of the differing keys as tell the runs apart, else the time of start.
 
-    The keys that people compare come first. One that divides the runs no further is left out.
+    Keys that people compare come first. A key that separates no further runs is left out.
     """
     differing = {key: row for key, row in differences(found) if key not in UNTOLD}
     names = [""] * len(found)

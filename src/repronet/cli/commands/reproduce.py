@@ -1,4 +1,4 @@
-"""``repronet reproduce``: the run of a paper, gone on with after any interruption, and its record in ``results/``."""
+"""``repronet reproduce``: run a paper's experiment, resume it after interruptions, and record it in ``results/``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from repronet.session.run import resume, train
 
 log = logging.getLogger("repronet.train")
 RUNS = Path("runs") / "reproduced"
-# Of papers, by our names; else one view of the middle. What is dense there is ten crops at five sizes here.
+# The test protocols of papers and their names here; for any other, the center crop.
 PROTOCOLS = {
     **{"10-crop": "ten_crop", "144-crop": "crops_144"},
     **{"dense": "dense", "multi-scale dense": "dense_multi_scale"},
@@ -45,7 +45,7 @@ FROM_RESULT = (
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> bool:
-    """Run each experiment among ``words`` once with every seed and record the results; whether all runs succeeded."""
+    """Run each experiment among ``words`` with every seed and record the results; returns whether all succeeded."""
     names = list(dict.fromkeys(word for word in words if "=" not in word))
     known = choices("experiment")
     if not names:
@@ -131,7 +131,7 @@ def _attempt(run: DictConfig, results: Path, console: Console) -> Record | None:
         folder = _finished(run, console)
         record = recorded(folder)
         earlier = records.place(results, record["experiment"], record["budget"], record["seed"])
-        if earlier.exists():  # nothing is replaced by another figure without being asked for
+        if earlier.exists():  # a different result is never replaced unasked
             there = records.read(earlier)
             before, now = there["test_error"], record["test_error"]
             if before != now:
@@ -170,7 +170,7 @@ def asked(config: DictConfig) -> dict[str, Any]:
 
 
 def differences(there: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """The first key that two configs differ in, with both values; empty where they agree."""
+    """The first key that two configs differ in, with both values; empty if they agree."""
     old, new = dict(flat(there)), dict(flat(wanted))
     return next(
         (f"{key}={old.get(key)}, now {new.get(key)}" for key in {**old, **new} if old.get(key) != new.get(key)), ""
@@ -189,7 +189,7 @@ def recorded(folder: Path) -> Record:
     protocol = PROTOCOLS.get(error.protocol, "center") if error else "center"
     figures = {key: result[key] for key in FROM_RESULT}
     top5 = dict.fromkeys(("test_error_top5", "center_error_top5"), result.get("test_error_top5"))
-    hashes = result.get("data_sha256", {})  # runs from before there were hashes have none
+    hashes = result.get("data_sha256", {})  # older runs have no hashes
     other_images = datasets.deviation(config.data.name, hashes.get("test"))
     if protocol != "center":
         again = compose("eval", [f"run={folder}", f"protocol={protocol}"])

@@ -47,7 +47,7 @@ def objections(record: Record) -> Iterator[str]:
     if not re.fullmatch(r"[0-9a-f]{40}", record["commit"] or ""):
         said = record["commit"] or "unknown"
         yield f"commit {said}: must be one clean commit; run it from a clone with nothing uncommitted"
-    algorithm = f"algorithm={record['config'].get('algorithm', 'auto')}"  # whichever it was, it is the same recipe
+    algorithm = f"algorithm={record['config'].get('algorithm', 'auto')}"  # any algorithm is the same recipe
     today = compose("train", [f"experiment={name}", f"budget={record['budget']}", algorithm])
     there = checked("train", OmegaConf.create({"seed": 0, **record["config"]}))
     differing = differences(asked(there), asked(today))
@@ -61,7 +61,7 @@ def objections(record: Record) -> Iterator[str]:
 
 
 def _place(record: Record, results: Path) -> Path:
-    """Where it belongs: the plain name, or where that is taken by another machine's, one with the machine in it."""
+    """Where a record belongs: the plain name, or, if another record has that, one with the name of the machine."""
     plain = records.place(results, record["experiment"], record["budget"], record["seed"])
     if not plain.exists() or records.read(plain) == record:
         return plain

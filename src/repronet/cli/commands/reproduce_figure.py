@@ -17,7 +17,7 @@ from repronet.reproduction.record import Record, read_all
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
-    """Draw the one figure among ``words`` and print its numbers beside the paper's; returns where it is."""
+    """Draw the one figure among ``words`` and print its numbers beside the paper's; returns its path."""
     names = [word for word in words if "=" not in word]
     if len(names) != 1 or names[0] not in FIGURES:
         near = nearest(names[0], FIGURES) if names else ""
@@ -29,7 +29,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
     lengths = {name: length(group, "").rpartition(", ")[0].removeprefix("paper: ") for name, group in found.items()}
     titles = {name: f"{name} ({lengths[name]}, n = {len(group)})" for name, group in found.items()}
     rows = {titles[name]: [record["history"] for record in group] for name, group in found.items()}
-    # A published error is of the whole schedule, so no line of it stands beside a part of one.
+    # A published error belongs to the whole schedule, so it is not drawn beside a shorter run.
     whole = {name: published(name) for name, group in found.items() if group[0]["budget"] == "paper"}
     levels = {titles[name]: error.percent for name, error in whole.items() if error is not None}
     heading = figure.title if figure.citation is None else f"{figure.title} ({figure.citation})"
@@ -48,8 +48,8 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
 
 
 def longest(records: Sequence[Record], experiments: Sequence[str]) -> dict[str, Sequence[Record]]:
-    """The records of the longest budget of each experiment, in their order."""
+    """The records of the longest budget of each experiment, in the given order; smoke runs are left out."""
     found: dict[str, Sequence[Record]] = {}
-    for group in groups(records):  # of an experiment the longest budget comes first
+    for group in groups(records):  # for each experiment, the longest budget comes first
         found.setdefault(group[0]["experiment"], group)
     return {name: found[name] for name in experiments if name in found and found[name][0]["budget"] != "smoke"}

@@ -16,7 +16,7 @@ from repronet.reproduction.record import read_all
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> Plan:
-    """Say it in one line."""
+    """Print the result in one line; returns the plan."""
     names = [word for word in words if "=" not in word]
     if len(names) != 1:
         raise UserError("reproduce power: takes one experiment; than=EXPERIMENT compares it with another")

@@ -1,4 +1,4 @@
-"""``repronet reproduce publish``: the weights of a recorded run, with their record, into the zoo."""
+"""``repronet reproduce publish``: add the weights of a recorded run, with their record, to the zoo."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> Path:
 
 
 def _with_fingerprint(record: Record, data_root: str | None, console: Console) -> Record:
-    """The record with the fingerprint of its first steps, which an older record gets from a first epoch run again."""
+    """The record with the fingerprint of its first steps; for an older record, its first epoch is run again."""
     if "fingerprint" in record:
         return record
     log.info(f"{record['experiment']}: has no fingerprint; its first epoch is run again")

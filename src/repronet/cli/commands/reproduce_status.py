@@ -20,22 +20,22 @@ from repronet.cli.tables import PlainTable
 from repronet.errors import UserError
 from repronet.papers.cost import duration
 
-RECENT = 5  # epochs whose speed tells how long the others take
+RECENT = 5  # latest epochs, whose speed gives the time left
 
 
 @dataclass(frozen=True)
 class Status:
-    """Of one run."""
+    """The progress of one run."""
 
-    experiment: str  # experiment and budget and seed: that it is of
+    experiment: str  # with budget and seed, identifies the run
     budget: str
     seed: int
-    done: int  # done and epochs: finished epochs, and all of them; None where steps are counted
+    done: int  # finished epochs; ``epochs`` is all of them, None if steps are counted
     epochs: int | None
-    error: float | None  # the latest on validation, a share
+    error: float | None  # the latest validation error, a share
     left: float | None  # seconds, at the speed of the latest epochs; None before the first has ended
     state: str  # running, stopped or ended
-    since: datetime  # of a running one when it began, else when it last wrote
+    since: datetime  # when a running one began, otherwise when it last wrote
 
 
 def run(config: DictConfig, console: Console, words: Sequence[str]) -> list[Status]:
@@ -62,7 +62,7 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> list[Stat
 
 
 def status(folder: Path) -> Status:
-    """How far the run in ``folder`` is, from its files alone."""
+    """The progress of the run in ``folder``, from its files alone."""
     try:
         config: dict[str, Any] = yaml.safe_load((folder / runs.CONFIG).read_text("utf-8"))
         epochs, seed = config["trainer"]["max_epochs"], config["seed"]
@@ -73,7 +73,7 @@ def status(folder: Path) -> Status:
     if rows and epochs is not None and state != "ended":
         seconds = [0.0, *(float(row["seconds"]) for row in rows)][-RECENT - 1 :]
         left = (epochs - len(rows)) * (seconds[-1] - seconds[0]) / (len(seconds) - 1)
-    # A process takes hold of its lock as it begins, and writes the files of a run as it goes on.
+    # A process takes its lock when it begins, and writes the other files of a run as it proceeds.
     written = folder / runs.LOCK if state == "running" else history
     since = datetime.fromtimestamp((written if written.exists() else folder).stat().st_mtime)
     error = float(rows[-1]["val_error"]) if rows and rows[-1]["val_error"] else None
@@ -81,7 +81,7 @@ def status(folder: Path) -> Status:
 
 
 def _state(folder: Path) -> str:
-    """Whether a process holds the run's lock; if that cannot be checked, the run counts as stopped."""
+    """The state of a run: running if a process holds its lock; stopped if that cannot be checked."""
     if (folder / runs.RESULT).exists():
         return "ended"
     lock = FileLock(folder / runs.LOCK, timeout=0)

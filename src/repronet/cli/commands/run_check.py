@@ -40,7 +40,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """Its file, or its number behind the split."""
+        """Its file, or the split and its number."""
         name = self.images.name(self.row)
         return f"{self.split} {name}" if name.isdigit() else name
 
@@ -66,7 +66,7 @@ class Suspect:
 
 
 def check_run(config: DictConfig, console: Console) -> tuple[Report, Path | None]:
-    """Look through all images of a run with its network; returns also the sheet, where there was anything to draw."""
+    """Check all images of a run with its network; returns the report, and the sheet if there was anything to draw."""
     folder = Path(config.run).expanduser()
     classifier = of_run(folder)
     if classifier.transform.multilabel:
@@ -111,7 +111,7 @@ def _wrong_labels(classifier: Classifier, split: str, images: LabelledImages, co
 
 
 def _twins(splits: dict[str, LabelledImages], classes: Sequence[str], console: Console) -> Iterator[Suspect]:
-    """Near duplicates."""
+    """Pairs of near duplicates."""
     places = [Place(split, part, row) for split, part in splits.items() for row in range(len(part))]
     shown = (place.image for place in tracked(places, "comparing", console))
     for twins in near_duplicates(shown):
@@ -124,7 +124,7 @@ def _twins(splits: dict[str, LabelledImages], classes: Sequence[str], console: C
 
 
 def _draw(classifier: Classifier, suspects: Sequence[Suspect], path: Path) -> bool:
-    """Near duplicates side by side, then the likeliest wrong labels; whether there were any."""
+    """Near duplicates side by side, then the likeliest wrong labels; returns whether there were any."""
     shown = [pair for suspect in suspects for pair in suspect.shown]
     if not shown:
         return False

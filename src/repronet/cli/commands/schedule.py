@@ -18,7 +18,7 @@ ROWS = 12  # epochs in the table
 
 
 def run(config: DictConfig, console: Console) -> list[float]:
-    """Draw and print the rate of every step of the run that ``config`` describes; returns them."""
+    """Draw and print the rate of every step of the run that ``config`` describes; returns the rates."""
     found = rates(config)
     with writing("out", config.out) as path:
         _figure(config, found).savefig(path)

@@ -1,4 +1,4 @@
-"""``repronet summary``: what every layer of a network costs and sees."""
+"""``repronet summary``: the cost and the receptive field of every layer of a network."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(config: DictConfig, console: Console) -> None:
 
 
 def _measured(config: DictConfig) -> Summary:
-    """The summary without memory for weights if the network can be built and run so, else with it."""
+    """The summary, computed without memory for weights if the network can be built and run that way."""
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
@@ -139,7 +139,7 @@ multiply-accumulates for one image. bytes: of the output; 0 in place."""
 
 
 def table(name: str, summary: Summary, rows: Sequence[Row], width: int) -> str:
-    """The rows below the names of what contains them, a legend, and the totals."""
+    """The rows below the names of their blocks, a legend, and the totals."""
     cells = [_figures(row) for row in rows]
     widths = [max(map(len, column)) for column in zip(_HEADS, *cells, strict=True)]
     labels = [_label(row) for row in rows]
@@ -162,7 +162,7 @@ def _line(label: str, cells: Sequence[str], room: int, widths: Sequence[int]) ->
 
 
 def _headings(before: tuple[str, ...], above: tuple[str, ...], kinds: Mapping[str, str]) -> Iterator[str]:
-    """A line for each part of the network that begins here."""
+    """A line for each block of the network that begins here."""
     for depth in range(1, len(above) + 1):
         if above[:depth] != before[:depth]:
             kind = kinds.get(".".join(above[:depth]), "Sequential")
@@ -182,7 +182,7 @@ def _figures(row: Row) -> tuple[str, ...]:
 
 
 def _seen(row: Row) -> tuple[str, str, str]:
-    """Field, step and padding; of what is no map, and so has no neighbouring units, the field alone."""
+    """Receptive field, step and padding; only the field for outputs without neighbouring units, which are no maps."""
     if row.field is None:
         return "-", "", ""
     step = _side(row.field.stride) if max(row.output[1:], default=1) > 1 else ""
@@ -190,7 +190,7 @@ def _seen(row: Row) -> tuple[str, str, str]:
 
 
 def _side(lengths: Sequence[int]) -> str:
-    """One number where all axes have the same."""
+    """One number if it is the same for all axes."""
     return str(lengths[0]) if len(set(lengths)) == 1 else "×".join(map(str, lengths))
 
 

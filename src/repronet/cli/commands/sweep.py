@@ -27,30 +27,30 @@ from repronet.session.launchers import launched, require_launcher, script
 from repronet.session.search import Search, require_search
 
 SWEEP = "sweep.json"
-# The columns of the table; those of several labels per image where a run has them.
+# The columns of the table; those of mAP only if a run has several labels per image.
 FIGURES = {"best val": "best_val_error", "test": "test_error", "best val mAP": "best_val_map", "test mAP": "test_map"}
 BASIC = {"name": "basic"}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What ``sweep.json`` says of many runs."""
+    """The content of ``sweep.json``: a set of runs."""
 
     folder: Path
-    jobs: list[list[str]]  # the words that each run has of its own; none of a search, whose study knows them
+    jobs: list[list[str]]  # the words of each run alone; empty for a search, whose study has them
     compared: bool = False  # whether the runs are ways of fine-tuning, which a table and an image sum up at the end
     launcher: Mapping[str, Any] = field(default_factory=lambda: BASIC)  # the values of ``launcher=``
-    search: Search | None = None  # those of ``search=``, where there is one, with the words of its runs
+    search: Search | None = None  # the values of ``search=``, if there is one, and the words of its runs
 
     @property
     def runs(self) -> dict[Path, list[str]]:
-        """The folder of each run that is known, with the words that it has of its own."""
+        """The folder of each known run, with the words of that run alone."""
         if self.search is not None:
             return {self.folder / name: words for name, words in self.search.named().items()}
         return {self.folder / folder_name(number, words): words for number, words in enumerate(self.jobs, start=1)}
 
     def missing(self) -> list[Job]:
-        """The runs that have no result, as they are sent to a launcher."""
+        """The runs without a result, as jobs for a launcher."""
         if self.search is not None:
             return list(self.search.jobs(plugins.asked_for()))
         return [
@@ -67,10 +67,10 @@ def begin(
     launcher: DictConfig | None = None,
     folder: Path | None = None,
 ) -> Sweep:
-    """A sweep with a folder for every run in it, each with its config.
+    """Create a sweep with a folder for each run, which has its config.
 
     Args:
-        folder: where; default: a new one below runs/sweeps.
+        folder: the sweep's folder; default: a new one below runs/sweeps.
     """
     from repronet.config.build import plain
     from repronet.config.build_weights import with_old_classes
@@ -88,7 +88,7 @@ def begin(
 def begin_search(
     settings: DictConfig, common: list[str], space: list[str], launcher: DictConfig, folder: Path | None
 ) -> Sweep:
-    """A sweep whose runs get their words when their turn comes; see :mod:`repronet.session.search`."""
+    """Create a sweep whose runs get their values when they start; see :mod:`repronet.session.search`."""
     from repronet.config.build import plain
 
     own = own_folder()
@@ -103,7 +103,7 @@ def begin_search(
 
 
 def _write(sweep: Sweep) -> None:
-    """``sweep.json``, last of all, so that a folder without it was never a whole sweep."""
+    """Write ``sweep.json``, last of all, so that a folder without it is known to be incomplete."""
     content = {"jobs": sweep.jobs, "compared": sweep.compared, "launcher": sweep.launcher, "search": None}
     if sweep.search is not None:
         content["search"] = {key: value for key, value in asdict(sweep.search).items() if key != "sweep"}
@@ -127,7 +127,7 @@ def listed(seeds: Any) -> list[int]:
 
 
 def begun(folder: Path) -> Sweep:
-    """The sweep that is there."""
+    """Read the sweep in ``folder``."""
     try:
         content = json.loads((folder / SWEEP).read_text("utf-8"))
         if content.get("search"):
@@ -145,7 +145,7 @@ def begun(folder: Path) -> Sweep:
 def work(sweep: Sweep, console: Console) -> bool:
     """Run what is missing with the launcher and print all results; returns whether every run succeeded.
 
-    Of a search it is enough that one has: where a rate is too high for training, that is an answer too.
+    For a search, one success is enough: that a learning rate is too high for training is a result too.
     """
     launcher, missing = OmegaConf.create(typed_group("launcher", dict(sweep.launcher))), sweep.missing()
     if launcher.get("dry_run"):
@@ -166,8 +166,8 @@ def work(sweep: Sweep, console: Console) -> bool:
                 console.print(_line(sweep, ended), markup=False, soft_wrap=True)
     except KeyboardInterrupt as stop:
         raise type(stop)(f"interrupted; resume with: repronet train resume_sweep={sweep.folder}") from stop
-    finally:  # after Ctrl-C too: what was done is shown
-        rows: list[tuple[list[str], dict[str, Any] | str]] = []  # of a run that failed, why
+    finally:  # after Ctrl-C too: show the finished runs
+        rows: list[tuple[list[str], dict[str, Any] | str]] = []  # for a failed run, the reason
         for run, words in sweep.runs.items():
             if (run / runs.RESULT).exists():
                 rows.append((words, {**runs.read_result(run), "run_dir": str(run)}))
@@ -188,7 +188,7 @@ def work(sweep: Sweep, console: Console) -> bool:
 
 
 def _here(sweep: Sweep, missing: Sequence[Job], console: Console) -> Iterator[Ended]:
-    """One run after another in this process."""
+    """Run the jobs one after another in this process."""
     numbers = {run.name: number for number, run in enumerate(sweep.runs, start=1)}
     for job in missing:
         if sweep.search is None:
@@ -201,7 +201,7 @@ def _here(sweep: Sweep, missing: Sequence[Job], console: Console) -> Iterator[En
 
 
 def _line(sweep: Sweep, ended: Ended) -> str:
-    """How a run in another process has ended."""
+    """One line that says how a run in another process ended."""
     run = sweep.folder / ended.folder
     if ended.reason is not None:
         return f"{ended.folder}: {ended.reason}"
@@ -239,7 +239,7 @@ def _figure(value: float | None, key: str) -> str:
 
 
 def _by_folds(rows: Sequence[tuple[list[str], dict[str, Any] | str]]) -> dict[str, list[dict[str, Any]]]:
-    """The results of runs that differ in their fold alone, two or more of them, under what they have in common."""
+    """The results of two or more runs that differ only in their fold, by the words that they share."""
     found: dict[str, list[dict[str, Any]]] = {}
     for words, outcome in rows:
         others = [word for word in words if not word.startswith("data.fold=")]

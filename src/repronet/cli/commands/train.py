@@ -1,4 +1,4 @@
-"""``repronet train``: one run or many, new or to go on with."""
+"""``repronet train``: train one run or many, new or resumed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger("repronet.train")
 
 
 def run(words: Sequence[str], multirun: bool, console: Console, sweep_folder: Path | None = None) -> bool:
-    """Train as the words say; whether every run ended well. What needs torch is imported once the words are checked.
+    """Train as the words say; returns whether every run succeeded. Imports torch only after checking the words.
 
     Args:
         sweep_folder: a new or empty folder for many runs; default: one below runs/sweeps.
@@ -64,7 +64,7 @@ def run(words: Sequence[str], multirun: bool, console: Console, sweep_folder: Pa
 
 
 def _exercises(words: Sequence[str]) -> tuple[Path | None, list[str]]:
-    """The file of ``exercises=…`` and the other words. It is no key, since nothing that a config names is ever run."""
+    """The file of ``exercises=…`` and the other words. It is no config key, as configs never name code to run."""
     named = [word for word in words if word.startswith("exercises=")]
     if len(named) > 1:
         raise UserError(f"{named[1]}: one file has all layers; leave {named[0]} out")
@@ -73,7 +73,7 @@ def _exercises(words: Sequence[str]) -> tuple[Path | None, list[str]]:
 
 
 def _on_exercises(file: Path, config: DictConfig) -> Callable[[nn.Module], None]:
-    """Runs a student's file; what then puts a network on its functions."""
+    """Run a student's file; returns a function that makes a network compute with the functions in it."""
     if config.layers != "custom":
         raise UserError(f"exercises={file}: replaces repronet's layers; leave layers={config.layers} out")
     submission = read(file, "exercises=")
@@ -91,7 +91,7 @@ def _on_exercises(file: Path, config: DictConfig) -> Callable[[nn.Module], None]
 
 
 def _resumed(key: str, words: Sequence[str]) -> Path | None:
-    """The folder of ``resume=…`` or ``resume_sweep=…``, read as it stands: a path is no Hydra expression."""
+    """The folder of ``resume=…`` or ``resume_sweep=…``, read literally: a path is no Hydra expression."""
     named = [word.removeprefix(f"{key}=") for word in words if word.startswith(f"{key}=")]
     if not named:
         return None
@@ -107,7 +107,7 @@ def _resumed(key: str, words: Sequence[str]) -> Path | None:
 
 
 def _go_on(begun: Path, console: Console) -> bool:
-    """Run what is missing of a sweep, go on with what was stopped, show all; whether every run has ended well."""
+    """Start the missing runs of a sweep, resume the stopped ones, show all; returns whether the sweep succeeded."""
     found = sweep.begun(begun)
     for folder in found.runs:
         plugins.require_for(folder)
@@ -120,7 +120,7 @@ def _go_on(begun: Path, console: Console) -> bool:
 
 
 def _train_many(words: Sequence[str], console: Console, folder: Path | None) -> bool:
-    """``repronet train -m``: many runs, here or where ``launcher=`` says; a failed one is said and the others go on."""
+    """``repronet train -m``: many runs, here or where ``launcher=`` says; a failed run is reported, others go on."""
     if any(word.startswith(("resume=", "resume_sweep=")) for word in words):
         raise UserError("resume: continues what exists; leave -m out")
     beside = [word for word in words if is_beside(word)]
@@ -133,7 +133,7 @@ def _train_many(words: Sequence[str], console: Console, folder: Path | None) -> 
 
 
 def _product(own: list[str], beside: list[str], folder: Path | None) -> sweep.Sweep:
-    """Every combination of the values."""
+    """Create a sweep over every combination of the values."""
     jobs = expand(own)
     configs, launcher, search = _looked_at(jobs, beside)
     if search.name != "none":
@@ -147,7 +147,7 @@ def _product(own: list[str], beside: list[str], folder: Path | None) -> sweep.Sw
 
 
 def _search(own: list[str], beside: list[str], folder: Path | None) -> sweep.Sweep:
-    """What Optuna chooses of the values; those at the ends of every interval are looked at first."""
+    """Create a search, in which Optuna chooses the values; the ends of every interval are checked first."""
     require_search()
     space = [word for word in own if not is_path(word) and parse([word])[0].is_sweep_override()]
     if not space:
@@ -166,12 +166,12 @@ def _search(own: list[str], beside: list[str], folder: Path | None) -> sweep.Swe
 
 
 def _looked_at(jobs: Sequence[Sequence[str]], beside: Sequence[str]) -> tuple[list[DictConfig], DictConfig, DictConfig]:
-    """The configs of runs, none of which is plainly wrong, and the launcher and the search that they share."""
+    """Compose and check the configs of runs; returns them, and the launcher and the search that they share."""
     configs = [compose_with_launcher("train", [*job, *beside]) for job in jobs]
     launcher, search = configs[0].launcher, configs[0].search
     threads = max(config.trainer.threads or 0 for config in configs)
     if threads > (launcher.get("threads", threads) or 0):
-        launcher.threads = threads  # as many cores as a run is told to compute with
+        launcher.threads = threads  # as many cores as a run has threads
     require_launcher(launcher)
     for config in configs:
         config.pop("launcher")

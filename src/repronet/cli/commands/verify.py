@@ -1,4 +1,4 @@
-"""``repronet verify``: every network against its paper or its authors' release, a line each."""
+"""``repronet verify``: compare each network with its paper or its authors' release, in one line each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from repronet.terminal import wrapped
 
 
 def run(config: DictConfig, console: Console) -> bool:
-    """Print PASS or FAIL for each network; whether all passed."""
+    """Print PASS or FAIL for each network; returns whether all passed."""
     alone = config.model.name if "model" in config else None
     if config.source == "release":
         return _against_releases(alone, console)
@@ -82,7 +82,7 @@ def _counts(verdicts: Sequence[Verdict]) -> str:
 
 
 def _operators(rows: Sequence[Row]) -> Iterator[Text]:
-    """Every operator, and what differs of it."""
+    """One line for each operator, with its differences."""
     for row in rows:
         right = all(found.why is not None for found in row.found)
         word = ("named" if row.found else "ok") if right else "WRONG"
@@ -93,7 +93,7 @@ def _operators(rows: Sequence[Row]) -> Iterator[Text]:
 
 
 def _reasons(verdict: Verdict) -> Iterator[Text]:
-    """Where the release stands, and why ours differs where it does."""
+    """The source of the release, and the reason for each listed difference."""
     note = f" ({verdict.release.note})" if verdict.release.note else ""
     yield Text(wrapped(f"released in {verdict.release.source}{note}"))
     for found, times in Counter(found for row in verdict.rows for found in row.found if found.why is not None).items():
@@ -102,7 +102,7 @@ def _reasons(verdict: Verdict) -> Iterator[Text]:
 
 
 def _unnamed(verdict: Verdict) -> Iterator[Text]:
-    """What is wrong, the same difference once, with the first place of it."""
+    """Each unlisted difference once, with its first place, and listed ones that are no longer there."""
     places: dict[Found, list[str]] = {}
     for row in verdict.rows:
         for found in row.found:

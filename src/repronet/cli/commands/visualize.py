@@ -23,9 +23,9 @@ from repronet.training.checkpoints import read_checkpoint
 
 
 def run(config: DictConfig, console: Console) -> list[Path]:
-    """Draw what ``config.what`` names; returns the files.
+    """Make the drawings that ``config.what`` names; returns the files.
 
-    With several, one that a network does not offer is said and the others are drawn.
+    If there are several, one that the network does not support is reported and the others are drawn.
     """
     folder = None if config.run is None else Path(config.run).expanduser()
     subject = subject_of(folder, config, console)
@@ -56,7 +56,7 @@ def run(config: DictConfig, console: Console) -> list[Path]:
 
 
 def subject_of(folder: Path | None, config: DictConfig, console: Console) -> Subject:
-    """The network and its data, and what is wished of them."""
+    """The network, its data, and the settings of the drawings."""
     classifier = chosen(config, config.layers)
     if not classifier.config:
         raise UserError(f"weights={config.weights}: does not say which images it is of; give run= or repronet/NAME")

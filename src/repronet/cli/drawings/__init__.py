@@ -24,5 +24,5 @@ DRAWINGS: dict[str, Callable[[Subject], Figure]] = {
     "curves": of_training.curves,
 }
 
-# Made of the gradient of scores by pixels, which hand-crafted features do not have.
+# Drawings that need the gradient of scores by pixels, which hand-crafted features do not have.
 BY_GRADIENT = ("deconvnet", "receptive_field", "guided", "gradcam", "activation_maximization")

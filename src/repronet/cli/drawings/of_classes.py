@@ -1,4 +1,4 @@
-"""Drawings of what speaks for a class, of how classes lie to each other, and of visual words."""
+"""Drawings of the evidence for a class, of the relations between classes, and of visual words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from repronet.visualization.words import DRAWN, SEARCHED, has_words, words_of
 
 
 def guided(subject: Subject) -> Figure:
-    """Images above the gradient of their class, and that with guided rectifiers."""
+    """Images above the gradient of their class score, plain and with guided rectifiers."""
     sample = subject.one_a_class(8)
     rows = [[Panel(pixels, subject.classes[label]) for pixels, label in zip(sample.pixels, sample.labels, strict=True)]]
     for way in ("gradient", "guided"):
@@ -32,7 +32,7 @@ def guided(subject: Subject) -> Figure:
 
 
 def gradcam(subject: Subject) -> Figure:
-    """Images; what speaks for the right class; what speaks for the class that is answered."""
+    """Images; the evidence for the right class; the evidence for the predicted class."""
     sample = subject.one_a_class(8)
     layer = subject.some_layers(1)[0] if subject.wishes.layer else None
     answers, likely = subject.answers(sample.inputs)
@@ -49,7 +49,7 @@ def gradcam(subject: Subject) -> Figure:
 
 
 def occlusion(subject: Subject) -> Figure:
-    """Images; how likely their class stays with a grey square at each place; what is answered then."""
+    """Images; the probability of their class with a grey square at each place; where the prediction is still right."""
     sample = subject.one_a_class(4)
     size = sample.inputs.shape[-1]
     side, stride = max(size // 4, 3), max(size // 28, 1)
@@ -66,7 +66,7 @@ def occlusion(subject: Subject) -> Figure:
 
 
 def activation_maximization(subject: Subject) -> Figure:
-    """For the first classes, the image that gradient ascent finds."""
+    """For each of the first classes, the image that gradient ascent finds."""
     labels = torch.arange(min(len(subject.classes), subject.wishes.images or 10))
     shape = (subject.transform.channels, subject.transform.size, subject.transform.size)
     with subject.progress(160, "climbing") as advance:
@@ -95,7 +95,7 @@ def features_map(subject: Subject) -> Figure:
 
 
 def confusion(subject: Subject) -> Figure:
-    """What the images of each class were taken for: those of the test, or where there was none, of the split."""
+    """The confusion matrix: of the test if split=val and the run was tested, otherwise of the chosen split."""
     subject.require_one_label("confusion")
     if subject.split == "val" and subject.folder is not None and (subject.folder / runs.CONFUSION).is_file():
         counts = torch.tensor(runs.read_confusion(subject.folder)[1])
@@ -111,7 +111,7 @@ def confusion(subject: Subject) -> Figure:
 
 
 def words(subject: Subject) -> Figure:
-    """Visual words as patches, where they come in images, and how much the cells of the pyramid count."""
+    """Visual words as patches, where they occur in images, and the weights of the pyramid's cells."""
     network = subject.network
     if not has_words(network):
         name = subject.config.model.name

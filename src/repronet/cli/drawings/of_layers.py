@@ -1,4 +1,4 @@
-"""Drawings of what layers hold, give and see."""
+"""Drawings of the filters, outputs and receptive fields of layers."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from repronet.visualization.filters import first_filters
 from repronet.visualization.layer_outputs import has_places, watched
 from repronet.visualization.rectifiers import probe_with
 
-TOP = 9  # excitations a map, as in the paper's figure 2
-SEARCHED = 500  # images that are looked through for them
+TOP = 9  # excitations per map, as in the paper's figure 2
+SEARCHED = 500  # images that are searched for them
 BOX_COLOURS = ("tab:blue", "tab:orange", "tab:green", "tab:red", "tab:purple", "tab:brown")
 
 
 def filters(subject: Subject) -> Figure:
-    """The first layer's kernels, each stretched by itself, and all on one scale."""
+    """The first layer's kernels, each scaled by itself, and all on one scale."""
     kernels = first_filters(subject.network)
     if kernels is None:
         raise UserError(f"what=filters: the first layer of {subject.config.model.name} has no kernels that are images")
@@ -33,7 +33,7 @@ def filters(subject: Subject) -> Figure:
 
 
 def activations(subject: Subject) -> Figure:
-    """The first maps of layers from the first to the last, for one image."""
+    """The first feature maps of layers from the first to the last, for one image."""
     shown = subject.sample(1)
     image = Panel(shown.pixels[0], subject.classes[int(shown.labels[0])])
     wanted = subject.some_layers(6)
@@ -50,7 +50,7 @@ def activations(subject: Subject) -> Figure:
 
 
 def deconvnet(subject: Subject) -> Figure:
-    """For maps of layers, the nine units that are excited most, projected back to pixels, beside what they see."""
+    """For maps of layers, the nine strongest activations projected back to pixels, beside what their units see."""
     sample = subject.sample(SEARCHED)
     wanted = subject.some_layers(4)
     way_back = probe_with(subject.classifier.network, "deconvolution")
@@ -63,7 +63,7 @@ def deconvnet(subject: Subject) -> Figure:
 
 
 def _excited(subject: Subject, sample: Sample, way_back: nn.Module, layer: str) -> list[Panel]:
-    """Of one layer: what is projected, and what is seen; nothing where no map is excited."""
+    """The panels of one layer: projections, and the patches that the units see; none if no map is excited."""
     with subject.progress(len(sample), f"searching {layer}") as advance:
         excitations = strongest(subject.network, sample.inputs, layer, TOP, advance)
     units = [unit for unit, found in enumerate(excitations) if found[0].value > 0][: subject.wishes.maps]
@@ -86,7 +86,7 @@ def _excited(subject: Subject, sample: Sample, way_back: nn.Module, layer: str) 
 
 
 def _nine(patches: list[Tensor], side: int) -> Tensor:
-    """Patches as one 3×3 square; those cut off at the image's edge are filled with grey."""
+    """Patches as one 3×3 square; those cut off at the image's edge are padded with grey."""
     squares, line = [], max(side // 16, 1) if side > 8 else 0
     for shown in patches:
         square = torch.full((shown.shape[0], side, side), 0.5)
@@ -100,7 +100,7 @@ def _nine(patches: list[Tensor], side: int) -> Tensor:
 
 
 def receptive_field(subject: Subject) -> Figure:
-    """What the middle unit of layers can see, as frames, and how much each pixel matters to it, as heat."""
+    """The receptive field of the middle unit of layers as a frame, and the effect of each pixel on it as a heat map."""
     sample = subject.sample(32)
     wanted = subject.some_layers(6)
     heat = effective_field(subject.network, sample.inputs, wanted)

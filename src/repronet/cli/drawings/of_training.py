@@ -1,4 +1,4 @@
-"""Drawings of how a run was trained, and of where it ended."""
+"""Drawings of a run's training, and of the loss around its weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from repronet.figures import charts
 from repronet.training.losses import LOSSES
 from repronet.visualization.loss_surface import random_direction, surface
 
-REACH, LINE, PLANE = 1.0, 31, 13  # how far the surface goes, and its points along a line and a side
+REACH, LINE, PLANE = 1.0, 31, 13  # half the side of the surface; points along the line, and along a side
 
 
 def loss_surface(subject: Subject) -> Figure:
@@ -42,14 +42,14 @@ def loss_surface(subject: Subject) -> Figure:
 
 
 def curves(subject: Subject) -> Figure:
-    """Loss, error and rate by epoch."""
+    """Loss, error and learning rate by epoch."""
     if not subject.history:
         raise UserError(f"run={subject.folder}: has no {runs.HISTORY}; no epoch is finished yet")
     return charts.curves({subject.name: subject.history})
 
 
 def augmentations(subject: Subject) -> Figure:
-    """Training images beside what the run's augmentation makes of them."""
+    """Training images beside versions augmented as in the run."""
     wanted = {"seed": subject.wishes.seed, "images": subject.wishes.images or 4, "variants": 8}
     config = OmegaConf.create({**wanted, "augmentation": subject.config.augmentation})
     images = subject.data

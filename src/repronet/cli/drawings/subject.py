@@ -1,4 +1,4 @@
-"""What is drawn of: a trained network with the images of its data."""
+"""The subject of a drawing: a trained network with the images of its data."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from repronet.visualization.layer_outputs import chosen_layer, layer_names, prob
 class Sample:
     """Some images."""
 
-    pixels: Tensor  # uint8 (N, C, S, S), as the network's inputs show them
-    inputs: Tensor  # (N, C, S, S), what the network is given
+    pixels: Tensor  # uint8 (N, C, S, S), the part that the network sees
+    inputs: Tensor  # (N, C, S, S), the network's inputs
     labels: Tensor  # (N,)
 
     def __len__(self) -> int:
@@ -43,12 +43,12 @@ class Sample:
 class Subject:
     """A trained network and its data."""
 
-    folder: Path | None  # of the run; None for weights of the zoo
+    folder: Path | None  # the run folder; None for weights of the zoo
     config: DictConfig  # the run's
     classifier: Classifier
     wishes: DictConfig  # the keys of visualize
     console: Console
-    history: Sequence[Mapping[str, float]]  # a row an epoch; empty before the first has ended
+    history: Sequence[Mapping[str, float]]  # one row per epoch; empty before the first has ended
 
     @property
     def transform(self) -> EvalTransform:
@@ -64,26 +64,26 @@ class Subject:
 
     @property
     def split(self) -> str:
-        """Whose images are taken: train, val or test."""
+        """The split that images are taken from: train, val or test."""
         return self.wishes.split
 
     @cached_property
     def network(self) -> nn.Module:
-        """Without in-place layers and without gradients of weights."""
+        """The network without in-place layers and without gradients of weights."""
         return probe(self.classifier.network)
 
     @cached_property
     def data(self) -> ImageDataset:
-        """With one label per image, of several the rarest."""
+        """The dataset with one label per image: the rarest if an image has several."""
         return by_rarest(dataset(self.config, self.transform.size))
 
     def require_one_label(self, drawing: str) -> None:
-        """Raises: UserError, where an image may have several."""
+        """Raises: UserError, if an image may have several labels."""
         if self.transform.multilabel:
             raise UserError(f"what={drawing}: needs one label per image, and these have several")
 
     def require_gradient(self, drawing: str) -> None:
-        """Raises: UserError, where the network's features are computed without one, as words are counted."""
+        """Raises: UserError, if the network's features have no gradient, such as counts of visual words."""
         pixels = torch.zeros(1, self.transform.channels, self.transform.size, self.transform.size, requires_grad=True)
         with torch.enable_grad():
             if not self.network(pixels).requires_grad:
@@ -91,35 +91,35 @@ class Subject:
 
     @cached_property
     def layers(self) -> list[str]:
-        """Those with maps of the image, in the order of computing."""
+        """The layers with maps of the image, in the order of computation."""
         return layer_names(
             self.network, torch.zeros(1, self.transform.channels, self.transform.size, self.transform.size)
         )
 
     def some_layers(self, most: int) -> list[str]:
-        """The one that is asked for, or some from the first to the last."""
+        """The layer that is asked for, or at most ``most`` layers spread from the first to the last."""
         wanted = self.wishes.layer
         return spread(self.layers, most) if wanted is None else [chosen_layer(self.layers, wanted)]
 
     @cached_property
     def fields(self) -> dict[str, Field | None]:
-        """What a unit of each layer sees."""
+        """The receptive field of a unit of each layer."""
         size = (self.transform.channels, self.transform.size, self.transform.size)
         return {row.name: row.field for row in summarize(self.classifier.network, size).rows}
 
     def images(self) -> LabelledImages:
-        """Raises: UserError, when the data has no such split."""
+        """The images of the chosen split. Raises: UserError, if the data has no such split."""
         split = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[self.split]
         if split is None:
             raise UserError(f"split={self.split}: the data of this run have none; use val")
         return split
 
     def sample(self, default: int) -> Sample:
-        """As many images as are asked for, or ``default``, drawn by the seed."""
+        """A random sample, drawn with the seed, of as many images as are asked for, or ``default``."""
         return self.taken(self._drawn()[: self.wishes.images or default])
 
     def one_a_class(self, most: int) -> Sample:
-        """An image of each of the first classes."""
+        """One image of each of the first classes."""
         labels, chosen = self.images().labels, {}
         for index in self._drawn().tolist():
             chosen.setdefault(int(labels[index]), index)
@@ -145,14 +145,14 @@ class Subject:
 
     @torch.no_grad()
     def answers(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """The likeliest classes and how likely they are: two (N,)."""
+        """The most likely class of each input and its probability: two tensors (N,)."""
         logits = torch.cat([self.network(part).float() for part in inputs.split(100)])
         best = probabilities_of(logits, self.transform.multilabel).max(dim=1)
         return best.indices, best.values
 
     @contextmanager
     def progress(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
-        """A bar while something takes its time; the function advances it."""
+        """Show a progress bar; yields a function that advances it."""
         with Progress(console=self.console, transient=True, disable=not self.console.is_terminal) as bar:
             task = bar.add_task(what, total=total)
             yield lambda done: bar.update(task, advance=done)

@@ -1,8 +1,8 @@
 """One HTML file that classifies images in a browser, without a network connection.
 
-It holds the network as ONNX, ONNX Runtime Web to compute it, and ``image.js``, which brings an image to the network
-as :class:`repronet.data.eval_transform.EvalTransform` does. The runtime is not a part of this package: npm brings it,
-and what is taken of it must be what the page was tested with.
+It contains the network as ONNX, ONNX Runtime Web to run it, and ``image.js``, which transforms an image for the network
+as :class:`repronet.data.eval_transform.EvalTransform` does. The runtime is not part of this package: npm installs it,
+and its files must be those that the page was tested with.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ import jinja2
 
 from repronet.errors import UserError
 
-if TYPE_CHECKING:  # a runtime that is missing is said before torch is imported
+if TYPE_CHECKING:  # a missing runtime is reported before torch is imported
     from repronet.data.eval_transform import EvalTransform
     from repronet.training.classifier import Classifier
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
-# SHA-256 of the two files of its folder dist/ that a page holds
+# The two files of its folder dist/ that a page contains, with their SHA-256
 SCRIPT = "ort.wasm.bundle.min.mjs", "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90"
 BINARY = "ort-wasm-simd-threaded.wasm", "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2"
-LARGEST = 256 * 2**20  # bytes of a graph; browsers hold no text much longer than that in base64
+LARGEST = 256 * 2**20  # bytes of a graph; its base64 text is near the limit of browsers
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """What computes the graph in the browser."""
+    """The two files of ONNX Runtime Web, which runs the graph in the browser."""
 
     script: bytes
     binary: bytes
 
 
 def runtime_in(folder: str | None) -> Runtime:
-    """ONNX Runtime Web out of a folder that npm has filled, or out of the user's cache."""
+    """Read ONNX Runtime Web from ``folder``, that of its npm package, or else from the user's cache."""
     from platformdirs import user_cache_path
 
     cache = Path(os.environ.get("REPRONET_CACHE") or user_cache_path("repronet")) / "npm"
@@ -61,10 +61,10 @@ def runtime_in(folder: str | None) -> Runtime:
 
 
 def write_page(path: Path, classifier: Classifier, graph: bytes, outputs: tuple[str, ...], runtime: Runtime) -> Path:
-    """Write the page of a graph that takes pixels; returns ``path``.
+    """Write the page for a graph that takes pixels; returns ``path``.
 
     Args:
-        outputs: of the graph; "evidence" among them: its class activation maps.
+        outputs: names of the graph's outputs; "evidence" are class activation maps.
     """
     if len(graph) > LARGEST:
         raise UserError(f"to=page: the network has {len(graph) >> 20} MiB, a page takes {LARGEST >> 20}; take to=onnx")
@@ -80,7 +80,7 @@ def write_page(path: Path, classifier: Classifier, graph: bytes, outputs: tuple[
         classes=transform.classes,
         evidence=spec["evidence"],
         several=transform.multilabel,
-        spec=json.dumps(spec).replace("<", "\\u003c"),  # a class named </script> ends no script
+        spec=json.dumps(spec).replace("<", "\\u003c"),  # a class named </script> must not end the script
         code="\n".join((here / name).read_text(encoding="utf-8") for name in ("image.js", "page.js")),
         parts={"script": _packed(runtime.script), "binary": _packed(runtime.binary), "graph": _packed(graph)},
         runtime=f"{PACKAGE} {VERSION}",
@@ -90,7 +90,7 @@ def write_page(path: Path, classifier: Classifier, graph: bytes, outputs: tuple[
 
 
 def page_template(package: str, name: str, **filters: Callable[[str], str]) -> jinja2.Template:
-    """A template of ``package``, which escapes what it is given and fails at a name that it is not given."""
+    """A template in ``package`` that escapes the values it gets and fails if one is missing."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -99,7 +99,7 @@ def page_template(package: str, name: str, **filters: Callable[[str], str]) -> j
 
 
 def transform_in_words(transform: EvalTransform) -> dict[str, Any]:
-    """What of the transform stands before the graph, as ``image.js`` takes it."""
+    """The part of the transform that comes before the graph, as settings for ``image.js``."""
     return {
         "channels": transform.channels,
         "side": transform.native or transform.size,

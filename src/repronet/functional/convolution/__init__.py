@@ -4,14 +4,14 @@
     input_gradient(grad_output, weight, size, spec)    (N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`
     weight_gradient(grad_output, input, spec)          (N, O, Ho, Wo), (N, C, H, W) → (O, C/G, kh, kw)
 
-They compute plain numbers and need not be differentiable: the derivative of each of the three is made of the other two
-(see `repronet.functional.conv`). All agree to rounding wherever they apply.
+They need not be differentiable by autograd: the gradients of each of the three functions have the form of the other two
+(see `repronet.functional.conv`). All algorithms agree up to rounding wherever they apply.
 
-| file     | the sums of `repronet.functional.conv` computed as ...                                              |
-|----------|-----------------------------------------------------------------------------------------------------|
-| direct   | one shifted image a filter element, multiplied and accumulated                                      |
+| file     | the sums of `repronet.functional.conv` computed as ...                                                |
+|----------|-------------------------------------------------------------------------------------------------------|
+| direct   | one shifted image per filter element, multiplied and accumulated                                      |
 | im2col   | one matrix product with the windows as columns                                                        |
-| adjoint  | convolutions: forward by the vendor's forward kernel, and both gradients by that same forward kernel |
+| adjoint  | convolutions: forward by the vendor's forward kernel, and both gradients by that same forward kernel  |
 | winograd | small transforms that trade multiplications for additions; 3×3, stride 1, dilation 1                  |
 | fft      | products of spectra                                                                                   |
 | vendor   | torch's own kernels, backward ones included                                                           |

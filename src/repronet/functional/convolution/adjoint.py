@@ -1,14 +1,14 @@
 """Convolution whose gradients are convolutions too, so that all three run on the fast forward kernel.
 
-For stride 1, ∂x is ∂y convolved with the filters turned by half a circle, channels and filters exchanged:
+For stride 1, ∂x is ∂y convolved with the filters rotated by 180°, with channels and filters exchanged:
 
     ∂x[r,c] = Σ_ab  ∂y[r+P−a·D, c+P−b·D] · w[a,b]
 
-For stride S the positions r of the padded input fall into S classes by r mod S. Within a class only every S-th filter
-element (every (S/gcd(S,D))-th, with dilation) meets it, and these meet it as a convolution of stride 1: S·S small
-convolutions, none of which multiplies by the zeros that one large one would put between the elements of ∂y.
+For stride S, the positions r of the padded input fall into S classes by r mod S. Only every S-th filter element (every
+(S/gcd(S,D))-th, with dilation D) contributes to a class, by a convolution of stride 1. This makes S·S small
+convolutions, without the multiplications by zeros of one large convolution with zeros between the elements of ∂y.
 
-∂w is x convolved with ∂y, where the batch takes the place of the channels, and stride and dilation exchange theirs:
+∂w is x convolved with ∂y, with the batch in place of the channels, and with stride and dilation exchanged:
 
     ∂w[o,i,a,b] = Σ_n,r,c  x[n, i, a·D + r·S − P, …] · ∂y[n,o,r,c]
 """
@@ -28,7 +28,7 @@ __all__ = ["forward", "input_gradient", "weight_gradient"]
 
 @dataclass(frozen=True)
 class _Class:
-    """One class of positions along one axis, r ≡ `remainder` (mod S) counted from the left padding's begin."""
+    """One class of input positions along one axis: `first_position` and every S-th position after it."""
 
     first_position: int  # of the class, in the input
     positions: int
@@ -40,7 +40,7 @@ class _Class:
 
 
 def _classes(size: int, outputs: int, geometry: Geometry, axis: int) -> list[_Class]:
-    """The classes along one axis that some filter element meets."""
+    """The classes along one axis to which some filter element contributes."""
     k, s, p, d = (pairs[axis] for pairs in (geometry.kernel, geometry.stride, geometry.padding, geometry.dilation))
     common = math.gcd(s, d)
     step, dilation = s // common, d // common
@@ -49,7 +49,7 @@ def _classes(size: int, outputs: int, geometry: Geometry, axis: int) -> list[_Cl
         meeting = [a for a in range(min(k, step)) if (first + p - a * d) % s == 0]
         if not meeting:
             continue
-        (a,) = meeting  # the elements a, a + step, a + 2·step, … meet this class
+        (a,) = meeting  # the elements a, a + step, a + 2·step, … contribute to this class
         elements = len(range(a, k, step))
         positions = len(range(first, size, s))
         # Position number q reads ∂y at q + (first + p − a·d)/s − t·dilation, for element number t.
@@ -60,7 +60,7 @@ def _classes(size: int, outputs: int, geometry: Geometry, axis: int) -> list[_Cl
 
 
 def _turned(weight: Tensor, groups: int) -> Tensor:
-    """Filters turned by half a circle, channels and filters exchanged: (O, C/G, kh, kw) → (C, O/G, kh, kw)."""
+    """Filters rotated by 180°, with channels and filters exchanged: (O, C/G, kh, kw) → (C, O/G, kh, kw)."""
     exchanged = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)  # (C, O/G, kh, kw)
     return exchanged.flip(2, 3)
 
@@ -102,6 +102,6 @@ def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tenso
     filters = grad_output.transpose(0, 1)  # (O, N, Ho, Wo)
     sums = torch.convolution(
         images, filters, None, geometry.dilation, geometry.padding, geometry.stride, False, (0, 0), groups
-    )  # (C/G, O, ≥ kh, ≥ kw): a stride that leaves input over makes room for windows that the forward never had
+    )  # (C/G, O, ≥ kh, ≥ kw): larger than the filter if the stride leaves input rows or columns unused
     kh, kw = geometry.kernel
     return sums[:, :, :kh, :kw].transpose(0, 1).contiguous()

@@ -19,13 +19,13 @@ class ConvSpec:
 
 
 def layout_of(first: Tensor, second: Tensor) -> torch.memory_format:
-    """Memory format of the result: channels-last if an operand is, as torch's convolution has it."""
+    """Memory format of the result: channels-last if an operand is, as in torch's convolution."""
     either = _is_channels_last(first) or _is_channels_last(second)
     return torch.channels_last if either else torch.contiguous_format
 
 
 def room_for(shape: Sequence[int], first: Tensor, second: Tensor) -> Tensor:
-    """Memory for a result of two operands, not yet written: in their layout, and in dtype and device of the first."""
+    """Uninitialised memory for a result of two operands: in their layout, with dtype and device of the first."""
     return torch.empty(shape, dtype=first.dtype, device=first.device, memory_format=layout_of(first, second))
 
 

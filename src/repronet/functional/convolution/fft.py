@@ -2,9 +2,9 @@
 
     Y = X · conj(W),      ∂X = ∂Y · W,      ∂W = conj(∂Y) · X        summed over channels, filters, images
 
-with X, W, ∂Y the spectra of x between its zeros, of w with its dilation and of ∂y with its stride. It pays for large
-filters alone (Mathieu, Henaff and LeCun, "Fast training of convolutional networks through FFTs", 2014). The transforms
-are as large as the padded input, which no sum can wrap around: whatever wraps falls outside of what is kept.
+where X, W and ∂Y are the spectra of x with its padding, of w with its dilation and of ∂y with its stride. It is faster
+for large filters only (Mathieu, Henaff and LeCun, "Fast training of convolutional networks through FFTs", 2014). The
+transforms have the size of the padded input: sums that wrap around its edges fall outside the part that is kept.
 """
 
 import torch
@@ -16,7 +16,7 @@ from repronet.functional.windows import Geometry, Pair, image_size, pad
 
 
 def refusal(geometry: Geometry, dtype: torch.dtype) -> str | None:
-    """Why the transform cannot serve these windows or numbers, or None. Any windows will do."""
+    """Why the transform cannot be used for this dtype, or None; it can be used for any windows."""
     return None if dtype.is_floating_point else f"a Fourier transform needs floating point, got {dtype}"
 
 

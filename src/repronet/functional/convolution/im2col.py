@@ -2,9 +2,9 @@
 
     Y = W·X + b,        ∂W = ∂Y·Xᵀ,        ∂X = Wᵀ·∂Y
 
-and ∂x collects ∂X from all the windows that an element lies under. For AlexNet's first layer W is 96×363 and X, one
-image, 363×3025 (the CS231n notes on convolutional networks; Chellapilla et al., "High performance convolutional
-neural networks for document processing", 2006).
+and ∂x sums ∂X over all windows that contain an element. For AlexNet's first layer, W is 96×363, and X for one image is
+363×3025 (the CS231n notes on convolutional networks; Chellapilla et al., "High performance convolutional neural
+networks for document processing", 2006).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,8 +18,8 @@ from repronet.functional.precision import accumulation_dtype
 from repronet.functional.product import product
 from repronet.functional.windows import Geometry, Pair, col2im, im2col, image_size, pad
 
-# Elements of the column matrix made at a time. The matrix repeats every input element kh·kw times; in pieces it stays
-# near the cache and reuses its memory, which on a CPU is 2-3 times as fast as all at once. A GPU wants large products.
+# Elements of the column matrix built at a time. The matrix repeats every input element kh·kw times; in pieces it stays
+# near the cache and reuses its memory, which on a CPU is 2-3 times as fast as all at once. A GPU needs large products.
 _COLUMN_ELEMENTS_CPU = 2**20
 _COLUMN_ELEMENTS_GPU = 2**27
 
@@ -53,7 +53,7 @@ def _from_maps(maps: Tensor, output_size: Pair) -> Tensor:
 def _in_pieces(
     compute: Callable[[Tensor], Tensor], maps: Tensor, shape: Sequence[int], weight: Tensor, many: int
 ) -> Tensor:
-    """What `compute` makes of the maps, `many` images at a time, in the layout of the operands."""
+    """Apply `compute` to the maps, `many` images at a time; the result has the layout of the operands."""
     if is_traced():  # another batch may have more pieces
         return compute(maps).contiguous(memory_format=layout_of(maps, weight))
     found = room_for(shape, maps, weight)
@@ -102,11 +102,11 @@ def weight_gradient(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> Tenso
 
 
 def _in_runs(grad_output: Tensor, input: Tensor, spec: ConvSpec) -> tuple[Tensor, Tensor]:
-    """∂Y and X for stride 1, where each window element is one unbroken run of the padded image.
+    """∂Y and X for stride 1, where each window element reads one contiguous run of the padded image.
 
-    The run of element (a, b) starts at its offset and goes on over the ends of the rows, so it can be copied at once
-    rather than row by row; ∂Y has zeros where the runs go over the padding. Both have R = (Ho−1)·Wp + Wo elements a
-    image instead of Ho·Wo: (G, O/G, N·R) and (G, C/G·kh·kw, N·R).
+    The run of element (a, b) starts at its offset and continues across the ends of rows, so it can be copied at once
+    rather than row by row; ∂Y has zeros where the runs cross them. Both have R = (Ho−1)·Wp + Wo elements per image
+    instead of Ho·Wo: (G, O/G, N·R) and (G, C/G·kh·kw, N·R).
     """
     geometry, (ho, wo) = spec.geometry, image_size(grad_output)
     (kh, kw), (dh, dw) = geometry.kernel, geometry.dilation

@@ -1,11 +1,11 @@
-"""Convolution by compiled kernels of ours with the channels innermost: see `repronet.native` and docs/guide/speed.md.
+"""Convolution by our compiled kernels, with the channels innermost: see `repronet.native` and docs/guide/speed.md.
 
-Two kernels: Winograd's F(4×4, 3×3), a quarter of the products for filters of 3×3, and the plain sums. They serve
-float32 and float64 on a processor, strides that are equal both ways, and groups. What they do not serve, and what the
-vendor's kernels do faster, falls to these, by the fixed rule of `kernel_for`.
+There are two kernels: Winograd's F(4×4, 3×3), with a quarter of the products for 3×3 filters, and the direct sums. They
+support float32 and float64 on a CPU, strides that are equal in both directions, and groups. The vendor's kernels do
+the rest, and whatever they do faster, by the fixed rule of `kernel_for`.
 
-The plain sums of n products are exact to n·ε·Σ|x·w|. Winograd's are off by less than 200·ε·max|y|, 2.4·10⁻⁵ of the
-largest in float32, since small numbers are differences of larger ones there.
+The direct sums of n products are exact to n·ε·Σ|x·w|. The errors of Winograd's are below 200·ε·max|y|, 2.4·10⁻⁵ of the
+largest output in float32, since small outputs are differences of larger numbers there.
 """
 
 from ctypes import c_int64
@@ -20,16 +20,16 @@ from repronet.functional.windows import Geometry, Pair, image_size
 
 
 def refusal(geometry: Geometry, dtype: torch.dtype) -> str | None:
-    """Why there are no kernels, or None."""
+    """Why the compiled kernels are unavailable, or None."""
     return native.refusal()
 
 
 def kernel_for(step: str, first: Tensor, second: Tensor, spec: ConvSpec) -> str | None:
-    """The kernel that computes a step of these operands, "winograd" or "conv"; None where the vendor's is faster.
+    """The kernel that computes a step for these operands, "winograd" or "conv"; None to use the vendor's.
 
-    Measured with AVX-512 in float32, channels innermost (docs/guide/speed.md). The vendor's and our plain sums reach
-    the same share of the peak but for input gradients behind a stride, where the vendor took half as long again, for
-    weight gradients of many places, and for few channels. In float64 the vendor has nothing of that kind.
+    Measured with AVX-512 in float32, channels innermost (docs/guide/speed.md). The vendor's kernels and our direct sums
+    reach the same share of peak performance, except for input gradients with a stride, where the vendor took half as
+    long again, weight gradients with many positions, and few channels. In float64 the vendor has no comparable kernel.
     """
     if not _serves(spec, first, second):
         return None
@@ -51,7 +51,7 @@ def kernel_for(step: str, first: Tensor, second: Tensor, spec: ConvSpec) -> str 
 
 
 def _is_for_winograd(step: str, first: Tensor, inner: int, outer: int, spec: ConvSpec) -> bool:
-    """3×3 with stride 1 on whole vectors of channels, enough tiles of 4×4 to pay for the filters', few cut short."""
+    """Whether Winograd pays: 3×3, stride 1, whole vectors of channels, enough 4×4 tiles per filter, few partial."""
     g, lanes = spec.geometry, native.lanes(first.dtype)
     plain = g.kernel == (3, 3) and g.stride == g.dilation == (1, 1) and spec.groups == 1 and max(g.padding) <= 2
     if not plain or inner % lanes or outer % lanes:
@@ -85,7 +85,7 @@ def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSp
     g, w = _innermost(grad_output), _innermost(weight)
     found = _room((grad_output.shape[0], weight.shape[1] * spec.groups, *size), grad_output)
     if spec.geometry.stride != (1, 1):
-        found.zero_()  # where no window looks
+        found.zero_()  # for elements that no window contains
     native.call(f"{kernel}_input_gradient", g.dtype, g, w, found, _sizes(found.shape, grad_output.shape, spec))
     return _as_it_was(found, grad_output, weight)
 
@@ -115,12 +115,12 @@ def _room(shape: tuple[int, ...], like: Tensor) -> Tensor:
 
 
 def _as_it_was(found: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    """In the layout that torch gives it; one channel is innermost anyhow, and what comes of it stays so."""
+    """The result in torch's layout; left channels-last if the first operand has one channel, which fits both."""
     return found if first.shape[1] == 1 else found.contiguous(memory_format=layout_of(first, second))
 
 
 def _sizes(inner: torch.Size, outer: torch.Size, spec: ConvSpec) -> "c_int64 * 15":  # type: ignore[valid-type]
-    """What `conv.h` calls sizes: of the input, the output, the filters and the windows."""
+    """The `sizes` of `conv.h`: those of the input, the output, the filters and the windows."""
     (n, c, h, w), (_, o, q, r), g = inner, outer, spec.geometry
     values = n, h, w, c, q, r, o, spec.groups, *g.kernel, g.stride[0], *g.padding, *g.dilation
     return (c_int64 * 15)(*values)

@@ -1,4 +1,4 @@
-"""Convolution by torch's kernels, forward and backward: what the other algorithms are measured against."""
+"""Convolution by torch's kernels, forward and backward: the baseline for the other algorithms."""
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def transposed(input: Tensor, weight: Tensor, bias: Tensor | None, size: Pair, s
 def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSpec) -> Tensor:
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     shape = (grad_output.shape[0], weight.shape[1] * spec.groups, *size)
-    input = room_for(shape, weight, grad_output)  # only its shape and layout are looked at
+    input = room_for(shape, weight, grad_output)  # only its shape and layout matter
     return _backward(grad_output, input, weight, spec, (True, False, False))[0]
 
 

@@ -4,14 +4,14 @@ A tile d of (m+2)×(m+2) inputs gives m×m outputs by
 
     Y = Aᵀ[ (G·w·Gᵀ) ⊙ (Bᵀ·d·B) ]A
 
-with (m+2)² products instead of 9·m²: 16 for 36, or 36 for 144 (Winograd, "Arithmetic complexity of computations",
-1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015, section 4). Summed over channels, the
-products are one matrix product for each of the (m+2)² places of a tile. ∂x is the same computation with the filters
-turned by half a circle; ∂w is the transpose of the map from w to Y:
+with (m+2)² products instead of 9·m²: 16 instead of 36, or 36 instead of 144 (Winograd, "Arithmetic complexity of
+computations", 1980; Lavin and Gray, "Fast algorithms for convolutional neural networks", 2015, section 4). Summed over
+channels, the products are one matrix product for each of the (m+2)² positions in a tile. ∂x is the same computation
+with the filters rotated by 180°; ∂w is the transpose of the map from w to Y:
 
     ∂w = Gᵀ[ Σ (A·∂Y·Aᵀ) ⊙ (Bᵀ·d·B) ]G
 
-The transforms lose digits: some 1e-4 of the largest output in float32 for m = 4, and rounding alone in float64.
+The transforms lose precision: about 1e-4 of the largest output in float32 for m = 4, only rounding error in float64.
 """
 
 import torch
@@ -51,7 +51,7 @@ _TRANSFORMS: dict[int, tuple[list[list[float]], list[list[float]], list[list[flo
 
 
 def refusal(geometry: Geometry, dtype: torch.dtype) -> str | None:
-    """Why minimal filtering cannot serve these windows or numbers, or None."""
+    """Why minimal filtering cannot be used for these windows or this dtype, or None."""
     if geometry.kernel != (3, 3):
         return f"it is written for 3×3 filters, got {geometry.kernel[0]}×{geometry.kernel[1]}"
     if geometry.stride != (1, 1) or geometry.dilation != (1, 1):
@@ -60,7 +60,7 @@ def refusal(geometry: Geometry, dtype: torch.dtype) -> str | None:
 
 
 def _tile(size: Pair) -> int:
-    """m: tiles of 4 once the image has room for them."""
+    """m: 4 for outputs of at least 4×4, else 2."""
     return 4 if min(size) >= 4 else 2
 
 
@@ -119,7 +119,7 @@ def input_gradient(grad_output: Tensor, weight: Tensor, size: Pair, spec: ConvSp
     """(N, O, Ho, Wo) → (N, C, H, W) with (H, W) = `size`."""
     turned = weight.unflatten(0, (spec.groups, -1)).transpose(1, 2).flatten(0, 1).flip(2, 3)  # (C, O/G, 3, 3)
     (ph, pw) = spec.geometry.padding
-    gradient = _filtered(grad_output, turned, size, (2 - ph, 2 - pw), spec.groups)  # negative padding cuts
+    gradient = _filtered(grad_output, turned, size, (2 - ph, 2 - pw), spec.groups)  # negative padding crops
     return gradient.to(grad_output.dtype).contiguous(memory_format=layout_of(grad_output, weight))
 
 

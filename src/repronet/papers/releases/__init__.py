@@ -1,6 +1,6 @@
-"""The networks as their authors released them, written down as data. Numbers are carried over, no file is copied.
+"""The networks as their authors released them, written down as data. The numbers are taken over; no file is copied.
 
-Nothing here imports torch. ``repronet verify source=release`` holds our networks against it.
+Nothing here imports torch. ``repronet verify source=release`` compares our networks with these definitions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RELEASES: dict[str, Release] = {
     **densenet.RELEASES,
 }
 
-# Of these the authors are not known to have released a definition.
+# Networks whose authors are not known to have released a definition.
 NONE_KNOWN = ("zfnet", "zfnet_wide")
 
 __all__ = ["NONE_KNOWN", "RELEASES", "Difference", "Operator", "Release"]

@@ -1,7 +1,7 @@
 """Networks that were released as prototxt files of Caffe: AlexNet, VGG and GoogLeNet.
 
-Caffe's pools round the size of their maps up, its response norm divides α by the maps that are summed and its k is 1
-where the file gives none; "xavier" is uniform in ±√(3/fan-in).
+Caffe's pools round the size of their maps up; its response norm divides α by the number of maps that are summed, and
+its k is 1 if the file gives none; "xavier" is uniform in ±√(3/fan-in).
 """
 
 from __future__ import annotations

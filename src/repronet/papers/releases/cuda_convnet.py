@@ -1,7 +1,7 @@
 """Networks that were released as layer files of cuda-convnet: for CIFAR-10, Network in Network, the one-tower AlexNet.
 
-Pools and convolutions round the size of their maps up; the scale of a response norm is divided by the numbers that are
-summed (layer.py). Biases start at 0 where `initB` is not given.
+Pools and convolutions round the size of their maps up; the scale of a response norm is divided by the count of summed
+values (layer.py). Biases start at 0 if `initB` is not given.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX, _AVG = max_pool(3, 2, rounds=UP), avg_pool(3, 2, rounds=UP)
 
 
 def _conv(maps: int, window: int, deviation: float, *, bias: float = 0.0) -> Operator:
-    """With stride 1, padded so that the maps keep their size."""
+    """A convolution with stride 1, padded so that the maps keep their size."""
     return conv(maps, window, padding=window // 2, bias=bias, start=normal(deviation))
 
 

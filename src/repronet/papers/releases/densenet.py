@@ -1,6 +1,6 @@
-"""Densely connected networks: the authors' program.
+"""Densely connected networks, from the authors' program.
 
-It drops 0.2 behind every convolution but the first on CIFAR without augmentation (README.md), else nothing.
+Without augmentation on CIFAR, it has dropout 0.2 after every convolution but the first (README.md), otherwise none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BEFORE = "liuzhuang13/DenseNet densenet.lua of August 2016"
 
 
 def _blocks(depths: Sequence[int], channels: int, growth: int, *, bc: bool, dropped: Chain = ()) -> Chain:
-    """Dense blocks with transitions between them, which halve the maps if there are bottlenecks too."""
+    """Dense blocks with transitions between them, which halve the number of maps if there are bottlenecks (``bc``)."""
     layer = chain(NORM, RELU, conv(growth, 3, 1, 1, start=HE), dropped)
     if bc:
         layer = chain(NORM, RELU, conv(4 * growth, 1, start=HE), dropped, layer)

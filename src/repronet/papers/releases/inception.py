@@ -1,7 +1,7 @@
 """Inception-v3 as its authors released it in TensorFlow.
 
-The file's VALID is no padding, its SAME keeps the size of the maps; its mean pools do not count padded pixels. Its
-batch norms learn no gain (`scale=False` in inception/slim/ops.py).
+The file's VALID means no padding, its SAME keeps the size of the maps; its average pools do not count padded pixels.
+Its batch norms learn no gain (`scale=False` in inception/slim/ops.py).
 """
 
 from __future__ import annotations

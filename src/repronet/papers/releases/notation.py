@@ -1,7 +1,7 @@
-"""The notation in which a network's release is written down: operators in chains, and what they state of themselves.
+"""The notation for a network's release: chains of operators with their settings.
 
 A chain is a sequence of operators, each fed by the one before it. Where a network branches, an operator holds chains
-that all start from the same maps. An operator states only what its file states; what the file leaves open is not
+that all start from the same maps. An operator has only the settings that its file states; those left open are not
 compared. Windows, strides and paddings are in pixels, one integer or (height, width).
 """
 
@@ -15,7 +15,7 @@ Sides = int | tuple[int, int]
 Value = Sides | float | bool | str
 UP, DOWN = "up", "down"
 
-# How far fresh weights spread, where the file gives a rule: of the inputs and outputs that a weight tensor connects.
+# Rules for the spread of initial weights, functions of the fan-in and fan-out of a weight tensor.
 RULES: dict[str, Callable[[int, int], float]] = {
     "√(1/fan-in)": lambda fan_in, fan_out: math.sqrt(1 / fan_in),
     "√(2/fan-in)": lambda fan_in, fan_out: math.sqrt(2 / fan_in),
@@ -29,16 +29,16 @@ RULES: dict[str, Callable[[int, int], float]] = {
 class Operator:
     """One operator of a release."""
 
-    kind: str  #: what it does
-    settings: Mapping[str, Value] = field(default_factory=dict)  #: what the file states about it, by name
-    branches: tuple[Chain, ...] = ()  #: chains whose outputs it joins; an empty one passes the maps on as they are
+    kind: str  #: the kind of operator
+    settings: Mapping[str, Value] = field(default_factory=dict)  #: the settings that the file states, by name
+    branches: tuple[Chain, ...] = ()  #: chains whose outputs it joins; an empty chain is the identity
 
 
 Chain = tuple[Operator, ...]
 
 
 def chain(*parts: Operator | Chain) -> Chain:
-    """Operators and chains, one behind the other."""
+    """Join operators and chains into one chain."""
     return tuple(operator for part in parts for operator in ((part,) if isinstance(part, Operator) else part))
 
 
@@ -48,22 +48,22 @@ def _stated(kind: str, **settings: Value | None) -> Operator:
 
 
 def _square(value: Value) -> Value:
-    """One side for two that are equal."""
+    """A single number for a pair of equal sides."""
     return value[0] if isinstance(value, tuple) and value[0] == value[1] else value
 
 
 def normal(spread: float | str) -> str:
-    """Weights that start normal with that standard deviation, a number or a key of :data:`RULES`."""
+    """Initial weights from a normal distribution with this standard deviation, a number or a key of :data:`RULES`."""
     return f"normal {spread}"
 
 
 def truncated(deviation: float) -> str:
-    """Weights that start normal, drawn again or cut off at two deviations."""
+    """Initial weights from a normal distribution, redrawn or clipped beyond two standard deviations."""
     return f"truncated normal {deviation}"
 
 
 def uniform(bound: str) -> str:
-    """Weights that start uniform between plus and minus that bound, a key of :data:`RULES`."""
+    """Initial weights from a uniform distribution between minus and plus this bound, a key of :data:`RULES`."""
     return f"uniform {bound}"
 
 
@@ -87,17 +87,17 @@ def conv(
     """A convolution.
 
     Args:
-        bias: False for none, True for one, a number for one that starts there.
-        start: of the weights; None where the file does not say.
-        rounds: which way the size of its maps rounds.
-        table: connections between maps, where not all are connected.
+        bias: False for none, True for one, a number for one with that initial value.
+        start: the initialisation of the weights; None if the file does not say.
+        rounds: the direction in which the size of its maps is rounded.
+        table: number of connections between maps, if not all are connected.
     """
     settings = {"stride": stride, "padding": padding, "groups": groups, "rounds": rounds, "table": table}
     return _weighted("convolution", bias, start, maps=maps, window=window, **settings)
 
 
 def local(maps: int, window: Sides, padding: Sides, *, bias: bool | float = True, start: str | None = None) -> Operator:
-    """A locally connected layer with stride 1: weights of their own at every place."""
+    """A locally connected layer with stride 1: separate weights at every position."""
     return _weighted("locally connected", bias, start, maps=maps, window=window, stride=1, padding=padding)
 
 
@@ -114,18 +114,18 @@ def max_pool(window: Sides, stride: int, padding: Sides = 0, *, rounds: str = DO
 def avg_pool(
     window: Sides, stride: int, padding: Sides = 0, *, rounds: str = DOWN, counts_padding: bool | None = None
 ) -> Operator:
-    """The mean over windows; `counts_padding` is whether padded pixels count where there are some."""
+    """The mean over windows; `counts_padding` says whether padded pixels count in it."""
     settings = {"padding": padding, "rounds": rounds, "counts_padding": counts_padding}
     return _stated("average pool", window=window, stride=stride, **settings)
 
 
 def mean() -> Operator:
-    """The mean of every map, however a file writes it: by a window as large as the map, or as global pooling."""
+    """The mean of every map, whether the file has a window as large as the map or global pooling."""
     return _stated("average pool", window="whole map")
 
 
 def subsampling(window: int) -> Operator:
-    """LeNet-5's: the sum over windows that do not overlap, times a coefficient, plus a bias."""
+    """LeNet-5's subsampling: the sum over windows that do not overlap, times a coefficient, plus a bias."""
     return _stated("subsampling", window=window)
 
 
@@ -133,29 +133,29 @@ def response_norm(size: int, alpha: float, beta: float, k: float, over: str = "m
     """a / (k + α/n Σ a²)^β over `size` neighbouring maps, or over size × size pixels of one map.
 
     Args:
-        alpha: as the software reads it: divided by the n numbers that are summed.
+        alpha: α in the software's convention: divided by n, the count of summed values.
         over: "maps" or "pixels".
     """
     return _stated("response norm", size=size, alpha=alpha, beta=beta, k=k, over=over)
 
 
 def batch_norm(eps: float = 1e-5, decay: float | None = None, *, gain: bool = True) -> Operator:
-    """Batch normalisation with a shift; a Caffe pair of BatchNorm and Scale is one.
+    """Batch normalisation with a shift; Caffe's pair of BatchNorm and Scale is one such operator.
 
     Args:
-        decay: what a running mean keeps of itself at a step; None where the file is for evaluation alone.
-        gain: whether a gain is learned beside the shift.
+        decay: the share of its old value that a running mean keeps per step; None if the file is only for evaluation.
+        gain: whether a gain is learned besides the shift.
     """
     return _stated("batch norm", eps=eps, decay=decay, gain=gain)
 
 
 def dropout(share: float) -> Operator:
-    """`share` is what is dropped."""
+    """Dropout; `share` is the probability of dropping a value."""
     return _stated("dropout", share=share)
 
 
 def padded_shortcut(stride: int, zeros: str) -> Operator:
-    """Every `stride`-th row and column, and as many maps of zeros again; `zeros`: where they stand."""
+    """Every `stride`-th row and column, plus an equal number of maps of zeros; `zeros`: their position."""
     return _stated("padded shortcut", stride=stride, zeros=zeros)
 
 
@@ -178,17 +178,17 @@ def add(*branches: Iterable[Operator]) -> Operator:
 
 
 def concat(*branches: Iterable[Operator]) -> Operator:
-    """Branches side by side as maps. One at the end of another's branch is a part of that."""
+    """The concatenation of branches along the maps; one at the end of another's branch is merged into it."""
     return Operator("concatenation", branches=tuple(map(tuple, branches)))
 
 
 def gate(*factors: Operator) -> Operator:
-    """The maps times what the chain makes of them."""
+    """The maps times the output of a chain applied to them."""
     return Operator("product", branches=((), factors))
 
 
 def head(*operators: Operator) -> Operator:
-    """An auxiliary classifier: the chain ends in an output of its own, the maps go on as they are."""
+    """An auxiliary classifier: the chain ends in an output of its own, and the maps pass on unchanged."""
     return Operator("head", branches=(operators,))
 
 
@@ -205,15 +205,15 @@ def shown(value: object) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between a release and our network that is meant."""
+    """An intended difference between a release and our network."""
 
-    what: str  #: the setting, or "operator" for one that only one of them has, or that is of another kind
-    #: theirs, ours: its values. An operator is written as the command prints it, and "none".
+    what: str  #: the setting, or "operator" if only one of them has the operator or its kind differs
+    #: theirs, ours: the two values. An operator is written as the command prints it, an absent one as "none".
     theirs: Value
     ours: Value
     why: str  #: the reason
-    #: where it stands in our network, with ``*`` and ``?``; for an operator of theirs alone, behind which of
-    #: ours
+    #: its place in our network, with the wildcards ``*`` and ``?``; for an operator that only they have, the
+    #: operator of ours that it follows
     at: str = "*"
 
     def __str__(self) -> str:
@@ -221,16 +221,16 @@ class Difference:
 
 
 def differences(why: str, *found: tuple[str, Value, Value], at: str = "*") -> tuple[Difference, ...]:
-    """Several with the same reason and place, each (what, theirs, ours)."""
+    """Several differences with the same reason and place, each (what, theirs, ours)."""
     return tuple(Difference(what, theirs, ours, why, at) for what, theirs, ours in found)
 
 
 @dataclass(frozen=True)
 class Release:
-    """What the authors of a network, or those who stand for them here, published as its definition."""
+    """The definition of a network as its authors, or others in their place, published it."""
 
     source: str  #: repository and path
     operators: Chain  #: the network, from the image to the scores, without softmax and loss
-    differences: tuple[Difference, ...] = ()  #: of our network from it
-    note: str = ""  #: what must be known of the source: a copy, a reproduction, a variant
-    dropout: float | None = None  #: what our network is set to drop, where it drops nothing by default
+    differences: tuple[Difference, ...] = ()  #: our network's intended differences from it
+    note: str = ""  #: a remark on the source, such as a copy, a reproduction or a variant
+    dropout: float | None = None  #: the dropout set in our network for the comparison, if it has none by default

@@ -1,7 +1,7 @@
 """Residual networks: fb.resnet.torch, ResNeXt, the pre-activation networks, and the prototxt files of ResNet and SENet.
 
-Torch's batch norms have ε = 1e-5 and keep 0.9 of a running mean; its linear layers start uniform in ±1/√fan-in, and the
-programs in Torch set their biases to 0. Caffe's pools round the size of their maps up.
+Torch's batch norms have ε = 1e-5 and keep 0.9 of a running mean per step; its linear layers start uniform in
+±1/√fan-in, and the programs in Torch set their biases to 0. Caffe's pools round the size of their maps up.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from repronet.papers.releases.notation import (
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 HE, CLASSIFIER = normal("√(2/fan-out)"), uniform("√(1/fan-in)")
 NORM = batch_norm(decay=0.9)
-Block = Callable[[int, int, bool], Chain]  # of width, stride, and whether it is the first of its stage
+Block = Callable[[int, int, bool], Chain]  # from width, stride, and whether it is the first block of its stage
 
 _FB, _RESNEXT = "facebookarchive/fb.resnet.torch models/resnet.lua", "facebookresearch/ResNeXt models/resnext.lua"
 _BIAS = Difference(
@@ -64,7 +64,7 @@ def _stages(depths: Sequence[int], block: Block, first_width: int = 64) -> Chain
     return chain(*blocks)
 
 
-# In Torch
+# Released in Torch
 
 
 def _conv(maps: int, window: int, stride: int = 1, groups: int = 1) -> Operator:
@@ -86,7 +86,7 @@ def _basic(shortcut: str, first_width: int) -> Block:
 
 
 def _bottleneck(groups: int = 1, base_width: int = 64) -> Block:
-    """The 3×3 halves the image."""
+    """A bottleneck block whose 3×3 convolution has the stride."""
 
     def block(width: int, stride: int, first: bool) -> Chain:
         inner = width * base_width // 64 * groups
@@ -101,7 +101,7 @@ def _bottleneck(groups: int = 1, base_width: int = 64) -> Block:
 
 
 def _preactivated(width: int, stride: int, first: bool) -> Chain:
-    """Where the shape changes, the shortcut starts behind the first activation."""
+    """A pre-activation bottleneck block; if the shape changes, the shortcut starts after the first activation."""
     before = chain(NORM, RELU)
     branch = chain(_conv(width, 1, stride), before, _conv(width, 3), before, _conv(4 * width, 1))
     if first:
@@ -117,7 +117,7 @@ def _imagenet(source: str, depth: int, block: Block, *named: Difference, note: s
 def _cifar(
     source: str, blocks: int, width: int, block: Block, *named: Difference, stem: Chain = (NORM, RELU), end: Chain = ()
 ) -> Release:
-    """``stem`` stands behind the first convolution, ``end`` behind the last block."""
+    """A network for CIFAR-10; ``stem`` follows the first convolution, ``end`` the last block."""
     stages, classes = _stages([blocks] * 3, block, width), linear(10, bias=0.0, start=CLASSIFIER)
     return Release(source, chain(_conv(width, 3), stem, stages, end, mean(), classes), (_BIAS, *named))
 
@@ -137,7 +137,7 @@ def _preact(depth: int) -> Release:
     return _cifar(source, (depth - 2) // 9, 16, _preactivated, stem=(), end=(NORM, RELU))
 
 
-# In Caffe
+# Released in Caffe
 
 
 def _caffe_block(
@@ -148,12 +148,12 @@ def _caffe_block(
     width_per_stage: int = 1,
     half_first: bool = False,
 ) -> Block:
-    """1×1 → 3×3 → 1×1, plus the shortcut; the first 1×1 halves the image if the 3×3 does not.
+    """1×1 → 3×3 → 1×1, plus the shortcut; the first 1×1 has the stride, or with ``stride_on_3x3`` the 3×3.
 
     Args:
         squeezed: with squeeze and excitation, r = 16, before the sum.
-        width_per_stage: planes of the 3×3 for each plane of the stage's width.
-        half_first: the first 1×1 has half the planes of the 3×3.
+        width_per_stage: planes of the 3×3 per plane of the stage's width.
+        half_first: the first 1×1 has half the planes of the 3×3, and a shortcut with stride is 3×3.
     """
     norm = batch_norm()
 
@@ -174,12 +174,12 @@ def _caffe_block(
 
 
 def _caffe_stem(bias: bool = False) -> Chain:
-    """7×7/2 and a pool without padding."""
+    """A 7×7 convolution with stride 2 and a max pool without padding."""
     return chain(conv(64, 7, 2, 3, bias=bias), batch_norm(), RELU, max_pool(3, 2, rounds=UP))
 
 
 def _caffe(depth: int, *named: Difference) -> Release:
-    biased = depth == 50  # of the three files, only that of 50 layers gives conv1 a bias
+    biased = depth == 50  # of the three files, only the one of 50 layers gives conv1 a bias
     return Release(
         f"KaimingHe/deep-residual-networks prototxt/ResNet-{depth}-deploy.prototxt",
         chain(_caffe_stem(biased), _stages(DEPTHS[depth], _caffe_block()), mean(), linear(1000)),

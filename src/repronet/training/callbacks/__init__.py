@@ -1,1 +1,1 @@
-"""What happens beside the training: records, curves, images, progress."""
+"""Callbacks for training: records, curves, images, progress, stopping and checkpoints."""

@@ -1,4 +1,4 @@
-"""What the best weights of a finished run get right and wrong, for TensorBoard."""
+"""Plots of the right and wrong predictions of a run's best weights, for TensorBoard."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from repronet.visualization.embedding import features
 LOOKED_AT = 2000  # validation images, at most
 SHOWN = 9
 CURVES = 20  # classes with a precision-recall curve, at most
-EMBEDDED, SPRITE, DIMENSIONS = 1000, 32, 64  # images in the projector, the side of each, features of each at most
+EMBEDDED, SPRITE, DIMENSIONS = 1000, 32, 64  # projector: images, thumbnail side, features per image, at most
 
 
 @dataclass(frozen=True)
 class SeenAnswers(Answers):
-    """Answers with the images that they are to."""
+    """Predictions with their images."""
 
-    images: Tensor  #: (N, C, H, W), as the network was given them
+    images: Tensor  #: (N, C, H, W), as the network receives them
 
     @classmethod
     @torch.no_grad()
     def of(cls, task: ImageClassifier, data: ImageDataModule) -> SeenAnswers:
-        """To the first images of the validation split."""
+        """The predictions for the first images of the validation split."""
         images, labels, likely, count = [], [], [], 0
         for some, its_labels in data.val_dataloader():
             likely.append(F.softmax(task(some.to(task.device)).float(), dim=1).cpu())
@@ -54,10 +54,10 @@ class SeenAnswers(Answers):
 def draw_evaluation(
     trainer: pl.Trainer, task: ImageClassifier, data: ImageDataModule, answers: Answers, split: str
 ) -> None:
-    """Draw the confusion matrix of ``answers`` to a split, and of validation images the precision-recall curves, the
-    wrong and the least certain answers, and, in the projector, where their features lie.
+    """Draw the confusion matrix of ``answers`` for a split; and for validation images the precision-recall curves, the
+    wrong and the least confident predictions, and, in the projector, their features.
     """
-    step = trainer.global_step + 1  # behind the run's last: should it be killed now and resumed, it is drawn again
+    step = trainer.global_step + 1  # after the run's last step: a run that is killed now and resumed draws it again
     task.eval()
     figure = charts.confusion(answers.confusion, data.classes, split, INCHES)
     draw(trainer, lambda writer: writer.add_figure("view_answers/confusion", figure, step))
@@ -74,7 +74,7 @@ def _draw_answers(
         if len(rows):
             writer.add_figure(f"view_answers/{name}", _shown(answers, rows[:SHOWN], data.classes, name), step)
     count = min(len(answers.images), EMBEDDED)
-    with torch.no_grad():  # of a copy, which is not compiled and so does call hooks
+    with torch.no_grad():  # of a copy, which is not compiled and therefore calls hooks
         found = features(copy.deepcopy(task.network), answers.images[:count].to(task.device)).cpu()
     names = [data.classes[label] for label in answers.labels[:count].tolist()]
     add_files(writer, projector_files(found, answers.images[:count], names))
@@ -91,9 +91,9 @@ def _shown(answers: SeenAnswers, rows: Tensor, classes: Sequence[str], name: str
 
 
 def projector_files(points: Tensor, images: Tensor, names: Sequence[str]) -> dict[str, bytes]:
-    """What TensorBoard's projector reads of features (N, D), images and classes, by its place in the run folder.
+    """The files for TensorBoard's projector from features (N, D), images and class names, by path in the run folder.
 
-    More than 64 features are reduced to that many principal components.
+    More than 64 features are reduced to 64 principal components, given more than 64 images.
     """
     if points.shape[1] > DIMENSIONS < len(points):
         centred = points - points.mean(dim=0)

@@ -1,4 +1,4 @@
-"""Drawings of a run as files in its folder."""
+"""Figures of a run as files in its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger("repronet.train")
 
 
 def tolerated(what: str, action: Callable[[], object]) -> None:
-    """Call ``action``; that it fails is a warning, and no reason to lose what was learned."""
+    """Call ``action``; if it fails, log a warning and continue, so that no training result is lost."""
     try:
         action()
     except Exception as error:
@@ -26,7 +26,7 @@ def tolerated(what: str, action: Callable[[], object]) -> None:
 
 
 def save_figure(folder: Path, name: str, figure: Callable[[], Figure | None]) -> None:
-    """Leave the figure as ``pictures/<name>.png`` in the run folder, unless there is none or it fails."""
+    """Write the figure to ``pictures/<name>.png`` in the run folder, unless there is none or it fails."""
 
     def save() -> None:
         drawn = figure()

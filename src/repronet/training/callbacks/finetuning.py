@@ -1,4 +1,4 @@
-"""Freezing and thawing stages of a network as its plan says."""
+"""Freezing and unfreezing the stages of a network according to its plan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from repronet.training.finetune import StagePlan
 
 
 class FineTuning(pl.Callback):
-    """Trains at each epoch the stages whose time has come; the others stay as in evaluation.
+    """Trains in each epoch the stages that the plan names; the others are frozen and in evaluation mode.
 
-    A plan is a function of the epoch alone, so a run that was stopped goes on with it.
+    A plan depends on the epoch only, so a resumed run continues with it.
     """
 
     def __init__(self, plan: StagePlan):
@@ -20,4 +20,4 @@ class FineTuning(pl.Callback):
         self.plan.begin_epoch(trainer.current_epoch)
         self.plan.hold()
 
-    on_train_start = on_train_epoch_start  # a run that is resumed within an epoch does not begin that epoch again
+    on_train_start = on_train_epoch_start  # resuming within an epoch does not start the epoch again

@@ -1,4 +1,4 @@
-"""What a run's first hundred steps came to, bit by bit and in little space: whether another machine does the same."""
+"""A compact, bitwise fingerprint of a run's first hundred steps, to check whether another machine reproduces them."""
 
 from __future__ import annotations
 
@@ -16,49 +16,49 @@ from repronet.training.module import network_of
 
 STEPS = 100
 LOOKED_INTO = (1, 2, 5, 10, 50, 100)  # steps whose layers are hashed
-MOST = 100  # hashes of layers a step: neighbours share one in deeper networks
-DIGITS = 4  # of a hash, hexadecimal
-LOSS_DIGITS = 8  # a float32, in full
+MOST = 100  # hashes of layers per step: in deeper networks, neighbouring layers share one
+DIGITS = 4  # hexadecimal digits of a hash
+LOSS_DIGITS = 8  # hexadecimal digits of a float32
 
 
 @dataclass(frozen=True)
 class Parting:
-    """Where two runs are no longer the same bits."""
+    """The point where two runs first differ in a bit."""
 
-    step: int  #: counted from 1; 0 for the weights that they began with
-    where: str  #: the layer and what of it, "c1's output" for instance; "" where only the loss was kept of that step
-    losses: tuple[float, float] | None = None  #: of that step, the recorded one and the new one
+    step: int  #: counted from 1; 0 for the initial weights
+    where: str  #: the layer and which of its values, such as "c1's output"; "" if only the loss of that step was kept
+    losses: tuple[float, float] | None = None  #: the losses of that step, recorded and new
 
 
 class Fingerprint(pl.Callback):
-    """Keeps the loss of each of the first :data:`STEPS` batches, and of some steps hashes of every layer's output and
-    weights.
+    """Records the loss of each of the first :data:`STEPS` batches, and for some steps hashes of every layer's output
+    and weights.
 
-    ``content``, of plain texts::
+    ``content`` consists of strings::
 
-        loss     8 digits a step, its float32
-        outputs  by step, DIGITS digits a layer, in the order of the network's definition: SHA-256 of the forward pass
-        weights  by step, the same of parameters and buffers after it; of step 0 before the first
+        loss     8 digits per step: the float32
+        outputs  by step, DIGITS digits per layer, in the order of the network's definition: SHA-256 of the forward pass
+        weights  by step, the same for parameters and buffers after the step; step 0: before the first step
 
-    Under gradient accumulation a step here is a batch.
+    With gradient accumulation, a step means a batch here.
     """
 
     def __init__(self) -> None:
         self._content: dict[str, Any] = {"loss": "", "outputs": {}, "weights": {}}
-        self._losses: list[Tensor] = []  # not read from the device yet, for which a step would wait
+        self._losses: list[Tensor] = []  # not yet read from the device, since a step would wait for that
         self._outputs: dict[str, str] = {}
         self._hooks: list[Any] = []
 
     @property
     def content(self) -> dict[str, Any]:
-        """What is kept, with all losses so far."""
+        """The recorded values, with all losses so far."""
         self._content["loss"] += "".join(struct.pack(">f", float(loss)).hex() for loss in self._losses)
         self._losses = []
         return self._content
 
     @property
     def steps(self) -> int:
-        """How many are kept."""
+        """The number of recorded steps."""
         return len(self._content["loss"]) // LOSS_DIGITS + len(self._losses)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -76,7 +76,7 @@ class Fingerprint(pl.Callback):
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
-        if self.steps >= STEPS or (self.steps == 0 and trainer.global_step > 1):  # resumed from before there was one
+        if self.steps >= STEPS or (self.steps == 0 and trainer.global_step > 1):  # resumed without a fingerprint
             return
         self._losses.append(outputs["loss"].detach().clone())  # type: ignore[index]
         if self.steps in LOOKED_INTO:
@@ -101,7 +101,7 @@ class Fingerprint(pl.Callback):
 
 
 def layers_of(network: nn.Module) -> dict[str, nn.Module]:
-    """The modules that have tensors of their own, by their paths."""
+    """The modules with parameters or buffers of their own, by path."""
     return {
         name: module
         for name, module in network.named_modules()
@@ -110,17 +110,17 @@ def layers_of(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def parting(recorded: dict[str, Any], now: dict[str, Any], names: Sequence[str]) -> Parting | None:
-    """The first difference of two fingerprints' contents, or None where all that both have agrees.
+    """The first difference between the contents of two fingerprints, or None if all that both recorded is equal.
 
     Args:
-        names: of :func:`layers_of`.
+        names: the keys of :func:`layers_of`.
     """
     if recorded["weights"].get("0") != now["weights"].get("0"):
         return Parting(0, _first(recorded["weights"]["0"], now["weights"]["0"], names) + "'s weights")
     for step in range(1, min(len(one["loss"]) // LOSS_DIGITS for one in (recorded, now)) + 1):
         losses = tuple(_loss(one, step) for one in (recorded, now))
         if str(step) in recorded["outputs"] and str(step) in now["outputs"]:
-            for part, last_first in (("outputs", False), ("weights", True)):  # gradients begin at the end
+            for part, last_first in (("outputs", False), ("weights", True)):  # gradients start at the end
                 there, here = recorded[part][str(step)], now[part][str(step)]
                 if there != here:
                     word = {"outputs": "output", "weights": "update"}[part]
@@ -137,7 +137,7 @@ def _loss(content: dict[str, Any], step: int) -> float:
 
 
 def _first(there: str, here: str, names: Sequence[str], last_first: bool = False) -> str:
-    """The layer, or the neighbours that share a hash, of the first pair of hashes that differ."""
+    """The layer of the first hashes that differ, or the neighbouring layers that share this hash."""
     shared = _shared(len(names))
     differing = [at for at in range(0, len(there), DIGITS) if there[at : at + DIGITS] != here[at : at + DIGITS]]
     place = (differing[-1] if last_first else differing[0]) // DIGITS * shared
@@ -146,12 +146,12 @@ def _first(there: str, here: str, names: Sequence[str], last_first: bool = False
 
 
 def _shared(layers: int) -> int:
-    """How many neighbours have one hash together."""
+    """The number of neighbouring layers that share one hash."""
     return -(-layers // MOST)
 
 
 def _joined(hashes: Iterator[str]) -> str:
-    """One text of all layers' hashes."""
+    """All layers' hashes as one string, shortened to DIGITS per group of layers."""
     all_of = list(hashes)
     shared = _shared(len(all_of)) if all_of else 1
     groups = ("".join(all_of[at : at + shared]) for at in range(0, len(all_of), shared))

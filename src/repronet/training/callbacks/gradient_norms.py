@@ -1,4 +1,4 @@
-"""Whether learning reaches every layer: the norm of its gradient, and of its update beside its weights."""
+"""The norms of each layer's gradient and relative update, which show whether every layer learns."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from repronet.training.callbacks.tensorboard import draw, experiment
 from repronet.training.module import network_of
 from repronet.visualization.layer_outputs import WEIGHTED, spread
 
-POINTS = 300  # at most, of each curve over a run: a long one is drawn as finely as a short one
-LAYERS = 100  # at most; of more, some from the first to the last
+POINTS = 300  # at most, per curve: a long run gets no more points than a short one
+LAYERS = 100  # at most; if there are more, evenly spaced ones from the first to the last
 
 
 class GradientNorms(pl.Callback):
-    """Draws ‖∂L/∂W‖ and ‖ΔW‖ / ‖W‖ of every layer, where ΔW is what one step changes.
+    """Draws ‖∂L/∂W‖ and ‖ΔW‖ / ‖W‖ of every layer, where ΔW is the change in one step.
 
-    A gradient that falls by orders of magnitude from the last layer to the first vanishes; one that rises explodes. An
-    update of about a thousandth of the weights is usual where training goes well.
+    Gradients that shrink by orders of magnitude from the last layer to the first vanish; if they grow, they explode. An
+    update of about a thousandth of the weights is usual when training goes well.
 
     Args:
-        every: steps between points, at least.
+        every: minimum number of steps between points.
     """
 
     def __init__(self, every: int):
         self.every = every
         self._weights: dict[str, nn.Parameter] = {}
-        self._gradients: dict[str, Tensor] = {}  # of the step that is drawn
+        self._gradients: dict[str, Tensor] = {}  # of the step that is being drawn
         self._before: list[Tensor] = []
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -59,7 +59,7 @@ class GradientNorms(pl.Callback):
 
 
 def layer_weights(network: nn.Module) -> dict[str, nn.Parameter]:
-    """The trained weights of each layer, without biases; of a parametrized layer, what its weights are made of."""
+    """The weights of each layer, without biases; for a parametrized layer, its underlying parameter."""
     found = {}
     for name, layer in network.named_modules():
         if isinstance(layer, WEIGHTED):

@@ -1,4 +1,4 @@
-"""One row an epoch, in ``history.csv`` and in the checkpoint, so that a resumed run goes on with it."""
+"""One row per epoch, in ``history.csv`` and in the checkpoint, so that a resumed run continues the table."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from repronet.training.module import ImageClassifier
 
 
 class EpochRow(TypedDict):
-    """One finished epoch. Errors are shares of wrong answers, from 0 to 1; None where nothing was validated, and of the
-    top-5 errors, in training with fewer than 20 classes and in validation with fewer than 6.
+    """One finished epoch. Errors are fractions from 0 to 1; None without validation. The top-5 errors are also None for
+    several labels per image, in training with fewer than 20 classes, and in validation with fewer than 6.
     """
 
     epoch: int  # counted from 1
@@ -33,16 +33,16 @@ class EpochRow(TypedDict):
 
 
 def to_be_low_in(row: EpochRow) -> float:
-    """What a run is judged by after an epoch that was validated, the lower the better."""
+    """The figure that selects the best epoch among validated ones; lower is better."""
     map_ = row.get("val_map")
     return to_be_low({"error": row["val_error"] or 0.0} | ({} if map_ is None else {"map": map_}))
 
 
 class Rows(pl.Callback):
-    """Keeps ``history.csv`` with a row an epoch, also in the checkpoint.
+    """Keeps one row per epoch, for ``history.csv`` and the checkpoint.
 
     Attributes:
-        commits: of repronet, that the run began with and, where they are others, that it was resumed with.
+        commits: commits of repronet: the one that the run started with, and any others that it was resumed with.
     """
 
     def __init__(self, folder: Path):
@@ -54,12 +54,12 @@ class Rows(pl.Callback):
 
     @property
     def best(self) -> Any:
-        """The row of the epoch whose weights are kept."""
+        """The row of the epoch whose weights are kept as the best."""
         return self.rows[-1]
 
     @property
     def seconds(self) -> float:
-        """Spent on training and validation, earlier parts of a resumed run included."""
+        """The time spent on training and validation, including earlier parts of a resumed run."""
         return self._seconds_before + time.monotonic() - self._started
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -77,10 +77,10 @@ class Rows(pl.Callback):
 class History(Rows):
     """Collects an :class:`EpochRow` at the end of every epoch.
 
-    The training figures are taken while the weights move and with augmentation, the validation figures after the epoch.
+    Training figures are measured during the epoch, with augmentation; validation figures after the epoch.
 
     Attributes:
-        validated_images: of the latest validation.
+        validated_images: number of images in the latest validation.
     """
 
     rows: list[EpochRow]
@@ -93,14 +93,14 @@ class History(Rows):
 
     @property
     def best(self) -> EpochRow:
-        """The row with the lowest validation error, or highest mean average precision, the earliest of equals; without
-        validation the last row.
+        """The row with the lowest validation error, or the highest mean average precision; of equal rows, the earliest.
+        Without validation, the last row.
         """
         validated = [row for row in self.rows if row["val_error"] is not None]
         return min(validated, key=to_be_low_in) if validated else self.rows[-1]
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int):
-        self._rate = trainer.optimizers[0].param_groups[-1]["lr"]  # the head's, where stages have rates of their own
+        self._rate = trainer.optimizers[0].param_groups[-1]["lr"]  # the head's rate, if stages have different rates
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)

@@ -1,4 +1,4 @@
-"""What goes into a run, as an image in its folder and in TensorBoard, and there the network's graph."""
+"""The inputs of a run, drawn in its folder and in TensorBoard; and the network's graph, in TensorBoard."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ SOON = 10.0  # seconds of training
 
 
 class InputsAndGraph(pl.Callback):
-    """Sixteen augmented inputs with their labels, and the model graph, when the first epoch has ended.
+    """Draws sixteen augmented inputs with their labels, and the model graph, after the first epoch.
 
-    Or after ten seconds of training, where the epoch is long: nothing is drawn before it is seen that it trains.
+    Or after ten seconds of training in a long epoch: nothing is drawn before training is known to work.
 
     Args:
-        graph_network: the network that the graph is drawn of. TensorBoard gets its graphs by tracing, which knows the
-            vendor's layers and not ours; the same network on those layers has the same graph.
-        folder: of the run, which gets ``pictures/inputs.png``; a resumed run that has it draws nothing.
+        graph_network: the network whose graph is drawn. TensorBoard gets graphs by tracing, which supports torch's
+            layers but not ours; the same network on torch's layers has the same graph.
+        folder: the run folder, which gets ``pictures/inputs.png``; a resumed run that has this file draws nothing.
     """
 
     def __init__(self, graph_network: nn.Module, folder: Path):
@@ -60,13 +60,13 @@ class InputsAndGraph(pl.Callback):
         draw(trainer, lambda writer: self._add_graph(writer, images[:1].cpu()))
 
     def _add_graph(self, writer: SummaryWriter, images: torch.Tensor) -> None:
-        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(io.StringIO()):  # prints what it raises
-            warnings.simplefilter("ignore")  # tracing warns about uses of the trace that this is not
+        with warnings.catch_warnings(), torch.no_grad(), redirect_stdout(io.StringIO()):  # prints its errors
+            warnings.simplefilter("ignore")  # tracing warns about uses of the trace that do not occur here
             writer.add_graph(self.graph_network.eval(), images)
 
 
 def _title(label: torch.Tensor, data: ImageDataModule) -> str:
-    """The class of an image; of mixed labels the likeliest, of several all."""
+    """The class of an image; with mixed labels the most probable one, with several labels all."""
     if label.ndim == 0:
         return data.classes[int(label)][:14]
     if data.eval_transform.multilabel:

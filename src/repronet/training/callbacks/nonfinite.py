@@ -1,4 +1,4 @@
-"""Stopping a training whose loss or gradient is no longer a number, with the layer that went bad first."""
+"""Stopping a run whose loss or gradient is no longer finite, and naming the first layer affected."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EVERY = 10  # steps
 
 
 class StopAtNonFinite(pl.Callback):
-    """Looks at the loss and every gradient of each step.
+    """Checks the loss and all gradients of each step.
 
-    On a CPU the run stops before the weights are updated. On other devices the flags are collected and looked at every
-    10 steps and at the end of an epoch, since asking for one makes the device wait. With gradients
-    that are scaled for half precision, the loss alone is looked at: there the scaler leaves out a step that overflows.
+    On a CPU the run stops before the weights are updated. On other devices flags are collected and read every 10 steps
+    and at the end of an epoch, since reading one makes the device wait. With gradients that are scaled for half
+    precision, only the loss is checked: the scaler itself skips a step that overflows.
 
     Raises:
-        UserError: that names the step, and the layer that went bad.
+        UserError: with the step and the cause: where known, the first layer that became non-finite.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class StopAtNonFinite(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         losses, self._losses = self._losses, []
-        if not losses:  # what is fitted has no way back
+        if not losses:  # a fitted classical pipeline has no backward pass
             return
         tensors = list(losses)
         if getattr(trainer.precision_plugin, "scaler", None) is None:
@@ -77,9 +77,9 @@ class StopAtNonFinite(pl.Callback):
 
 
 def explain(network: nn.Module, images: Tensor) -> str:
-    """Why the network's answer to ``images`` is not finite, as far as its weights and outputs show it.
+    """Why the network's output for ``images`` is not finite, as far as its weights and layer outputs show.
 
-    The network is run once more, without gradients and in the mode that it is in; its weights stay as they are.
+    The network is run once more, without gradients and in its current mode; its weights are not changed.
     """
     if not _finite(images):
         return "the images are not finite"
@@ -96,24 +96,24 @@ def first_bad_weight(network: nn.Module) -> str | None:
 
 
 def any_infinite(gradients: list[Tensor]) -> Tensor:
-    """1 if one of ``gradients`` holds an infinity or no number, else 0: (), on their device, without waiting for it.
+    """1 if any of ``gradients`` contains an infinity or NaN, else 0: (), on their device, without waiting for it.
 
-    It is what torch's gradient scaler asks with, and takes a quarter of the time of a norm.
+    It uses the check of torch's gradient scaler, which takes a quarter of the time of a norm.
     """
     found = torch.zeros((), device=gradients[0].device)
     look = torch._amp_foreach_non_finite_check_and_unscale_  # type: ignore[attr-defined]
-    look(gradients, found, torch.ones_like(found))  # which multiplies them by 1
+    look(gradients, found, torch.ones_like(found))  # this multiplies the gradients by 1
     return found
 
 
 def first_bad_gradient(network: nn.Module) -> str | None:
-    """The parameter whose gradient went bad first: the last one, since gradients are computed from the end."""
+    """The parameter whose gradient became non-finite first: the last one, since gradients are computed backwards."""
     graded = [(name, weight.grad) for name, weight in network.named_parameters() if weight.grad is not None]
     return next((name for name, gradient in reversed(graded) if not _finite(gradient)), None)
 
 
 def first_bad_output(network: nn.Module, images: Tensor) -> str | None:
-    """The first layer without layers in it whose output is not finite, with its class; None if all outputs are."""
+    """The first layer without sublayers whose output is not finite, with its class; None if all are finite."""
     found: list[str] = []
 
     def look(name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor | tuple[Tensor, ...]) -> None:

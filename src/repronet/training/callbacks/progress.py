@@ -1,4 +1,4 @@
-"""One plain line an epoch, in the log and above Lightning's bar."""
+"""One plain line per epoch, in the log and above Lightning's progress bar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger("repronet.progress")
 
 
 def epoch_line(row: EpochRow, epochs: int, rate: float, left: float) -> str:
-    """One epoch in 80 columns, with the top-5 error where training's is counted too."""
+    """One epoch in 80 columns, with the top-5 error if it is also counted in training."""
     error = "error -" if row["val_error"] is None else f"error {row['val_error']:6.2%}"
     if row["train_error_top5"] is not None and row["val_error"] is not None:
         error = f"{row['val_error']:.1%} top-5 {row['val_error_top5']:.1%}"
@@ -39,7 +39,7 @@ def _clock(seconds: float) -> str:
 
 
 class Bar(TQDMProgressBar):
-    """Lightning's bar with the training loss and the validation error, within 80 columns."""
+    """Lightning's progress bar with the training loss and validation error, within 80 columns."""
 
     SHOWN: ClassVar = {"train/loss": "loss", "val/error": "val error"}
 
@@ -52,12 +52,12 @@ class Bar(TQDMProgressBar):
 
 
 class EpochLines(pl.Callback):
-    """Logs epoch, step, loss, validation error, images a second and the time left."""
+    """Logs epoch, step, loss, validation error, images per second and the time left."""
 
     def __init__(self, history: History):
         self.history = history
         self._started, self._first_step, self._images = 0.0, 0, 0
-        self._before = 0  # images of this epoch that were trained on before the run was resumed
+        self._before = 0  # images of this epoch that were already used before the run was resumed
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)
@@ -65,7 +65,7 @@ class EpochLines(pl.Callback):
         self._before = pl_module.train_metrics.sums()["count"]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._before = 0  # a run that is resumed within an epoch does not come here first
+        self._before = 0  # not called first in a run that is resumed within an epoch
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, ImageClassifier)

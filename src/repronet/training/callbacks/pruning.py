@@ -1,4 +1,4 @@
-"""Telling a study of Optuna's how a run gets on, and ending the run where the study thinks little of it."""
+"""Reporting a run's progress to an Optuna study, and ending the run if the study prunes it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from repronet.training.callbacks.history import History, to_be_low_in
 if TYPE_CHECKING:
     import optuna
 
-PRUNED = "pruned"  # what the trial then says of itself in the study
+PRUNED = "pruned"  # attribute that marks the trial in the study
 
 
 class ReportsToStudy(pl.Callback):
-    """Reports what is to be low after every validated epoch; a pruned run ends as one does that has lost patience.
+    """Reports the figure to minimize after every validated epoch; a pruned run ends as in early stopping.
 
-    So it is tested and leaves its result, like every other. What a resumed run reports again is left as it was.
+    It is thus tested and writes its result, like any other run. A resumed run does not report an epoch again.
     """
 
     def __init__(self, trial: optuna.Trial):
         self.trial = trial
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self.trial.user_attrs.get(PRUNED):  # killed before it had ended
+        if self.trial.user_attrs.get(PRUNED):  # pruned, but killed before it ended
             trainer.should_stop = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

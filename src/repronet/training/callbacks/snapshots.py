@@ -1,4 +1,4 @@
-"""A look into the network a few times over a run: histograms, dead units, filters, and the maps of fixed images."""
+"""Snapshots of the network a few times per run: histograms, dead units, filters, and feature maps of fixed images."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from repronet.visualization.filters import first_filters
 from repronet.visualization.layer_outputs import has_places, spread, watched
 
 TIMES = 15  # at most
-IMAGES = 32  # of the validation split, always the same
+IMAGES = 32  # from the validation split, always the same ones
 MAPS, DRAWN_LAYERS = 16, 5
-BUCKETS, COUNTED = 48, 100_000  # of a histogram, and how many numbers it is made of at most
+BUCKETS, COUNTED = 48, 100_000  # of a histogram, and the maximum number of values in it
 
 
 class Counted(TypedDict):
-    """A histogram as TensorBoard wants it."""
+    """A histogram in TensorBoard's format."""
 
     min: float
     max: float
@@ -38,7 +38,7 @@ class Counted(TypedDict):
 
 
 class Snapshots(pl.Callback):
-    """Draws at the end of the first epoch, of the last, and of some between them."""
+    """Draws at the end of the first epoch, of the last, and of some in between; and the filters before the first."""
 
     def __init__(self) -> None:
         self._images: Tensor | None = None  # (N, C, H, W)
@@ -49,7 +49,7 @@ class Snapshots(pl.Callback):
             draw(trainer, lambda writer: draw_filters(writer, network, step=0))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        # Before the last checkpoint, so that no kill comes between the two.
+        # Drawn before the last checkpoint is saved, so that it is not lost if the run is killed in between.
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 1
         wanted = epoch in snapshot_epochs(epochs) or trainer.should_stop
         if not wanted or experiment(trainer) is None:
@@ -88,7 +88,7 @@ def snapshot_epochs(epochs: int) -> set[int]:
 
 
 def draw_filters(writer: SummaryWriter, network: nn.Module, step: int) -> None:
-    """The kernels of the first layer, where they are images."""
+    """Draw the kernels of the first layer, if they can be shown as images."""
     filters = first_filters(network)
     if filters is not None:
         writer.add_image("view_filters/first_layer", enlarged(montage(filters[:256], each=True)), step)
@@ -96,7 +96,7 @@ def draw_filters(writer: SummaryWriter, network: nn.Module, step: int) -> None:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode and overwriting nothing, and afterwards as it was."""
+    """Context with the network in evaluation mode and without in-place operations; restored afterwards."""
     modes = {module: module.training for module in network.modules()}
     in_place = [module for module in network.modules() if getattr(module, "inplace", False)]
     network.eval()
@@ -112,7 +112,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def counted(values: Tensor) -> Counted:
-    """A histogram of a tensor's numbers, of every n-th where there are very many."""
+    """A histogram of a tensor's values; of every n-th value for a very large tensor."""
     flat = values.detach().flatten().float()
     flat = flat[:: -(-len(flat) // COUNTED)].cpu()
     low, high = flat.min().item(), flat.max().item()
@@ -131,6 +131,6 @@ def counted(values: Tensor) -> Counted:
 
 
 def dead_share(output: Tensor) -> float:
-    """The share of maps, or of features, that are nowhere above zero: (N, C, H, W) or (N, C) of rectified numbers."""
+    """The fraction of maps or features that are never above zero; ``output``: rectified, (N, C, H, W) or (N, C)."""
     reached = output.amax(dim=(0, 2, 3)) if has_places(output) else output.flatten(1).amax(dim=0)  # → (C,)
     return float((reached <= 0).float().mean())

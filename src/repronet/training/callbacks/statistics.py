@@ -1,4 +1,4 @@
-"""Batch norm whose running statistics stay as they are at the end of training."""
+"""Freezing the running statistics of batch norm at the end of training."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 
 class FrozenStatistics(pl.Callback):
-    """Normalizes by the running mean and variance, and keeps them, in the last ``epochs`` of ``trainer.max_epochs``.
+    """Normalizes with the frozen running mean and variance in the last ``epochs`` of ``trainer.max_epochs``.
 
-    So the weights learn under the statistics that they are tested with. Gains and shifts are trained on.
-    Hu et al., arXiv:1709.01507v4, appendix, of SENet-154; the paper does not say in how many epochs.
+    The weights thus train with the same statistics as in testing. Gains and shifts are still trained.
+    Hu et al., arXiv:1709.01507v4, appendix, for SENet-154; the paper does not give the number of epochs.
     """
 
     def __init__(self, epochs: int):
@@ -22,4 +22,4 @@ class FrozenStatistics(pl.Callback):
                 if isinstance(part, _BatchNorm):
                     part.eval()
 
-    on_train_start = on_train_epoch_start  # a run that is resumed within an epoch does not begin that epoch again
+    on_train_start = on_train_epoch_start  # resuming within an epoch does not start the epoch again

@@ -1,4 +1,4 @@
-"""What is done around single steps: dropout by number, filters that are kept small."""
+"""Callbacks around single steps: seeds by step number, and limits on the size of filters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from repronet.layers.layer import Layer
 
 
 class CountedSeeds(pl.Callback):
-    """Makes what a step draws, as dropout does, a function of ``seed`` and the step's number.
+    """Makes the random numbers of a step, such as dropout's, a function of ``seed`` and the step number.
 
-    So it is the same after an interruption. A network of our layers drops the same units of every image with any number
-    of processes; in other networks each process draws alone.
+    They are thus the same after an interruption. A network of our layers drops the same units of every image with any
+    number of processes; in other networks each process draws its own random numbers.
     """
 
     def __init__(self, seed: int):
@@ -51,16 +51,16 @@ class CountedSeeds(pl.Callback):
 
 
 def _draws_by_share(module: nn.Module) -> bool:
-    """Whether a module draws nothing in training, or by `repronet.functional.dropout`, as far as its class says."""
+    """Whether, judged by its class, a module draws nothing in training or uses `repronet.functional.dropout`."""
     home = type(module).__module__
     known = home.startswith(("repronet.", "torch.nn.", "torchmetrics."))
     return known and (isinstance(module, Layer) or not isinstance(module, _DropoutNd))
 
 
 class CapFilters(pl.Callback):
-    """Scales every filter of a convolution down to a root mean square of ``rms`` that exceeds it, after each step.
+    """After each step, scales every convolution filter whose root mean square exceeds ``rms`` down to ``rms``.
 
-    Zeiler and Fergus 2014, section 3.1, with 0.1: it keeps a few filters of the first layer from dominating.
+    Zeiler and Fergus 2014, section 3.1, with 0.1: it prevents a few filters of the first layer from dominating.
     """
 
     def __init__(self, rms: float):
@@ -74,13 +74,13 @@ class CapFilters(pl.Callback):
 
 @torch.no_grad()
 def cap_filters(weights: list[Tensor], rms: float) -> None:
-    """Scale every filter of ``weights``, (out, in, k, k) each, down to ``rms``; changed in place."""
+    """Scale filters whose root mean square exceeds ``rms`` down to it, in place; each weight: (out, in, k, k)."""
     for weight in weights:
         found = weight.flatten(1).square().mean(dim=1).sqrt()  # (out, in, k, k) → (out,)
         weight.mul_((rms / found.clamp_min(1e-30)).clamp_max(1)[:, None, None, None])
 
 
 def filters_of(network: nn.Module) -> list[Tensor]:
-    """The weights of the network's convolutions that are parameters themselves."""
+    """The weights of the network's convolutions, except parametrized ones."""
     weights = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)]
     return [weight for weight in weights if isinstance(weight, nn.Parameter)]

@@ -1,4 +1,4 @@
-"""Stopping early: when the validation error has not fallen for a while."""
+"""Early stopping, when the validation error has not fallen for some epochs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ log = logging.getLogger("repronet.train")
 
 
 class Patience(EarlyStopping):
-    """Lightning's early stopping on ``val/error``, which also holds for a run that is resumed after it was decided.
+    """Lightning's early stopping on ``val/error``; a run that is resumed after the decision to stop stops again.
 
-    With several labels per image it is on ``val/map``.
+    With several labels per image, it monitors ``val/map``.
     """
 
     def __init__(self, validations: int, history: History, multilabel: bool = False):

@@ -1,4 +1,4 @@
-"""TensorBoard through Lightning's logger: who draws there, and what happens when it can no longer be written."""
+"""TensorBoard through Lightning's logger: drawing there, and handling failed writes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from repronet.runs.atomic import write_whole
 
 log = logging.getLogger("repronet.train")
 
-# TensorBoard sorts tags by name: the curves of "train" (error, loss, lr) and "val" come first, what only some look at
-# begins with "view_" or "watch_", and what is one point a run stands last.
+# TensorBoard sorts tags by name: the curves of "train" (error, loss, lr) and "val" come first, then more special tags,
+# which begin with "view_" or "watch_", and last the tags with one point per run.
 WHOLE_RUN = "whole_run"
-INCHES = 3.4  # of a drawing, which TensorBoard shows some 370 pixels wide: letters of larger ones cannot be read
+INCHES = 3.4  # width of a drawing; TensorBoard shows it about 370 pixels wide, with text of larger ones unreadable
 
-# One chart each for loss and error, training beside validation: the gap between them is what one looks for.
+# One chart each for loss and error, with training and validation, to show the gap between them.
 LAYOUT = {
     "training and validation": {
         "loss": ["Multiline", ["train/loss", "val/loss"]],
@@ -38,14 +38,14 @@ LAYOUT = {
     "dead units": {"share of maps that no image excites, by layer": ["Multiline", ["watch_dead/.*"]]},
 }
 TOP5_CHART = {"top-5 error": ["Multiline", ["train/error_top5", "val/error_top5"]]}
-# TensorBoard shows five hyperparameters, the first ones, unless asked for others.
+# TensorBoard shows only the first five hyperparameters by default.
 COLUMNS = ("data.name", "model.name", "optimizer.lr", "seed", "trainer.max_epochs")
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's, with the tags in an order that shows loss, error and rate first.
+    """Lightning's logger, with tags renamed so that loss, error and learning rate come first.
 
-    ``epoch``, which Lightning adds to everything, is left out, and ``test/…`` is ``whole_run/test_…``.
+    ``epoch``, which Lightning adds to all metrics, is left out, and ``test/…`` becomes ``whole_run/test_…``.
     """
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
@@ -56,13 +56,13 @@ class TensorBoard(TensorBoardLogger):
 
 
 def layout(top5: bool) -> dict[str, dict[str, list[Any]]]:
-    """The grouped charts; ``top5``: with one for the top-5 errors."""
+    """The grouped charts, with one for the top-5 errors if ``top5``."""
     first, *others = LAYOUT.items()
     return dict([(first[0], first[1] | (TOP5_CHART if top5 else {})), *others])
 
 
 def experiment(trainer: pl.Trainer) -> SummaryWriter | None:
-    """Where to draw: the writer of the trainer's TensorBoardLogger, or None where it has none that still writes."""
+    """The writer of the trainer's TensorBoardLogger, or None if there is no such logger or its writing has failed."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger) and not getattr(logger, "failed", False):
             return logger.experiment
@@ -70,7 +70,7 @@ def experiment(trainer: pl.Trainer) -> SummaryWriter | None:
 
 
 def draw(trainer: pl.Trainer, action: Callable[[SummaryWriter], Any]) -> None:
-    """Have ``action`` draw in TensorBoard. A drawing that fails is a warning, and the run goes on."""
+    """Let ``action`` draw in TensorBoard. If drawing fails, log a warning and let the run continue."""
     try:
         writer = experiment(trainer)
         if writer is not None:
@@ -83,7 +83,7 @@ _WRITING = ("log_metrics", "log_hyperparams", "log_graph", "save", "finalize", "
 
 
 def tolerant(logger: Logger) -> Logger:
-    """``logger``, whose first failure is a warning; it then writes no more, and the run goes on."""
+    """Make ``logger`` stop writing, with a warning, at its first failure, so that the run continues."""
     _expect_full_disks()
     logger.failed = False  # type: ignore[attr-defined]
     for name in _WRITING:
@@ -109,7 +109,7 @@ def _guarded(logger: Logger, method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def add_files(writer: SummaryWriter, contents: Mapping[str, bytes]) -> None:
-    """Write files beside the events, by their place; those that are there are replaced."""
+    """Write files next to the event files, by relative path; existing files are replaced."""
     folder = Path(writer.log_dir)
     for place, content in contents.items():
         (folder / place).parent.mkdir(exist_ok=True)
@@ -118,10 +118,10 @@ def add_files(writer: SummaryWriter, contents: Mapping[str, bytes]) -> None:
 
 
 def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], metrics: Mapping[str, float], step: int):
-    """The config as TensorBoard hyperparameters, with the errors as the metrics that runs are compared by."""
+    """Write the config as TensorBoard hyperparameters, with the errors as metrics for comparing runs."""
     named = {f"{WHOLE_RUN}/{key}": value for key, value in metrics.items()}
-    for name, value in named.items():  # first, since it opens the file again that a Trainer closes at its end
-        if not name.startswith(f"{WHOLE_RUN}/test_"):  # which the test has logged
+    for name, value in named.items():  # first, since it reopens the file that a Trainer closes at its end
+        if not name.startswith(f"{WHOLE_RUN}/test_"):  # the test has already logged these
             writer.add_scalar(name, value, step)
     first, *session = hparams(_flat(config), named)
     for summary in (_with_columns(first), *session):
@@ -129,7 +129,7 @@ def add_hyperparameters(writer: SummaryWriter, config: Mapping[str, Any], metric
 
 
 def _with_columns(summary: Any) -> Any:
-    """Have ``COLUMNS`` shown unasked: those that are said to differ between runs come first, the others by name."""
+    """Show ``COLUMNS`` by default: TensorBoard lists hyperparameters marked as differing first, the others by name."""
     metadata = summary.value[0].metadata.plugin_data
     content = plugin_data_pb2.HParamsPluginData.FromString(metadata.content)  # type: ignore[attr-defined]
     for parameter in content.experiment.hparam_infos:
@@ -149,7 +149,7 @@ def _flat(config: Mapping[str, Any], path: str = "") -> dict[str, str | float | 
 
 
 def _expect_full_disks() -> None:
-    """Keep Python from printing the traceback of TensorBoard's writing thread, whose error is met again here."""
+    """Suppress the traceback of TensorBoard's writer thread on an OSError; the same error is handled in this module."""
     hook = threading.excepthook
     if getattr(hook, "knows_tensorboard", False):
         return
