@@ -45,6 +45,26 @@ def test_where_the_solution_starts_does_not_matter():
     torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize("cost", [0.1, 10.0, 100.0])
+def test_many_images_and_a_start_nearby_still_end_at_the_optimum(cost: float):
+    draw = np.random.default_rng(0)
+    points = draw.standard_normal((4000, 50)).astype(np.float32)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    noisy = points @ draw.standard_normal((50, 10)) + 0.3 * draw.gumbel(size=(4000, 10))
+    labels = noisy.argmax(1)
+    start = solved(points, torch.from_numpy(labels), cost / 10, torch.zeros(10, 51))
+    found = solved(points, torch.from_numpy(labels), cost, start).numpy().astype(np.float64)
+    reference = LinearSVC(C=cost, dual=False, tol=1e-8, max_iter=10_000).fit(points, labels)
+    best = np.concatenate([reference.coef_, reference.intercept_[:, None]], 1)
+    assert objective(found, points, labels, cost) < (1 + 1e-5) * objective(best, points, labels, cost)
+
+
+def objective(weights: np.ndarray, points: np.ndarray, labels: np.ndarray, cost: float) -> float:
+    signs = np.where(labels[:, None] == np.arange(len(weights)), 1.0, -1.0)
+    margins = signs * (points @ weights[:, :-1].T + weights[:, -1])
+    return (weights**2).sum() / 2 + cost * (np.maximum(0, 1 - margins) ** 2).sum()
+
+
 def test_of_one_class_there_is_nothing_to_tell():
     with pytest.raises(UserError, match="all training images are of one"):
         solved(np.ones((3, 2), np.float32), torch.zeros(3, dtype=torch.long), 1.0, torch.zeros(2, 3))

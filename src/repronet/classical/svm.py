@@ -61,9 +61,10 @@ def solved(features: Rows, labels: Tensor, cost: float, start: Tensor) -> Tensor
     present = labels.unique()
     if len(present) < 2:
         raise UserError("an SVM needs two classes, and all training images are of one; use another split")
-    signs, unit = torch.where(labels[:, None] == present, 1.0, -1.0), _curvature(features, len(labels), cost).sqrt()
-    scaled = (start[present] * unit).requires_grad_()
+    signs = torch.where(labels[:, None] == present, 1.0, -1.0)
     share = 1 / (cost * signs.numel())  # scales the objective to 1 at w = 0
+    unit = (share * _curvature(features, len(labels), cost)).sqrt()
+    scaled = (start[present] * unit).requires_grad_()
     solver = LBFGS(
         [scaled],
         max_iter=ITERATIONS,
