@@ -115,6 +115,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--words", nargs="+", default=[], help="more words for the networks, algorithm=native say")
     parser.add_argument("--draw", action="store_true", help="train nothing")
     asked = parser.parse_args(words)
+    asked.out = asked.out.resolve()  # as the configs of runs name it that are fine-tuned from one in it
     if not asked.draw:
         if asked.root is None:
             parser.error("DATA_ROOT: needs the folder with cifar10/; or give --draw")
