@@ -84,7 +84,8 @@ def main() -> None:
     parser.add_argument("--gan", nargs="+", default=["width=8", "lr=1e-3"])
     parser.add_argument("--gan-epochs", type=int, default=16)
     asked = parser.parse_args()
-    asked.out = (asked.out or Path("runs") / f"rare-{asked.data}").resolve()  # as the runs' configs name the GANs in it
+    # The runs' configs store absolute paths of the GANs.
+    asked.out = (asked.out or Path("runs") / f"rare-{asked.data}").resolve()
     torch.set_num_threads(1)
     rows = [row for share in asked.shares for row in rows_of(asked, share)]
     rare = DATA[asked.data][0][-1]

@@ -112,10 +112,10 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=list(WAYS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(EPOCHS), choices=list(EPOCHS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--words", nargs="+", default=[], help="more words for the networks, algorithm=native say")
+    parser.add_argument("--words", nargs="+", default=[], help="more arguments for networks, such as algorithm=native")
     parser.add_argument("--draw", action="store_true", help="train nothing")
     asked = parser.parse_args(words)
-    asked.out = asked.out.resolve()  # as the configs of runs name it that are fine-tuned from one in it
+    asked.out = asked.out.resolve()  # configs of fine-tuned runs store the backbone's absolute path
     if not asked.draw:
         if asked.root is None:
             parser.error("DATA_ROOT: needs the folder with cifar10/; or give --draw")

@@ -16,7 +16,7 @@ log = logging.getLogger("repronet.train")
 ITERATIONS, HISTORY = 1000, 30  # of L-BFGS: maximum number of iterations, and of steps that it remembers
 NEVER = -1e6  # the score of a class without training images
 
-Rows: TypeAlias = Any  # features (N, D), float32: a csr_array, or an array, in memory or mapped to a file
+Rows: TypeAlias = Any  # features (N, D), float32: a csr_array, or a NumPy array, in memory or mapped to a file
 
 
 def scores_of(features: Rows, weights: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ def solved(features: Rows, labels: Tensor, cost: float, start: Tensor) -> Tensor
         max_iter=ITERATIONS,
         max_eval=25 * ITERATIONS,  # as many as the line searches may take
         tolerance_grad=0,
-        tolerance_change=1e-8,
+        tolerance_change=1e-8,  # of the objective, which is 1 at w = 0
         history_size=HISTORY,
         line_search_fn="strong_wolfe",
     )

@@ -110,7 +110,7 @@ class ReproduceFigure:
     """
 
     results: str = optional(FOLDER, "the folder of the records", "results")
-    out: str | None = optional(PNG, "the image; default: FIGURE.png")
+    out: str | None = optional(PNG, "file for the figure; default: FIGURE.png")
 
 
 @Command(

@@ -92,7 +92,7 @@ class Trainer:
     patience: int | None = optional(COUNT, "stop after this number of epochs without a lower validation error")
     board: str = optional(
         one_of("full", "curves", "none"),
-        "full: curves and images, in TensorBoard and in pictures/; curves: only curves; none: nothing",
+        "full: curves and figures, in TensorBoard and in pictures/; curves: only curves; none: nothing",
         "full",
     )
     save_minutes: float = optional(POSITIVE, "save last.ckpt at least this often, also within an epoch", 5.0)

@@ -24,10 +24,10 @@ _FORMS = "train_images and train_labels, or x_train and y_train"
 def load_npz(file: Path | None, cut: Cut) -> ImageDataset:
     """Load the splits in ``file``; missing ones are carved out of the training split.
 
-    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: uint16 or floats from 0 to 1, which are scaled to
-    0..255, or whole numbers from 0 to 255 of any other type. Labels are whole numbers from 0, (N,) or (N, 1), or rows
-    of zeros and ones, (N, classes): one-hot, or several labels per image. An optional array ``classes`` names the
-    classes.
+    Images are (N, H, W), (N, H, W, C) or (N, C, H, W), C = 1 or 3: uint16, which is divided by 257, floats from
+    0 to 1, times 255, or whole numbers from 0 to 255 of any other type. Labels are whole numbers from 0, (N,) or
+    (N, 1), or rows of zeros and ones, (N, classes): one-hot, or several labels per image. An optional array ``classes``
+    names the classes.
 
     Raises:
         UserError: if there is no such archive, or its arrays are not of this form.

@@ -104,7 +104,7 @@ class EvalTransform:
         return found if self.fit == "crop" else squared(found, self.short_side, self.fit)
 
     def views(self, image: Tensor, protocol: str) -> Tensor:
-        """uint8 (3, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.
+        """uint8 (C, H, W) of any size → float32 (V, channels, size, size), the views that ``protocol`` averages over.
 
         ``center``: the centre crop. ``ten_crop``: the corners and the centre, and their mirror images (Krizhevsky et
         al. 2012, section 4.1). ``multi_scale``: ten crops at each of five sizes (He et al. 2016, section 4.1).
@@ -129,7 +129,7 @@ class EvalTransform:
         return F.interpolate(numbers, (self.size, self.size), mode="bilinear", align_corners=False)
 
     def whole(self, image: Tensor, protocol: str) -> list[Tensor]:
-        """uint8 (3, H, W) of any size → one float32 (2, channels, h, w) per size: the whole image and its mirror image.
+        """uint8 (C, H, W) of any size → one float32 (2, channels, h, w) per size: the whole image and its mirror image.
 
         ``dense``: one size, the one that ``center`` crops (Simonyan and Zisserman 2015, section 3.2).
         ``dense_multi_scale``: five sizes (He et al. 2016, section 3.4).
@@ -149,6 +149,7 @@ class EvalTransform:
         return self.native or self.size
 
     def _coloured(self, image: Tensor) -> Tensor:
+        """The image with the network's channels: grey is repeated, colours are weighted to grey."""
         if self.channels == image.shape[0]:
             return image
         if self.channels == 3:
@@ -157,7 +158,7 @@ class EvalTransform:
         return grey.to(torch.uint8)
 
     def seen(self, image: Tensor) -> Tensor:
-        """uint8 (3, H, W), or (1, H, W) for grey, of any size → uint8 (channels, side, side), what the network sees."""
+        """uint8 (C, H, W), C = 1 or 3, of any size → uint8 (channels, side, side), what the network sees."""
         image = self._coloured(image)
         if self.pad and max(image.shape[-2:]) <= self._side:
             return pad_to(image[None], self._side)[0]

@@ -103,7 +103,7 @@ def _show(report: Report, console: Console, of_run: bool) -> None:
         found = f"{total:>9,}  in {present:,} {classes}"
         if report.several is not None:
             each = total / max(report.several[split], 1)
-            found = f"{report.several[split]:>9,}  with labels of {present:,} {classes}, {each:.1f} an image"
+            found = f"{report.several[split]:>9,}  with labels of {present:,} {classes}, {each:.1f} per image"
         console.print(f"{name:<10}{found}", markup=False)
     if report.findings:
         console.print()
