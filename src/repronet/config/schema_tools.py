@@ -249,7 +249,7 @@ class Check:
     """
 
     run: str | None = optional(RUN, "the run whose images are checked with its network; default: none")
-    sheet: str | None = optional(PNG, "with run=, file for a sheet of the images found; default: <run>/pictures/check.png")
+    sheet: str | None = optional(PNG, "with run=, file for a sheet of the findings; default: <run>/pictures/check.png")
 
     format: str = optional(one_of("table", "json"), "a summary, or every finding", "table")
     aside: str | None = optional(FOLDER, "move unreadable images to this folder")
