@@ -48,7 +48,7 @@ def test_a_folder_is_named_from_the_run_folder_alone(repronet, tmp_path, finishe
     shutil.copy(finished_run / runs.BEST, tmp_path / "moved" / runs.BEST)
     outcome = repronet("predict", "run=moved", f"images={digits}", "top=3", "sheet=sheet.png")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "100 images named: predictions.csv" in outcome.out
+    assert "100 pictures named: predictions.csv" in outcome.out
     rows = rows_of(tmp_path / "predictions.csv")
     assert len(rows) == 100
     right = sum(row["class1"] == row["image"].rpartition("/")[2][0] for row in rows)

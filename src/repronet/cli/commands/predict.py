@@ -135,4 +135,5 @@ def _report(
     left = f", {len(rows) - len(good)} left out" if len(good) < len(rows) else ""
     if config.sheet is not None:
         console.print(f"the least certain: {config.sheet}", markup=False, soft_wrap=True)
-    console.print(f"\n{len(good):,} images named{left}: {config.out}", markup=False, soft_wrap=True)
+    # Scripts read this line, so it keeps its word.
+    console.print(f"\n{len(good):,} pictures named{left}: {config.out}", markup=False, soft_wrap=True)
