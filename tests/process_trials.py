@@ -206,10 +206,10 @@ def _child(folder: str, words: list[str], strike: str | None) -> None:
 
 
 FAULTS = {  # what fails, in which process; what is said; exit code
-    "an image": (1, "picture", r"photos/cat.jpg: cannot be read; mend it$", 2),
+    "an image": (1, "image", r"photos/cat.jpg: cannot be read; mend it$", 2),
     "memory": (1, "memory", r"out of memory with data.batch_size=7; .*; what is done so far stays in run\d+$", 1),
     "the disk": (0, "disk", r"last.ckpt: cannot be written \(No space left on device\); resume with: .*", 1),
-    "an image of the first": (0, "picture", r"photos/cat.jpg: cannot be read; mend it$", 2),
+    "an image of the first": (0, "image", r"photos/cat.jpg: cannot be read; mend it$", 2),
 }
 NAN = r"the loss is no longer finite at step \d+: every layer's output is finite; lower optimizer.lr$"
 

@@ -19,22 +19,24 @@ from repronet.classical.svm import NEVER, scores_of, solved
 from repronet.errors import UserError
 
 
-def blobs(classes: int) -> tuple[np.ndarray, Tensor]:
-    points, labels, *_ = make_blobs(60, 5, centers=classes, random_state=0, cluster_std=4.0)
+def blobs(classes: int, spread: float = 4.0) -> tuple[np.ndarray, Tensor]:
+    points, labels, *_ = make_blobs(60, 5, centers=classes, random_state=0, cluster_std=spread)
     return points.astype(np.float32), torch.from_numpy(labels)
 
 
 @pytest.mark.parametrize("of", [np.asarray, csr_array], ids=["dense", "sparse"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_the_solution_is_scikit_learns(of: Callable[[np.ndarray], Any], classes: int):
-    points, labels = blobs(classes)
-    reference = LinearSVC(C=0.5, random_state=0, dual=False, tol=1e-8).fit(points, labels)
+# Features are float32: with overlapping classes, a closer solution than 2e-4 is not found with any tolerance.
+@pytest.mark.parametrize(("spread", "atol"), [(1.0, 1e-4), (4.0, 5e-4)], ids=["separable", "overlapping"])
+def test_the_solution_is_scikit_learns(of: Callable[[np.ndarray], Any], classes: int, spread: float, atol: float):
+    points, labels = blobs(classes, spread)
+    reference = LinearSVC(C=0.5, random_state=0, dual=False, tol=1e-10, max_iter=100_000).fit(points, labels)
     features = of(points)
     weights = solved(features, labels, 0.5, torch.zeros(4, 6))
     scores = scores_of(features, weights)
     expected = reference.decision_function(points)
     found = scores[:, :3] if classes == 3 else scores[:, 1]  # of two classes scikit-learn keeps the second's
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=atol)
     assert (scores[:, classes:] == NEVER).all()  # classes without images
 
 
@@ -42,7 +44,7 @@ def test_where_the_solution_starts_does_not_matter():
     features, labels = blobs(3)
     one = solved(features, labels, 0.5, torch.zeros(3, 6))
     other = solved(features, labels, 0.5, solved(features, labels, 0.01, torch.zeros(3, 6)))
-    torch.testing.assert_close(one, other, rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("cost", [0.1, 10.0, 100.0])
@@ -56,7 +58,7 @@ def test_many_images_and_a_start_nearby_still_end_at_the_optimum(cost: float):
     found = solved(points, torch.from_numpy(labels), cost, start).numpy().astype(np.float64)
     reference = LinearSVC(C=cost, dual=False, tol=1e-8, max_iter=10_000).fit(points, labels)
     best = np.concatenate([reference.coef_, reference.intercept_[:, None]], 1)
-    assert objective(found, points, labels, cost) < (1 + 1e-5) * objective(best, points, labels, cost)
+    assert objective(found, points, labels, cost) < (1 + 1e-6) * objective(best, points, labels, cost)
 
 
 def objective(weights: np.ndarray, points: np.ndarray, labels: np.ndarray, cost: float) -> float:

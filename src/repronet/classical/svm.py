@@ -70,7 +70,7 @@ def solved(features: Rows, labels: Tensor, cost: float, start: Tensor) -> Tensor
         max_iter=ITERATIONS,
         max_eval=25 * ITERATIONS,  # as many as the line searches may take
         tolerance_grad=0,
-        tolerance_change=1e-8,  # of the objective, which is 1 at w = 0
+        tolerance_change=1e-10,  # of the objective, which is 1 at w = 0
         history_size=HISTORY,
         line_search_fn="strong_wolfe",
     )
