@@ -2,7 +2,8 @@
 
     python benchmarks/svm_solver.py DATA_ROOT [--model fisher_svm] [--per-class 500] [--costs 0.1 1 10] [--rounds 3]
 
-Features of ``--per-class`` training images of each class of CIFAR-10, one processor thread. The two take turns.
+Features of ``--per-class`` training images of each class of CIFAR-10, one processor thread.
+Vocabularies are learned from the first of them. The two solvers take turns.
 LinearSVC is fitted once per C, as it cannot start from a solution; ours starts from the solution for the previous C.
 Prints the median processor seconds for all C, and how far our objective is above LinearSVC's for each C, in percent.
 """
@@ -22,7 +23,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 from torch import Tensor
 
-from repronet.classical.fitting import Pipeline, stacked
+from repronet.classical.fitting import LEARNED_FROM, Pipeline, stacked
 from repronet.classical.svm import Rows, solved
 from repronet.config.build import assemble
 from repronet.config.compose import compose
@@ -35,7 +36,7 @@ def features_of(root: Path, model: str, per_class: int) -> tuple[Rows, Tensor]:
     network, data = parts.task.network, parts.data
     assert isinstance(network, Pipeline)
     images = torch.cat([images for images, _ in data.in_order(data.train)])
-    network.learn(images[:2000], data.seed)
+    network.learn(images[:LEARNED_FROM], data.seed)
     return stacked(map(network.features, images.split(500)), len(images)), data.train.labels
 
 

@@ -45,9 +45,18 @@ def test_an_end_too_soon_and_a_plateau():
     ]
 
 
+def test_epochs_are_counted_where_only_some_are_validated():
+    figures = [0.05, 0.03, 0.03, 0.03, 0.03, 0.03]
+    every_fifth = [row | {"epoch": 5 * row["epoch"]} for row in rows(figures, figures, figures, figures)]
+    assert diagnose(every_fifth)[0].startswith("No gain after epoch 10 of 30 ")
+    falling = [0.09, 0.08, 0.07, 0.06, 0.05]
+    found = diagnose([row | {"epoch": 5 * row["epoch"]} for row in rows(falling, falling, falling, falling)])
+    assert found[0].startswith("It was still improving: the last 5 of 25 epochs")
+
+
 def test_nothing_to_say():
     good = [0.09, 0.05, 0.031, 0.03, 0.0295]
     assert diagnose(rows(good, good, good, good)) == [
         "No sign of over- or underfitting; training and validation end close together."
     ]
-    assert diagnose(rows([1], [1], [0.1], [0.1])) == ["1 epoch: too few to tell anything from the curves."]
+    assert diagnose(rows([1], [1], [0.1], [0.1])) == ["1 validated epoch: too few to tell anything from the curves."]

@@ -15,7 +15,7 @@ from sklearn.svm import LinearSVC
 from torch import Tensor
 
 from repronet.classical import svm
-from repronet.classical.svm import NEVER, scores_of, solved
+from repronet.classical.svm import NEVER, matrix_of, scores_of, solved
 from repronet.errors import UserError
 
 
@@ -33,7 +33,7 @@ def test_the_solution_is_scikit_learns(of: Callable[[np.ndarray], Any], classes:
     reference = LinearSVC(C=0.5, random_state=0, dual=False, tol=1e-10, max_iter=100_000).fit(points, labels)
     features = of(points)
     weights = solved(features, labels, 0.5, torch.zeros(4, 6))
-    scores = scores_of(features, weights)
+    scores = scores_of(matrix_of(features), weights)
     expected = reference.decision_function(points)
     found = scores[:, :3] if classes == 3 else scores[:, 1]  # of two classes scikit-learn keeps the second's
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=atol)

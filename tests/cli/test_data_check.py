@@ -56,7 +56,7 @@ def test_many_of_a_kind_are_cut_in_the_table_and_whole_in_json(repronet, tmp_pat
         (["data", "check", "data.root=nowhere"], "nowhere: no such folder"),
         (["data", "check", "data=mnist"], "data=mnist: is not a folder of images"),
         (["data", "check", "data.root=photos", "format=xml"], "format=xml: must be one of table, json"),
-        (["data", "check", "data.root=empty"], "it needs one a class"),
+        (["data", "check", "data.root=empty"], "it needs one for each class"),
     ],
 )
 def test_bad_input_leaves_with_2(repronet, tmp_path, words, message):

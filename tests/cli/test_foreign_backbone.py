@@ -32,7 +32,7 @@ def test_trained_tested_named_reported_and_exported(repronet, tmp_path, photos):
     words = ("model=timm/test_resnet", "weights=saved.safetensors", "finetune=head_then_all", "trainer.max_epochs=2")
     outcome = repronet("train", *words, *WORDS, "run_dir=run")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "  fresh: fc\n  expected preprocessing: mean 0.500, 0.500, 0.500, std 0.500, 0.500, 0.500" in outcome.out
+    assert "  fresh: fc\n  standardizing by their mean 0.500, 0.500, 0.500, std 0.500, 0.500, 0.500" in outcome.out
     assert [line.split()[0] for line in outcome.out.splitlines() if " parameters  from epoch" in line] == [
         *("conv1", "layer1", "layer2", "layer3", "layer4", "head")
     ]

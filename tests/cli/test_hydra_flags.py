@@ -11,6 +11,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
+from repronet.config.groups import GROUPS
+
 
 @pytest.fixture
 def plain_application(monkeypatch, capsys):
@@ -149,7 +151,7 @@ BAD = [
     (["~optimizer.speed"], "no such key"),
     (["+optimizer.speed=1"], "no such key"),
     (["zebra=1"], "no such key; `repronet train --help` lists them"),
-    (["trainer.zebra=1"], "no such key; `repronet train --help` lists them"),
+    (["trainer.zebra=1"], "no such key; `repronet list trainer` lists them"),
     (["launcher=joblib"], "is for several runs; add -m"),
     (["-m", "launcher=jobli", "seed=0,1"], "nearest: joblib"),
     (["-m", "launcher=joblib", "launcher.njobs=2", "seed=0,1"], "nearest: launcher.n_jobs"),
@@ -187,4 +189,6 @@ def test_a_line_break_gets_into_no_script(repronet):
 def test_only_a_key_that_is_like_it_is_suggested(repronet, word, near):
     said = repronet("train", f"{word}=1").err
     assert (f"nearest: {near} " in said or f"nearest: {near}\n" in said) if near else "nearest" not in said
-    assert near or "no such key; `repronet train --help` lists them" in said
+    group = word.partition(".")[0]
+    lists = f"list {group}" if group in GROUPS else "train --help"
+    assert near or f"no such key; `repronet {lists}` lists them" in said

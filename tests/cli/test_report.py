@@ -65,7 +65,7 @@ def test_a_page_has_the_figures_the_differences_and_words(page, finished_run):
     assert "<th>optimizer.lr</th><td>0.05</td><td>0.003</td>" in text
     assert "<th>layers</th><td>custom</td><td>custom</td>" not in text
     assert "It diverged: the validation error rose from" in text
-    assert "2 epochs: too few to tell anything" in text
+    assert "2 validated epochs: too few to tell anything" in text
     assert result["hardware"]["processor"] in text
 
 

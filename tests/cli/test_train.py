@@ -117,6 +117,15 @@ def test_eval_needs_nothing_but_the_checkpoint(repronet, finished_run, tmp_path)
     )
 
 
+def test_eval_refuses_other_keys_of_the_runs_own_data(repronet, finished_run):
+    own = f"data={yaml.safe_load((finished_run / runs.CONFIG).read_text())['data']['name']}"
+    assert repronet("eval", f"run={finished_run}", own).code == 0
+    outcome = repronet("eval", f"run={finished_run}", own, "data.per_class=7")
+    assert outcome.code == 2
+    assert outcome.err.startswith("repronet: data.per_class=7: the run is tested on its own ")
+    assert outcome.err.count("\n") == 1
+
+
 def test_eval_under_the_vendors_layers_gives_the_same_error(repronet, finished_run):
     ours, theirs = (
         printed_figures(repronet("eval", f"run={finished_run}", f"layers={f}").out) for f in ("custom", "torch")

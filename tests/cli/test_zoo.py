@@ -92,7 +92,7 @@ def test_a_network_begins_with_them(repronet, tmp_path):
         *("train", f"weights={LENET}", "finetune=head", "data.per_class=10", "trainer.max_epochs=1", "data.val=100")
     )
     assert (tuned.code, tuned.err) == (0, "")
-    assert "expected preprocessing: mean 0.131, std 0.308" in tuned.out
+    assert "standardizing by their mean 0.131, std 0.308" in tuned.out
     (folder,) = (tmp_path / "runs" / "lenet5-mnist5k").iterdir()
     assert runs.read_result(folder)["weights"] == LENET
 

@@ -122,7 +122,7 @@ def broken_class_name(root: Path) -> None:
 BROKEN = {
     broken_no_root: "no such folder",
     broken_root_is_a_file: "is a file; give the folder",
-    broken_no_class: "it needs one a class",
+    broken_no_class: "it needs one for each class",
     broken_empty_class: "no image in .*owl; fill or remove that class",
     broken_class_of_other_files: "no image in .*owl",
     broken_val_without_train: "has val/ but no train/",

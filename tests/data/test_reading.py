@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 import subprocess
 import sys
@@ -64,6 +65,14 @@ def test_what_is_transparent_is_white():
     found = pixels("alpha.png")
     assert (found[:, : WIDTH // 2] == 255).all()
     assert (found[:, WIDTH // 2 :] == [255, 0, 0]).all()
+
+
+def test_a_transparent_colour_is_white_and_noted():
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(content, "PNG", transparency=(255, 0, 0))
+    found = decode(content.getvalue(), "red.png")
+    assert (found.pixels == 255).all()
+    assert found.notes == ("transparent colours, laid over white",)
 
 
 def test_cmyk_without_ink_is_white():

@@ -109,6 +109,13 @@ def test_labels_in_json_several_at_once_and_numbers_with_names_beside_them(tmp_p
     assert [file.label for file in layout.files["all"]] == [1, 0]
 
 
+@pytest.mark.parametrize("content", ["night\nday", "night\r\nday\r\n", "night\nday\n\n", "\ufeffnight\nday\n"])
+def test_class_names_are_read_whatever_ends_their_lines(tmp_path, content):
+    write(tmp_path / "a.tar", {"0.png": png(0), "0.cls": b"0", "1.png": png(1), "1.cls": b"1"})
+    (tmp_path / "classes.txt").write_bytes(content.encode())
+    assert read_shards(tmp_path / "a.tar", None, None).classes == ("night", "day")
+
+
 def test_names_of_shards_say_their_split(shards, tmp_path):
     write(shards / "validation_0.tar", {"0.png": png(0), "0.cls": b"dog"})
     dataset = shard_images(shards, None, reading(tmp_path, 4), WHOLE_CUT)

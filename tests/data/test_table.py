@@ -13,7 +13,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from repronet.data.cuts import Cut
 from repronet.data.folders import Layout
 from repronet.data.image_folder import Reading, image_folder, image_table
-from repronet.data.table import Columns, read_table
+from repronet.data.table import Columns, numbered_labels, read_table
 from repronet.errors import UserError
 
 CUT = Cut(val=0.2, test=0.2, seed=0)
@@ -68,6 +68,11 @@ def test_named_columns_win_and_a_column_of_persons_is_pointed_at(tmp_path):
 def test_numbers_are_ordered_as_numbers(tmp_path):
     rows = [f"{number}.png,{label}" for number, label in enumerate((10, 9, 2))]
     assert read(table(tmp_path, "image,label", *rows, count=3)).classes == ("2", "9", "10")
+
+
+def test_a_missing_label_is_no_class():
+    with pytest.raises(UserError, match=r"data\.hub=x: image 1, counted from 0, has no label"):
+        numbered_labels(["a", None, "b"], None, "data.hub=x")
 
 
 def test_tables_of_any_editor_are_read(tmp_path):

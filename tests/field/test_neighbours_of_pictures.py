@@ -64,7 +64,7 @@ def test_a_single_class_is_refused_and_found(photos, repronet):
 def test_classes_one_folder_deeper_are_told(photos):
     (photos.parent / "deep").mkdir()
     photos.rename(photos.parent / "deep" / "animals")
-    assert "animals is the only folder in deep; it needs one a class" in refusal(read_layout, Path("deep"))
+    assert "animals is the only folder in deep; it needs one for each class" in refusal(read_layout, Path("deep"))
 
 
 def test_a_table_and_a_list_of_windows_name_the_same_files(photos):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from repronet import runs
 from repronet.config.compose import compose
 from repronet.data.splits import ImageDataset, Split
 from repronet.errors import UserError
@@ -93,6 +94,12 @@ def test_a_judge_of_fewer_images_than_classes_has_no_figure_of_some(generator):
     assert set(by_class.values()) <= {0.0, 1.0}
     with pytest.raises(UserError, match=r"with 2 or more validation images, there is 1; raise data.val"):
         Judge(classifier, real[:1], found.classes, seed=0)
+
+
+def test_an_unfinished_gan_is_resumed_by_its_own_command(generator, tmp_path):
+    (tmp_path / runs.CONFIG).write_bytes((generator / runs.CONFIG).read_bytes())
+    with pytest.raises(UserError, match=r"resume it: repronet gan train resume="):
+        of_run(tmp_path)
 
 
 WORDS = ("model=lenet5", "data.classes=[0,1,2]", "data.per_class={0: 40, 1: 10, 2: 0.05}", "augmentation=none")

@@ -35,9 +35,16 @@ def classes(*recalls: float) -> list[ClassFigures]:
     ],
 )
 def test_a_network_that_guesses_is_advised(caplog, error, recalls, balance, said):
-    config = OmegaConf.create({"data": {"balance": balance}})
+    config = OmegaConf.create({"data": {"balance": balance}, "model": {}})
     with caplog.at_level("INFO", "repronet.train"):
         report(RESULT | {"test_error": error}, Path("run"), config, classes(*recalls))
     assert ("note: " in caplog.text) == (said is not None)
     assert said is None or said in caplog.text
     assert "1 epoch, 1 step\n" in caplog.text
+
+
+def test_a_fitted_pipeline_is_advised_on_what_it_has(caplog):
+    config = OmegaConf.create({"data": {}, "model": {"costs": [1e-9]}})
+    with caplog.at_level("INFO", "repronet.train"):
+        report(RESULT | {"test_error": 0.3}, Path("run"), config, classes(1.0, 0.0))
+    assert "30.00%: try other values of model.costs, or more images\n" in caplog.text

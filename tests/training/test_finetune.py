@@ -200,9 +200,7 @@ def test_a_run_folder_is_a_source_with_its_pixels(repronet, tmp_path, finished_r
     outcome = repronet("train", *words, "run_dir=r")
     assert (outcome.code, outcome.err) == (0, "")
     pixels = runs.read_result(finished_run)
-    assert (
-        f"expected preprocessing: mean {pixels['pixel_mean'][0]:.3f}, std {pixels['pixel_std'][0]:.3f}" in outcome.out
-    )
+    assert f"standardizing by their mean {pixels['pixel_mean'][0]:.3f}, std {pixels['pixel_std'][0]:.3f}" in outcome.out
     assert runs.read_result(tmp_path / "r")["test_error_by_class"].keys() == {"1", "7"}
     logged = (tmp_path / "r" / runs.LOG).read_text(encoding="utf-8").splitlines()
     shown = "\n".join(wrapped(line[len("2026-11-27 21:04:28  ") :]) for line in logged)  # a file needs no short lines
@@ -215,7 +213,7 @@ def test_a_mean_of_each_pixel_is_a_mean_of_each_channel_for_other_images(reprone
     assert repronet("train", *words, "preprocessing=per_pixel_mean", "run_dir=source").code == 0
     mean = read_checkpoint(tmp_path / "source" / runs.BEST)["ImageDataModule"]["lens"]["pixel_map"]["mean"]
     outcome = repronet("train", *words, "model=lenet5", "weights=source", "finetune=head", "run_dir=r")
-    assert f"expected preprocessing: mean {mean.mean():.3f}, std 1.000" in outcome.out
+    assert f"standardizing by their mean {mean.mean():.3f}, std 1.000" in outcome.out
     ours = read_checkpoint(tmp_path / "r" / runs.BEST)["ImageDataModule"]["lens"]["pixel_map"]
     assert ours["gain"] == (1.0,)
     assert ours["offset"] == pytest.approx([-float(mean.mean())])

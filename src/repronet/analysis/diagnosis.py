@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 Rows = Sequence[Mapping[str, float]]
 
-SHORT = 3  # epochs; fewer are too few to diagnose
+SHORT = 3  # validated epochs; fewer are too few to diagnose
 
 
 def diagnose(rows: Rows) -> list[str]:
@@ -19,7 +19,8 @@ def diagnose(rows: Rows) -> list[str]:
             with augmentation, so they may be higher than those of validation.
     """
     if len(rows) < SHORT:
-        return [f"{len(rows)} epoch{'' if len(rows) == 1 else 's'}: too few to tell anything from the curves."]
+        epochs = "epoch" if len(rows) == 1 else "epochs"
+        return [f"{len(rows)} validated {epochs}: too few to tell anything from the curves."]
     looks = (_divergence, _overfitting, _underfitting, _too_short, _plateau)
     found = [sentence for look in looks if (sentence := look(rows))]
     if any("diverged" in sentence for sentence in found):
@@ -78,11 +79,12 @@ def _underfitting(rows: Rows) -> str | None:
 
 def _too_short(rows: Rows) -> str | None:
     fifth = max(len(rows) // 5, 1)
+    last, latest = rows[-1]["epoch"], rows[-1]["epoch"] - rows[-fifth - 1]["epoch"]
     before, end = (min(row["val_error"] for row in part) for part in (rows[:-fifth], rows[-fifth:]))
     if before <= 0 or end > 0.9 * before:
         return None
     return (
-        f"It was still improving: the last {fifth} of {len(rows)} epochs took the validation error from "
+        f"It was still improving: the last {latest:.0f} of {last:.0f} epochs took the validation error from "
         f"{_percent(before)} to {_percent(end)}. Train longer, unless the falling rate was the reason."
     )
 
@@ -91,7 +93,5 @@ def _plateau(rows: Rows) -> str | None:
     best = _best(rows, "val_error")
     if best + 1 > 0.6 * len(rows):
         return None
-    return (
-        f"No gain after epoch {best + 1} of {len(rows)} ({_percent(rows[best]['val_error'])}): the rest of the run was "
-        "idle, or the rate too high to settle."
-    )
+    ended = f"epoch {rows[best]['epoch']:.0f} of {rows[-1]['epoch']:.0f} ({_percent(rows[best]['val_error'])})"
+    return f"No gain after {ended}: the rest of the run was idle, or the rate too high to settle."

@@ -60,7 +60,7 @@ def _enter(name: str, kind: str, keys: type, title: str) -> None:
     register.model(name, keys=keys)(build)
 
 
-_enter("pixels_svm", "PixelsSvm", Keys, "Pixels under a linear SVM")
-_enter("hog_svm", "HogSvm", HogKeys, "2005: histograms of oriented gradients under a linear SVM")
+_enter("pixels_svm", "PixelsSvm", Keys, "Pixels with a linear SVM")
+_enter("hog_svm", "HogSvm", HogKeys, "2005: histograms of oriented gradients with a linear SVM")
 _enter("bovw_spm_svm", "BovwSpmSvm", WordKeys, "2006: visual words in a spatial pyramid, χ² kernel map, linear SVM")
-_enter("fisher_svm", "FisherSvm", FisherKeys, "2010: Fisher vectors of dense SIFT under a linear SVM")
+_enter("fisher_svm", "FisherSvm", FisherKeys, "2010: Fisher vectors of dense SIFT with a linear SVM")

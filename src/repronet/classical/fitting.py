@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
-from repronet.classical.svm import Rows, scores_of, solved
+from repronet.classical.svm import Rows, matrix_of, scores_of, solved
 from repronet.data.batches import Batch
 from repronet.data.module import ImageDataModule
 from repronet.errors import UserError
@@ -28,7 +28,7 @@ from repronet.models.fixed_size import FixedSize
 from repronet.training.module import ImageClassifier
 
 log = logging.getLogger("repronet.train")
-PICTURES = 2000  # maximum number of training images that a vocabulary is fitted to
+LEARNED_FROM = 2000  # maximum number of training images that a vocabulary is fitted to
 SPARSE = 0.2  # fraction of nonzero values, below which features are stored as a sparse matrix
 
 
@@ -70,7 +70,7 @@ class FittedClassifier(ImageClassifier):
         self._validated = dict[int, Rows]()
         if self.network.fits and self.trainer.current_epoch == 0:
             started = time.monotonic()
-            rows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(data.seed))[:PICTURES]
+            rows = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(data.seed))[:LEARNED_FROM]
             log.info(f"fitting {self.network.fits} to {len(rows):,} of the training images")
             self.network.learn(torch.cat([images for images, _ in data.in_order(data.train.rows(rows))]), data.seed)
             log.info(f"fitted ({time.monotonic() - started:.1f} s); now the features of all")
@@ -117,7 +117,7 @@ class FittedClassifier(ImageClassifier):
         return torch.cat([self.network.svm.weight, self.network.svm.bias[:, None]], 1).cpu()
 
     def _scores(self, features: Rows) -> Tensor:
-        return scores_of(features, self._weights()).to(self.device)
+        return scores_of(matrix_of(features), self._weights()).to(self.device)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Evaluate a batch; its features are computed in the first epoch and kept for the later ones."""
@@ -170,17 +170,21 @@ class Pipeline(FixedSize):
 def compact(features: Tensor) -> Rows:
     """Features (N, D) as a NumPy array, or as a sparse matrix if most values are zero."""
     found = features.detach().cpu().numpy()
-    return csr_array(found) if np.count_nonzero(found) < SPARSE * found.size else found
+    return csr_array(found) if _sparse(found) else found
+
+
+def _sparse(features: np.ndarray) -> bool:
+    return bool(np.count_nonzero(features) < SPARSE * features.size)
 
 
 def stacked(blocks: Iterable[Tensor], rows: int) -> Rows:
     """Stack blocks of features: as a sparse matrix if the first block is sparse, else in a memory-mapped file."""
     sparse, mapped, done = list[csr_array](), None, 0
     for block in blocks:
-        if done == 0 and not isinstance(compact(block), csr_array):
+        found = block.detach().cpu().numpy()
+        if done == 0 and not _sparse(found):
             with tempfile.TemporaryFile() as file:  # the file is deleted when the memory map is released
                 mapped = np.memmap(file, np.float32, "w+", shape=(rows, block.shape[1]))
-        found = block.detach().cpu().numpy()
         if mapped is None:
             sparse.append(csr_array(found))
         else:

@@ -20,16 +20,12 @@ NEVER = -1e6  # the score of a class without training images
 Rows: TypeAlias = Any  # features (N, D), float32: a csr_array, or a NumPy array, in memory or mapped to a file
 
 
-def scores_of(features: Rows, weights: Tensor) -> Tensor:
-    """Scores: features (N, D) and weights (classes, D + 1), the bias last → (N, classes)."""
-    return _scores(_matrix(features), weights)
-
-
-def _scores(matrix: Tensor, weights: Tensor) -> Tensor:
+def scores_of(matrix: Tensor, weights: Tensor) -> Tensor:
+    """Scores: features (N, D), as of :func:`matrix_of`, and weights (classes, D + 1), the bias last → (N, classes)."""
     return matrix @ weights[:, :-1].t() + weights[:, -1]
 
 
-def _matrix(features: Rows) -> Tensor:
+def matrix_of(features: Rows) -> Tensor:
     """Features as a tensor (N, D) in the same memory. PyTorch's sparse products take half the time of SciPy's."""
     if not isinstance(features, csr_array):
         return torch.from_numpy(features)
@@ -37,11 +33,6 @@ def _matrix(features: Rows) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
         return torch.sparse_csr_tensor(*parts, size=features.shape, check_invariants=True)
-
-
-def _transposed(features: Rows) -> Tensor:
-    """Features as a tensor (D, N); sparse ones are copied, as a product with a transposed view is far slower."""
-    return _matrix(features.T.tocsr() if isinstance(features, csr_array) else features.T)
 
 
 def _curvature(features: Rows, images: int, cost: float) -> Tensor:
@@ -73,7 +64,9 @@ def solved(features: Rows, labels: Tensor, cost: float, start: Tensor) -> Tensor
     signs = torch.where(labels[:, None] == present, 1.0, -1.0)
     share = 1 / (cost * signs.numel())  # scales the objective to 1 at w = 0
     unit = (share * _curvature(features, len(labels), cost)).sqrt()
-    matrix, transposed = _matrix(features), _transposed(features)
+    matrix = matrix_of(features)
+    # Sparse features are copied, as a product with a transposed view of them is far slower.
+    transposed = matrix_of(features.T.tocsr()) if isinstance(features, csr_array) else matrix.t()
     scaled = (start[present] * unit).requires_grad_()
     solver = LBFGS(
         [scaled],
@@ -88,7 +81,7 @@ def solved(features: Rows, labels: Tensor, cost: float, start: Tensor) -> Tensor
     @torch.no_grad()
     def objective() -> float:
         weights = scaled / unit
-        missing = (1 - signs * _scores(matrix, weights.float())).clamp_(min=0)
+        missing = (1 - signs * scores_of(matrix, weights.float())).clamp_(min=0)
         slopes = missing * signs
         summed = torch.cat([(transposed @ slopes).t(), slopes.sum(0)[:, None]], 1)
         scaled.grad = share * (weights - 2 * cost * summed) / unit

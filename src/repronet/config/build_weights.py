@@ -131,7 +131,7 @@ def with_wanted_pixels(config: DictConfig, own: PixelStatistics, image_size: int
         # One number for all channels, the mean over those of the weights, since a grey image has no colours.
         mean, std = (sum(values) / len(values) for values in (found.mean, found.std))
         found = PixelStatistics((mean,) * len(own.mean), (std,) * len(own.mean))
-    log.info("  expected preprocessing: mean {}, std {}".format(*_in_words(found)))
+    log.info("  standardizing by their mean {}, std {}".format(*_in_words(found)))
     return OmegaConf.merge(config, {"preprocessing": {"mean": list(found.mean), "std": list(found.std)}})  # type: ignore[return-value]
 
 

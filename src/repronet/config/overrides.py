@@ -219,7 +219,8 @@ def check_key(key: str, word: str, base: DictConfig, command: str) -> None:
     known = [leaf for leaf in _leaves(base) if not leaf.endswith(".name")]
     if key not in known:
         near = nearest(key, [*known, *GROUPS])
-        listed_by = "" if near else f"; `repronet {COMMANDS[command].words} --help` lists them"
+        lists = f"list {group}" if group in GROUPS else f"{COMMANDS[command].words} --help"
+        listed_by = "" if near else f"; `repronet {lists}` lists them"
         # The keys of a group depend on the choice in it.
         choice = OmegaConf.select(base, f"{group}.name") if group in GROUPS else None
         if group == "logger" and group in base:

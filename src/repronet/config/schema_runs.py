@@ -18,7 +18,7 @@ ANY_FILE = Constraint(lambda x: bool(x.strip()), "the name of a file", "FILE")
 TABLE = Constraint(lambda x: x.endswith((".csv", ".json")), "the name of a .csv or .json file")
 PAGE = Constraint(lambda x: x.endswith(".html") and len(x) > 5, "the name of a .html file")
 GRAPHS = ("onnx", "torch_export")
-PICTURES = Constraint(lambda x: bool(x.strip()), "a folder, an image, a pattern or a .txt with names", "PATH")
+IMAGES = Constraint(lambda x: bool(x.strip()), "a folder, an image, a pattern or a .txt with names", "PATH")
 DRAWINGS = (  # as in repronet.cli.drawings, without torch
     *("filters", "activations", "deconvnet", "receptive_field", "guided", "gradcam", "occlusion"),
     *("activation_maximization", "tsne", "words", "confusion", "loss_surface", "augmentations", "curves"),
@@ -91,7 +91,7 @@ class Predict(Trained):
     """
 
     images: str = required(
-        PICTURES, "a folder, an image, a pattern ('new/*.jpg'), or a .txt file with one name on each line"
+        IMAGES, "a folder, an image, a pattern ('new/*.jpg'), or a .txt file with one name on each line"
     )
     protocol: str = optional(one_of(*PROTOCOLS), "one view of each image, or the mean over several views", "center")
     top: int = optional(
@@ -198,7 +198,7 @@ class Export:
     out: str | None = optional(ANY_FILE, "file to write; default: <run>/<network> with the format's ending")
     any_size: bool = flag("onnx, torch_export: allow any height and width, if the network does")
     with_pixels: bool = flag("onnx, torch_export: input uint8 pixels, with the preprocessing in the graph")
-    images: str | None = optional(PICTURES, "also test the file on these images, given as for predict")
+    images: str | None = optional(IMAGES, "also test the file on these images, given as for predict")
     runtime: str | None = optional(
         FOLDER, "page: the npm package onnxruntime-web; default: the one in the user's cache"
     )

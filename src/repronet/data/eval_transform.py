@@ -90,7 +90,7 @@ class EvalTransform:
         """Transform an image of any size to float32 (channels, size, size), the view used in validation.
 
         Args:
-            image: a path, a PIL image, an array (H, W) or (H, W, C), or a tensor (C, H, W) of bytes.
+            image: a path, a PIL image, an array (H, W), (H, W, C) or (C, H, W), or a tensor (C, H, W); both of bytes.
         """
         return self.views(self.opened(image), "center")[0]
 

@@ -193,10 +193,12 @@ def looks(name: str) -> str:
 
 def refuse_too_few(classes: Sequence[str], root: Path, folder: Path, least: int = 2) -> None:
     """Raises: UserError, if ``folder`` has fewer than ``least`` class folders."""
-    wanted = "it needs one a class, <class>/<image>"
+    wanted = "it needs one for each class, <class>/<image>"
     if not classes:
         packed = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in ARCHIVES), None)
         hint = f"; unpack {packed.name}?" if packed else ""
+        if any(file.suffix.lower() in SUFFIXES for file in folder.iterdir()):
+            hint = f"; it holds images itself: is {folder.absolute().parent.name} the folder to give?"
         raise UserError(f"data.root={shown(root)}: no folders in {shown(folder)}; {wanted}{hint}")
     if len(classes) < least:
         raise UserError(f"data.root={shown(root)}: {classes[0]} is the only folder in {shown(folder)}; {wanted}")

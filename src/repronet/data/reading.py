@@ -186,7 +186,6 @@ _MODES = {
     "YCbCr": "YCbCr, converted to RGB",
     "LAB": "Lab, converted to RGB",
     "HSV": "HSV, converted to RGB",
-    "I": "16-bit, divided by 257",
     "F": "float, 0..1 scaled to 0..255",
 }
 
@@ -197,7 +196,7 @@ def _notes(image: Image.Image, content: bytes) -> tuple[str, ...]:
         notes.append("16-bit, divided by 257" if image.mode.startswith("I") else _MODES.get(image.mode, image.mode))
     elif image.format == "PNG" and content[24] == 16:  # the bit depth in IHDR; Pillow keeps the upper eight bits
         notes.append("16-bit colours, the upper eight bits kept")
-    if image.mode == "P" and "transparency" in image.info:
+    if image.mode in ("1", "L", "P", "RGB") and "transparency" in image.info:
         notes.append("transparent colours, laid over white")
     if image.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT:
         notes.append("turned upright as its EXIF orientation says")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from repronet.data.folders import SUFFIXES, WHOLE, LabelledFile, Layout, refuse_untrained, shown
+from repronet.data.lists import names_in
 from repronet.data.table import SPLIT_OF, USUAL, numbered_labels
 from repronet.errors import UserError
 from repronet.runs.atomic import write_whole
@@ -67,7 +68,7 @@ def read_shards(root: Path | None, label: str | None, cache: Path | None) -> Lay
     shards = find_shards(root)
     found = _indexed(shards, label, cache)
     file = shards[0].parent / NAMES
-    names = tuple(file.read_text(encoding="utf-8").split("\n")[: -1 or None]) if file.is_file() else None
+    names = tuple(names_in(file)) if file.is_file() else None
     labels, classes = numbered_labels([value for _, value in found], names, KEY)
     split_of = _splits(shards)
     files: dict[str, list[LabelledFile]] = {split: [] for split in dict.fromkeys(split_of.values())}

@@ -257,8 +257,11 @@ def numbered_labels(
         said: the command-line argument that names the data, for messages.
 
     Raises:
-        UserError: for a value that is not a class, or fewer than two classes.
+        UserError: for a missing value or one that is not a class, or fewer than two classes.
     """
+    missing = next((row for row, value in enumerate(values) if value is None), None)
+    if missing is not None:
+        raise UserError(f"{said}: image {missing}, counted from 0, has no label")
     several = any(isinstance(value, list) for value in values)
     sets = [[str(one) for one in (value if isinstance(value, list) else [value])] for value in values]
     found = {one for some in sets for one in some}

@@ -22,7 +22,7 @@ class _BatchNorm(HasAlgorithm, torch.nn.modules.batchnorm._BatchNorm):
 
     `momentum=None` keeps the cumulative average of all batches. Without running statistics, evaluation uses those of
     the batch too. `algorithm` is that function's argument; it can be set at any time. If `synchronized`, training uses
-    statistics over the batches of all processes, by `repronet.functional.synchronized_batch_norm`.
+    statistics over the batches of all processes, by `repronet.functional.synchronized_norm`.
     """
 
     synchronized = False

@@ -25,6 +25,7 @@ import csv
 import io
 import json
 import math
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -172,5 +173,7 @@ def require_run(folder: Path, needed: str, key: str) -> Path:
     if not (folder / CONFIG).is_file() and not (folder / needed).is_file():
         raise UserError(f"{key}={folder}: no run there; give the folder that holds {CONFIG}")
     if not (folder / needed).is_file():
-        raise UserError(f"{key}={folder}: the run has no {needed}; resume it: repronet train resume={folder}")
+        of_gan = re.search("^kind:", (folder / CONFIG).read_text("utf-8", "replace"), re.MULTILINE)
+        command = f"repronet {'gan ' if of_gan else ''}train resume={folder}"
+        raise UserError(f"{key}={folder}: the run has no {needed}; resume it: {command}")
     return folder / needed

@@ -145,7 +145,7 @@ def report(result: dict[str, Any], folder: Path, config: DictConfig, found: Sequ
         f"training time     {result['train_seconds']:6.1f} s  {epochs}, {steps}",
         *(["", *class_lines(found)] if 0 < len(found) <= LISTED else _hardest(result)),
         "",
-        *_hardly_learned(result, found, balanced=config.data.get("balance", "none") != "none"),
+        *_hardly_learned(result, found, config),
         f"see the curves:  tensorboard --logdir {shlex.quote(str(folder))}",
         f"test it again:   repronet eval run={shlex.quote(str(folder))}{plugins.words(config)}",
     ]
@@ -181,28 +181,26 @@ def _validation_line(result: dict[str, Any]) -> str:
     return f"validation error  {best:7.2%}  best (epoch {result['best_epoch']}); {latest} last; {of}{ranked}"
 
 
-def _hardly_learned(result: dict[str, Any], found: Sequence[ClassFigures], balanced: bool) -> list[str]:
+def _hardly_learned(result: dict[str, Any], found: Sequence[ClassFigures], config: DictConfig) -> list[str]:
     """Advice if the network is hardly better than always predicting one class; for one label per image.
 
-    Args:
-        balanced: whether training weighted classes equally; then the mean of the classes' errors is judged.
+    If training weighted classes equally, the mean of the classes' errors is judged.
     """
     images, error = sum(one.support for one in found), result["test_error"]
     error = result["best_val_error"] if error is None else error
     if not images or error is None or "best_val_map" in result:
         return []
     guessing, of = 1 - max(one.support for one in found) / images, "the commonest class"
-    if balanced:
+    if config.data.get("balance", "none") != "none":
         recalls = [one.recall for one in found if one.recall is not None]
         guessing, error, of = 1 - 1 / len(recalls), 1 - mean(recalls), "one class, by the mean of the classes' errors"
     if error < HARDLY * guessing:
         return []
     better = "hardly" if round(error - guessing, 6) < 0 else "no"
-    return [
-        f"note: {better} better than always predicting {of}, {guessing:.2%}: try a "
-        "lower optimizer.lr, more epochs, a smaller data.batch_size, or weights=pretrained where the network has some",
-        "",
-    ]
+    advice = "a lower optimizer.lr, more epochs, a smaller data.batch_size, or weights=pretrained where it has some"
+    if "costs" in config.model:  # a fitted pipeline, which has no optimizer
+        advice = "other values of model.costs, or more images"
+    return [f"note: {better} better than always predicting {of}, {guessing:.2%}: try {advice}", ""]
 
 
 def _hardest(result: dict[str, Any]) -> list[str]:

@@ -46,7 +46,10 @@ def run(config: DictConfig, console: Console) -> dict[str, Any]:
     root = config.data_root
     if config.get("data") is not None:
         root = root or config.data.root
-        recorded.data = config.data if other or not known else recorded.data
+        if other or not known:
+            recorded.data = config.data
+        else:
+            _refuse_other_keys(config.data, recorded.data)
     look_for_data(recorded, root, "data_root")
     if recorded.augmentation.generator is not None:  # it added training images, but nothing is trained here
         recorded.augmentation.generator, recorded.augmentation.generated, recorded.data.balance = None, None, "none"
@@ -77,6 +80,15 @@ def run(config: DictConfig, console: Console) -> dict[str, Any]:
     _report(result, words, data.classes, console)
     _of_classes(of_logits(*task.test_outputs.compute()), data.classes, console)
     return result
+
+
+def _refuse_other_keys(given: DictConfig, recorded: DictConfig) -> None:
+    """Refuse keys of the run's own data: it is tested on the test split that it recorded."""
+    default = compose("train", [f"data={given.name}"]).data
+    for key in sorted({str(key) for key in given} - {"root"}):
+        if given[key] not in (default.get(key), recorded.get(key)):
+            said = f"data.{key}={given[key]}: the run is tested on its own {given.name} as it recorded it"
+            raise UserError(f"{said}; leave data.{key} out")
 
 
 def _named(config: DictConfig) -> str:

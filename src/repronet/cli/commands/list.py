@@ -61,7 +61,12 @@ def run(config: DictConfig, console: Console, words: Sequence[str]) -> None:
         own = plugins.named(kind)
         if own:
             console.print(f"\n{kind} (of plugins)", style="bold")
-            console.print(_titles({name: f"{part.title} ({part.plugin})" for name, part in own.items()}))
+            console.print(_titles({name: _with_origin(part) for name, part in own.items()}))
+
+
+def _with_origin(part: plugins.Part) -> str:
+    """The title, and the module that registered the part if that is not ours."""
+    return part.title if part.plugin.startswith("repronet.") else f"{part.title} ({part.plugin})"
 
 
 def _titles(named: dict[str, str]) -> PlainTable:
@@ -111,12 +116,13 @@ def _networks() -> PlainTable:
         macs = short(golden()[name]["macs"])
         table.add_row(f"{star} {name}", str(facts.paper.year), short(facts.parameters), macs, size, Text(facts.title))
     for name, part in plugins.named("model").items():
-        table.add_row(f"  {name}", "", "", "", "", Text(f"{part.title} ({part.plugin})"))
+        table.add_row(f"  {name}", "", "", "", "", Text(_with_origin(part)))
     return table
 
 
 def _group(word: str) -> str:
     singular = {f"{group}s": group for group in GROUPS} | {group: group for group in GROUPS}
     if word not in singular:
-        raise UserError(f"list {word}: no such group{nearest(word, GROUPS)} (groups: {', '.join(GROUPS)})")
+        known = [*GROUPS, "weights", *foreign.LIBRARIES]
+        raise UserError(f"list {word}: no such group{nearest(word, known)} (groups: {', '.join(known)})")
     return singular[word]

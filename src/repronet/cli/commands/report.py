@@ -68,7 +68,7 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     answers = [read_answers(run.folder, number, most) for number, run in enumerate(found)]
     drawn = [run for run in found if run.rows]
     overlaid = [drawn[start : start + MOST_CURVES] for start in range(0, len(drawn), MOST_CURVES)]
-    sentences = [diagnose(charts.validated(run.rows)) for run in found]
+    sentences = [_described(run) for run in found]
     page = template.render(
         runs=list(zip(found, sentences, images, answers, strict=True)),
         columns=_columns(found),
@@ -86,6 +86,15 @@ def write_page(folders: Sequence[Path], config: DictConfig, console: Console) ->
     size = f"{len(page) / 1e6:.1f} MB"
     console.print(f"\n{path}: {len(found)} run{'s' if len(found) > 1 else ''}, {size}", markup=False, soft_wrap=True)
     return path
+
+
+def _described(run: Run) -> list[str]:
+    """Sentences about the curves; those of a fitted pipeline are over values of C instead of epochs."""
+    rows = charts.validated(run.rows)
+    if not rows or "model.costs" not in run.config:
+        return diagnose(rows)
+    best = min(rows, key=lambda row: row["val_error"])
+    return [f"Each epoch fits one value of C; C = {best['lr']:g} has the smallest validation error."]
 
 
 def _percent(share: float | None) -> str:
