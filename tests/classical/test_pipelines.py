@@ -57,6 +57,8 @@ def test_the_c_of_the_lowest_validation_error_is_kept(repronet, tmp_path):
     """With a far too small C all answers are nearly alike; its neighbour in the list is chosen."""
     assert repronet("train", "model=pixels_svm", *FEW, "model.costs=[1e-9,10,1e-8]").code == 0
     assert json.loads((tmp_path / "run" / "result.json").read_text())["best_epoch"] == 2
+    assert repronet("report", "run", "out=page.html").code == 0
+    assert "value of C; C = 10 has the smallest validation error" in (tmp_path / "page.html").read_text("utf-8")
     svm = package.load(tmp_path / "run").network.svm
     assert svm.weight.norm() > 0.1  # 1e-8 gives hardly any
 

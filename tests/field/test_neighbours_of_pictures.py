@@ -67,6 +67,11 @@ def test_classes_one_folder_deeper_are_told(photos):
     assert "animals is the only folder in deep; it needs one for each class" in refusal(read_layout, Path("deep"))
 
 
+def test_the_folder_of_one_class_points_to_the_folder_above(photos):
+    folder = next(path for path in photos.iterdir() if path.is_dir())
+    assert f"is {photos.name} the folder to give?" in refusal(read_layout, folder)
+
+
 def test_a_table_and_a_list_of_windows_name_the_same_files(photos):
     files = sorted(photos.rglob("*.png"))
     names = ["\\".join(file.relative_to(photos.parent).parts) for file in files]
